@@ -1,0 +1,202 @@
+"""The containers of one fleet: what is there, what should be there, and the steps between.
+
+One container per host, all on one network of the fleet's own. A container carries its
+specification's hash as a label, so that a running fleet is recognized and left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.paths import ROOT, LabError
+from lab.podman import podman
+
+LABEL = "agent-bus-lab"
+LOGIN = "ansible"
+SUBNETS = {"demo": "10.213.77.0/24", "molecule": "10.213.78.0/24"}
+FIRST_HOST = 10
+# What real systemd hardening needs: without SYS_ADMIN systemd ignores ProtectSystem=, PrivateTmp=
+# and others silently. Not --privileged: that hands over the machine's devices and its clock.
+CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "NET_RAW", "SYS_NICE", "MKNOD", "SYS_PTRACE")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What one container shall be."""
+
+    fleet: str
+    host: str
+    address: str
+    image: str
+    public_key: Path
+
+    @property
+    def name(self) -> str:
+        """Return the container's name, which no other fleet uses."""
+        return container_name(self.fleet, self.host)
+
+    @property
+    def mac(self) -> str:
+        """Return a fixed MAC address.
+
+        With a new one after each start the peers would use the old one from their ARP caches
+        and time out for tens of seconds.
+        """
+        return "02:fe:" + ":".join(f"{int(part):02x}" for part in self.address.split("."))
+
+    def arguments(self) -> list[str]:
+        """Return the arguments of `podman run`."""
+        network = f"{network_name(self.fleet)}:ip={self.address},mac={self.mac},alias={self.host}"
+        return [
+            "--detach",
+            *("--name", self.name),
+            *("--hostname", self.host),
+            *("--network", network),
+            *("--volume", f"{self.public_key}:/etc/ssh/authorized_keys.d/{LOGIN}:ro"),
+            *("--label", f"{LABEL}.root={ROOT}"),
+            *(f"--cap-add={capability}" for capability in CAPABILITIES),
+            *("--security-opt", "apparmor=unconfined"),
+            *("--security-opt", "label=disable"),
+            *("--restart", "always"),  # `systemctl reboot` ends the container: start it again
+            *("--systemd", "always"),
+            self.image,
+        ]
+
+    def digest(self) -> str:
+        """Return 16 hex digits that change with anything that would need a new container."""
+        facts = [*self.arguments(), self.public_key.read_text()]
+        return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a fleet that podman knows."""
+
+    name: str
+    host: str
+    address: str
+    digest: str
+    root: str
+    running: bool
+
+
+@dataclass(slots=True)
+class Plan:
+    """The steps from what is there to what should be there."""
+
+    keep: list[Spec] = field(default_factory=list)
+    start: list[Spec] = field(default_factory=list)
+    create: list[Spec] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+
+
+def container_name(fleet: str, host: str) -> str:
+    """Return the name of a host's container."""
+    return f"agent-bus-{fleet}-{host}"
+
+
+def network_name(fleet: str) -> str:
+    """Return the name of a fleet's network."""
+    return f"agent-bus-{fleet}"
+
+
+def subnet(fleet: str) -> str:
+    """Return the fleet's own subnet, the same in each run."""
+    return SUBNETS.get(fleet, f"10.213.{80 + zlib.crc32(fleet.encode()) % 170}.0/24")
+
+
+def addresses(fleet: str, hosts: Sequence[str], known: dict[str, str]) -> dict[str, str]:
+    """Return each host's address: the one it has, else the lowest free one.
+
+    Raises:
+        LabError: the subnet is full.
+    """
+    free = [str(address) for address in ipaddress.ip_network(subnet(fleet)).hosts()]
+    taken = {known[host] for host in hosts if host in known}
+    free = [address for address in free[FIRST_HOST - 1 :] if address not in taken]
+    missing = [host for host in hosts if host not in known]
+    if len(missing) > len(free):
+        raise LabError(f"{len(hosts)} hosts do not fit into {subnet(fleet)}")
+    return {**{h: a for h, a in known.items() if h in hosts}, **dict(zip(missing, free, strict=False))}
+
+
+def existing(fleet: str) -> list[Container]:
+    """Return the fleet's containers, running or not."""
+    listing = podman("ps", "--all", "--filter", f"label={LABEL}={fleet}", "--format", "json")
+    return parse_listing(listing.stdout)
+
+
+def parse_listing(listing: str) -> list[Container]:
+    """Return the containers in the output of `podman ps --format json`."""
+    found = []
+    for entry in json.loads(listing or "[]") or []:
+        labels = entry["Labels"]
+        found.append(
+            Container(
+                name=entry["Names"][0],
+                host=labels[f"{LABEL}.host"],
+                address=labels[f"{LABEL}.address"],
+                digest=labels[f"{LABEL}.spec"],
+                root=labels[f"{LABEL}.root"],
+                running=entry["State"] == "running",
+            )
+        )
+    return found
+
+
+def plan(wanted: Sequence[Spec], there: Sequence[Container]) -> Plan:
+    """Return what to do so that exactly the wanted containers run."""
+    by_host = {container.host: container for container in there}
+    steps = Plan(remove=[c.name for c in there if c.host not in {s.host for s in wanted}])
+    for spec in wanted:
+        container = by_host.get(spec.host)
+        if container is None:
+            steps.create.append(spec)
+        elif container.digest != spec.digest():
+            steps.remove.append(container.name)
+            steps.create.append(spec)
+        elif container.running:
+            steps.keep.append(spec)
+        else:
+            steps.start.append(spec)
+    return steps
+
+
+def carry_out(steps: Plan, fleet: str) -> None:
+    """Remove, create and start containers, several at a time."""
+    if steps.remove:
+        podman("rm", "--force", "--time", "0", "--volumes", *steps.remove)
+    if podman("network", "exists", network_name(fleet), check=False).returncode != 0:
+        podman("network", "create", "--subnet", subnet(fleet), network_name(fleet))
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        started = [pool.submit(podman, "start", spec.name) for spec in steps.start]
+        started += [pool.submit(_create, spec) for spec in steps.create]
+        for future in started:
+            future.result()
+
+
+def _create(spec: Spec) -> None:
+    labels = {
+        LABEL: spec.fleet,
+        f"{LABEL}.host": spec.host,
+        f"{LABEL}.address": spec.address,
+        f"{LABEL}.spec": spec.digest(),
+    }
+    named = [item for key, value in labels.items() for item in ("--label", f"{key}={value}")]
+    podman("run", *named, *spec.arguments())
+
+
+def remove_all(fleet: str) -> int:
+    """Remove the fleet's containers and its network; return how many containers there were."""
+    there = existing(fleet)
+    if there:
+        podman("rm", "--force", "--time", "0", "--volumes", *(c.name for c in there))
+    podman("network", "rm", "--force", network_name(fleet), check=False)
+    return len(there)

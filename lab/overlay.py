@@ -1,0 +1,98 @@
+"""The overlay inventory: what turns the hosts of any inventory into this fleet's containers.
+
+It stands behind the inventory on the command line and sets host variables of the strongest
+kind an inventory has (host_vars), so that it wins over whatever the inventory says about how
+its real machines are reached.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lab.containers import LOGIN, Spec
+from lab.paths import fleet_dir, socket_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from lab.inventory import Inventory
+
+SSH_OPTIONS = (
+    "ControlMaster=auto",
+    "ControlPersist=600s",
+    "StrictHostKeyChecking=no",  # the containers are new machines each time
+    "UserKnownHostsFile=/dev/null",
+    "LogLevel=ERROR",
+    "PreferredAuthentications=publickey",
+    "IdentitiesOnly=yes",
+)
+# Ways in which an inventory may reach or enter its real machines; what it sets of these the
+# overlay has to answer, if only with nothing.
+CONNECTION_PREFIXES = (
+    "ansible_ssh_",
+    "ansible_password",
+    "ansible_become_",
+    "ansible_sudo",
+    "ansible_su_",
+    "ansible_private_key",
+)
+
+
+def host_variables(spec: Spec, *, is_hub: bool, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables that make Ansible reach the container in place of the machine."""
+    folder = fleet_dir(spec.fleet)
+    answered: dict[str, Any] = {
+        "ansible_connection": "ssh",
+        "ansible_host": spec.address,
+        "ansible_port": 22,
+        "ansible_user": LOGIN,
+        "ansible_ssh_private_key_file": str(folder / "ssh" / "id_ed25519"),
+        "ansible_ssh_args": " ".join(f"-o {option}" for option in SSH_OPTIONS),
+        "ansible_ssh_pipelining": True,
+        "ansible_control_path": str(socket_dir(spec.fleet) / spec.address),
+        "ansible_become": True,
+        "ansible_become_method": "sudo",
+        "ansible_become_user": "root",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "agent_bus_secrets_dir": str(folder / "secrets"),
+    }
+    if is_hub:
+        answered["bus_address"] = spec.host
+    overridden = {key: "" for key in raw if key.startswith(CONNECTION_PREFIXES)}
+    return {**overridden, **answered}
+
+
+def ssh_command(spec: Spec) -> list[str]:
+    """Return the start of an ssh command line that shares its connection with Ansible's."""
+    options = [item for option in SSH_OPTIONS for item in ("-o", option)]
+    key = fleet_dir(spec.fleet) / "ssh" / "id_ed25519"
+    control = f"ControlPath={socket_dir(spec.fleet) / spec.address}"
+    return ["ssh", *options, "-o", control, "-i", str(key), f"{LOGIN}@{spec.address}"]
+
+
+def write(specs: Sequence[Spec], inventory: Inventory) -> Path:
+    """Write the overlay of a fleet and return its folder; what is equal stays untouched."""
+    folder = fleet_dir(specs[0].fleet) / "inventory"
+    wanted = {
+        folder / "hosts.yml": "---\nall: {}\n",
+        **{
+            folder / "host_vars" / f"{spec.host}.yml": "---\n"
+            + yaml.safe_dump(
+                host_variables(
+                    spec, is_hub=spec.host in inventory.hub, raw=inventory.variables[spec.host]
+                )
+            )
+            for spec in specs
+        },
+    }
+    for path in folder.rglob("*.yml"):
+        if path not in wanted:
+            path.unlink()
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return folder

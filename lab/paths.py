@@ -1,0 +1,36 @@
+"""Where the lab keeps things, and the one error it ends with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LAB_ENV = ROOT / "lab" / "lab-env"
+
+
+class LabError(Exception):
+    """The lab cannot go on; the message says why and what to do."""
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of this project's virtual environment."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else name
+
+
+def fleet_dir(fleet: str) -> Path:
+    """Return the folder of all that one fleet generates: keys, secrets, overlay inventory."""
+    return ROOT / ".cache" / "lab" / fleet
+
+
+def socket_dir(fleet: str) -> Path:
+    """Return a short private folder for ssh's control sockets.
+
+    A Unix socket's path has 108 bytes, which the path of a clone may use up.
+    """
+    owner = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"agent-bus-lab-{os.getuid()}-{owner}-{fleet}"
