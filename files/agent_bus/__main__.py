@@ -1,0 +1,75 @@
+"""`python -m agent_bus serve|check-config`: the hub's program."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from agent_bus import __version__, errors, log, settings
+
+EX_CONFIG: Final = 78
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; answers the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        chosen = settings.load(arguments.config)
+        if arguments.verb == "serve":
+            _serve(chosen, arguments.log_level)
+        else:
+            print(f"{arguments.config}: ok")
+    except errors.StartupError as error:
+        print(error, file=sys.stderr)
+        return EX_CONFIG
+    return 0
+
+
+def _serve(chosen: settings.Settings, log_level: str) -> None:
+    from gevent import monkey
+
+    monkey.patch_all()  # before anything else is imported that keeps a socket or a lock
+
+    from agent_bus.gunicorn_conf import Server
+
+    log.configure(log_level)
+    _require_descriptors(chosen.worker_connections)
+    Server(chosen, notify_socket=os.environ.pop("NOTIFY_SOCKET", None)).run()
+
+
+def _require_descriptors(connections: int) -> None:
+    """Raise the soft limit of open files to what the connections need.
+
+    Raises:
+        errors.StartupError: the hard limit is too low.
+    """
+    import resource
+
+    needed = connections + 200
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise errors.StartupError(
+            f"{needed} open files are needed for {connections} connections, the limit is {hard}: "
+            "raise LimitNOFILE in the unit, or lower streams_total."
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="agent_bus", description="The hub of the message bus.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    serve = verbs.add_parser("serve", help="serve the API and the streams")
+    serve.add_argument("--config", type=Path, required=True, help="settings file (JSON)")
+    serve.add_argument("--log-level", default="INFO", help="default: %(default)s")
+    check = verbs.add_parser("check-config", help="validate a settings file and exit")
+    check.add_argument("config", type=Path, help="settings file (JSON)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Bearer tokens: who is calling, and for which agents that token may act.
+
+Only SHA-256 digests are kept. A token has 256 random bits, so a fast hash is the right one; the
+digest found is compared in constant time all the same. Isolation is per node: the agents of one
+node share an operating-system user and hence its token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent_bus import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_bus.directory import Directory
+    from agent_bus.limits import RateLimiter
+    from agent_bus.model import AgentName, NodeName
+
+DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whose token came with a request. `node` is None for the admin token."""
+
+    node: NodeName | None
+    sha256: str
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this is the operator."""
+        return self.node is None
+
+
+class Authenticator:
+    """Knows the digests of all valid tokens.
+
+    Args:
+        failures: how many wrong tokens an address may try; a valid token is never held back.
+    """
+
+    def __init__(
+        self, *, admin_digests: frozenset[str], directory: Directory, failures: RateLimiter
+    ) -> None:
+        self._admin = admin_digests
+        self._directory = directory
+        self._failures = failures
+
+    def authenticate(self, header: str | None, address: str) -> Principal:
+        """The principal of an `Authorization` header.
+
+        Raises:
+            errors.UnauthenticatedError: no bearer token, or not a valid one.
+            errors.AuthThrottledError: not valid, and too many such attempts from `address`.
+        """
+        scheme, _, token = (header or "").partition(" ")
+        if scheme.lower() == "bearer" and token:
+            sha256 = hashlib.sha256(token.strip().encode()).hexdigest()
+            principal = self._find(sha256)
+            if principal is not None:
+                return principal
+        wait_s = self._failures.take(address)
+        if wait_s > 0:
+            raise errors.AuthThrottledError(wait_s)
+        if not token:
+            raise errors.UnauthenticatedError(
+                "Send `Authorization: Bearer <token>`; a node's token is in /etc/agent-bus."
+            )
+        raise errors.UnauthenticatedError(
+            "The hub does not know this token; run `ansible-playbook site.yml` to bring the node "
+            "up to date."
+        )
+
+    def require_agent(self, principal: Principal, name: str | None, *, field: str) -> AgentName:
+        """The agent that a request acts for.
+
+        Raises:
+            errors.SenderAmbiguousError: no name, and the token has not exactly one agent.
+            errors.UnknownAgentError: nobody has this name.
+            errors.ForbiddenError: another node's agent.
+        """
+        own = self._directory.agents_of(principal.node)
+        if name is None:
+            if len(own) != 1:
+                raise errors.SenderAmbiguousError(own, field=field)
+            return own[0]
+        agent = self._directory.require(name, field=field)
+        if agent not in own:
+            raise errors.ForbiddenError(
+                f"This token speaks for {', '.join(own) or 'no agent'}, not for {name}.",
+                field=field,
+            )
+        return agent
+
+    def _find(self, sha256: str) -> Principal | None:
+        for known in self._admin:
+            if hmac.compare_digest(known, sha256):
+                return Principal(None, sha256)
+        for node, hashes in self._directory.roster.tokens.items():
+            for known in hashes:
+                if hmac.compare_digest(known, sha256):
+                    return Principal(node, sha256)
+        return None
+
+
+def load_admin_digests(path: Path) -> frozenset[str]:
+    """The admin tokens' digests in a file, one a line.
+
+    Raises:
+        errors.StartupError: the file cannot be read, is empty, or has a line that is no digest.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.StartupError(f"{path}: cannot be read: {error}") from error
+    if not lines or not all(DIGEST.fullmatch(line) for line in lines):
+        raise errors.StartupError(f"{path}: expected one SHA-256 in lower-case hex a line")
+    return frozenset(lines)

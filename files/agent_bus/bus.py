@@ -1,0 +1,281 @@
+"""The bus: joins store and broker, so that a commit always comes before its fan-out.
+
+All methods run in the loop's thread, in the greenlet of the request; those that read or write the
+store block that greenlet. The `on_...` methods are the store's listener: they run after each
+commit, in commit order, and never block.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_bus import errors, sse, wire
+from agent_bus.broker import Broker, Entry
+from agent_bus.model import (
+    OPERATOR,
+    AgentName,
+    Draft,
+    Mailbox,
+    NodeName,
+    Roster,
+    RosterChange,
+    Sent,
+    Seq,
+    Stamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent_bus.clock import Clock
+    from agent_bus.directory import Directory
+    from agent_bus.latency import Latency
+    from agent_bus.limits import RateLimiter
+    from agent_bus.model import Acked, Delivery, MessageId
+    from agent_bus.presence import Presence, Status
+    from agent_bus.store import Store
+
+
+class Bus:
+    """What the API does, without HTTP.
+
+    Build it, give it to the store as its listener, then call `attach` with the store.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        broker: Broker,
+        directory: Directory,
+        presence: Presence,
+        limiter: RateLimiter,
+        latency: Latency,
+        hop_limit: int,
+    ) -> None:
+        self.clock = clock
+        self.broker = broker
+        self.directory = directory
+        self.presence = presence
+        self.latency = latency
+        self.head = Seq(0)
+        self.sent_count = 0
+        self.delivered_count = 0
+        self.acked_count = 0
+        self._limiter = limiter
+        self._hop_limit = hop_limit
+        self._mailboxes: dict[AgentName, Mailbox] = {}
+        self._stamps: list[Stamp] = []
+        self._store: Store | None = None
+
+    def attach(self, store: Store) -> None:
+        """Take the store and what it holds; the bus works from here on."""
+        self._store = store
+        self.head = store.head()
+        self._mailboxes = {box.agent: box for box in store.mailboxes()}
+        self.directory.replace(*store.roster())
+
+    @property
+    def store(self) -> Store:
+        """The attached store.
+
+        Raises:
+            errors.NotReadyError: it is not attached yet.
+        """
+        if self._store is None:
+            raise errors.NotReadyError("The hub is still opening its database.")
+        return self._store
+
+    def mailbox(self, agent: AgentName) -> Mailbox:
+        """An agent's counters, as of the last commit."""
+        return self._mailboxes.get(agent, Mailbox(agent, 0, 0, Seq(0)))
+
+    def status(self, agent: AgentName) -> Status:
+        """Whether an agent can be reached now."""
+        known = self.directory.agents.get(agent)
+        node = self.directory.node_of(agent)
+        is_retired = known is not None and known.retired_at is not None
+        return self.presence.status(agent, node, is_retired=is_retired)
+
+    def send(self, draft: Draft) -> Sent:
+        """Store and fan out; answers after the commit is durable.
+
+        Raises:
+            errors.RateLimitedError: the sender is over its rate; a replay of a key never is.
+            errors.BusError: whatever `Store.send` raises.
+        """
+        self.presence.seen(draft.sender)
+        wait_s = self._limiter.take(draft.sender)
+        if wait_s > 0:
+            key = draft.idempotency_key
+            if key is None or not self.store.replay_of(draft.sender, key):
+                raise errors.RateLimitedError(
+                    draft.sender, per_s=self._limiter.per_s, retry_after_s=wait_s
+                )
+        sent = self.store.send(draft, hop_limit=self._hop_limit)
+        if sent.replayed and wait_s == 0:
+            self._limiter.give_back(draft.sender)
+        return sent
+
+    def inbox(
+        self,
+        agent: AgentName,
+        *,
+        unread: bool,
+        rank: int | None,
+        thread: str | None,
+        after: tuple[int, int],
+        limit: int,
+        wait_s: float,
+    ) -> list[Delivery]:
+        """A page of an inbox; waits up to `wait_s` for it not to be empty."""
+        deadline = self.clock.monotonic() + wait_s
+        while True:
+            page = self.store.inbox(
+                agent, unread=unread, rank=rank, thread=thread, after=after, limit=limit
+            )
+            left_s = deadline - self.clock.monotonic()
+            if page or left_s <= 0:
+                return page
+            if not self.broker.wait_for_inbox(agent, timeout_s=left_s):
+                return page
+
+    def fetch(
+        self, agent: AgentName, page: Sequence[Delivery]
+    ) -> dict[Seq, tuple[int | None, int]]:
+        """Stamp a page as shown to its own agent; answers what stood there before.
+
+        A full disk does not keep an agent from reading: then the stamps stay as they were.
+        """
+        self.presence.seen(agent)
+        if not page:
+            return {}
+        try:
+            return self.store.fetch(agent, [d.seq for d in page]).before
+        except errors.DiskFullError:
+            return {}
+
+    def ack(
+        self, agent: AgentName, *, ids: Sequence[MessageId] | None, up_to: MessageId | None
+    ) -> Acked:
+        """Mark as read, by ids or everything shown up to one message."""
+        self.presence.seen(agent)
+        if up_to is not None:
+            return self.store.ack_up_to(agent, up_to)
+        return self.store.ack_ids(agent, ids or ())
+
+    def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
+        """Make the registry match the inventory and tell the streams that it concerns."""
+        change = self.store.put_roster(roster, force=force, dry_run=dry_run)
+        if change.changed and not dry_run:
+            self.directory.replace(*self.store.roster())
+            valid = {sha256 for hashes in roster.tokens.values() for sha256 in hashes}
+            for stream in self.broker:
+                if stream.node is not None and stream.token_sha256 not in valid:
+                    stream.end("revoked")
+            for agent in (*change.registered, *change.revived, *change.moved):
+                self._publish_mailbox(self.mailbox(agent))
+        return change
+
+    def note_pushed(self, entry: Entry) -> None:
+        """A delivery's frame was handed to the kernel."""
+        delivery = entry.delivery
+        if delivery is None:
+            return
+        self.delivered_count += 1
+        if entry.committed:
+            waited_ms = (self.clock.monotonic() - entry.committed) * 1000
+            self.latency.observe("stored_to_pushed", waited_ms)
+        if delivery.pushed_at is None:
+            self._stamps.append(Stamp("pushed", delivery.agent, delivery.seq, self.clock.now_ms()))
+
+    def note_hop(self, stamp: Stamp) -> None:
+        """A watcher reported a hop; it is kept within a second."""
+        self._stamps.append(stamp)
+
+    def flush_stamps(self) -> None:
+        """Hand gathered hops and signs of life to the store; called twice a second."""
+        stamps, self._stamps = self._stamps, []
+        if stamps:
+            self.store.stamp(stamps)
+
+    def on_sent(self, sent: Sent) -> None:
+        """Fan a stored message out; nothing to do for a replay."""
+        if sent.replayed:
+            return
+        self.sent_count += 1
+        self.head = sent.deliveries[-1].seq
+        committed = self.clock.monotonic()
+        for delivery in sent.deliveries:
+            self._publish(delivery, committed)
+        self.on_mailboxes(sent.mailboxes)
+
+    def on_acked(self, acked: Acked) -> None:
+        """Tell senders who asked for receipts, and watchers the new counters."""
+        self.acked_count += len(acked.acked)
+        for receipt in acked.receipts:
+            fields: dict[str, object] = {
+                "id": receipt.message.id,
+                "agent": receipt.agent,
+                "seq": receipt.seq,
+                "read_at": wire.rfc3339(receipt.read_at),
+            }
+            self._to_streams_of(
+                receipt.message.sender, sse.control("receipt", fields), receipts=True
+            )
+            read_ms = self.clock.now_ms() - receipt.message.created_at
+            self.latency.observe("stored_to_read", max(0, read_ms))
+        self.on_mailboxes(acked.mailboxes)
+
+    def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
+        """Keep and publish new counters."""
+        for box in mailboxes:
+            self._mailboxes[box.agent] = box
+            self._publish_mailbox(box)
+
+    def entry_of(self, delivery: Delivery, *, committed: float = 0.0) -> Entry:
+        """A delivery as a frame; `committed` is 0 for one that was read from the store."""
+        frame = sse.message(
+            event_id=f"{self.store.epoch}-{delivery.seq}", json_line=wire.event_line(delivery)
+        )
+        return Entry(frame, delivery, committed)
+
+    def owner_of(self, agent: AgentName) -> NodeName | None:
+        """The node whose streams carry this agent's mail now; None for the operator.
+
+        Raises:
+            LookupError: nobody's, because the agent is retired or unknown.
+        """
+        node = self.directory.node_of(agent)
+        if node is None and agent != OPERATOR:
+            raise LookupError(agent)
+        return node
+
+    def _publish(self, delivery: Delivery, committed: float) -> None:
+        self.broker.wake_inbox(delivery.agent)
+        try:
+            node = self.owner_of(delivery.agent)
+        except LookupError:
+            return
+        entry: Entry | None = None
+        for stream in self.broker.streams_of(node):
+            if stream.is_live and stream.carries(delivery.agent):
+                entry = entry or self.entry_of(delivery, committed=committed)
+                stream.put(entry)
+
+    def _publish_mailbox(self, box: Mailbox) -> None:
+        frame = sse.control("mailbox", wire.mailbox(box))
+        self._to_streams_of(box.agent, frame, watchers=True)
+
+    def _to_streams_of(
+        self, agent: AgentName, frame: bytes, *, watchers: bool = False, receipts: bool = False
+    ) -> None:
+        try:
+            node = self.owner_of(agent)
+        except LookupError:
+            return
+        for stream in self.broker.streams_of(node):
+            if not stream.carries(agent):
+                continue
+            if (watchers and stream.is_watcher) or (receipts and stream.wants_receipts):
+                stream.put(Entry(frame))

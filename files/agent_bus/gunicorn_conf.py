@@ -1,0 +1,114 @@
+"""How gunicorn runs the hub: one gevent worker, and what happens when it starts and stops.
+
+gunicorn itself would tell systemd READY before its worker exists, so `__main__` hides
+NOTIFY_SOCKET from it and the worker says READY here: after lock, migration and listen.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from gunicorn.app.base import BaseApplication
+
+from agent_bus import errors, runtime
+from agent_bus.app import Hub
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from gunicorn.workers.base import Worker
+
+    from agent_bus.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+GRACEFUL_TIMEOUT_S: Final = 5
+ALIVE_POLL_S: Final = 0.1
+"""How soon a SIGTERM is noticed: gunicorn's gevent worker calls no hook for it."""
+BOOT_FAILED: Final = 3
+"""gunicorn's own exit code for a worker that must not be started again."""
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
+    """gunicorn, configured from `Settings`; `run()` blocks until the server has ended."""
+
+    def __init__(self, settings: Settings, *, notify_socket: str | None) -> None:
+        self._settings = settings
+        self._notify_socket = notify_socket
+        self._hub: Hub | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings; everything not named here keeps its default."""
+        chosen = {
+            "bind": self._settings.bind,
+            # Fan-out lives in the worker's memory: with two, a subscriber of one would never see
+            # what the other accepted.
+            "workers": 1,
+            "worker_class": "gevent",
+            "worker_connections": self._settings.worker_connections,
+            # Clients keep their connection between calls; a watcher reports every 30 s.
+            "keepalive": 75,
+            # Only says that the loop must beat; it is no limit of a request or a stream.
+            "timeout": 30,
+            "graceful_timeout": GRACEFUL_TIMEOUT_S,
+            # Any number but 0 would end all streams every so many requests.
+            "max_requests": 0,
+            "control_socket_disable": True,
+            "loglevel": "warning",
+            "proc_name": "agent-bus",
+            "post_worker_init": self._started,
+            "worker_exit": self._ended,
+        }
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Build the hub in the worker, after the fork.
+
+        Threads and connections do not survive a fork, so nothing is built before.
+        """
+        try:
+            self._hub = Hub(self._settings)
+        except errors.StartupError as error:
+            logger.critical("The hub does not start: %s", error)
+            os._exit(BOOT_FAILED)
+        return self._hub.wsgi
+
+    def _started(self, worker: Worker) -> None:
+        runtime.spawn(self._beat, worker)
+
+    def _ended(self, _arbiter: Any, _worker: Worker) -> None:  # noqa: ANN401 - gunicorn's arbiter
+        if self._hub is not None:
+            self._hub.close()
+
+    def _beat(self, worker: Worker) -> None:
+        """READY once, WATCHDOG at half its interval, and the drain when gunicorn is told to end."""
+        self._notify("READY=1\nSTATUS=Serving")
+        interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+        since_s = 0.0
+        while worker.alive:
+            runtime.sleep(ALIVE_POLL_S)
+            since_s += ALIVE_POLL_S
+            if interval_s and since_s >= interval_s:
+                since_s = 0.0
+                if self._hub is not None and self._hub.health.readyz().status == 200:  # noqa: PLR2004
+                    self._notify("WATCHDOG=1")
+        self._notify("STOPPING=1\nSTATUS=Draining streams")
+        if self._hub is not None:
+            self._hub.drain()
+
+    def _notify(self, state: str) -> None:
+        """Tell systemd, where there is one (sd_notify(3))."""
+        if not self._notify_socket:
+            return
+        address = self._notify_socket
+        if address.startswith("@"):
+            address = "\0" + address[1:]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
+            try:
+                peer.sendto(state.encode(), address)
+            except OSError as error:
+                logger.warning("systemd cannot be told %r: %s", state, error)

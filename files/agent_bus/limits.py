@@ -1,0 +1,53 @@
+"""Rate limits: a token bucket a key, on the monotonic clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from agent_bus.clock import Clock
+
+FORGET_AFTER: Final = 10_000
+"""Keys kept at most; past it the fullest buckets (idle callers) are forgotten."""
+
+
+class RateLimiter:
+    """Lets each key do `burst` things at once and `per_s` a second in the long run."""
+
+    def __init__(self, *, per_s: float, burst: float, clock: Clock) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    @property
+    def per_s(self) -> float:
+        """The long-run rate."""
+        return self._per_s
+
+    def take(self, key: str) -> float:
+        """Take one; answers 0.0, or the seconds to wait when nothing is left (nothing taken)."""
+        level = self._level(key)
+        if level < 1.0:
+            return (1.0 - level) / self._per_s
+        self._buckets[key] = (level - 1.0, self._clock.monotonic())
+        return 0.0
+
+    def peek(self, key: str) -> float:
+        """The seconds to wait before `take` would succeed; 0.0 when it would now."""
+        return max(0.0, 1.0 - self._level(key)) / self._per_s
+
+    def give_back(self, key: str) -> None:
+        """Undo one `take`."""
+        self._buckets[key] = (min(self._burst, self._level(key) + 1.0), self._clock.monotonic())
+
+    def _level(self, key: str) -> float:
+        now = self._clock.monotonic()
+        level, at = self._buckets.get(key, (self._burst, now))
+        if len(self._buckets) > FORGET_AFTER:
+            self._forget(now)
+        return min(self._burst, level + (now - at) * self._per_s)
+
+    def _forget(self, now: float) -> None:
+        full_after = self._burst / self._per_s
+        self._buckets = {k: v for k, v in self._buckets.items() if now - v[1] < full_after}

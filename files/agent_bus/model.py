@@ -1,0 +1,196 @@
+"""The values that the parts of the hub pass to each other: frozen, without behaviour of their own.
+
+Wall-clock times are integers, milliseconds since 1970-01-01 UTC (`..._at`); `rfc3339` renders
+them. A priority is a rank here (0 is first out), and a name only on the wire.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, NewType
+
+MessageId = NewType("MessageId", str)
+AgentName = NewType("AgentName", str)
+NodeName = NewType("NodeName", str)
+Seq = NewType("Seq", int)
+
+OPERATOR: Final = AgentName("operator")
+RESERVED_NAMES: Final = frozenset({"operator", "all", "bus"})
+NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+PRIORITIES: Final = ("urgent", "high", "normal")
+"""Index = rank: the order in which an inbox is read."""
+
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_message_id(now_ms: int) -> MessageId:
+    """A ULID (26 characters): 48 bits of time, 80 random ones, sorts by time to the millisecond.
+
+    Source: the ULID specification, github.com/ulid/spec.
+    """
+    value = (now_ms << 80) | int.from_bytes(os.urandom(10), "big")
+    return MessageId("".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5)))
+
+
+def rfc3339(at_ms: int | None) -> str | None:
+    """`2026-01-31T12:00:00.000Z` for a wall-clock time in milliseconds; None for None."""
+    if at_ms is None:
+        return None
+    seconds, millis = divmod(at_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message as its sender wants it, checked, with its recipients fixed but not yet stored."""
+
+    sender: AgentName
+    recipients: tuple[AgentName, ...]
+    body: str
+    subject: str | None = None
+    data_json: str | None = None
+    rank: int = 2
+    reply_to: MessageId | None = None
+    expires_in_s: int | None = None
+    idempotency_key: str | None = None
+    payload_sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message. `first_seq` is the seq of its first delivery: the message's own order."""
+
+    id: MessageId
+    first_seq: Seq
+    thread_id: MessageId
+    sender: AgentName
+    subject: str | None
+    body: str
+    data_json: str | None
+    rank: int
+    reply_to: MessageId | None
+    hops: int
+    created_at: int
+    expires_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message for one recipient, with the stamps of its way (None = has not happened)."""
+
+    seq: Seq
+    agent: AgentName
+    message: Message
+    pushed_at: int | None = None
+    received_at: int | None = None
+    accepted_at: int | None = None
+    wake_failed_at: int | None = None
+    wake_failure: str | None = None
+    escalated_at: int | None = None
+    overdue_at: int | None = None
+    fetched_at: int | None = None
+    fetch_count: int = 0
+    read_at: int | None = None
+    expired_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """How much one agent has not yet fetched or read. `last_seq` is its newest delivery's."""
+
+    agent: AgentName
+    unfetched: int
+    unread: int
+    last_seq: Seq
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One line of the registry. `node` is None for the operator."""
+
+    name: AgentName
+    node: NodeName | None
+    retired_at: int | None = None
+    last_seen_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who lives where: the operator's whole inventory as the hub needs it.
+
+    `tokens` maps each node to the SHA-256 digests (hex) of the tokens valid for it.
+    """
+
+    agents: dict[AgentName, NodeName]
+    groups: dict[str, tuple[AgentName, ...]] = field(default_factory=dict)
+    tokens: dict[NodeName, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RosterChange:
+    """What a roster did (or, in a dry run, would do) to the registry."""
+
+    registered: tuple[AgentName, ...] = ()
+    moved: tuple[AgentName, ...] = ()
+    retired: tuple[AgentName, ...] = ()
+    revived: tuple[AgentName, ...] = ()
+    groups_changed: bool = False
+    tokens_changed: tuple[NodeName, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything differs from before."""
+        return any(
+            (
+                self.registered,
+                self.moved,
+                self.retired,
+                self.revived,
+                self.groups_changed,
+                self.tokens_changed,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a send led to; `replayed` when the idempotency key was known already."""
+
+    message: Message
+    deliveries: tuple[Delivery, ...]
+    mailboxes: tuple[Mailbox, ...]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """What an ack led to. `receipts` are the newly read deliveries with their senders."""
+
+    acked: tuple[MessageId, ...]
+    already_acked: tuple[MessageId, ...]
+    unknown: tuple[MessageId, ...]
+    receipts: tuple[Delivery, ...]
+    mailboxes: tuple[Mailbox, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was shown before: seq -> (fetched_at, fetch_count) from before this fetch."""
+
+    before: dict[Seq, tuple[int | None, int]]
+    mailboxes: tuple[Mailbox, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A hop that happened: for one delivery (`seq`), or all unread of `agent` up to `seq`."""
+
+    kind: str
+    agent: AgentName
+    seq: Seq
+    at: int
+    reason: str | None = None
+    up_to: bool = False

@@ -1,0 +1,155 @@
+"""The only module that knows gevent: greenlets, waiting, and the border to native threads.
+
+The hub runs in one greenlet loop. SQLite's calls are C and would stop that loop, so they run in
+native threads; what crosses the border is a plain queue one way and one wake-up a batch back.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import gevent
+from gevent import event, monkey, queue, threadpool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+sleep: Final = gevent.sleep
+Event: Final = event.Event
+spawn: Final = gevent.spawn
+spawn_later: Final = gevent.spawn_later
+Greenlet: Final = gevent.Greenlet
+STOP: Final = object()
+
+_NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
+
+
+class Waiter(Generic[T]):
+    """A result that one greenlet waits for and the loop sets."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self) -> None:
+        self._result: event.AsyncResult[T] = event.AsyncResult()
+
+    def resolve(self, value: T) -> None:
+        """Let the waiting greenlet go on with a value; call it in the loop's own thread."""
+        self._result.set(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the waiting greenlet go on with an error."""
+        self._result.set_exception(error)
+
+    def wait(self) -> T:
+        """Block this greenlet until the result is there; raises what `fail` was given."""
+        return self._result.get()
+
+
+class BatchThread(Generic[Item]):
+    """One native thread that takes what has gathered and works it off, batch by batch.
+
+    While a batch is being worked off (for the writer: while the disk syncs), the next one gathers:
+    that is group commit without any waiting time. `handle` runs in the native thread and answers
+    a callable, which runs in the loop: one wake-up a batch, however many wait.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Sequence[Item]], Callable[[], None]],
+        *,
+        idle: Callable[[], None],
+        batch_limit: int = 256,
+    ) -> None:
+        self._handle = handle
+        self._idle = idle
+        self._limit = batch_limit
+        self._inbox = _NativeQueue()
+        self._outbox = _NativeQueue()
+        self._hub = gevent.get_hub()
+        self._wake = self._hub.loop.async_()
+        self._wake.start(self._deliver)
+        self._pool = threadpool.ThreadPool(1)
+        self._done = event.Event()
+        self._pool.spawn(self._run)
+
+    def submit(self, item: Item) -> None:
+        """Hand an item over; never blocks."""
+        self._inbox.put(item)
+
+    def stop(self) -> None:
+        """Work off what was handed over, then end the thread; blocks this greenlet until then."""
+        self._inbox.put(STOP)
+        self._done.wait(timeout=10)
+        self._wake.stop()
+        self._wake.close()
+        self._pool.kill()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            batch = [self._inbox.get()]
+            while len(batch) < self._limit and not self._inbox.empty():
+                batch.append(self._inbox.get())
+            stopping = STOP in batch
+            work = [item for item in batch if item is not STOP]
+            if work:
+                self._outbox.put(self._handle(work))
+                self._wake.send()
+            if self._inbox.empty():
+                self._idle()
+        self._outbox.put(self._done.set)
+        self._wake.send()
+
+    def _deliver(self) -> None:
+        while not self._outbox.empty():
+            try:
+                self._outbox.get()()
+            except Exception:
+                logger.exception("A batch's results could not be handed out")
+
+
+class ThreadedPool(Generic[T]):
+    """A few resources (database connections), each used by one native thread at a time."""
+
+    def __init__(self, resources: Sequence[T]) -> None:
+        self._threads = threadpool.ThreadPool(len(resources))
+        self._free: queue.LifoQueue[T] = queue.LifoQueue()
+        self._size = len(resources)
+        for resource in resources:
+            self._free.put(resource)
+
+    def run(self, work: Callable[[T], Item]) -> Item:
+        """Run `work(resource)` in a native thread and answer its result; blocks the greenlet."""
+        resource = self._free.get()
+        try:
+            return self._threads.apply(work, (resource,))
+        finally:
+            self._free.put(resource)
+
+    def close(self, close: Callable[[T], None]) -> None:
+        """Wait for all resources and close each."""
+        for _ in range(self._size):
+            close(self._free.get())
+        self._threads.kill()
+
+
+def yield_if_starved(last_iteration: int) -> int:
+    """Let the loop poll its sockets when it has not done so since `last_iteration`.
+
+    A keep-alive client whose next request is always there already would otherwise keep everyone
+    else waiting, because its recv never blocks. `sleep(0)` is not enough: the loop runs up to 50
+    chained callbacks before it polls; a timer, however short, makes it poll.
+
+    Returns:
+        The loop's present iteration, to be handed in the next time.
+    """
+    loop = gevent.get_hub().loop
+    if loop.iteration == last_iteration:
+        gevent.sleep(1e-6)
+    return int(loop.iteration)

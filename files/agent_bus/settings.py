@@ -1,0 +1,143 @@
+"""The server's settings: one JSON file, read once, every key known or refused.
+
+`docs/reference/hub-settings.md` is generated from this model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from agent_bus import errors
+
+
+class Settings(BaseModel):
+    """What the operator may set; secrets only as paths of files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bind: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = Field(
+        default="0.0.0.0:8091",  # noqa: S104 - the fleet reaches the hub over the LAN
+        description="Address and port to listen on.",
+    )
+    database: Path = Field(description="The SQLite file; its folder also holds lock and backups.")
+    admin_tokens_file: Path = Field(
+        description="One SHA-256 (hex) of a valid admin token a line; two during a rotation."
+    )
+    body_limit_bytes: int = Field(
+        default=65536,
+        ge=1024,
+        le=16 * 1024 * 1024,
+        description="Largest request body; more is answered 413. A message is text, not a file.",
+    )
+    page_limit: int = Field(
+        default=500, ge=1, le=5000, description="Most rows in one page of any list."
+    )
+    sends_per_s: float = Field(
+        default=20.0, gt=0, description="Messages a second one sender may keep up (429 past it)."
+    )
+    send_burst: int = Field(
+        default=200, ge=1, description="Messages one sender may send at once after a pause."
+    )
+    hop_limit: int = Field(
+        default=50,
+        ge=2,
+        description="Depth of replies since the operator's last message in the thread; stops loops.",
+    )
+    streams_per_token: int = Field(default=100, ge=1, description="Open streams of one token.")
+    streams_total: int = Field(
+        default=5000, ge=1, description="Open streams and long polls of all tokens (503 past it)."
+    )
+    stream_queue_events: int = Field(
+        default=1000,
+        ge=10,
+        description="Events that may wait for one slow stream; then it is cut and resumes later.",
+    )
+    stream_lifetime_s: float = Field(
+        default=900.0, gt=0, description="After this, give or take 20 %, a stream is renewed."
+    )
+    keepalive_s: float = Field(
+        default=15.0, gt=0, description="A comment is sent on a stream that was quiet so long."
+    )
+    write_timeout_s: float = Field(
+        default=10.0, gt=0, description="A peer that takes no bytes for so long is cut."
+    )
+    retry_ms: int = Field(
+        default=1000, ge=0, description="Reconnect delay that streams recommend to clients."
+    )
+    lease_s: float = Field(
+        default=75.0, gt=0, description="A watcher that reports nothing for so long is gone."
+    )
+    offline_after_s: float = Field(
+        default=300.0, gt=0, description="No sign of life for so long means offline."
+    )
+    retain_read_days: float = Field(
+        default=7.0, gt=0, description="Read messages older than this move to the archive."
+    )
+    retain_archive_days: float = Field(
+        default=365.0, gt=0, description="Archived messages older than this are dropped."
+    )
+    sweep_interval_s: float = Field(
+        default=60.0, gt=0, description="How often retention and expiry are looked after."
+    )
+    readers: int = Field(
+        default=4, ge=1, le=64, description="Read-only database connections, each with a thread."
+    )
+    auth_failures_per_min: int = Field(
+        default=20, ge=1, description="Wrong tokens an address may try a minute (429 past it)."
+    )
+
+    @field_validator("database", "admin_tokens_file")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        if not value.is_absolute():
+            raise ValueError("must be an absolute path")
+        return value
+
+    @property
+    def host(self) -> str:
+        """The address part of `bind`."""
+        return self.bind.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port part of `bind`."""
+        return int(self.bind.rpartition(":")[2])
+
+    @property
+    def worker_connections(self) -> int:
+        """Connections of the one worker: streams must never take the place of calls."""
+        return self.streams_total + 1000
+
+
+def load(path: Path) -> Settings:
+    """The settings in a file.
+
+    Raises:
+        errors.StartupError: the file cannot be read, is no JSON object, or has a key or value
+            that is not allowed; the text names each and, for an unknown key, the closest one.
+    """
+    try:
+        raw: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise errors.StartupError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise errors.StartupError(f"{path}: is no JSON: {error}") from error
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(dict(item)) for item in error.errors(include_url=False)]
+        raise errors.StartupError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def _explain(item: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "extra_forbidden":
+        closest = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        hint = f"; did you mean {closest[0]!r}?" if closest else ""
+        return f"{name!r} is no setting{hint}"
+    return f"{name}: {item['msg']}"

@@ -1,0 +1,44 @@
+"""Encoding of server-sent events (WHATWG HTML, section 9.2), pure.
+
+One frame is one `bytes` value and is written to the socket in one call. JSON stands on a single
+`data:` line; JSON's own escapes keep CR and LF out of it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+KEEPALIVE: Final = b": keepalive\n\n"
+
+
+def compact_json(value: object) -> str:
+    """JSON without spaces, UTF-8 kept, on one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def priming(*, retry_ms: int, resume_id: str) -> bytes:
+    """The first bytes of a stream: the reconnect delay and the resume position.
+
+    The frame has no `data:` line: a client stores the id, and no event fires.
+    """
+    return f"retry: {retry_ms}\n\nid: {resume_id}\n\n".encode()
+
+
+def message(*, event_id: str, json_line: str) -> bytes:
+    """An unnamed event with an id: one delivery."""
+    return f"id: {event_id}\ndata: {json_line}\n\n".encode()
+
+
+def control(event: str, fields: dict[str, object]) -> bytes:
+    """A named event without an id.
+
+    `to_agent` is null in all of them, so that a plain reader that looks only at `data:` lines
+    and at `to_agent` passes over them.
+    """
+    return f"event: {event}\ndata: {compact_json({'to_agent': None, **fields})}\n\n".encode()
+
+
+def bye(reason: str, *, retry_ms: int) -> bytes:
+    """The last event of a stream, with the delay after which to come back."""
+    return f"retry: {retry_ms}\n".encode() + control("bye", {"reason": reason})

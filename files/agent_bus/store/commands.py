@@ -1,0 +1,323 @@
+"""The writing half of the store: each function is one command, run inside the writer's savepoint.
+
+They take the writing connection and values, and answer values; they never commit, and they keep
+the counters of `mailbox` and `message.open_count` true in the same transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus import errors
+from agent_bus.model import (
+    OPERATOR,
+    Acked,
+    AgentName,
+    Delivery,
+    Draft,
+    Fetched,
+    Message,
+    MessageId,
+    Sent,
+    Seq,
+    Stamp,
+)
+from agent_bus.store import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import apsw
+
+KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
+"""How long a repeated Idempotency-Key answers the first result."""
+
+HIGHEST_SEQ: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'delivery'"
+FIND_KEY: Final = (
+    "SELECT message_id, payload_sha256 FROM idempotency"
+    " WHERE sender = ? AND key = ? AND created_at > ?"
+)
+KEEP_KEY: Final = (
+    "INSERT OR REPLACE INTO idempotency (sender, key, payload_sha256, message_id, created_at)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+FIND_PARENT: Final = (
+    "SELECT pk, thread_id, hops, sender FROM message WHERE id = ?1"
+    " UNION ALL SELECT pk, thread_id, hops, sender FROM archive_message WHERE id = ?1"
+)
+IS_RECIPIENT: Final = (
+    "SELECT 1 FROM delivery WHERE message_pk = ?1 AND agent = ?2"
+    " UNION ALL SELECT 1 FROM archive_delivery WHERE message_pk = ?1 AND agent = ?2"
+)
+INSERT_MESSAGE: Final = (
+    "INSERT INTO message (pk, id, thread_id, sender, subject, body, data, rank, reply_to, hops,"
+    " created_at, expires_at, open_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_DELIVERY: Final = (
+    "INSERT INTO delivery (seq, message_pk, agent, sender, rank) VALUES (?, ?, ?, ?, ?)"
+)
+COUNT_SENT: Final = (
+    "UPDATE mailbox SET unread = unread + 1, unfetched = unfetched + 1, last_seq = ?"
+    f" WHERE agent = ? RETURNING {rows.MAILBOX_COLUMNS}"
+)
+MESSAGE_BY_ID: Final = f"SELECT {rows.MESSAGE_COLUMNS} FROM message m WHERE m.id = ?"
+DELIVERIES_OF: Final = (
+    f"SELECT {rows.DELIVERY_COLUMNS} FROM delivery d WHERE d.message_pk = ? ORDER BY d.seq"
+)
+ARCHIVED_MESSAGE_BY_ID: Final = (
+    f"SELECT {rows.MESSAGE_COLUMNS} FROM archive_message m WHERE m.id = ?"
+)
+ARCHIVED_DELIVERIES_OF: Final = (
+    f"SELECT {rows.DELIVERY_COLUMNS} FROM archive_delivery d WHERE d.message_pk = ? ORDER BY d.seq"
+)
+DELIVERY_TO: Final = (
+    f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM message m"
+    " JOIN delivery d ON d.message_pk = m.pk AND d.agent = ?2 WHERE m.id = ?1"
+)
+WAS_ARCHIVED_TO: Final = (
+    "SELECT 1 FROM archive_message m"
+    " JOIN archive_delivery d ON d.message_pk = m.pk AND d.agent = ?2 WHERE m.id = ?1"
+)
+FETCHED_UP_TO: Final = (
+    f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM delivery d"
+    " JOIN message m ON m.pk = d.message_pk"
+    " WHERE d.agent = ? AND d.read_at IS NULL AND d.expired_at IS NULL"
+    " AND d.fetched_at IS NOT NULL AND d.seq <= ? ORDER BY d.rank, d.seq"
+)
+MARK_READ: Final = "UPDATE delivery SET read_at = ? WHERE seq = ?"
+CLOSE_ONE: Final = (
+    "UPDATE message SET open_count = open_count - 1,"
+    " closed_at = CASE WHEN open_count = 1 THEN ?1 END WHERE pk = ?2"
+)
+COUNT_CLOSED: Final = (
+    "UPDATE mailbox SET unread = unread - ?1, unfetched = unfetched - ?2"
+    f" WHERE agent = ?3 RETURNING {rows.MAILBOX_COLUMNS}"
+)
+SHOWN_BEFORE: Final = (
+    "SELECT fetched_at, fetch_count, read_at, expired_at FROM delivery WHERE seq = ? AND agent = ?"
+)
+MARK_FETCHED: Final = (
+    "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?), fetch_count = fetch_count + 1"
+    " WHERE seq = ?"
+)
+STAMP_ONE: Final = {
+    "pushed": "UPDATE delivery SET pushed_at = coalesce(pushed_at, :at) WHERE seq = :seq",
+}
+_WAITING: Final = (
+    " WHERE agent = :agent AND read_at IS NULL AND expired_at IS NULL AND seq <= :seq"
+)
+_SINCE_MARK: Final = " WHERE agent = :agent AND seq > :mark AND seq <= :seq"
+STAMP_UP_TO: Final = {
+    "received": f"UPDATE delivery SET received_at = :at{_SINCE_MARK} AND received_at IS NULL",
+    "accepted": f"UPDATE delivery SET accepted_at = :at{_SINCE_MARK} AND accepted_at IS NULL",
+    "failed": (
+        f"UPDATE delivery SET wake_failed_at = :at, wake_failure = :reason{_WAITING}"
+        " AND fetched_at IS NULL"
+    ),
+    "escalated": f"UPDATE delivery SET escalated_at = :at{_WAITING} AND escalated_at IS NULL",
+    "overdue": f"UPDATE delivery SET overdue_at = :at{_WAITING} AND overdue_at IS NULL",
+}
+"""How a report reaches deliveries. `received` and `accepted` also reach those that the agent has
+read before the report came, hence the mark; the others are about mail that still waits."""
+MARKS: Final = {
+    "received": (
+        "SELECT received_seq FROM mailbox WHERE agent = ?",
+        "UPDATE mailbox SET received_seq = max(received_seq, ?) WHERE agent = ?",
+    ),
+    "accepted": (
+        "SELECT accepted_seq FROM mailbox WHERE agent = ?",
+        "UPDATE mailbox SET accepted_seq = max(accepted_seq, ?) WHERE agent = ?",
+    ),
+}
+
+
+def send(
+    connection: apsw.Connection, draft: Draft, *, message_id: MessageId, now: int, hop_limit: int
+) -> Sent:
+    """Store a message and its deliveries, or find what its key led to before."""
+    execute = connection.execute
+    if draft.idempotency_key is not None:
+        known = execute(
+            FIND_KEY, (draft.sender, draft.idempotency_key, now - KEY_LIFETIME_MS)
+        ).fetchone()
+        if known is not None:
+            return _replay(connection, known, draft)
+        execute(
+            KEEP_KEY,
+            (draft.sender, draft.idempotency_key, draft.payload_sha256, message_id, now),
+        )
+    thread_id, hops = _thread(connection, draft, message_id)
+    if hops > hop_limit:
+        raise errors.ThreadBudgetError(thread_id, hop_limit)
+    highest = execute(HIGHEST_SEQ).fetchone()
+    first = Seq((highest[0] if highest else 0) + 1)
+    expires_at = None if draft.expires_in_s is None else now + draft.expires_in_s * 1000
+    stored = Message(
+        id=message_id,
+        first_seq=first,
+        thread_id=thread_id,
+        sender=draft.sender,
+        subject=draft.subject,
+        body=draft.body,
+        data_json=draft.data_json,
+        rank=draft.rank,
+        reply_to=draft.reply_to,
+        hops=hops,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    execute(
+        INSERT_MESSAGE,
+        (
+            first, message_id, thread_id, draft.sender, draft.subject, draft.body,
+            draft.data_json, draft.rank, draft.reply_to, hops, now, expires_at,
+            len(draft.recipients),
+        ),
+    )  # fmt: skip
+    boxes: list[Any] = []
+    deliveries: list[Delivery] = []
+    for seq, agent in enumerate(draft.recipients, first):
+        execute(INSERT_DELIVERY, (seq, first, agent, draft.sender, draft.rank))
+        boxes.extend(execute(COUNT_SENT, (seq, agent)))
+        deliveries.append(Delivery(Seq(seq), agent, stored))
+    return Sent(stored, tuple(deliveries), rows.mailboxes(boxes))
+
+
+def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -> Sent:
+    message_id, payload_sha256 = known
+    if payload_sha256 != draft.payload_sha256:
+        raise errors.IdempotencyConflictError(message_id)
+    row = connection.execute(MESSAGE_BY_ID, (message_id,)).fetchone()
+    of = DELIVERIES_OF
+    if row is None:
+        row = connection.execute(ARCHIVED_MESSAGE_BY_ID, (message_id,)).fetchone()
+        of = ARCHIVED_DELIVERIES_OF
+    first = rows.message(row)
+    found = tuple(rows.delivery(d, first) for d in connection.execute(of, (first.first_seq,)))
+    return Sent(first, found, (), replayed=True)
+
+
+def _thread(
+    connection: apsw.Connection, draft: Draft, message_id: MessageId
+) -> tuple[MessageId, int]:
+    """(thread, hops) of a new message: its own thread, or its parent's one deeper."""
+    if draft.reply_to is None:
+        return message_id, 0
+    parent = connection.execute(FIND_PARENT, (draft.reply_to,)).fetchone()
+    if parent is None:
+        raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
+    pk, thread_id, hops, author = parent
+    if draft.sender not in {author, OPERATOR}:
+        involved = connection.execute(IS_RECIPIENT, (pk, draft.sender)).fetchone()
+        if involved is None:
+            raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
+    return thread_id, 0 if draft.sender == OPERATOR else hops + 1
+
+
+def ack_ids(
+    connection: apsw.Connection, agent: AgentName, ids: Iterable[MessageId], *, now: int
+) -> Acked:
+    """Mark messages as read by one recipient."""
+    open_ones: list[Delivery] = []
+    already: list[MessageId] = []
+    unknown: list[MessageId] = []
+    for message_id in dict.fromkeys(ids):
+        row = connection.execute(DELIVERY_TO, (message_id, agent)).fetchone()
+        if row is not None:
+            found = rows.joined(row)
+            if found.read_at is None:
+                open_ones.append(found)
+            else:
+                already.append(message_id)
+        elif connection.execute(WAS_ARCHIVED_TO, (message_id, agent)).fetchone():
+            already.append(message_id)
+        else:
+            unknown.append(message_id)
+    return _read(connection, agent, open_ones, tuple(already), tuple(unknown), now)
+
+
+def ack_up_to(
+    connection: apsw.Connection, agent: AgentName, last: MessageId, *, now: int
+) -> Acked:
+    """Mark what was shown to one recipient, up to one message, as read."""
+    row = connection.execute(DELIVERY_TO, (last, agent)).fetchone()
+    if row is None:
+        return ack_ids(connection, agent, [last], now=now)
+    until = rows.joined(row).seq
+    found = [rows.joined(r) for r in connection.execute(FETCHED_UP_TO, (agent, until))]
+    return _read(connection, agent, found, (), (), now)
+
+
+def _read(
+    connection: apsw.Connection,
+    agent: AgentName,
+    open_ones: Sequence[Delivery],
+    already: tuple[MessageId, ...],
+    unknown: tuple[MessageId, ...],
+    now: int,
+) -> Acked:
+    for found in open_ones:
+        connection.execute(MARK_READ, (now, found.seq))
+        if found.expired_at is None:
+            connection.execute(CLOSE_ONE, (now, found.message.first_seq))
+    counted = [d for d in open_ones if d.expired_at is None]
+    boxes: list[Any] = []
+    if counted:
+        unfetched = sum(1 for d in counted if d.fetched_at is None)
+        boxes = list(connection.execute(COUNT_CLOSED, (len(counted), unfetched, agent)))
+    return Acked(
+        acked=tuple(d.message.id for d in open_ones),
+        already_acked=already,
+        unknown=unknown,
+        receipts=tuple(_with_read_at(d, now) for d in open_ones),
+        mailboxes=rows.mailboxes(boxes),
+    )
+
+
+def _with_read_at(found: Delivery, now: int) -> Delivery:
+    return Delivery(
+        found.seq, found.agent, found.message, fetched_at=found.fetched_at,
+        fetch_count=found.fetch_count, read_at=now,
+    )  # fmt: skip
+
+
+def fetch(
+    connection: apsw.Connection, agent: AgentName, seqs: Sequence[Seq], *, now: int
+) -> Fetched:
+    """Stamp deliveries as shown; answers what stood there before, atomically."""
+    before: dict[Seq, tuple[int | None, int]] = {}
+    newly = 0
+    for seq in seqs:
+        row = connection.execute(SHOWN_BEFORE, (seq, agent)).fetchone()
+        if row is None:
+            continue
+        fetched_at, fetch_count, read_at, expired_at = row
+        before[seq] = (fetched_at, fetch_count)
+        connection.execute(MARK_FETCHED, (now, seq))
+        newly += fetched_at is None and read_at is None and expired_at is None
+    boxes = list(connection.execute(COUNT_CLOSED, (0, newly, agent))) if newly else []
+    return Fetched(before, rows.mailboxes(boxes))
+
+
+def stamp(connection: apsw.Connection, stamps: Iterable[Stamp]) -> None:
+    """Record hops."""
+    for one in stamps:
+        if not one.up_to:
+            connection.execute(STAMP_ONE[one.kind], {"at": one.at, "seq": one.seq})
+            continue
+        mark = 0
+        if one.kind in MARKS:
+            read_mark, move_mark = MARKS[one.kind]
+            row = connection.execute(read_mark, (one.agent,)).fetchone()
+            mark = row[0] if row else 0
+            connection.execute(move_mark, (one.seq, one.agent))
+        connection.execute(
+            STAMP_UP_TO[one.kind],
+            {
+                "at": one.at,
+                "agent": one.agent,
+                "seq": one.seq,
+                "mark": mark,
+                "reason": one.reason,
+            },
+        )

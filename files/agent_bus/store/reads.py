@@ -1,0 +1,152 @@
+"""The reading half of the store: short read transactions on read-only connections.
+
+Each function runs in a reader's native thread, fetches all its rows and lets go of the cursor: a
+reader that stays open would keep the WAL from being reset.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.model import Delivery, Mailbox, Message, Seq
+from agent_bus.store import commands, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import apsw
+
+    from agent_bus.model import AgentName, MessageId
+
+_BOTH: Final = f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS}"
+_JOIN: Final = " FROM delivery d JOIN message m ON m.pk = d.message_pk"
+_OPEN: Final = " AND d.read_at IS NULL AND d.expired_at IS NULL"
+_FRESH: Final = " AND (m.expires_at IS NULL OR m.expires_at > :now)"
+_PAGE: Final = (
+    " WHERE d.agent = :agent AND (d.rank, d.seq) > (:rank_after, :seq_after)"
+    " AND (:rank IS NULL OR d.rank = :rank) AND (:thread IS NULL OR m.thread_id = :thread)"
+)
+INBOX_UNREAD: Final = f"{_BOTH}{_JOIN}{_PAGE}{_OPEN}{_FRESH} ORDER BY d.rank, d.seq LIMIT :limit"
+INBOX_ALL: Final = f"{_BOTH}{_JOIN}{_PAGE}{_FRESH} ORDER BY d.rank, d.seq LIMIT :limit"
+REPLAY_ALL: Final = (
+    f"{_BOTH}{_JOIN} WHERE d.agent = :agent AND d.seq > :after AND d.seq <= :until{_FRESH}"
+    " ORDER BY d.seq LIMIT :limit"
+)
+REPLAY_UNREAD: Final = (
+    f"{_BOTH}{_JOIN} WHERE d.agent = :agent AND d.seq > :after AND d.seq <= :until{_OPEN}{_FRESH}"
+    " ORDER BY d.seq LIMIT :limit"
+)
+LOWEST_UNREAD: Final = (
+    "SELECT min(low) FROM (SELECT min(seq) AS low FROM delivery WHERE agent = ?1 AND rank = 0"
+    " AND read_at IS NULL AND expired_at IS NULL"
+    " UNION ALL SELECT min(seq) FROM delivery WHERE agent = ?1 AND rank = 1"
+    " AND read_at IS NULL AND expired_at IS NULL"
+    " UNION ALL SELECT min(seq) FROM delivery WHERE agent = ?1 AND rank = 2"
+    " AND read_at IS NULL AND expired_at IS NULL)"
+)
+CREATED_AT_OF: Final = (
+    "SELECT m.created_at FROM delivery d JOIN message m ON m.pk = d.message_pk WHERE d.seq = ?"
+)
+ARCHIVED_SEQ: Final = "SELECT archived_seq FROM mailbox WHERE agent = ?"
+MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox"
+OPEN_TOTALS: Final = "SELECT coalesce(sum(unread), 0), coalesce(sum(unfetched), 0) FROM mailbox"
+WITH_UNREAD: Final = "SELECT agent FROM mailbox WHERE unread > 0"
+KNOWN_KEY: Final = "SELECT 1 FROM idempotency WHERE sender = ? AND key = ? AND created_at > ?"
+
+
+def inbox(
+    connection: apsw.Connection, *, unread: bool, bindings: dict[str, Any]
+) -> list[Delivery]:
+    """One page of an inbox; bindings: agent, rank, thread, rank_after, seq_after, now, limit."""
+    sql = INBOX_UNREAD if unread else INBOX_ALL
+    return [rows.joined(row) for row in connection.execute(sql, bindings)]
+
+
+def replay(
+    connection: apsw.Connection,
+    agents: Iterable[AgentName],
+    *,
+    unread: bool,
+    bindings: dict[str, Any],
+) -> list[Delivery]:
+    """The next deliveries of several agents, merged by seq; bindings: after, until, now, limit."""
+    sql = REPLAY_UNREAD if unread else REPLAY_ALL
+    each = [
+        [rows.joined(row) for row in connection.execute(sql, {**bindings, "agent": agent})]
+        for agent in agents
+    ]
+    return list(heapq.merge(*each, key=lambda d: d.seq))[: bindings["limit"]]
+
+
+def lowest_unread(connection: apsw.Connection, agents: Iterable[AgentName]) -> Seq | None:
+    """The oldest unread delivery over these agents."""
+    lows = [connection.execute(LOWEST_UNREAD, (agent,)).fetchone()[0] for agent in agents]
+    return min((low for low in lows if low is not None), default=None)
+
+
+def archived_seq(connection: apsw.Connection, agents: Iterable[AgentName]) -> Seq:
+    """The newest archived delivery over these agents."""
+    found = [connection.execute(ARCHIVED_SEQ, (agent,)).fetchone() for agent in agents]
+    return Seq(max((row[0] for row in found if row), default=0))
+
+
+def oldest_unread(connection: apsw.Connection) -> dict[AgentName, int]:
+    """When each agent's oldest unread message was created."""
+    oldest: dict[AgentName, int] = {}
+    for (agent,) in list(connection.execute(WITH_UNREAD)):
+        low = connection.execute(LOWEST_UNREAD, (agent,)).fetchone()[0]
+        if low is not None:
+            oldest[agent] = connection.execute(CREATED_AT_OF, (low,)).fetchone()[0]
+    return oldest
+
+
+def mailboxes(connection: apsw.Connection) -> list[Mailbox]:
+    """Counters of all agents."""
+    return list(rows.mailboxes(connection.execute(MAILBOXES)))
+
+
+def head(connection: apsw.Connection) -> Seq:
+    """The newest seq ever given."""
+    row = connection.execute(commands.HIGHEST_SEQ).fetchone()
+    return Seq(row[0] if row else 0)
+
+
+def message(
+    connection: apsw.Connection, message_id: MessageId
+) -> tuple[Message, list[Delivery]] | None:
+    """One message with all its deliveries, live or archived."""
+    for by_id, of in (
+        (commands.MESSAGE_BY_ID, commands.DELIVERIES_OF),
+        (commands.ARCHIVED_MESSAGE_BY_ID, commands.ARCHIVED_DELIVERIES_OF),
+    ):
+        row = connection.execute(by_id, (message_id,)).fetchone()
+        if row is not None:
+            found = rows.message(row)
+            return found, deliveries_of(connection, found, of)
+    return None
+
+
+def deliveries_of(connection: apsw.Connection, of: Message, sql: str) -> list[Delivery]:
+    """All deliveries of a message, in seq order."""
+    return [rows.delivery(row, of) for row in connection.execute(sql, (of.first_seq,))]
+
+
+def known_key(connection: apsw.Connection, sender: AgentName, key: str, *, since: int) -> bool:
+    """Whether a sender used this idempotency key after `since`."""
+    return connection.execute(KNOWN_KEY, (sender, key, since)).fetchone() is not None
+
+
+def counts(connection: apsw.Connection) -> dict[str, int]:
+    """How much is stored, without counting rows: seqs, open mail from the counters, file size."""
+    unread, unfetched = connection.execute(OPEN_TOTALS).fetchone()
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    return {
+        "head": head(connection),
+        "unread": unread,
+        "unfetched": unfetched,
+        "database_bytes": pages * page_bytes,
+        "free_bytes": free * page_bytes,
+    }

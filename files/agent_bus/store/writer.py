@@ -1,0 +1,197 @@
+"""The one writing connection: commands gather, commit together, and are answered together.
+
+A native thread owns the connection. It takes all commands that wait, runs each in a savepoint of
+one `BEGIN IMMEDIATE` transaction, commits (one fsync), and hands all results to the loop at once,
+in order. One bad command rolls back its own savepoint and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import apsw
+
+from agent_bus import errors
+from agent_bus.runtime import BatchThread, Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CHECKPOINT_IDLE_PAGES: Final = 1000
+"""Checkpoint when nothing waits and the WAL has so many pages (4 MB): SQLite's own default."""
+CHECKPOINT_BUSY_PAGES: Final = 8000
+"""Checkpoint even under load past this (32 MB), so that the WAL cannot grow without bound."""
+
+
+@dataclass(slots=True)
+class Command(Generic[T]):
+    """One unit of work, its reaction in the loop, and who waits for it.
+
+    `committed` runs in the loop after the commit and before `waiter` goes on.
+    """
+
+    apply: Callable[[apsw.Connection], T]
+    committed: Callable[[T], None] | None = None
+    waiter: Waiter[T] | None = field(default_factory=Waiter)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a command: a result or an error."""
+
+    command: Command[Any]
+    result: Any = None
+    error: Exception | None = None
+
+    def hand_out(self) -> None:
+        """Tell the listener, then the waiter; in the loop's thread."""
+        if self.error is None and self.command.committed is not None:
+            self.command.committed(self.result)
+        if self.command.waiter is None:
+            if self.error is not None:
+                logger.warning("A lazy write failed: %s", self.error)
+        elif self.error is None:
+            self.command.waiter.resolve(self.result)
+        else:
+            self.command.waiter.fail(self.error)
+
+
+class Writer:
+    """Runs commands in the writer thread, batch by batch.
+
+    Args:
+        connection: the writing connection; from here on used by the writer thread only.
+        fatal: called in the loop when the state of the disk is unknown; must end the process.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, fatal: Callable[[], None]) -> None:
+        self._connection = connection
+        self._fatal = fatal
+        self._wal_pages = 0
+        self.batches = 0
+        self.commands = 0
+        connection.set_wal_hook(self._on_wal)
+        self._thread: BatchThread[Command[Any]] = BatchThread(
+            self._handle, idle=self._checkpoint_when_idle
+        )
+
+    def run(
+        self,
+        apply: Callable[[apsw.Connection], T],
+        *,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
+        """Apply, commit, answer; blocks the greenlet until it is durable."""
+        waiter: Waiter[T] = Waiter()
+        self._thread.submit(Command(apply, committed, waiter))
+        return waiter.wait()
+
+    def post(
+        self,
+        apply: Callable[[apsw.Connection], T],
+        *,
+        committed: Callable[[T], None] | None = None,
+    ) -> None:
+        """Apply and commit some time soon; nobody waits."""
+        self._thread.submit(Command(apply, committed, None))
+
+    def close(self) -> None:
+        """Work off what waits, then end the thread. The connection stays open."""
+        self._thread.stop()
+
+    def _handle(self, batch: Sequence[Command[Any]]) -> Callable[[], None]:
+        try:
+            outcomes = self._transaction(batch)
+        except apsw.FullError:
+            logger.warning("The disk is full; running %d commands one by one", len(batch))
+            outcomes = [self._alone(command) for command in batch]
+        except _CommitFailedError as error:
+            logger.critical("The disk failed during a commit: %s", error.__cause__)
+            unknown = errors.CommitUnknownError()
+            outcomes = [Outcome(command, error=unknown) for command in batch]
+            return lambda: self._give_up(outcomes)
+        except Exception as error:
+            logger.exception("A batch of %d commands failed", len(batch))
+            outcomes = [Outcome(command, error=error) for command in batch]
+        self.batches += 1
+        self.commands += len(batch)
+        if self._wal_pages >= CHECKPOINT_BUSY_PAGES:
+            self._checkpoint()
+
+        def hand_out() -> None:
+            for outcome in outcomes:
+                outcome.hand_out()
+
+        return hand_out
+
+    def _give_up(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            outcome.hand_out()
+        self._fatal()
+
+    def _alone(self, command: Command[Any]) -> Outcome:
+        try:
+            return self._transaction([command])[0]
+        except apsw.FullError:
+            return Outcome(command, error=errors.DiskFullError())
+
+    def _transaction(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            outcomes = [self._apply(command) for command in batch]
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            execute("COMMIT")
+        except apsw.FullError:
+            self._roll_back()
+            raise
+        except apsw.IOError as error:
+            raise _CommitFailedError from error
+        return outcomes
+
+    def _apply(self, command: Command[Any]) -> Outcome:
+        execute = self._connection.execute
+        execute("SAVEPOINT command")
+        try:
+            outcome = Outcome(command, command.apply(self._connection))
+        except apsw.FullError:
+            raise
+        except Exception as error:  # noqa: BLE001 - any failure of one command is answered to it
+            if not self._connection.in_transaction:
+                raise  # SQLite itself rolled the whole transaction back
+            execute("ROLLBACK TO command")
+            outcome = Outcome(command, error=error)
+        execute("RELEASE command")
+        return outcome
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _on_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return 0
+
+    def _checkpoint_when_idle(self) -> None:
+        if self._wal_pages >= CHECKPOINT_IDLE_PAGES:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            logger.warning("A checkpoint failed and will be tried again: %s", error)
+        self._wal_pages = 0
+
+
+class _CommitFailedError(Exception):
+    """COMMIT answered an I/O error: what is on the disk is unknown."""

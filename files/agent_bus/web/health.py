@@ -1,0 +1,84 @@
+"""Liveness, readiness and the figures that an operator or agent asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_bus.web import schemas
+from agent_bus.web.http import Answer, Call
+
+if TYPE_CHECKING:
+    from agent_bus.bus import Bus
+    from agent_bus.clock import Clock
+
+
+class Health:
+    """`/livez`, `/readyz` (open to all, without names) and `/api/stats`."""
+
+    def __init__(self, *, bus: Bus, clock: Clock, version: str) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._version = version
+        self._started = clock.monotonic()
+        self.is_stopping = False
+
+    def livez(self) -> Answer:
+        """The process serves requests."""
+        return Answer(200, {"alive": True, "version": self._version})
+
+    def readyz(self) -> Answer:
+        """The release that runs, and whether it can take messages.
+
+        `checks` maps each part to "ok" or to what is wrong with it.
+        """
+        checks = {"database": self._check_database()}
+        if self.is_stopping:
+            checks["process"] = "is stopping"
+        ready = all(result == "ok" for result in checks.values())
+        content = {"ready": ready, "version": self._version, "checks": checks}
+        return Answer(200 if ready else 503, content)
+
+    def stats(self, call: Call) -> Answer:
+        """Totals, depth, latency quantiles, streams and the database's own figures."""
+        call.parse_query(schemas.NoQuery)
+        bus = self._bus
+        uptime_s = self._clock.monotonic() - self._started
+        streams = list(bus.broker)
+        counts = bus.store.counts()
+        content = {
+            "version": self._version,
+            "epoch": bus.store.epoch,
+            "uptime_s": round(uptime_s, 3),
+            "agents": len(bus.directory.roster.agents),
+            "nodes": len(bus.directory.nodes),
+            "streams": {
+                "open": len(streams),
+                "watchers": sum(stream.is_watcher for stream in streams),
+            },
+            "messages": {
+                "accepted": bus.sent_count,
+                "delivered": bus.delivered_count,
+                "acked": bus.acked_count,
+                "accepted_per_s": round(bus.sent_count / max(uptime_s, 0.001), 3),
+                "unread": counts["unread"],
+                "unfetched": counts["unfetched"],
+                "head": counts["head"],
+            },
+            "latency_ms": bus.latency.quantiles(),
+            "database": {
+                **bus.store.facts(),
+                "bytes": counts["database_bytes"],
+                "free_bytes": counts["free_bytes"],
+                "wal_bytes": counts["wal_bytes"],
+                "commits": counts["commits"],
+                "commands": counts["commands"],
+            },
+        }
+        return Answer(200, content)
+
+    def _check_database(self) -> str:
+        try:
+            self._bus.store.head()
+        except Exception as error:  # noqa: BLE001 - whatever it is, readiness must say it
+            return f"cannot be read: {error}"
+        return "ok"

@@ -1,0 +1,242 @@
+"""What requests may look like, as pydantic models; the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from agent_bus.model import NAME_PATTERN, RESERVED_NAMES
+
+KEPT_FORMAT_CHARACTERS: Final = frozenset({"\u200d"})
+"""ZERO WIDTH JOINER is part of many emoji; all other format characters are refused."""
+
+
+def _plain_line(value: str) -> str:
+    """Refuse what can hide or reorder text: control, bidi and zero-width characters."""
+    for character in value:
+        category = unicodedata.category(character)
+        if category in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in KEPT_FORMAT_CHARACTERS:
+            raise ValueError(f"character U+{ord(character):04X} is not allowed here")
+    return value
+
+
+def _no_surrogates(value: str) -> str:
+    """Refuse lone surrogates: they are no text and cannot be stored as UTF-8."""
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
+        raise ValueError("contains a lone surrogate")
+    return value
+
+
+def _agent_name(value: str) -> str:
+    if value != "operator" and (not NAME_PATTERN.fullmatch(value)):
+        raise ValueError("must match [a-z0-9][a-z0-9_-]{0,62}")
+    return value
+
+
+def _new_agent_name(value: str) -> str:
+    if value in RESERVED_NAMES:
+        raise ValueError(f"{value!r} is reserved")
+    return _agent_name(value)
+
+
+def _recipient(value: str) -> str:
+    _agent_name(value.removeprefix("@"))
+    return value
+
+
+Name = Annotated[str, AfterValidator(_agent_name)]
+NewName = Annotated[str, AfterValidator(_new_agent_name)]
+Recipient = Annotated[str, AfterValidator(_recipient)]
+Ulid = Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, AfterValidator(_no_surrogates)]
+Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_line)]
+Priority = Literal["normal", "high", "urgent"]
+Flag = Annotated[bool, BeforeValidator(lambda value: {"1": True, "0": False}.get(value, value))]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SendBody(_Strict):
+    """A message to send."""
+
+    sender: Name | None = Field(
+        default=None,
+        alias="from",
+        description="The sending agent; may be left out when the token has exactly one.",
+    )
+    to: Recipient | Annotated[list[Recipient], Field(min_length=1, max_length=500)] | None = Field(
+        default=None,
+        description="An agent, `@group`, or a list of them; left out: everybody else.",
+    )
+    body: Text = Field(min_length=1, description="The text. Data, never interpreted by the bus.")
+    subject: Line | None = Field(default=None, description="One line, 200 characters at most.")
+    data: dict[str, Any] | None = Field(default=None, description="Any JSON object.")
+    priority: Priority = "normal"
+    reply_to: Ulid | None = Field(default=None, description="Id of the message answered.")
+    expires_in_s: Annotated[int, Field(ge=1, le=31_536_000)] | None = Field(
+        default=None, description="Seconds after which the message is no longer shown."
+    )
+
+
+class AckBody(_Strict):
+    """What was read."""
+
+    agent: Name | None = None
+    ids: Annotated[list[Ulid], Field(min_length=1, max_length=500)] | None = None
+    up_to: Ulid | None = Field(
+        default=None, description="All that was shown to this agent, up to this message."
+    )
+
+    @model_validator(mode="after")
+    def _one_of(self) -> AckBody:
+        if (self.ids is None) == (self.up_to is None):
+            raise ValueError("give either `ids` or `up_to`")
+        return self
+
+
+class RosterAgent(_Strict):
+    """One agent and where it lives."""
+
+    name: NewName
+    node: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_plain_line)]
+
+
+class NodeTokens(_Strict):
+    """The digests of a node's valid tokens: one, or two during a rotation."""
+
+    node: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_plain_line)]
+    sha256: Annotated[list[Digest], Field(max_length=2)]
+
+
+class RosterBody(_Strict):
+    """The whole inventory, as the hub needs it."""
+
+    agents: Annotated[list[RosterAgent], Field(max_length=5000)]
+    groups: dict[NewName, list[NewName]] = Field(default_factory=dict)
+    tokens: Annotated[list[NodeTokens], Field(max_length=1000)]
+    force: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RosterBody:
+        names = [agent.name for agent in self.agents]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        missing = {m for members in self.groups.values() for m in members} - set(names)
+        if missing:
+            raise ValueError(f"in a group but not in agents: {', '.join(sorted(missing))}")
+        return self
+
+
+class PresenceAgent(_Strict):
+    """Whether one agent's gateway answers its watcher."""
+
+    name: Name
+    gateway: Literal["ok", "down"]
+
+
+class PresenceBody(_Strict):
+    """A watcher's sign of life."""
+
+    node_version: Annotated[str, Field(max_length=100), AfterValidator(_plain_line)]
+    agents: Annotated[list[PresenceAgent], Field(max_length=500)]
+    unconfigured: Annotated[list[Name], Field(max_length=500)] = []
+
+
+class WakeReport(_Strict):
+    """What became of one wake. It holds for the agent's deliveries up to `up_to_seq`."""
+
+    agent: Name
+    event: Literal["received", "accepted", "coalesced", "escalated", "failed", "overdue", "probed"]
+    age_ms: Annotated[float, Field(ge=0, description="How long ago it happened.")] = 0
+    up_to_seq: Annotated[int, Field(ge=0, lt=1 << 62)] | None = None
+    reason: Annotated[str, Field(max_length=500)] | None = None
+    probe_id: Annotated[str, Field(max_length=64)] | None = None
+    duration_ms: Annotated[float, Field(ge=0)] | None = None
+
+
+class WakesBody(_Strict):
+    """A batch of reports."""
+
+    reports: Annotated[list[WakeReport], Field(max_length=1000)]
+
+
+class ProbeBody(_Strict):
+    """Whom to probe; left out: everybody."""
+
+    agents: Annotated[list[Name], Field(min_length=1, max_length=5000)] | None = None
+
+
+class InboxQuery(_Query):
+    """Which part of an inbox."""
+
+    agent: Name | None = None
+    unread: Flag = True
+    priority: Priority | None = None
+    thread: Ulid | None = None
+    peek: Flag = False
+    wait_s: Annotated[float, Field(ge=0, le=60)] = 0
+    limit: Annotated[int, Field(ge=1)] = 50
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+
+
+class HistoryQuery(_Query):
+    """Which part of the past."""
+
+    agent: Name | None = None
+    partner: Name | None = Field(default=None, alias="with")
+    thread: Ulid | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    order: Literal["asc", "desc"] = "desc"
+    archived: Flag = False
+    limit: Annotated[int, Field(ge=1)] = 50
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+
+
+class StreamQuery(_Query):
+    """What a stream carries."""
+
+    agents: Annotated[str, Field(max_length=4000)] | None = Field(
+        default=None, description="Some of the token's agents, comma-separated; left out: all."
+    )
+    role: Literal["watcher"] | None = Field(
+        default=None, description="Only the node's watcher says this; it takes the lease."
+    )
+    receipts: Flag = False
+    last_event_id: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None, description="For clients that cannot set the Last-Event-ID header."
+    )
+
+
+class RosterQuery(_Query):
+    """How to put a roster."""
+
+    dry_run: Flag = False
+
+
+class NoQuery(_Query):
+    """No parameters."""
+
+
+def milliseconds(value: datetime | None) -> int | None:
+    """A time as milliseconds since 1970; None for None."""
+    return None if value is None else int(value.timestamp() * 1000)

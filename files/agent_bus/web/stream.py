@@ -1,0 +1,217 @@
+"""`GET /api/stream`: server-sent events from the stored backlog to live, without a gap.
+
+The stream joins the broker first (control events queue from then on), then reads deliveries from
+the store up to the head, looks at the head again, and goes live only when nothing new came in
+between: no delivery falls between the two, none comes twice, and the database is never polled.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import TYPE_CHECKING, Final
+
+from agent_bus import errors, sse, wire
+from agent_bus.broker import Stream
+from agent_bus.web import schemas
+from agent_bus.web.http import Answer, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_bus.auth import Principal
+    from agent_bus.bus import Bus
+    from agent_bus.model import AgentName
+    from agent_bus.settings import Settings
+
+REPLAY_PAGE: Final = 200
+"""Deliveries read from the store at once while catching up: about 1 ms of a reader's time."""
+USER_TIMEOUT_MS: Final = 30_000
+"""The kernel gives a peer up that acknowledges nothing for so long."""
+HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+
+
+class Streams:
+    """Opens streams.
+
+    Args:
+        version: the running release, told in `hello`.
+    """
+
+    def __init__(self, *, bus: Bus, settings: Settings, version: str) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._version = version
+
+    def open(self, call: Call) -> Answer:
+        """Subscribe to the token's agents.
+
+        Raises:
+            errors.ForbiddenError: `agents` names another node's agent, or `role=watcher` comes
+                with the admin token.
+            errors.TooManyStreamsError: over a limit.
+        """
+        query = call.parse_query(schemas.StreamQuery)
+        only = self._subset(call.principal, query.agents)
+        is_watcher = query.role == "watcher"
+        if is_watcher and call.principal.is_admin:
+            raise errors.ForbiddenError("The admin token has no node to watch.", field="role")
+        stream = Stream(
+            node=call.principal.node,
+            only=only,
+            is_watcher=is_watcher,
+            wants_receipts=query.receipts,
+            token_sha256=call.principal.sha256,
+            queue_limit=self._settings.stream_queue_events,
+        )
+        cursor = call.headers.get("last-event-id") or query.last_event_id
+        subscription = Subscription(
+            self._bus, stream, settings=self._settings, version=self._version, cursor=cursor
+        )
+        self._bus.broker.admit(stream)
+        _bound_writes(call.socket, self._settings.write_timeout_s)
+        stream.socket = call.socket
+        if stream.is_watcher and stream.node is not None:
+            self._bus.presence.opened(stream.node, stream, subscription.agents())
+        return Answer(200, headers=HEADERS, frames=subscription)
+
+    def _subset(self, principal: Principal, names: str | None) -> frozenset[AgentName] | None:
+        if names is None:
+            return None
+        own = self._bus.directory.agents_of(principal.node)
+        chosen = [self._bus.directory.require(n, field="agents") for n in names.split(",")]
+        foreign = [name for name in chosen if name not in own]
+        if foreign:
+            raise errors.ForbiddenError(
+                f"This token speaks for {', '.join(own) or 'no agent'}, not for "
+                f"{', '.join(foreign)}.",
+                field="agents",
+            )
+        return frozenset(chosen)
+
+
+class Subscription:
+    """One stream's frames, as an iterable that the server closes when the peer is gone."""
+
+    def __init__(
+        self, bus: Bus, stream: Stream, *, settings: Settings, version: str, cursor: str | None
+    ) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._settings = settings
+        self._version = version
+        self._cursor = cursor
+
+    def agents(self) -> tuple[AgentName, ...]:
+        """The agents carried now: the roster decides, at every moment."""
+        own = self._bus.directory.agents_of(self._stream.node)
+        return tuple(agent for agent in own if self._stream.carries(agent))
+
+    def close(self) -> None:
+        """Leave the broker and give the lease back; harmless when repeated."""
+        self._bus.broker.leave(self._stream)
+        if self._stream.is_watcher and self._stream.node is not None:
+            self._bus.presence.closed(self._stream.node, self._stream, self.agents())
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All frames, from the priming one to bye."""
+        try:
+            yield from self._opening()
+            yield from self._live()
+        finally:
+            self.close()
+        retry_ms = int(self._settings.retry_ms * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        yield sse.bye(self._stream.end_reason or "lifetime", retry_ms=retry_ms)
+
+    def _opening(self) -> Iterator[bytes]:
+        """Priming frame, hello, perhaps reset, then the backlog."""
+        store = self._bus.store
+        agents = self.agents()
+        position, reset_reason = self._resume(agents)
+        unread_only = position is None
+        if position is None:
+            lowest = store.lowest_unread(agents)
+            position = self._bus.head if lowest is None else lowest - 1
+        yield sse.priming(retry_ms=self._settings.retry_ms, resume_id=f"{store.epoch}-{position}")
+        yield sse.control(
+            "hello",
+            {
+                "epoch": store.epoch,
+                "head": self._bus.head,
+                "keepalive_s": self._settings.keepalive_s,
+                "agents": agents,
+                "mailboxes": [wire.mailbox(self._bus.mailbox(agent)) for agent in agents],
+                "version": self._version,
+            },
+        )
+        if reset_reason is not None:
+            yield sse.control(
+                "reset",
+                {"reason": reset_reason, "oldest": position, "head": self._bus.head},
+            )
+        yield from self._backlog(position, unread_only=unread_only)
+
+    def _resume(self, agents: tuple[AgentName, ...]) -> tuple[int | None, str | None]:
+        """(position or None for the unread backlog, reason of a reset or None)."""
+        if self._cursor is None:
+            return None, None
+        epoch, _, number = self._cursor.rpartition("-")
+        if epoch != self._bus.store.epoch or not (number.isascii() and number.isdigit()):
+            return None, "epoch"
+        position = int(number)
+        if position > self._bus.head:
+            return None, "ahead"
+        if position < self._bus.store.archived_seq(agents):
+            return None, "archived"
+        return position, None
+
+    def _backlog(self, position: int, *, unread_only: bool) -> Iterator[bytes]:
+        while self._stream.end_reason is None:
+            head = self._bus.head
+            page = self._bus.store.replay(
+                self.agents(),
+                after=position,
+                until=head,
+                unread=unread_only,
+                limit=REPLAY_PAGE,
+            )
+            for delivery in page:
+                entry = self._bus.entry_of(delivery)
+                yield entry.frame
+                self._bus.note_pushed(entry)
+                position = delivery.seq
+            if len(page) < REPLAY_PAGE:
+                position = head
+                if head == self._bus.head:  # nothing came meanwhile: from here on live
+                    self._stream.is_live = True
+                    return
+
+    def _live(self) -> Iterator[bytes]:
+        clock = self._bus.clock
+        lifetime_s = self._settings.stream_lifetime_s * random.uniform(0.8, 1.2)  # noqa: S311
+        deadline = clock.monotonic() + lifetime_s
+        while True:
+            left_s = deadline - clock.monotonic()
+            if left_s <= 0:
+                self._stream.end("lifetime")
+            entry = self._stream.take(max(0.0, min(self._settings.keepalive_s, left_s)))
+            if entry is not None:
+                yield entry.frame
+                self._bus.note_pushed(entry)
+            elif self._stream.end_reason is not None:
+                return
+            elif clock.monotonic() < deadline:
+                yield sse.KEEPALIVE
+
+
+def _bound_writes(peer: socket.socket | None, timeout_s: float) -> None:
+    """Let no write to this peer take for ever; a server without a socket has its own limits."""
+    if peer is None:
+        return
+    peer.settimeout(timeout_s)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

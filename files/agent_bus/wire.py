@@ -1,0 +1,106 @@
+"""How stored values look in JSON: one place for inbox, history, timeline and streams."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from agent_bus.model import PRIORITIES, rfc3339
+from agent_bus.sse import compact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent_bus.model import Delivery, Mailbox, Message
+
+
+def message(of: Message) -> dict[str, Any]:
+    """A message without recipients: id, from_agent, subject, body, ..., expires_at."""
+    return {
+        "id": of.id,
+        "from_agent": of.sender,
+        "subject": of.subject,
+        "body": of.body,
+        "data": None if of.data_json is None else json.loads(of.data_json),
+        "priority": PRIORITIES[of.rank],
+        "reply_to": of.reply_to,
+        "thread_id": of.thread_id,
+        "created_at": rfc3339(of.created_at),
+        "expires_at": rfc3339(of.expires_at),
+    }
+
+
+def delivery(of: Delivery) -> dict[str, Any]:
+    """A message as one recipient's: `message` and seq, to_agent, read_at."""
+    whole = message(of.message)
+    return {
+        "id": whole.pop("id"),
+        "seq": of.seq,
+        "from_agent": whole.pop("from_agent"),
+        "to_agent": of.agent,
+        **whole,
+        "read_at": rfc3339(of.read_at),
+    }
+
+
+def event_line(of: Delivery) -> str:
+    """The single `data:` line of a delivery's event.
+
+    The sender's `data` is stored as compact JSON and goes in as it is.
+    """
+    m = of.message
+    rest = compact_json(
+        {
+            "priority": PRIORITIES[m.rank],
+            "reply_to": m.reply_to,
+            "thread_id": m.thread_id,
+            "created_at": rfc3339(m.created_at),
+            "read_at": rfc3339(of.read_at),
+        }
+    )
+    first = compact_json(
+        {
+            "id": m.id,
+            "seq": of.seq,
+            "from_agent": m.sender,
+            "to_agent": of.agent,
+            "subject": m.subject,
+            "body": m.body,
+        }
+    )
+    return f'{first[:-1]},"data":{m.data_json or "null"},{rest[1:]}'
+
+
+def timeline(of: Delivery) -> dict[str, Any]:
+    """The hops of one delivery, null where they have not happened."""
+    return {
+        "agent": of.agent,
+        "seq": of.seq,
+        "stored_at": rfc3339(of.message.created_at),
+        "pushed_at": rfc3339(of.pushed_at),
+        "received_at": rfc3339(of.received_at),
+        "accepted_at": rfc3339(of.accepted_at),
+        "wake_failed_at": rfc3339(of.wake_failed_at),
+        "wake_failure": of.wake_failure,
+        "escalated_at": rfc3339(of.escalated_at),
+        "overdue_at": rfc3339(of.overdue_at),
+        "fetched_at": rfc3339(of.fetched_at),
+        "fetch_count": of.fetch_count,
+        "read_at": rfc3339(of.read_at),
+        "expired_at": rfc3339(of.expired_at),
+    }
+
+
+def with_timeline(of: Message, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    """A message with the hops of the given deliveries."""
+    return {**message(of), "deliveries": [timeline(d) for d in deliveries]}
+
+
+def mailbox(of: Mailbox) -> dict[str, object]:
+    """The counters as watchers get them."""
+    return {
+        "agent": of.agent,
+        "unfetched": of.unfetched,
+        "unread": of.unread,
+        "max_unfetched_seq": of.last_seq if of.unfetched else None,
+    }
