@@ -1,0 +1,146 @@
+"""What every verb needs: settings, the hub, who is asking, and where answers go."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent_bus_client import settings as node_settings
+from agent_bus_client.cli import text
+from agent_bus_client.errors import SettingsError, UsageError
+from agent_bus_client.outbox import Outbox
+from agent_bus_client.transport import Hub
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+ANSWER_S = 9.0  # an agent's exec tool puts what runs 10 s into the background
+OPERATOR = "operator"
+
+
+class Context:
+    """One call of the command line."""
+
+    def __init__(self, options: argparse.Namespace, *, answer_s: float | None = ANSWER_S) -> None:
+        self.options = options
+        path = os.environ.get("AGENT_BUS_CONFIG", node_settings.DEFAULT_PATH)
+        self.settings = node_settings.load(Path(path))
+        self.outbox = Outbox(Path(self.settings.outbox_dir))
+        deadline = None if answer_s is None else time.monotonic() + answer_s
+        url, ca_file = self.settings.hub_url, self.settings.hub_ca_file
+        self.hub = Hub(url, read_token, ca_file=ca_file, deadline=deadline)
+
+    @property
+    def agent(self) -> str:
+        """The agent that is asking.
+
+        Raises:
+            UsageError: it is not one of this node, or cannot be told.
+        """
+        return identify(
+            self.options.agent, os.environ, _folder(), agents=self.settings.agent_names
+        )
+
+    def now(self) -> float:
+        """Return the hub's time (epoch seconds), this machine's before the first answer."""
+        date = text.parse_http_date(self.hub.date)
+        here = time.time()
+        # The header has whole seconds: a difference below 2 s is rounding, not another clock.
+        return here if date is None or abs(date - here) <= 2 else date  # noqa: PLR2004
+
+    def answer(self, facts: Any, words: str) -> None:  # noqa: ANN401 - decoded JSON
+        """Print `facts` with --json, else `words`."""
+        print(json.dumps(facts, indent=2) if self.options.json else words)
+
+    def tell_failures(self) -> None:
+        """Tell the sender once, on stderr, what the outbox has given up."""
+        failed = self.outbox.failed()
+        try:
+            agent = self.agent if failed else ""
+        except UsageError:
+            return  # a question that needs no identity
+        for entry in failed:
+            if entry.sender == agent:
+                to = entry.request.get("to", "everybody")
+                body, _ = text.cut(str(entry.request.get("body", "")), 80)
+                print(
+                    f"warning: a message that you sent while the hub was away was not delivered:"
+                    f" to {to}: {text.line(body)!r}: {text.line(entry.reason)}",
+                    file=sys.stderr,
+                )
+                try:
+                    self.outbox.told(entry)
+                except OSError:  # the folder is not ours: say it again next time
+                    return
+
+
+def identify(
+    wanted: str | None, environment: Mapping[str, str], folder: Path, *, agents: tuple[str, ...]
+) -> str:
+    """Return who is asking: --as, AGENT_BUS_AGENT, the workspace folder, the node's only agent.
+
+    Raises:
+        UsageError: an agent that is not on this node, or no way to tell.
+    """
+    named = wanted or environment.get("AGENT_BUS_AGENT")
+    if named:
+        if named not in agents and named != OPERATOR:
+            known = ", ".join(agents)
+            raise UsageError(f"{named} is not an agent of this node; its agents: {known}")
+        return str(named)
+    for part in (folder, *folder.parents):
+        if part.name == "workspace" and "main" in agents:
+            return "main"
+        if part.name.startswith("workspace-") and part.name[len("workspace-") :] in agents:
+            return part.name[len("workspace-") :]
+    if len(agents) == 1:
+        return agents[0]
+    raise UsageError(f"which agent are you? Add --as with one of: {', '.join(agents)}")
+
+
+def read_token() -> str:
+    """Return the token of this user.
+
+    Raises:
+        SettingsError: there is none; the message says where it belongs.
+    """
+    path = os.environ.get("AGENT_BUS_TOKEN_FILE")
+    if path:
+        return node_settings.read_token_file(Path(path))
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise SettingsError("this user has no name; set AGENT_BUS_TOKEN_FILE") from error
+    return node_settings.read_token_file(Path(f"/etc/agent-bus/cli/{user}.token"))
+
+
+def read_body(argument: str | None) -> str:
+    """Return the body: the argument, or standard input for `-` or none.
+
+    Raises:
+        UsageError: nothing there, or not UTF-8.
+    """
+    if argument is not None and argument != "-":
+        return argument
+    if argument is None and sys.stdin.isatty():
+        raise UsageError('the body is missing: put it behind the recipient, or "-" for stdin')
+    try:
+        body = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the body is not UTF-8: {error}") from error
+    if not body.strip():
+        raise UsageError("the body is empty")
+    return body
+
+
+def _folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")

@@ -1,0 +1,132 @@
+"""`doctor`: proves the chain of a node link by link and says what to do about a broken one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_bus_client import release, waker
+from agent_bus_client.errors import ClientError, HubRefusedError
+
+if TYPE_CHECKING:
+    from agent_bus_client.cli.context import Context
+
+SITE = "run the site playbook for this node"
+
+
+class Check(NamedTuple):
+    """One link; `advice` says what to do when it is not ok."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def doctor(context: Context) -> int:
+    """Print each check with ok or what to do; exit code 1 when one failed."""
+    names = ", ".join(context.settings.agent_names)
+    checks = [
+        Check("settings", True, f"node {context.settings.node}, agents {names}"),
+        *_hub(context),
+        *_gateway(context),
+        *_openclaw(context),
+        _outbox(context),
+    ]
+    lines = []
+    for check in checks:
+        lines.append(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.found}")
+        if not check.ok and check.advice:
+            lines.append(f"     -> {check.advice}")
+    context.answer(
+        {"release": release.current(), "checks": [c._asdict() for c in checks]}, "\n".join(lines)
+    )
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _hub(context: Context) -> list[Check]:
+    url = context.hub.url
+    try:
+        roster = context.hub.call("GET", "/api/agents")
+    except HubRefusedError as error:
+        denied = error.status in {401, 403}
+        advice = f"the token is not the hub's: {SITE}" if denied else "look at the hub's log"
+        return [Check("token" if denied else "hub", ok=False, found=str(error), advice=advice)]
+    except ClientError as error:
+        advice = f"is agent-bus.service running on the hub, and {url} open from here?"
+        return [Check("hub", ok=False, found=str(error), advice=advice)]
+    checks = [Check("hub and token", ok=True, found=url)]
+    known = {agent["name"]: agent for agent in roster["agents"]}
+    for name in context.settings.agent_names:
+        agent = known.get(name)
+        if agent is None or agent["status"] == "retired":
+            found, advice = "not registered at the hub", "run the site playbook (hub and nodes)"
+            checks.append(Check(f"agent {name}", ok=False, found=found, advice=advice))
+            continue
+        ok = agent["status"] == "online"
+        found = f"{agent['status']}, {agent['unread']} unread, {agent['unfetched']} not fetched"
+        advice = "journalctl -u bus-watcher -n 50"
+        checks.append(Check(f"agent {name}", ok=ok, found=found, advice=advice))
+    for node in roster.get("nodes", []):
+        if node["node"] == context.settings.node:
+            words = "connected" if node["connected"] else "not connected"
+            found = f"{words}, release {node.get('watcher_version')}"
+            advice = "systemctl status bus-watcher"
+            checks.append(Check("watcher", ok=bool(node["connected"]), found=found, advice=advice))
+    return checks
+
+
+def _gateway(context: Context) -> list[Check]:
+    """Return the gateway's checks; the hook token is the watcher's, so only its effect is seen."""
+    if not any(agent.waker == "hook" for agent in context.settings.agents):
+        return []
+    gateway = waker.Gateway(context.settings, _hook_token)
+    outcome = gateway.check()
+    ok = outcome.status == waker.ACCEPTED
+    url = context.settings.gateway_url
+    advice = "start OpenClaw's gateway, or correct openclaw_gateway_url in the inventory"
+    found = f"{url} answers" if ok else f"{url}: {outcome.reason}"
+    return [Check("gateway", ok=ok, found=found, advice=advice)]
+
+
+def _openclaw(context: Context) -> list[Check]:
+    """Return what openclaw.json says, when this user can read it."""
+    path = Path.home() / ".openclaw" / "openclaw.json"
+    hooked = [agent.name for agent in context.settings.agents if agent.waker == "hook"]
+    if not hooked:
+        return []
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []  # another user, or JSON5 with comments: nothing to say
+    hooks, roster = config.get("hooks", {}), config.get("agents", {})
+    enabled = bool(hooks.get("enabled") and hooks.get("token"))
+    found = "on, with a token" if enabled else f"off in {path}"
+    checks = [Check("hooks", ok=enabled, found=found, advice=SITE)]
+    entries = {str(name).lower() for name in roster.get("entries", {})}
+    entries |= {str(entry.get("id")).lower() for entry in roster.get("list", [])}
+    allowed = hooks.get("allowedAgentIds")
+    for name in hooked:
+        problems = []
+        if name not in (entries or {"main"}):
+            problems.append("not among the gateway's agents")
+        if allowed is not None and "*" not in allowed and name not in allowed:
+            problems.append("not in hooks.allowedAgentIds")
+        advice = f"add it: openclaw agents add {name}, then {SITE}"
+        words = "; ".join(problems) or "known, allowed"
+        checks.append(Check(f"gateway agent {name}", ok=not problems, found=words, advice=advice))
+    return checks
+
+
+def _outbox(context: Context) -> Check:
+    waiting, failed = context.outbox.waiting(), context.outbox.failed()
+    told = context.outbox.told_count()
+    found = f"{len(waiting)} waiting, {len(failed) + told} failed"
+    folder = context.outbox.folder / "failed"
+    advice = f"read the reasons in {folder}, send again what still matters, remove the files"
+    return Check("outbox", ok=not failed and not told, found=found, advice=advice)
+
+
+def _hook_token() -> str:
+    raise ClientError("the command line has no hook token")

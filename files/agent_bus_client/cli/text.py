@@ -1,0 +1,84 @@
+"""Words for terminals and language models: escaping, ages, fences, cutting."""
+
+from __future__ import annotations
+
+import os
+import time
+import unicodedata
+from calendar import timegm
+
+BODY_BYTES = 8 * 1024  # of one body; `show` has the rest
+PAGE_BYTES = 20 * 1024  # an agent's exec tool cuts longer output and throws the beginning away
+_JOINERS = "\u200c\u200d"  # needed in several scripts and in emoji; they hide nothing
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def escape(text: str, *, keep: str = "\n\t") -> str:
+    r"""Return the text with control, bidi and other invisible characters as `\\u{..}`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        f"\\u{{{ord(c):x}}}"
+        if unicodedata.category(c) in _HIDDEN and c not in keep and c not in _JOINERS
+        else c
+        for c in text
+    )
+
+
+def line(text: str) -> str:
+    """Return the text as one line, for headers."""
+    return escape(text, keep="")
+
+
+def fence(*bodies: str) -> str:
+    """Return a mark that none of the bodies can contain, new at each call."""
+    while True:
+        mark = os.urandom(5).hex()
+        if not any(mark in body for body in bodies):
+            return mark
+
+
+def cut(text: str, limit: int) -> tuple[str, int]:
+    """Return the longest beginning of at most `limit` bytes, and the bytes left out."""
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) <= limit:
+        return text, 0
+    head = raw[:limit].decode("utf-8", "ignore")
+    return head, len(raw) - len(head.encode("utf-8", "surrogatepass"))
+
+
+def parse_time(stamp: str) -> float:
+    """Return epoch seconds of an RFC 3339 UTC time with or without fraction."""
+    whole, _, fraction = stamp.rstrip("Z").partition(".")
+    seconds = timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    return seconds + (float(f"0.{fraction}") if fraction else 0.0)
+
+
+def parse_http_date(date: str) -> float | None:
+    """Return epoch seconds of a Date header, None for anything else."""
+    try:
+        return float(timegm(time.strptime(date, "%a, %d %b %Y %H:%M:%S GMT")))
+    except ValueError:
+        return None
+
+
+def ago(stamp: str | None, now: float) -> str:
+    """Return `20 s ago`, `never` without a time stamp."""
+    if not stamp:
+        return "never"
+    return f"{span(max(0.0, now - parse_time(stamp)))} ago"
+
+
+def span(seconds: float) -> str:
+    """Return a duration in its largest fitting unit."""
+    for limit, unit, size in ((90, "s", 1), (90 * 60, "min", 60), (36 * 3600, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return aligned columns; the cells have to be escaped already."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in [head, *rows]]
+    return "\n".join(lines)

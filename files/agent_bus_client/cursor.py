@@ -1,0 +1,83 @@
+"""The watcher's place in the stream, kept over restarts.
+
+One small JSON file, written to a temporary name, synced and renamed: after a power cut it is the
+old one or the new one. Blocks for as long as the disk's sync takes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The last event that is in the wake state of its agent, and whose stream it was."""
+
+    epoch: str
+    seq: int
+    agents: tuple[str, ...]
+
+    @property
+    def event_id(self) -> str:
+        """The value for `Last-Event-ID`."""
+        return f"{self.epoch}-{self.seq}"
+
+
+def parse_event_id(event_id: str) -> tuple[str, int] | None:
+    """Return epoch and seq of `<epoch>-<seq>`, None for anything else."""
+    epoch, dash, seq = event_id.rpartition("-")
+    if not dash or not epoch or not (seq.isascii() and seq.isdigit()):
+        return None
+    return epoch, int(seq)
+
+
+def load(path: Path, agents: tuple[str, ...]) -> Cursor | None:
+    """Return the saved cursor, None when there is none that can be used.
+
+    Without a cursor the hub sends all unread messages, so None is never a loss. A list of agents
+    other than the saved one counts as none: a new agent's unread mail may lie before the cursor.
+    """
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        cursor = Cursor(str(saved["epoch"]), int(saved["seq"]), tuple(saved["agents"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.error(  # the hub resends what is unread
+            "cursor file was unusable, started without it",
+            extra={"path": str(path), "error": repr(error)},
+        )
+        return None
+    if set(cursor.agents) != set(agents):
+        logger.info("agents changed, started without the cursor", extra={"agents": list(agents)})
+        return None
+    return cursor
+
+
+def save(path: Path, cursor: Cursor) -> None:
+    """Make the cursor durable.
+
+    Raises:
+        OSError: the disk is full or the folder is not writable.
+    """
+    temporary = path.with_suffix(".tmp")
+    raw = json.dumps({"epoch": cursor.epoch, "seq": cursor.seq, "agents": list(cursor.agents)})
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,99 @@
+"""Every error that the watcher and the command line can end with, and the exit code of each.
+
+Exit codes follow sysexits.h where it has a word for the case, so that scripts can tell "try later"
+from "never".
+"""
+
+from __future__ import annotations
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 69
+EXIT_TRY_LATER = 75
+EXIT_DENIED = 77
+EXIT_SETTINGS = 78
+
+
+class ClientError(Exception):
+    """An expected failure; the message says what to do."""
+
+    code = "failed"
+    exit_code = EXIT_FAILED
+
+
+class SettingsError(ClientError):
+    """The settings file or a secret beside it cannot be used."""
+
+    code = "settings_invalid"
+    exit_code = EXIT_SETTINGS
+
+
+class UsageError(ClientError):
+    """The command line does not make sense."""
+
+    code = "usage"
+    exit_code = EXIT_USAGE
+
+
+class HttpError(ClientError):
+    """The other side does not speak HTTP as expected, or hung up in the middle of an answer."""
+
+    code = "http_broken"
+    exit_code = EXIT_UNAVAILABLE
+
+
+class StreamError(ClientError):
+    """The event stream cannot be parsed (one line or event past the limit)."""
+
+    code = "stream_broken"
+    exit_code = EXIT_UNAVAILABLE
+
+
+class HubUnreachableError(ClientError):
+    """No answer from the hub: refused, timed out, or gone in the middle.
+
+    `sent` tells whether the request may have reached the hub.
+    """
+
+    code = "hub_unreachable"
+    exit_code = EXIT_UNAVAILABLE
+
+    def __init__(self, url: str, reason: str, *, sent: bool) -> None:
+        super().__init__(f"the hub at {url} does not answer: {reason}")
+        self.reason = reason
+        self.sent = sent
+
+
+class HubRefusedError(ClientError):
+    """The hub answered with a problem (RFC 9457).
+
+    Attributes:
+        status: HTTP status.
+        problem: the stable `code` of the problem, `http_<status>` when there was none.
+        fields: the whole problem object.
+        retry_after_s: what the hub asked for, None when it did not.
+    """
+
+    def __init__(
+        self, status: int, fields: dict[str, object], *, retry_after_s: float | None
+    ) -> None:
+        self.status = status
+        self.fields = fields
+        self.problem = str(fields.get("code") or f"http_{status}")
+        self.retry_after_s = retry_after_s
+        detail = fields.get("detail") or fields.get("title") or f"HTTP status {status}"
+        super().__init__(f"{detail} ({self.problem})")
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # depends on the status
+        """77 for a token that is not accepted, 75 for "later", 1 for everything else."""
+        if self.status in {401, 403}:
+            return EXIT_DENIED
+        if self.later:
+            return EXIT_TRY_LATER
+        return EXIT_FAILED
+
+    @property
+    def later(self) -> bool:
+        """The same request can succeed later: throttled, full, restarting."""
+        return self.status in {408, 429, 502, 503, 504, 507}

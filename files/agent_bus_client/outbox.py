@@ -1,0 +1,169 @@
+"""Messages that were sent while the hub was away: a folder shared by command line and watcher.
+
+One file a message, named so that the order of names is the order of sending. The idempotency key
+was made with the message, so that two programs draining at once deliver it once. The hub remembers
+keys for 24 h, so what is older than 20 h goes to `failed/` instead of risking a second copy.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent_bus_client.errors import ClientError, HubRefusedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_bus_client.transport import Hub
+
+logger = logging.getLogger(__name__)
+
+MAX_AGE_S = 20 * 3600
+MAX_WAITING = 1000  # per node; past it a send is refused: something is wrong for long
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One waiting or failed message; `request` is the body of `POST /api/send`."""
+
+    path: Path
+    key: str
+    created_at: float
+    request: dict[str, Any]
+    reason: str = ""
+
+    @property
+    def sender(self) -> str:
+        """The agent that sent it."""
+        return str(self.request.get("from", ""))
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one run has done."""
+
+    sent: int
+    failed: int
+    waiting: int
+
+
+class Outbox:
+    """The folder; every method may be called from several processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, key: str, request: dict[str, Any]) -> Entry:
+        """Store one message durably.
+
+        Raises:
+            ClientError: the outbox is full.
+            OSError: it cannot be written.
+        """
+        if len(self._names()) >= MAX_WAITING:
+            raise ClientError(
+                f"{self.folder} holds {MAX_WAITING} messages: the hub is away for long"
+            )
+        entry = Entry(self.folder / f"{time.time_ns():020d}-{key}.json", key, time.time(), request)
+        self._write(entry.path, entry)
+        return entry
+
+    def waiting(self) -> list[Entry]:
+        """Return what waits, oldest first."""
+        return self._read(self.folder)
+
+    def failed(self) -> list[Entry]:
+        """Return what was given up, oldest first."""
+        return self._read(self.folder / "failed")
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a message that was sent or shown."""
+        entry.path.unlink(missing_ok=True)
+
+    def told(self, entry: Entry) -> None:
+        """The sender has heard of this failed message; only `doctor` shows it from now on."""
+        entry.path.rename(entry.path.with_suffix(".told"))
+
+    def told_count(self) -> int:
+        """Return how many failed messages their senders have heard of."""
+        return len(list((self.folder / "failed").glob("*.told")))
+
+    def give_up(self, entry: Entry, reason: str) -> None:
+        """Move a message to `failed/` with the reason."""
+        folder = self.folder / "failed"
+        folder.mkdir(mode=0o770, exist_ok=True)
+        target = folder / entry.path.name
+        self._write(target, Entry(target, entry.key, entry.created_at, entry.request, reason))
+        self.remove(entry)
+
+    def _names(self) -> list[str]:
+        return [path.name for path in self.folder.glob("*.json")]
+
+    @staticmethod
+    def _write(path: Path, entry: Entry) -> None:
+        raw = {
+            "key": entry.key,
+            "created_at": entry.created_at,
+            "request": entry.request,
+            "reason": entry.reason,
+        }
+        temporary = path.with_suffix(".tmp")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o660), "w") as file:
+            os.fchmod(file.fileno(), 0o660)  # the umask of a shell would lock the watcher out
+            json.dump(raw, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    @staticmethod
+    def _read(folder: Path) -> list[Entry]:
+        entries = []
+        for path in sorted(folder.glob("*.json")):
+            try:
+                raw = json.loads(path.read_text(encoding="utf-8"))
+                request = dict(raw["request"])
+                entry = Entry(path, raw["key"], raw["created_at"], request, raw.get("reason", ""))
+            except FileNotFoundError:
+                continue  # the other program was quicker
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                extra = {"path": str(path), "error": repr(error)}
+                logger.error("outbox file was unreadable, skipped", extra=extra)
+                continue
+            entries.append(entry)
+        return entries
+
+
+def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
+    """Send what waits, in order per sender; stop at the first sign that the hub is away."""
+    sent = failed = 0
+    stuck: set[str] = set()
+    waiting = [entry for entry in box.waiting() if sender in {None, entry.sender}]
+    for entry in waiting:
+        if entry.sender in stuck:
+            continue
+        if time.time() - entry.created_at > MAX_AGE_S:
+            box.give_up(entry, "older than 20 h when the hub was back")
+            failed += 1
+            continue
+        try:
+            headers = {"Idempotency-Key": entry.key}
+            hub.call("POST", "/api/send", body=entry.request, headers=headers)
+        except HubRefusedError as error:
+            if error.status == 401:  # noqa: PLR2004 - nobody of this node can send now
+                break
+            if error.later:
+                stuck.add(entry.sender)
+            else:
+                box.give_up(entry, str(error))
+                failed += 1
+        except ClientError:
+            break
+        else:
+            box.remove(entry)
+            sent += 1
+    return Drained(sent, failed, len(waiting) - sent - failed)

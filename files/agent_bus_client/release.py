@@ -1,0 +1,16 @@
+"""Which release this code is: one line in the file RELEASE beside the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent_bus_client import __version__
+
+
+def current() -> str:
+    """Return `<version>-<content hash>`, the bare version where no RELEASE file was installed."""
+    marker = Path(__file__).resolve().parent.parent / "RELEASE"
+    try:
+        return marker.read_text(encoding="utf-8").strip() or __version__
+    except OSError:
+        return __version__

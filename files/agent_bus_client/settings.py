@@ -1,0 +1,205 @@
+"""node.json: what Ansible wrote about this node, read once and checked completely.
+
+Holds no secret; `read_secret` fetches those from systemd's credentials folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from agent_bus_client.errors import SettingsError
+from agent_bus_client.http1 import Origin
+
+DEFAULT_PATH = "/etc/agent-bus/node.json"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+WAKERS = ("hook", "command")
+HOOK_MODES = ("wake", "agent")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One agent of the node and how it is woken; `command` is an argv list with {agent} {text}."""
+
+    name: str
+    waker: str = "hook"
+    command: tuple[str, ...] = ()
+
+    @property
+    def wake_text(self) -> str:
+        """The one constant line an agent is woken with; equal texts coalesce in the gateway."""
+        return f"agent-bus: unread messages for {self.name}. Run: agent-bus inbox --as {self.name}"
+
+
+def _setting(default: Any, doc: str) -> Any:  # noqa: ANN401 - as dataclasses.field
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole of node.json; the reference page is made from the fields' `metadata`."""
+
+    node: str = field(metadata={"doc": "the node's name in the inventory"})
+    hub_url: str = field(metadata={"doc": "base address of the hub, `http://host:port`"})
+    agents: tuple[Agent, ...] = field(
+        metadata={"doc": "`[{name, waker: hook or command, command: [argv]}]`, at least one"}
+    )
+    gateway_url: str = _setting("http://127.0.0.1:18789", "the node's own OpenClaw gateway")
+    hooks_path: str = _setting("/hooks", "`hooks.path` of the gateway")
+    hook_mode: str = _setting(
+        "wake",
+        "`wake`, or `agent` for gateways older than 2026.8.1, whose wake hook has no agents",
+    )
+    wake_min_interval_s: float = _setting(
+        12.0, "at most one accepted wake an agent in this time (OpenClaw: 5 turns in 60 s)"
+    )
+    escalate_after_s: float = _setting(
+        12.0, "still unfetched this long after the wake: once through the mapped agent hook"
+    )
+    rewake_after_s: float = _setting(
+        60.0, "still unfetched: wake again after this, doubling up to `rewake_max_s`; then overdue"
+    )
+    rewake_max_s: float = _setting(1800.0, "longest time between two wakes for unfetched mail")
+    reminder_after_s: float = _setting(
+        900.0, "fetched but not read: remind after this, doubling, at most 5 times"
+    )
+    stagger_s: float = _setting(0.25, "pause between the agents of the node at a broadcast")
+    presence_interval_s: float = _setting(30.0, "how often the hub hears that the node is alive")
+    command_timeout_s: float = _setting(30.0, "a command waker running longer is killed")
+    state_dir: str = _setting("/var/lib/bus-watcher", "folder of cursor.json")
+    outbox_dir: str = _setting(
+        "/var/lib/agent-bus/outbox", "messages sent while the hub was away, see the CLI"
+    )
+    hub_ca_file: str | None = _setting(None, "CA certificate of an https hub")
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """All agents of the node, in the order of the file."""
+        return tuple(agent.name for agent in self.agents)
+
+
+def load(path: Path) -> Settings:
+    """Return the checked settings.
+
+    Raises:
+        SettingsError: with every problem of the file, one a line.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"{path}: not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{path}: one JSON object is expected")
+    problems: list[str] = []
+    settings = parse(raw, problems)
+    if settings is None:
+        raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
+    return settings
+
+
+def parse(raw: dict[str, Any], problems: list[str]) -> Settings | None:
+    """Return the settings, or None with what is wrong appended to `problems`."""
+    known = {item.name: item for item in fields(Settings)}
+    _check_unknown("", raw, tuple(known), problems)
+    required = ("node", "hub_url", "agents")
+    problems.extend(f"{name} is missing" for name in required if name not in raw)
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        if name == "agents":
+            values[name] = _agents(value, problems)
+        elif name in known:
+            values[name] = _scalar(name, value, str(known[name].type), problems)
+    if values.get("hook_mode", "wake") not in HOOK_MODES:
+        problems.append(f"hook_mode is {values['hook_mode']!r}: use wake or agent")
+    for name in ("hub_url", "gateway_url"):
+        if isinstance(values.get(name), str):
+            try:
+                Origin.parse(values[name])
+            except SettingsError as error:
+                problems.append(f"{name}: {error}")
+    return None if problems else Settings(**values)
+
+
+def _scalar(name: str, value: Any, kind: str, problems: list[str]) -> Any:  # noqa: ANN401 - JSON
+    if kind == "float":
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            problems.append(f"{name} is {value!r}: a number of seconds is expected")
+            return 0.0
+        return float(value)
+    if not (isinstance(value, str) and value) and not (value is None and "None" in kind):
+        problems.append(f"{name} is {value!r}: a text is expected")
+    return value
+
+
+def _agents(raw: Any, problems: list[str]) -> tuple[Agent, ...]:  # noqa: ANN401 - JSON
+    if not isinstance(raw, list) or not raw:
+        problems.append("agents: a list with at least one agent is expected")
+        return ()
+    agents: list[Agent] = []
+    for number, entry in enumerate(raw):
+        where = f"agents[{number}]"
+        if not isinstance(entry, dict):
+            problems.append(f'{where}: an object like {{"name": "alpha"}} is expected')
+            continue
+        _check_unknown(f"{where}.", entry, ("name", "waker", "command"), problems)
+        name, waker = entry.get("name"), entry.get("waker", "hook")
+        command = entry.get("command", [])
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            problems.append(f"{where}.name is {name!r}: it must match {NAME.pattern}")
+        elif name in [agent.name for agent in agents]:
+            problems.append(f"{where}.name: {name} is there twice")
+        if waker not in WAKERS:
+            problems.append(f"{where}.waker is {waker!r}: use hook or command")
+        if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
+            problems.append(f"{where}.command: a list of texts is expected")
+            command = []
+        if waker == "command" and not command:
+            problems.append(f"{where}.command is missing: waker command needs an argv list")
+        agents.append(Agent(str(name), str(waker), tuple(command)))
+    return tuple(agents)
+
+
+def _check_unknown(
+    prefix: str, raw: dict[str, Any], known: tuple[str, ...], problems: list[str]
+) -> None:
+    for name in raw:
+        if name not in known:
+            import difflib  # 1 MiB that only a mistake pays for
+
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f", did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+            problems.append(f"{prefix}{name} is unknown{hint}")
+
+
+def read_secret(name: str) -> str:
+    """Return one credential that systemd gave to this service (`LoadCredential=`).
+
+    Raises:
+        SettingsError: it is not there or empty.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise SettingsError(f"no CREDENTIALS_DIRECTORY: systemd's LoadCredential= gives {name}")
+    return read_token_file(Path(folder) / name)
+
+
+def read_token_file(path: Path) -> str:
+    """Return the token in a one-line file.
+
+    Raises:
+        SettingsError: unreadable, or not one line of printable ASCII.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise SettingsError(f"{path}: {reason}") from error
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise SettingsError(f"{path}: one line with the token is expected")
+    return token

@@ -1,0 +1,220 @@
+"""Talks to the hub: JSON calls and the event stream.
+
+Each call has a connection of its own and blocks up to its timeout; any thread may call. A stream
+belongs to the thread that opened it, only `close` may come from another.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from agent_bus_client import http1, release, sse
+from agent_bus_client.backoff import parse_retry_after
+from agent_bus_client.errors import HttpError, HubRefusedError, HubUnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+CALL_TIMEOUT_S = 8.0  # a command in an agent's exec tool has to answer within 10 s
+HEAD_TIMEOUT_S = 10.0
+DEFAULT_KEEPALIVE_S = 15.0
+SILENT_KEEPALIVES = 2.5  # two lost in a row plus half: the peer is dead
+SUCCESS = range(200, 300)
+
+
+class Hub:
+    """The hub as one token sees it.
+
+    Args:
+        url: base address from the settings.
+        token: called for each request, so that a rotated token is taken up without a restart.
+        ca_file: CA certificate of an https hub.
+        deadline: monotonic time by which every call has ended, None without one.
+
+    Attributes:
+        date: the Date header of the last answer, for ages without a common clock.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Callable[[], str],
+        *,
+        ca_file: str | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.url = url
+        self.date = ""
+        self._deadline = deadline
+        self._origin = http1.Origin.parse(url)
+        self._token = token
+        self._ca_file = ca_file
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+        headers: dict[str, str] | None = None,
+    ) -> Any:  # noqa: ANN401 - decoded JSON
+        """Return the decoded answer, None for one without a body.
+
+        Raises:
+            HubUnreachableError: no whole answer.
+            HubRefusedError: any status but 2xx.
+        """
+        raw = None if body is None else json.dumps(body).encode()
+        sent: list[bool] = []
+        if self._deadline is not None:
+            timeout_s = max(0.1, min(timeout_s, self._deadline - time.monotonic()))
+        try:
+            answer = http1.exchange(
+                self._origin,
+                method,
+                path + encode_query(query or {}),
+                headers=self._headers("application/json", body=raw, more=headers),
+                body=raw,
+                timeout_s=timeout_s,
+                ca_file=self._ca_file,
+                sent=sent,
+            )
+        except (OSError, HttpError) as error:
+            reason = describe(error)
+            raise HubUnreachableError(self.url, reason, sent=bool(sent)) from error
+        self.date = answer.headers.get("date", "")
+        if answer.status not in SUCCESS:
+            raise refusal(answer.status, answer.headers, answer.body)
+        try:
+            return json.loads(answer.body) if answer.body else None
+        except ValueError as error:
+            raise HubUnreachableError(self.url, "the answer is no JSON", sent=True) from error
+
+    def open_stream(self, query: Mapping[str, object], *, last_event_id: str | None) -> Stream:
+        """Return an open stream.
+
+        Raises:
+            HubUnreachableError: no answer.
+            HubRefusedError: any status but 200.
+        """
+        headers = self._headers("text/event-stream")
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        connection = None
+        try:
+            connection = http1.Connection(self._origin, ca_file=self._ca_file)
+            path = "/api/stream" + encode_query(query)
+            connection.send("GET", path, headers=headers)
+            head = connection.read_head(timeout_s=HEAD_TIMEOUT_S)
+            if head.status == 200:  # noqa: PLR2004 - 204 would mean "do not come back"
+                return Stream(connection, head, self.url)
+            deadline = time.monotonic() + HEAD_TIMEOUT_S
+            body = http1.read_all(connection, head, deadline=deadline)
+        except (OSError, HttpError) as error:
+            if connection:
+                connection.close()
+            raise HubUnreachableError(self.url, describe(error), sent=True) from error
+        connection.close()
+        raise refusal(head.status, head.headers, body)
+
+    def _headers(
+        self, accept: str, *, body: bytes | None = None, more: dict[str, str] | None = None
+    ) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {self._token()}",
+            "Accept": accept,
+            "User-Agent": f"agent-bus-client/{release.current()}",
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return {**headers, **(more or {})}
+
+
+class Stream:
+    """An open event stream.
+
+    Attributes:
+        keepalive_s: set it from `hello`; silence of 2.5 of these ends the stream.
+        retry_ms, last_event_id: see `sse.Parser`.
+    """
+
+    def __init__(self, connection: http1.Connection, head: http1.Head, url: str) -> None:
+        self._connection = connection
+        self._head = head
+        self._url = url
+        self._parser = sse.Parser()
+        self.keepalive_s = DEFAULT_KEEPALIVE_S
+        self.opened_at = time.monotonic()
+
+    @property
+    def retry_ms(self) -> int | None:
+        """The reconnection time that the hub asked for."""
+        return self._parser.retry_ms
+
+    @property
+    def last_event_id(self) -> str:
+        """The id to resume from."""
+        return self._parser.last_event_id
+
+    def events(self) -> Iterator[sse.Event]:
+        """Yield events until the hub ends the stream.
+
+        Raises:
+            HubUnreachableError: silence for 2.5 keepalives, or the connection broke.
+            StreamError: see `sse.Parser.feed`.
+        """
+        chunks = self._connection.read_body(
+            self._head, next_timeout_s=lambda: self.keepalive_s * SILENT_KEEPALIVES
+        )
+        try:
+            for chunk in chunks:
+                yield from self._parser.feed(chunk)
+        except (OSError, HttpError) as error:
+            raise HubUnreachableError(self._url, describe(error), sent=True) from error
+
+    def close(self) -> None:
+        """End the stream; a read in another thread returns at once."""
+        self._connection.close()
+
+
+def encode_query(query: Mapping[str, object]) -> str:
+    """Return `?a=1&b=x%20y`, empty without parameters; None leaves a parameter out."""
+    pairs = [
+        f"{name}={_percent(str(value))}" for name, value in query.items() if value is not None
+    ]
+    return "?" + "&".join(pairs) if pairs else ""
+
+
+def quote(segment: str) -> str:
+    """Return the text as one segment of a path."""
+    return _percent(segment)
+
+
+def _percent(text: str) -> str:
+    from urllib.parse import quote as percent_encode
+
+    return percent_encode(text, safe="")
+
+
+def describe(error: Exception) -> str:
+    """Return what happened in a few words; the class name where an error has no text."""
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return "timed out"
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text or type(error).__name__)
+
+
+def refusal(status: int, headers: dict[str, str], body: bytes) -> HubRefusedError:
+    """Return the error for an answer that is no success; other bodies are cut short."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        fields = {"detail": body[:200].decode("utf-8", "replace") or f"HTTP status {status}"}
+    retry_after_s = parse_retry_after(headers.get("retry-after"))
+    return HubRefusedError(status, fields, retry_after_s=retry_after_s)

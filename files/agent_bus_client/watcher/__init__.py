@@ -1,0 +1,34 @@
+"""The watcher: one process per node that wakes its agents when mail comes for them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from agent_bus_client import logs, settings, waker
+from agent_bus_client.errors import SettingsError
+from agent_bus_client.transport import Hub
+from agent_bus_client.watcher.service import Watcher
+
+logger = logging.getLogger(__name__)
+
+
+def main(config_path: str) -> int:
+    """Run the watcher until it is told to stop and return its exit code.
+
+    Exit codes: 0 stopped, 1 a thread died, 78 settings or credentials unusable.
+    """
+    logs.configure()
+    try:
+        config = settings.load(Path(config_path))
+        settings.read_secret("node-token")
+        if any(agent.waker == "hook" for agent in config.agents):
+            settings.read_secret("hook-token")
+    except SettingsError as error:
+        logger.critical("settings unusable: %s", error)
+        return error.exit_code
+    hub = Hub(
+        config.hub_url, lambda: settings.read_secret("node-token"), ca_file=config.hub_ca_file
+    )
+    gateway = waker.Gateway(config, lambda: settings.read_secret("hook-token"))
+    return Watcher(config, hub, gateway).run()

@@ -1,0 +1,270 @@
+"""When one agent is woken: a pure state machine, the time is passed in.
+
+A wake episode starts when the agent's unfetched mail leaves zero and ends when it is zero again.
+The gateway's 200 proves nothing, only a fetch does. Within an episode:
+
+    mail arrives ─ wake at once, then at most one accepted wake per `min_interval_s`
+    still unfetched after `escalate_after_s` ─ escalate once, by the way other turns cannot block
+    still unfetched after `rewake_after_s` ─ overdue; wake again, doubling up to `rewake_max_s`
+    refused ─ retry after 1, 2, 5, 10, 30 s or what the gateway asked; rejected ─ after 60 s
+
+After it, fetched but unread mail is reminded of after `reminder_after_s`, doubling, five times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from agent_bus_client.waker import ACCEPTED, REJECTED, UNCLEAR, Outcome
+
+RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+REJECTED_RETRY_S = 60.0  # a setting is wrong: look again now and then, as Ansible may fix it
+ESCALATION_TRIES = 3  # then plain wakes go on: a mapped hook may be busy for long
+REMINDERS = 5  # past it the agent has decided not to read
+WAKE, ESCALATE, REMIND = "wake", "escalate", "remind"
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The settings of the same names, in seconds."""
+
+    min_interval_s: float = 12.0
+    escalate_after_s: float = 12.0
+    rewake_after_s: float = 60.0
+    rewake_max_s: float = 1800.0
+    reminder_after_s: float = 900.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to wake; `up_to_seq` is the newest delivery it stands for."""
+
+    kind: str
+    up_to_seq: int
+    episode: int
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that happened and that the hub should hear; `loud` belongs in the log once."""
+
+    event: str
+    up_to_seq: int
+    reason: str = ""
+    duration_ms: Optional[int] = None
+    loud: str = ""
+
+
+class Episode:
+    """The wake state of one agent; all times are seconds of one monotonic clock."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self.unfetched = 0
+        self.unread = 0
+        self.max_seq = 0
+        self._number = 0  # of the episode, so that a late outcome is not taken for a new one's
+        self._since: Optional[float] = None
+        self._in_flight: Optional[Attempt] = None
+        self._spaced_until = NEVER
+        self._retry_at = NEVER
+        self._failures = 0
+        self._failure = ""
+        self._told: set[str] = set()  # misconfigurations that were logged already
+        self._covered_seq = 0
+        self._wake_at: Optional[float] = None
+        self._escalate_at: Optional[float] = None
+        self._escalated = False
+        self._rewake_at: Optional[float] = None
+        self._rewake_s = timing.rewake_after_s
+        self._overdue = False
+        self._remind_at: Optional[float] = None
+        self._reminded_at = NEVER
+        self._reminders = 0
+        self._reminded_unread = 0
+
+    def count(
+        self, now: float, *, unfetched: int, unread: int, max_seq: int, delay_s: float = 0.0
+    ) -> None:
+        """Take the hub's word for what is in the mailbox; `max_seq` is the newest unfetched."""
+        self.max_seq = max(self.max_seq, max_seq)
+        before, self.unfetched = self.unfetched, unfetched
+        self._count_unread(now, unread)
+        if unfetched == 0:
+            if before:
+                self._end(now)
+        elif max_seq > self._covered_seq or before == 0:
+            self._mail(now, delay_s)
+
+    def message(self, now: float, seq: int, *, delay_s: float = 0.0) -> None:
+        """One delivery was pushed that the counts do not hold yet."""
+        if seq > self.max_seq:
+            self.max_seq = seq
+            self.unfetched += 1
+            self.unread += 1
+            self._mail(now, delay_s)
+
+    def wake_again(self, now: float, *, delay_s: float = 0.0) -> None:
+        """Wake for unfetched mail whatever was tried: stream or gateway came back."""
+        if self.unfetched:
+            self._retry_at = NEVER
+            self._failures = 0
+            self._wake_at = now + delay_s
+
+    def forget(self) -> None:
+        """The hub's sequence numbers start anew (restored database)."""
+        self.max_seq = self._covered_seq = 0
+
+    def next_at(self) -> float | None:
+        """Return when to call `due`, None while nothing is planned."""
+        planned = self._plan()
+        times = [planned[0]] if planned else []
+        if self._since is not None and not self._overdue:
+            times.append(self._overdue_at(self._since))
+        return min(times) if times else None
+
+    def due(self, now: float) -> Attempt | None:
+        """Return the attempt to make now; it counts as running until `finished`."""
+        planned = self._plan()
+        if planned is None or planned[0] > now:
+            return None
+        _, kind, again = planned
+        if kind == REMIND and not self._reminder_is_due(now):
+            return None
+        self._in_flight = Attempt(kind, self.max_seq, self._number, again)
+        return self._in_flight
+
+    def overdue(self, now: float) -> Note | None:
+        """Return the note that the episode lasts too long, once an episode."""
+        if self._since is None or self._overdue or now < self._overdue_at(self._since):
+            return None
+        self._overdue = True
+        return Note("overdue", self.max_seq, reason=self._failure)
+
+    def finished(self, now: float, outcome: Outcome | None) -> list[Note]:
+        """Take the outcome of the running attempt; None: this agent has no way to escalate."""
+        attempt, self._in_flight = self._in_flight, None
+        assert attempt is not None, "finished without due"
+        current = attempt.episode == self._number and self._since is not None
+        if outcome is None:
+            self._escalated, self._escalate_at = True, None
+            return []
+        if outcome.status in {ACCEPTED, UNCLEAR}:
+            self._spaced_until = now + self._timing.min_interval_s
+        if outcome.status == ACCEPTED:
+            return self._accepted(now, attempt, outcome, current=current)
+        return self._failed(now, attempt, outcome, current=current)
+
+    def _mail(self, now: float, delay_s: float) -> None:
+        if self._since is None:
+            self._since = now
+            self._number += 1
+            self._remind_at = None
+        if self._wake_at is None:
+            self._wake_at = now + delay_s
+
+    def _end(self, now: float) -> None:
+        self._since = None
+        self._wake_at = self._escalate_at = self._rewake_at = None
+        self._escalated = self._overdue = False
+        self._rewake_s = self._timing.rewake_after_s
+        self._failures, self._failure, self._retry_at = 0, "", NEVER
+        self._remind_at = now + self._timing.reminder_after_s if self.unread else None
+
+    def _overdue_at(self, since: float) -> float:
+        return since + self._timing.escalate_after_s + self._timing.rewake_after_s
+
+    def _plan(self) -> tuple[float, str, bool] | None:
+        """Return time, kind and whether it is a re-wake of what is to be tried next."""
+        if self._in_flight is not None:
+            return None
+        options = []
+        if self._since is not None:
+            if self._wake_at is not None:
+                options.append((self._wake_at, WAKE, False))
+            if self._rewake_at is not None:
+                options.append((self._rewake_at, WAKE, True))
+            if self._escalate_at is not None:
+                options.append((self._escalate_at, ESCALATE, False))
+        elif self._remind_at is not None:
+            options.append((self._remind_at, REMIND, False))
+        floor = max(self._spaced_until, self._retry_at)
+        # At equal times the escalation goes first, by the alphabet and on purpose.
+        return min(((max(at, floor), kind, again) for at, kind, again in options), default=None)
+
+    def _accepted(
+        self, now: float, attempt: Attempt, outcome: Outcome, *, current: bool
+    ) -> list[Note]:
+        self._failures, self._failure, self._retry_at = 0, "", NEVER
+        self._told = {told for told in self._told if not told.startswith(attempt.kind)}
+        if attempt.kind == REMIND:
+            self._reminders += 1
+            self._reminded_at = now
+            if self._remind_at is not None:
+                self._remind_at = now + self._reminder_s()
+            return []
+        self._covered_seq = max(self._covered_seq, attempt.up_to_seq)
+        if current:
+            if self.max_seq <= self._covered_seq:
+                self._wake_at = None
+            if attempt.kind == ESCALATE:
+                self._escalated, self._escalate_at = True, None
+            elif not self._escalated and self._escalate_at is None:
+                self._escalate_at = now + self._timing.escalate_after_s
+            if attempt.again:
+                self._rewake_s = min(2 * self._rewake_s, self._timing.rewake_max_s)
+            self._rewake_at = now + self._rewake_s
+        event = "coalesced" if outcome.coalesced else "accepted"
+        event = "escalated" if attempt.kind == ESCALATE else event
+        return [Note(event, attempt.up_to_seq, duration_ms=outcome.duration_ms)]
+
+    def _failed(
+        self, now: float, attempt: Attempt, outcome: Outcome, *, current: bool
+    ) -> list[Note]:
+        self._failures += 1
+        delay_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
+        if outcome.status == REJECTED:
+            delay_s = REJECTED_RETRY_S
+        self._retry_at = now + max(delay_s, outcome.retry_after_s or 0.0)
+        if attempt.kind == ESCALATE and current:
+            given_up = self._failures >= ESCALATION_TRIES or outcome.status == REJECTED
+            if given_up:
+                self._escalated, self._escalate_at = True, None
+                self._failures, self._retry_at = 0, NEVER
+                self._rewake_at = now + self._rewake_s
+        reason = f"{attempt.kind}: {outcome.reason}"
+        if reason == self._failure:
+            return []
+        self._failure = reason
+        loud = outcome.fix if outcome.status == REJECTED and reason not in self._told else ""
+        self._told.add(reason)
+        return [Note("failed", attempt.up_to_seq, reason, outcome.duration_ms, loud)]
+
+    def _count_unread(self, now: float, unread: int) -> None:
+        self.unread = unread
+        self._reminded_unread = min(self._reminded_unread, unread)
+        if unread == 0:
+            self._remind_at = None
+            self._reminders = 0
+        elif self._since is None and self._remind_at is None and self._reminders < REMINDERS:
+            self._remind_at = now + self._timing.reminder_after_s
+
+    def _reminder_s(self) -> float:
+        return float(self._timing.reminder_after_s * (1 << min(self._reminders, REMINDERS)))
+
+    def _reminder_is_due(self, now: float) -> bool:
+        """Decide when the time has come; mail never reminded of starts the count anew."""
+        if self.unread > self._reminded_unread:
+            self._reminders = 0
+            self._reminded_at = NEVER
+        if self._reminders >= REMINDERS:
+            self._remind_at = None
+            return False
+        if self._reminders and now < self._reminded_at + self._reminder_s():
+            self._remind_at = self._reminded_at + self._reminder_s()
+            return False
+        self._reminded_unread = self.unread
+        return True

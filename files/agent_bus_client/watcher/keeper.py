@@ -1,0 +1,86 @@
+"""The keeper thread: what may wait for a disk or for the hub's answer (cursor, outbox)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from agent_bus_client import cursor as cursor_file
+from agent_bus_client import outbox
+
+if TYPE_CHECKING:
+    from agent_bus_client.cursor import Cursor
+    from agent_bus_client.settings import Settings
+    from agent_bus_client.transport import Hub
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0  # a crash replays at most this much, which the hub's counts make harmless
+OUTBOX_EVERY = 5
+
+
+class KeeperThread(threading.Thread):
+    """Saves the cursor and drains the outbox about once a second."""
+
+    def __init__(self, hub: Hub, settings: Settings) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._hub = hub
+        self._path = Path(settings.state_dir) / "cursor.json"
+        self._outbox = outbox.Outbox(Path(settings.outbox_dir))
+        self._stopping = threading.Event()
+        self._connected = threading.Event()
+        self._cursor: Optional[Cursor] = None
+        self._saved: Optional[Cursor] = None
+        self._save_failed = False
+
+    def keep(self, cursor: Cursor) -> None:
+        """Save this cursor soon; never blocks."""
+        self._cursor = cursor
+
+    def connected(self) -> None:
+        """The hub is there: send what waits in the outbox."""
+        self._connected.set()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        rounds = 0
+        while not self._stopping.wait(INTERVAL_S):
+            rounds += 1
+            self._save()
+            if self._connected.is_set() or rounds % OUTBOX_EVERY == 0:
+                self._connected.clear()
+                self._drain()
+
+    def stop(self) -> None:
+        """Save a last time, in the caller's thread."""
+        self._stopping.set()
+        self._save()
+
+    def _save(self) -> None:
+        cursor = self._cursor
+        if cursor is None or cursor == self._saved:
+            return
+        try:
+            cursor_file.save(self._path, cursor)
+        except OSError as error:
+            if not self._save_failed:
+                extra = {"path": str(self._path), "error": str(error)}
+                logger.error(
+                    "cursor was not saved; unread mail is replayed after a restart", extra=extra
+                )
+            self._save_failed = True
+            return
+        self._save_failed = False
+        self._saved = cursor
+
+    def _drain(self) -> None:
+        try:
+            drained = outbox.drain(self._outbox, self._hub)
+        except Exception:
+            logger.exception("outbox was not drained, trying again later")
+            return
+        if drained.sent or drained.failed:
+            extra = {"sent": drained.sent, "failed": drained.failed, "waiting": drained.waiting}
+            logger.info("outbox drained", extra=extra)

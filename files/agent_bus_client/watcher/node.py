@@ -1,0 +1,147 @@
+"""All agents of the node together: what the stream says goes in, attempts and reports come out.
+
+Pure like `episode`, which it holds one of per agent. Adds what spans agents: the counts of `hello`
+against replayed messages, the stagger of a broadcast, and the list of reports for the hub.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+from agent_bus_client.watcher.episode import Attempt, Episode, Note, Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent_bus_client.waker import Outcome
+
+
+@dataclass(frozen=True)
+class Report:
+    """One line for `POST /api/wakes`; `at` is monotonic and becomes an age when it is sent."""
+
+    agent: str
+    event: str
+    at: float
+    up_to_seq: int = 0
+    reason: Optional[str] = None
+    probe_id: Optional[str] = None
+    duration_ms: Optional[int] = None
+    loud: str = ""
+
+
+class Node:
+    """The wake state of the node; not thread-safe, the watcher's main loop owns it.
+
+    Attributes:
+        unconfigured: agents that the hub puts on this node and that have no settings here.
+        head: newest delivery that the counts of the last `hello` hold.
+    """
+
+    def __init__(self, agents: Iterable[str], timing: Timing, *, stagger_s: float) -> None:
+        self._episodes = {name: Episode(timing) for name in agents}
+        self._stagger_s = stagger_s
+        self._reports: list[Report] = []
+        self._epoch = ""
+        self._broadcast = ("", 0)
+        self.unconfigured: list[str] = []
+        self.head = 0
+
+    def hello(self, now: float, facts: dict[str, Any]) -> None:
+        """Take the counts at the start of a stream and wake every agent with unfetched mail."""
+        if facts["epoch"] != self._epoch:
+            self._epoch = facts["epoch"]
+            for episode in self._episodes.values():
+                episode.forget()
+        self.head = facts["head"]
+        self.unconfigured = [name for name in facts["agents"] if name not in self._episodes]
+        counts = {mailbox["agent"]: mailbox for mailbox in facts["mailboxes"]}
+        delay_s = 0.0
+        for name, episode in self._episodes.items():
+            self._count(now, episode, counts.get(name, {}), delay_s)
+            if episode.unfetched:
+                episode.wake_again(now, delay_s=delay_s)
+                delay_s += self._stagger_s
+
+    def mailbox(self, now: float, facts: dict[str, Any]) -> None:
+        """Take the counts of one agent after a change."""
+        episode = self._episodes.get(facts["agent"])
+        if episode is not None:
+            self._count(now, episode, facts, 0.0)
+
+    def message(self, now: float, facts: dict[str, Any]) -> None:
+        """Take one pushed delivery; `now` is when its line was read."""
+        name, seq = facts["to_agent"], facts["seq"]
+        episode = self._episodes.get(name)
+        if episode is None or facts.get("read_at"):
+            return
+        self._reports.append(Report(name, "received", now, seq))
+        if seq <= self.head:
+            return  # replayed; the counts of hello hold it, or it was fetched already
+        message_id, others = self._broadcast
+        others = others + 1 if message_id == facts["id"] else 0
+        self._broadcast = (facts["id"], others)
+        episode.message(now, seq, delay_s=others * self._stagger_s)
+
+    def wake_again(self, now: float, names: Iterable[str] | None = None) -> None:
+        """Wake for unfetched mail: the gateway came back (all agents) or the operator asks."""
+        delay_s = 0.0
+        for name, episode in self._episodes.items():
+            if episode.unfetched and (names is None or name in names):
+                episode.wake_again(now, delay_s=delay_s)
+                delay_s += self._stagger_s
+
+    def due(self, now: float) -> list[tuple[str, Attempt]]:
+        """Return the attempts to start now, each counted as running from here on."""
+        attempts = []
+        for name, episode in self._episodes.items():
+            late = episode.overdue(now)
+            if late is not None:
+                self._note(now, name, late)
+            attempt = episode.due(now)
+            if attempt is not None:
+                attempts.append((name, attempt))
+        return attempts
+
+    def finished(self, now: float, name: str, outcome: Outcome | None) -> None:
+        """Take the outcome of the agent's running attempt."""
+        for note in self._episodes[name].finished(now, outcome):
+            self._note(now, name, note)
+
+    def next_at(self) -> float | None:
+        """Return when `due` has something to do, None while nothing is planned."""
+        times = [at for at in (e.next_at() for e in self._episodes.values()) if at is not None]
+        return min(times, default=None)
+
+    def take_reports(self) -> list[Report]:
+        """Return the reports since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def unfetched(self) -> int:
+        """Return how many deliveries wait to be fetched on this node."""
+        return sum(episode.unfetched for episode in self._episodes.values())
+
+    def _note(self, now: float, name: str, note: Note) -> None:
+        self._reports.append(
+            Report(
+                name,
+                note.event,
+                now,
+                note.up_to_seq,
+                reason=note.reason or None,
+                duration_ms=note.duration_ms,
+                loud=note.loud,
+            )
+        )
+
+    @staticmethod
+    def _count(now: float, episode: Episode, facts: dict[str, Any], delay_s: float) -> None:
+        episode.count(
+            now,
+            unfetched=facts.get("unfetched") or 0,
+            unread=facts.get("unread") or 0,
+            max_seq=facts.get("max_unfetched_seq") or 0,
+            delay_s=delay_s,
+        )

@@ -1,0 +1,102 @@
+"""The presence thread: looks after the gateway and tells the hub that the node is alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent_bus_client import release
+from agent_bus_client.errors import ClientError
+from agent_bus_client.waker import ACCEPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_bus_client.settings import Settings
+    from agent_bus_client.transport import Hub
+    from agent_bus_client.waker import Gateway
+
+logger = logging.getLogger(__name__)
+
+DOWN_CHECK_S = 5.0  # a gateway that is down is looked at more often, so that its mail waits less
+
+
+@dataclass(frozen=True)
+class GatewayReturned:
+    """The gateway answers again after it did not."""
+
+
+class PresenceThread(threading.Thread):
+    """Checks the gateway and reports presence every `presence_interval_s`."""
+
+    def __init__(
+        self, hub: Hub, settings: Settings, gateway: Gateway, put: Callable[[object], None]
+    ) -> None:
+        super().__init__(name="presence", daemon=True)
+        self._hub = hub
+        self._settings = settings
+        self._gateway = gateway
+        self._put = put
+        self._uses_gateway = any(agent.waker == "hook" for agent in settings.agents)
+        self._stopping = threading.Event()
+        self._poked = threading.Event()
+        self.up = True
+        self.unconfigured: list[str] = []
+
+    def poke(self) -> None:
+        """Check and report at once: the stream has just connected or a wake has just failed."""
+        self._poked.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._poked.set()
+
+    def run(self) -> None:
+        """Check, report, wait."""
+        reported_at, reported_up, force = float("-inf"), True, False
+        while not self._stopping.is_set():
+            try:
+                self._check_gateway()
+                now = time.monotonic()
+                late = now - reported_at >= self._settings.presence_interval_s
+                if force or late or reported_up != self.up:
+                    reported_at, reported_up = now, self.up
+                    self._report()
+            except ClientError as error:  # the stream thread says so louder
+                logger.debug("presence was not reported", extra={"reason": str(error)})
+            except Exception:
+                logger.exception("presence thread failed, going on")
+            interval_s = self._settings.presence_interval_s
+            force = self._poked.wait(interval_s if self.up else min(DOWN_CHECK_S, interval_s))
+            self._poked.clear()
+
+    def _check_gateway(self) -> None:
+        if not self._uses_gateway:
+            return
+        outcome = self._gateway.check()
+        before, self.up = self.up, outcome.status == ACCEPTED
+        url = self._settings.gateway_url
+        if self.up and not before:
+            logger.info("gateway answers again", extra={"gateway": url})
+            self._gateway.returned()
+            self._put(GatewayReturned())
+        elif before and not self.up:
+            extra = {"gateway": url, "reason": outcome.reason}
+            logger.warning("gateway does not answer", extra=extra)
+
+    def _report(self) -> None:
+        state = "ok" if self.up else "down"
+        agents = [
+            {"name": agent.name, "gateway": state if agent.waker == "hook" else "ok"}
+            for agent in self._settings.agents
+        ]
+        body = {
+            "node_version": release.current(),
+            "agents": agents,
+            "unconfigured": self.unconfigured,
+        }
+        self._hub.call("POST", "/api/presence", body=body)

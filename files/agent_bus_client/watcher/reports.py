@@ -1,0 +1,129 @@
+"""The report thread: tells the hub what became of wakes, in batches, never in a wake's way.
+
+A bounded spool outlives a hub outage: past `SPOOL` the oldest reports go, `received` first, since
+the hub can do without when a line was read sooner than without how a wake ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from agent_bus_client.backoff import Backoff
+from agent_bus_client.errors import ClientError, HubRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent_bus_client.transport import Hub
+    from agent_bus_client.watcher.node import Report
+
+logger = logging.getLogger(__name__)
+
+SPOOL = 2000  # 400 bytes each
+BATCH = 200
+GATHER_S = 0.05  # a wake's hops are reported together
+FAREWELL_S = 0.5  # the unit has to end within 2 s
+
+
+class ReportThread(threading.Thread):
+    """Sends reports in the order they came."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(name="reports", daemon=True)
+        self._hub = hub
+        self._spool: list[Report] = []
+        self._lock = threading.Lock()
+        self._some = threading.Event()
+        self._stopping = threading.Event()
+        self._backoff = Backoff()
+        self.dropped = 0
+
+    def add(self, reports: Iterable[Report]) -> None:
+        """Queue reports; never blocks on the network."""
+        with self._lock:
+            self._spool.extend(reports)
+            surplus = len(self._spool) - SPOOL
+            if surplus > 0:
+                self.dropped += surplus
+                self._spool = trimmed(self._spool, SPOOL)
+        self._some.set()
+
+    def run(self) -> None:
+        """Send until `stop`; a hub that is away is tried again with backoff."""
+        while not self._stopping.is_set():
+            self._some.wait()
+            self._stopping.wait(GATHER_S)
+            try:
+                self._some.clear()
+                while self._send(timeout_s=5.0):
+                    pass
+            except ClientError as error:
+                self._some.set()
+                logger.debug("reports wait for the hub", extra={"reason": str(error)})
+                self._stopping.wait(self._backoff.next_delay_s())
+            except Exception:
+                logger.exception("report thread failed, going on")
+                self._stopping.wait(1.0)
+
+    def stop(self) -> None:
+        """End the thread, with one last short try to send what is left."""
+        self._stopping.set()
+        self._some.set()
+        try:
+            self._send(timeout_s=FAREWELL_S)
+        except ClientError as error:
+            logger.info("last reports were not sent", extra={"reason": str(error)})
+
+    def _send(self, *, timeout_s: float) -> bool:
+        """Send one batch; tell whether there may be more.
+
+        Raises:
+            ClientError: the hub is away; the batch stays.
+        """
+        with self._lock:
+            batch, self._spool = self._spool[:BATCH], self._spool[BATCH:]
+        if not batch:
+            return False
+        now = time.monotonic()
+        body = {"reports": [encode(report, now) for report in batch]}
+        try:
+            self._hub.call("POST", "/api/wakes", body=body, timeout_s=timeout_s)
+        except ClientError as error:
+            if isinstance(error, HubRefusedError) and error.status in {400, 404, 413, 422}:
+                logger.error("hub refused reports, dropped them", extra={"reason": str(error)})
+                return True
+            with self._lock:
+                self._spool = trimmed(batch + self._spool, SPOOL)
+            raise
+        self._backoff = Backoff()
+        return True
+
+
+def encode(report: Report, now: float) -> dict[str, object]:
+    """Return the report as the hub reads it."""
+    return {
+        "agent": report.agent,
+        "event": report.event,
+        "age_ms": max(0, round((now - report.at) * 1000)),
+        "up_to_seq": report.up_to_seq,
+        "reason": report.reason,
+        "probe_id": report.probe_id,
+        "duration_ms": report.duration_ms,
+    }
+
+
+def trimmed(spool: list[Report], limit: int) -> list[Report]:
+    """Return at most `limit` reports in order; the oldest `received` go first, then the oldest."""
+    surplus = len(spool) - limit
+    if surplus <= 0:
+        return spool
+    kept = []
+    for report in spool:
+        if surplus > 0 and report.event == "received":
+            surplus -= 1
+        else:
+            kept.append(report)
+    return kept[surplus:] if surplus > 0 else kept

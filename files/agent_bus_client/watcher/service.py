@@ -1,0 +1,229 @@
+"""The watcher's main loop: owns the wake state, feeds systemd's watchdog, starts and ends threads.
+
+Threads: this one (all decisions), stream, reports, presence, keeper, and one per agent for wakes.
+They talk by one queue that ends here; only this thread touches `node.Node`.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from agent_bus_client import cursor, release, systemd, waker
+from agent_bus_client.watcher.episode import Timing
+from agent_bus_client.watcher.keeper import KeeperThread
+from agent_bus_client.watcher.node import Node, Report
+from agent_bus_client.watcher.presence import GatewayReturned, PresenceThread
+from agent_bus_client.watcher.reports import ReportThread
+from agent_bus_client.watcher.stream import Disconnected, Received, StreamThread
+from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from agent_bus_client.settings import Settings
+    from agent_bus_client.transport import Hub
+
+logger = logging.getLogger(__name__)
+
+IDLE_S = 5.0  # longest sleep: the status line stays fresh, a dead thread is noticed
+
+
+class Stop:
+    """SIGTERM or SIGINT came."""
+
+
+class Watcher:
+    """The whole program after its settings have been read."""
+
+    def __init__(self, settings: Settings, hub: Hub, gateway: waker.Gateway) -> None:
+        self._settings = settings
+        self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._node = Node(
+            settings.agent_names,
+            Timing(
+                min_interval_s=settings.wake_min_interval_s,
+                escalate_after_s=settings.escalate_after_s,
+                rewake_after_s=settings.rewake_after_s,
+                rewake_max_s=settings.rewake_max_s,
+                reminder_after_s=settings.reminder_after_s,
+            ),
+            stagger_s=settings.stagger_s,
+        )
+        place = cursor.load(Path(settings.state_dir) / "cursor.json", settings.agent_names)
+        self._stream = StreamThread(hub, place, self._inbox.put)
+        self._reports = ReportThread(hub)
+        self._presence = PresenceThread(hub, settings, gateway, self._inbox.put)
+        self._keeper = KeeperThread(hub, settings)
+        self._workers = {
+            agent.name: Worker(agent.name, waker.build(agent, settings, gateway), self._inbox.put)
+            for agent in settings.agents
+        }
+        self._hub_state = "connecting"
+        self._last_event: Optional[float] = None
+        self._last_wake: Optional[tuple[float, str]] = None
+
+    def run(self) -> int:
+        """Run until SIGTERM and return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        logger.info(
+            "watcher started",
+            extra={
+                "release": release.current(),
+                "hub": self._settings.hub_url,
+                "agents": list(self._settings.agent_names),
+            },
+        )
+        systemd.notify("READY=1", "STATUS=starting")
+        threads = [self._stream, self._reports, self._presence, self._keeper]
+        for thread in (*threads, *self._workers.values()):
+            thread.start()
+        failed = self._loop()
+        systemd.notify("STOPPING=1")
+        self._stream.stop()
+        self._presence.stop()
+        for worker in self._workers.values():
+            worker.stop()
+        self._keeper.stop()
+        self._reports.stop()
+        logger.info("watcher stopped")
+        return 1 if failed else 0
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._inbox.put(Stop())  # SimpleQueue.put is safe within a signal handler
+
+    def _loop(self) -> bool:
+        """Decide until `Stop`; True when a thread has died, which must not happen."""
+        watchdog_s = systemd.watchdog_interval_s() or IDLE_S
+        fed_at = 0.0
+        while True:
+            now = time.monotonic()
+            if now - fed_at >= min(watchdog_s, IDLE_S) / 2:
+                fed_at = now
+                systemd.notify("WATCHDOG=1", f"STATUS={self._status(now)}")
+                dead = [thread.name for thread in self._threads() if not thread.is_alive()]
+                if dead:
+                    logger.critical("threads died, ending for a restart", extra={"threads": dead})
+                    return True
+            next_at = self._node.next_at()
+            timeout_s = min(watchdog_s, IDLE_S) / 2
+            if next_at is not None:
+                timeout_s = min(timeout_s, max(0.0, next_at - now))
+            try:
+                item: Optional[object] = self._inbox.get(timeout=timeout_s)
+            except queue.Empty:
+                item = None
+            while item is not None:
+                if isinstance(item, Stop):
+                    return False
+                self._take(item)
+                item = None if self._inbox.empty() else self._inbox.get()
+            for name, attempt in self._node.due(time.monotonic()):
+                self._workers[name].start_attempt(attempt)
+            self._report(self._node.take_reports())
+
+    def _take(self, item: object) -> None:
+        if isinstance(item, Received):
+            self._event(item)
+        elif isinstance(item, Woken):
+            self._woken(item)
+        elif isinstance(item, Disconnected):
+            self._hub_state = f"not connected ({item.reason})"
+        elif isinstance(item, GatewayReturned):
+            self._node.wake_again(time.monotonic())
+        elif isinstance(item, Probed):
+            self._report_probe(
+                item.agent,
+                item.probe_id,
+                probe_reason(item.outcome),
+                duration_ms=item.outcome.duration_ms,
+            )
+
+    def _event(self, event: Received) -> None:
+        self._last_event = event.at
+        if event.type == "message":
+            self._node.message(event.at, event.facts)
+            if event.cursor:
+                names = self._settings.agent_names
+                self._keeper.keep(cursor.Cursor(*event.cursor, names))
+        elif event.type == "mailbox":
+            self._node.mailbox(event.at, event.facts)
+        elif event.type == "hello":
+            self._hello(event)
+        elif event.type == "wake":
+            self._node.wake_again(event.at, event.facts["agents"])
+        elif event.type == "probe":
+            for name in event.facts["agents"]:
+                if name in self._workers:
+                    self._workers[name].probe(event.facts["probe_id"])
+                else:
+                    reason = "the node has no settings for this agent: run the site playbook"
+                    self._report_probe(name, event.facts["probe_id"], reason)
+        elif event.type == "reset":
+            logger.warning("hub reset the stream", extra={"reason": event.facts.get("reason")})
+
+    def _hello(self, event: Received) -> None:
+        self._node.hello(event.at, event.facts)
+        self._hub_state = "connected"
+        missing = self._node.unconfigured
+        extra = {"hub": self._settings.hub_url, "hub_version": event.facts.get("version")}
+        logger.info("connected to the hub", extra=extra)
+        if missing:
+            logger.error(
+                "hub has agents for this node without settings here: run the site playbook",
+                extra={"agents": missing},
+            )
+        self._presence.unconfigured = missing
+        self._presence.poke()
+        self._keeper.connected()
+
+    def _woken(self, woken: Woken) -> None:
+        now = time.monotonic()
+        self._node.finished(now, woken.agent, woken.outcome)
+        if woken.outcome is None:
+            return
+        if woken.outcome.status == waker.ACCEPTED:
+            self._last_wake = (now, woken.agent)
+        elif self._presence.up:
+            self._presence.poke()
+
+    def _report(self, reports: list[Report]) -> None:
+        for report in reports:
+            if report.event == "failed":
+                level = logging.ERROR if report.loud else logging.WARNING
+                extra = {"agent": report.agent, "reason": report.reason}
+                logger.log(level, "wake failed%s", report.loud and f": {report.loud}", extra=extra)
+            elif report.event in {"overdue", "escalated"}:
+                logger.warning("wake %s", report.event, extra={"agent": report.agent})
+        if reports:
+            self._reports.add(reports)
+
+    def _report_probe(
+        self, agent: str, probe_id: str, reason: str | None, *, duration_ms: int | None = None
+    ) -> None:
+        now = time.monotonic()
+        report = Report(
+            agent, "probed", now, reason=reason, probe_id=probe_id, duration_ms=duration_ms
+        )
+        self._report([report])
+
+    def _threads(
+        self,
+    ) -> list[StreamThread | ReportThread | PresenceThread | KeeperThread | Worker]:
+        return [self._stream, self._reports, self._presence, self._keeper, *self._workers.values()]
+
+    def _status(self, now: float) -> str:
+        event = "none" if self._last_event is None else f"{now - self._last_event:.0f} s ago"
+        wake = "none"
+        if self._last_wake:
+            wake = f"{self._last_wake[1]} {now - self._last_wake[0]:.0f} s ago"
+        agents = ",".join(self._settings.agent_names)
+        return (
+            f"hub {self._hub_state}; agents {agents}; unfetched {self._node.unfetched()}; "
+            f"last event {event}; last wake {wake}"
+        )

@@ -1,0 +1,154 @@
+"""The stream thread: stays connected to the hub and passes events on, each once.
+
+Decides only about the connection (resume, backoff, duplicates); what an event means is decided by
+the main loop, which reads the queue.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+from agent_bus_client.backoff import CAP_S, Backoff
+from agent_bus_client.cursor import Cursor, parse_event_id
+from agent_bus_client.errors import ClientError, HubRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_bus_client import sse, transport
+
+logger = logging.getLogger(__name__)
+
+DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible has run
+SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not chase each other
+
+
+@dataclass(frozen=True)
+class Received:
+    """An event of the stream; `at` (monotonic) is when its last byte was read."""
+
+    at: float
+    type: str
+    facts: dict[str, Any]
+    cursor: Optional[tuple[str, int]] = None
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The stream ended or could not be opened."""
+
+    reason: str
+
+
+class StreamThread(threading.Thread):
+    """Keeps one `role=watcher` stream open until `stop`.
+
+    Args:
+        hub: where to connect.
+        cursor: where to resume, None for all unread messages.
+        put: takes `Received` and `Disconnected`; must not block.
+    """
+
+    def __init__(
+        self, hub: transport.Hub, cursor: Cursor | None, put: Callable[[object], None]
+    ) -> None:
+        super().__init__(name="stream", daemon=True)
+        self._hub = hub
+        self._put = put
+        self._resume = cursor.event_id if cursor else None
+        self._seen: Optional[tuple[str, int]] = None
+        self._backoff = Backoff()
+        self._stopping = threading.Event()
+        self._stream: Optional[transport.Stream] = None
+
+    def run(self) -> None:
+        """Connect, read, wait, for ever."""
+        while not self._stopping.is_set():
+            try:
+                delay_s = self._connect_once()
+            except HubRefusedError as error:
+                delay_s = self._refused(error)
+            except ClientError as error:
+                delay_s = self._backoff.next_delay_s()
+                self._lost(str(error))
+            except Exception as error:
+                logger.exception("stream thread failed on an event, reconnecting")
+                delay_s = CAP_S
+                self._put(Disconnected(repr(error)))
+            self._stopping.wait(delay_s)
+
+    def stop(self) -> None:
+        """End the stream and the thread; callable from any thread."""
+        self._stopping.set()
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    def _connect_once(self) -> float:
+        """Read one stream to its end and return how long to wait before the next."""
+        stream = self._hub.open_stream({"role": "watcher"}, last_event_id=self._resume)
+        self._stream = stream
+        delay_s: Optional[float] = None
+        reason = "the hub ended the stream"
+        try:
+            if self._stopping.is_set():
+                return 0.0
+            for event in stream.events():
+                facts = self._pass_on(event, stream)
+                if event.type == "bye":
+                    reason = str(facts.get("reason"))
+        finally:
+            self._stream = None
+            stream.close()
+            if stream.last_event_id:
+                self._resume = stream.last_event_id
+            if stream.retry_ms is not None:
+                self._backoff.base_s = max(0.05, stream.retry_ms / 1000)
+            self._backoff.connected_for(time.monotonic() - stream.opened_at)
+        if reason == "superseded":
+            logger.error(
+                "another watcher of this node connected; is one running on another machine?"
+            )
+            delay_s = SUPERSEDED_RETRY_S
+        elif reason == "revoked":
+            delay_s = DENIED_RETRY_S
+        self._lost(reason)
+        return self._backoff.next_delay_s() if delay_s is None else delay_s
+
+    def _pass_on(self, event: sse.Event, stream: transport.Stream) -> dict[str, Any]:
+        at = time.monotonic()
+        facts: dict[str, Any] = json.loads(event.data)
+        if event.type == "message":
+            place = parse_event_id(event.event_id)
+            if place and self._seen and place[0] == self._seen[0] and place[1] <= self._seen[1]:
+                return facts
+            self._seen = place or self._seen
+            self._put(Received(at, event.type, facts, place))
+            return facts
+        if event.type == "hello":
+            stream.keepalive_s = float(facts["keepalive_s"])
+        elif event.type == "reset":
+            self._seen = None
+        self._put(Received(at, event.type, facts))
+        return facts
+
+    def _refused(self, error: HubRefusedError) -> float:
+        self._put(Disconnected(str(error)))
+        if error.status in {401, 403}:
+            logger.error(
+                "hub does not accept this node's token: run the site playbook for this node",
+                extra={"hub": self._hub.url, "reason": str(error)},
+            )
+            return DENIED_RETRY_S
+        logger.warning("hub refused the stream", extra={"reason": str(error)})
+        return self._backoff.next_delay_s(error.retry_after_s)
+
+    def _lost(self, reason: str) -> None:
+        if not self._stopping.is_set():
+            logger.warning("stream ended", extra={"hub": self._hub.url, "reason": reason})
+            self._put(Disconnected(reason))

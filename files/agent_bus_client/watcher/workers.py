@@ -1,0 +1,88 @@
+"""One thread per agent that runs its wakes, so that a slow wake delays no other agent."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from agent_bus_client.waker import ACCEPTED, REFUSED, Outcome, Waker
+from agent_bus_client.watcher.episode import ESCALATE, Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Woken:
+    """An attempt has ended; `outcome` None: the agent has no way to escalate."""
+
+    agent: str
+    attempt: Attempt
+    outcome: Optional[Outcome]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A probe of one agent has ended."""
+
+    agent: str
+    probe_id: str
+    outcome: Outcome
+
+
+class Worker(threading.Thread):
+    """Runs the attempts of one agent, one at a time."""
+
+    def __init__(self, agent: str, waker: Waker, put: Callable[[object], None]) -> None:
+        super().__init__(name=f"wake-{agent}", daemon=True)
+        self._agent = agent
+        self._waker = waker
+        self._put = put
+        self._attempts: queue.SimpleQueue[Optional[Attempt]] = queue.SimpleQueue()
+
+    def start_attempt(self, attempt: Attempt) -> None:
+        """Run the attempt as soon as the one before has ended; a `Woken` follows."""
+        self._attempts.put(attempt)
+
+    def probe(self, probe_id: str) -> None:
+        """Check the waker in a thread of its own (a wake may be hanging); `Probed` follows."""
+        threading.Thread(target=self._probe, args=(probe_id,), daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread and kill a running command."""
+        self._attempts.put(None)
+        self._waker.close()
+
+    def run(self) -> None:
+        """Run attempts until `stop`."""
+        while True:
+            attempt = self._attempts.get()
+            if attempt is None:
+                return
+            try:
+                escalate = attempt.kind == ESCALATE
+                outcome = self._waker.escalate() if escalate else self._waker.wake()
+            except Exception as error:
+                logger.exception("wake failed unexpectedly", extra={"agent": self._agent})
+                outcome = Outcome(REFUSED, reason=f"watcher failed: {type(error).__name__}")
+            self._put(Woken(self._agent, attempt, outcome))
+
+    def _probe(self, probe_id: str) -> None:
+        try:
+            outcome = self._waker.check()
+        except Exception as error:
+            logger.exception("probe failed unexpectedly", extra={"agent": self._agent})
+            outcome = Outcome(REFUSED, reason=f"watcher failed: {type(error).__name__}")
+        self._put(Probed(self._agent, probe_id, outcome))
+
+
+def probe_reason(outcome: Outcome) -> str | None:
+    """Return what the hub hears about a probe: None when a wake would be accepted."""
+    if outcome.status == ACCEPTED:
+        return None
+    return f"{outcome.reason}: {outcome.fix}" if outcome.fix else outcome.reason
