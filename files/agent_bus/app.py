@@ -198,6 +198,7 @@ class _Gate:
         return _response(problem.answer(error))
 
     def _translate(self, error: Exception) -> errors.BusError:
+        """The bus's own error for one of Flask's, or for a defect, which is logged."""
         if isinstance(error, NotFound):
             return errors.UnknownPathError(request.path)
         if isinstance(error, MethodNotAllowed):
@@ -206,7 +207,7 @@ class _Gate:
             return errors.TooLargeError(self._body_limit_bytes)
         if isinstance(error, HTTPException) and (error.code or 500) < 500:  # noqa: PLR2004 - 4xx
             return errors.InvalidRequestError(f"{error.name}.")
-        logger.exception("A request failed", exc_info=error)
+        logger.error("A request failed", exc_info=error)
         return errors.InternalError()
 
 

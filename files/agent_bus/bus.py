@@ -22,6 +22,7 @@ from agent_bus.model import (
     Sent,
     Seq,
     Stamp,
+    rfc3339,
 )
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class Bus:
                 "id": receipt.message.id,
                 "agent": receipt.agent,
                 "seq": receipt.seq,
-                "read_at": wire.rfc3339(receipt.read_at),
+                "read_at": rfc3339(receipt.read_at),
             }
             self._to_streams_of(
                 receipt.message.sender, sse.control("receipt", fields), receipts=True

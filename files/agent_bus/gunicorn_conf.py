@@ -41,7 +41,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         super().__init__()
 
     def load_config(self) -> None:
-        """gunicorn's settings; everything not named here keeps its default."""
+        """Settings of gunicorn; everything not named here keeps its default."""
         chosen = {
             "bind": self._settings.bind,
             # Fan-out lives in the worker's memory: with two, a subscriber of one would never see
@@ -85,7 +85,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             self._hub.close()
 
     def _beat(self, worker: Worker) -> None:
-        """READY once, WATCHDOG at half its interval, and the drain when gunicorn is told to end."""
+        """READY once, WATCHDOG at half its interval, and the drain once gunicorn must end."""
         self._notify("READY=1\nSTATUS=Serving")
         interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
         since_s = 0.0
@@ -94,7 +94,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             since_s += ALIVE_POLL_S
             if interval_s and since_s >= interval_s:
                 since_s = 0.0
-                if self._hub is not None and self._hub.health.readyz().status == 200:  # noqa: PLR2004
+                if self._hub is not None and self._hub.health.is_ready():
                     self._notify("WATCHDOG=1")
         self._notify("STOPPING=1\nSTATUS=Draining streams")
         if self._hub is not None:

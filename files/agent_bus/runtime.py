@@ -7,13 +7,24 @@ native threads; what crosses the border is a plain queue one way and one wake-up
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 import gevent
 from gevent import event, monkey, queue, threadpool
+from gevent.event import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+__all__ = [
+    "BatchThread",
+    "Event",
+    "ThreadedPool",
+    "Waiter",
+    "sleep",
+    "spawn",
+    "yield_if_starved",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +32,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 sleep: Final = gevent.sleep
-Event: Final = event.Event
 spawn: Final = gevent.spawn
-spawn_later: Final = gevent.spawn_later
-Greenlet: Final = gevent.Greenlet
 STOP: Final = object()
 
 _NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
@@ -48,7 +56,7 @@ class Waiter(Generic[T]):
 
     def wait(self) -> T:
         """Block this greenlet until the result is there; raises what `fail` was given."""
-        return self._result.get()
+        return cast("T", self._result.get())
 
 
 class BatchThread(Generic[Item]):

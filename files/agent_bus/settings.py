@@ -21,7 +21,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bind: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = Field(
-        default="0.0.0.0:8091",  # noqa: S104 - the fleet reaches the hub over the LAN
+        default="0.0.0.0:8091",
         description="Address and port to listen on.",
     )
     database: Path = Field(description="The SQLite file; its folder also holds lock and backups.")
@@ -46,7 +46,7 @@ class Settings(BaseModel):
     hop_limit: int = Field(
         default=50,
         ge=2,
-        description="Depth of replies since the operator's last message in the thread; stops loops.",
+        description="Replies in a row since the operator's last message in the thread.",
     )
     streams_per_token: int = Field(default=100, ge=1, description="Open streams of one token.")
     streams_total: int = Field(

@@ -1,5 +1,4 @@
-"""What the bus wants of a store. `sqlite.py` is the one that keeps it; another must pass
-`tests/conformance` unchanged.
+"""What the bus wants of a store; `sqlite.py` is the one that keeps it.
 
 Every writing call answers only after its commit is durable (fsynced) and after `listener` has
 been told, in commit order: fan-out therefore can never be ahead of the disk. All calls block the

@@ -6,6 +6,7 @@ the counters of `mailbox` and `message.open_count` true in the same transaction.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus import errors
@@ -192,6 +193,8 @@ def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -
     if row is None:
         row = connection.execute(ARCHIVED_MESSAGE_BY_ID, (message_id,)).fetchone()
         of = ARCHIVED_DELIVERIES_OF
+    if row is None:
+        raise errors.UnknownMessageError(message_id, field="Idempotency-Key")
     first = rows.message(row)
     found = tuple(rows.delivery(d, first) for d in connection.execute(of, (first.first_seq,)))
     return Sent(first, found, (), replayed=True)
@@ -233,7 +236,8 @@ def ack_ids(
             already.append(message_id)
         else:
             unknown.append(message_id)
-    return _read(connection, agent, open_ones, tuple(already), tuple(unknown), now)
+    outcome = Acked((), tuple(already), tuple(unknown), (), ())
+    return _read(connection, agent, open_ones, outcome, now=now)
 
 
 def ack_up_to(
@@ -245,17 +249,18 @@ def ack_up_to(
         return ack_ids(connection, agent, [last], now=now)
     until = rows.joined(row).seq
     found = [rows.joined(r) for r in connection.execute(FETCHED_UP_TO, (agent, until))]
-    return _read(connection, agent, found, (), (), now)
+    return _read(connection, agent, found, Acked((), (), (), (), ()), now=now)
 
 
 def _read(
     connection: apsw.Connection,
     agent: AgentName,
     open_ones: Sequence[Delivery],
-    already: tuple[MessageId, ...],
-    unknown: tuple[MessageId, ...],
+    outcome: Acked,
+    *,
     now: int,
 ) -> Acked:
+    """Mark the open deliveries of one agent as read; `outcome` says what became of the rest."""
     for found in open_ones:
         connection.execute(MARK_READ, (now, found.seq))
         if found.expired_at is None:
@@ -265,20 +270,12 @@ def _read(
     if counted:
         unfetched = sum(1 for d in counted if d.fetched_at is None)
         boxes = list(connection.execute(COUNT_CLOSED, (len(counted), unfetched, agent)))
-    return Acked(
+    return replace(
+        outcome,
         acked=tuple(d.message.id for d in open_ones),
-        already_acked=already,
-        unknown=unknown,
-        receipts=tuple(_with_read_at(d, now) for d in open_ones),
+        receipts=tuple(replace(d, read_at=now) for d in open_ones),
         mailboxes=rows.mailboxes(boxes),
     )
-
-
-def _with_read_at(found: Delivery, now: int) -> Delivery:
-    return Delivery(
-        found.seq, found.agent, found.message, fetched_at=found.fetched_at,
-        fetch_count=found.fetch_count, read_at=now,
-    )  # fmt: skip
 
 
 def fetch(

@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 import secrets
 from pathlib import Path
-from typing import Final
-
-import apsw
+from typing import TYPE_CHECKING, Final
 
 from agent_bus import errors
+
+if TYPE_CHECKING:
+    import apsw
 
 logger = logging.getLogger(__name__)
 

@@ -81,7 +81,7 @@ def replay(
 
 def lowest_unread(connection: apsw.Connection, agents: Iterable[AgentName]) -> Seq | None:
     """The oldest unread delivery over these agents."""
-    lows = [connection.execute(LOWEST_UNREAD, (agent,)).fetchone()[0] for agent in agents]
+    lows = [_value(connection, LOWEST_UNREAD, (agent,)) for agent in agents]
     return min((low for low in lows if low is not None), default=None)
 
 
@@ -95,9 +95,9 @@ def oldest_unread(connection: apsw.Connection) -> dict[AgentName, int]:
     """When each agent's oldest unread message was created."""
     oldest: dict[AgentName, int] = {}
     for (agent,) in list(connection.execute(WITH_UNREAD)):
-        low = connection.execute(LOWEST_UNREAD, (agent,)).fetchone()[0]
+        low = _value(connection, LOWEST_UNREAD, (agent,))
         if low is not None:
-            oldest[agent] = connection.execute(CREATED_AT_OF, (low,)).fetchone()[0]
+            oldest[agent] = _value(connection, CREATED_AT_OF, (low,))
     return oldest
 
 
@@ -139,10 +139,10 @@ def known_key(connection: apsw.Connection, sender: AgentName, key: str, *, since
 
 def counts(connection: apsw.Connection) -> dict[str, int]:
     """How much is stored, without counting rows: seqs, open mail from the counters, file size."""
-    unread, unfetched = connection.execute(OPEN_TOTALS).fetchone()
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    unread, unfetched = next(iter(connection.execute(OPEN_TOTALS)))
+    pages = _value(connection, "PRAGMA page_count")
+    page_bytes = _value(connection, "PRAGMA page_size")
+    free = _value(connection, "PRAGMA freelist_count")
     return {
         "head": head(connection),
         "unread": unread,
@@ -150,3 +150,8 @@ def counts(connection: apsw.Connection) -> dict[str, int]:
         "database_bytes": pages * page_bytes,
         "free_bytes": free * page_bytes,
     }
+
+
+def _value(connection: apsw.Connection, sql: str, bindings: tuple[object, ...] = ()) -> Any:  # noqa: ANN401 - a column's value
+    """The only column of the only row of a statement that always has one."""
+    return next(iter(connection.execute(sql, bindings)))[0]

@@ -1,4 +1,4 @@
-"""The roster's half of the store: who lives where, which groups there are, whose token is whose."""
+"""The roster's half of the store: who lives where, in which groups, with which tokens."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PUT_MAILBOX: Final = "INSERT INTO mailbox (agent) VALUES (?) ON CONFLICT DO NOTH
 RETIRE: Final = "UPDATE agent SET retired_at = ? WHERE name = ?"
 DROP_MEMBERS: Final = "DELETE FROM group_member"
 PUT_MEMBER: Final = "INSERT INTO group_member (group_name, agent) VALUES (?, ?)"
-DROP_TOKENS: Final = "DELETE FROM node_token"
-PUT_TOKEN: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
+DROP_DIGESTS: Final = "DELETE FROM node_token"
+KEEP_DIGEST: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
 SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
 
 RETIRE_FREELY: Final = 2
@@ -90,9 +90,9 @@ def put(
     connection.execute(DROP_MEMBERS)
     for group, members in new.groups.items():
         connection.executemany(PUT_MEMBER, [(group, member) for member in set(members)])
-    connection.execute(DROP_TOKENS)
+    connection.execute(DROP_DIGESTS)
     for node, hashes in new.tokens.items():
-        connection.executemany(PUT_TOKEN, [(node, sha256) for sha256 in set(hashes)])
+        connection.executemany(KEEP_DIGEST, [(node, sha256) for sha256 in set(hashes)])
     return change
 
 

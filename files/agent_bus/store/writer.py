@@ -165,7 +165,7 @@ class Writer:
             outcome = Outcome(command, command.apply(self._connection))
         except apsw.FullError:
             raise
-        except Exception as error:  # noqa: BLE001 - any failure of one command is answered to it
+        except Exception as error:  # any failure of one command is answered to it
             if not self._connection.in_transaction:
                 raise  # SQLite itself rolled the whole transaction back
             execute("ROLLBACK TO command")

@@ -22,6 +22,7 @@ from agent_bus.model import (
     Roster,
     Seq,
     Stamp,
+    rfc3339,
 )
 from agent_bus.sse import compact_json
 from agent_bus.web import schemas
@@ -77,7 +78,7 @@ class Api:
         content = {
             "id": sent.message.id,
             "thread_id": sent.message.thread_id,
-            "created_at": wire.rfc3339(sent.message.created_at),
+            "created_at": rfc3339(sent.message.created_at),
             "recipients": [
                 {"agent": d.agent, "seq": d.seq, "reachability": self._bus.status(d.agent)}
                 for d in sent.deliveries
@@ -189,12 +190,10 @@ class Api:
                 "name": name,
                 "node": agent.node,
                 "status": bus.status(name),
-                "last_seen_at": wire.rfc3339(
-                    bus.presence.last_seen_at(name) or agent.last_seen_at
-                ),
+                "last_seen_at": rfc3339(bus.presence.last_seen_at(name) or agent.last_seen_at),
                 "unread": bus.mailbox(name).unread,
                 "unfetched": bus.mailbox(name).unfetched,
-                "oldest_unread_at": wire.rfc3339(oldest.get(name)),
+                "oldest_unread_at": rfc3339(oldest.get(name)),
             }
             for name, agent in sorted(bus.directory.agents.items())
             if name != OPERATOR
@@ -305,8 +304,8 @@ class Api:
                     "gateway": (
                         all(lease.gateways.values()) if lease and lease.gateways else None
                     ),
-                    "stream_since": wire.rfc3339(lease.since_at) if lease else None,
-                    "last_seen_at": wire.rfc3339(max(seen, default=None)),
+                    "stream_since": rfc3339(lease.since_at) if lease else None,
+                    "last_seen_at": rfc3339(max(seen, default=None)),
                     "unconfigured": lease.unconfigured if lease else (),
                 }
             )
@@ -326,7 +325,7 @@ def require_admin(principal: Principal) -> None:
 def _shown(of: Delivery, fetched_at: int | None, fetch_count: int) -> dict[str, Any]:
     return {
         **wire.delivery(of),
-        "fetched_at": wire.rfc3339(fetched_at),
+        "fetched_at": rfc3339(fetched_at),
         "fetch_count": fetch_count,
     }
 

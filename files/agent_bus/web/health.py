@@ -38,6 +38,10 @@ class Health:
         content = {"ready": ready, "version": self._version, "checks": checks}
         return Answer(200 if ready else 503, content)
 
+    def is_ready(self) -> bool:
+        """Whether the hub can take messages; also feeds systemd's watchdog."""
+        return not self.is_stopping and self._check_database() == "ok"
+
     def stats(self, call: Call) -> Answer:
         """Totals, depth, latency quantiles, streams and the database's own figures."""
         call.parse_query(schemas.NoQuery)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +16,9 @@ from pydantic import (
 )
 
 from agent_bus.model import NAME_PATTERN, RESERVED_NAMES
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 KEPT_FORMAT_CHARACTERS: Final = frozenset({"\u200d"})
 """ZERO WIDTH JOINER is part of many emoji; all other format characters are refused."""
@@ -33,7 +35,7 @@ def _plain_line(value: str) -> str:
 
 def _no_surrogates(value: str) -> str:
     """Refuse lone surrogates: they are no text and cannot be stored as UTF-8."""
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
+    if any(unicodedata.category(character) == "Cs" for character in value):
         raise ValueError("contains a lone surrogate")
     return value
 
