@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SPOOL = 2000  # 400 bytes each
-BATCH = 200
+BATCH = 80  # the hub takes bodies up to 64 KiB
+MAX_REASON = 300  # characters; the hub refuses more than 500
 GATHER_S = 0.05  # a wake's hops are reported together
 FAREWELL_S = 0.5  # the unit has to end within 2 s
 
@@ -109,7 +110,7 @@ def encode(report: Report, now: float) -> dict[str, object]:
         "event": report.event,
         "age_ms": max(0, round((now - report.at) * 1000)),
         "up_to_seq": report.up_to_seq,
-        "reason": report.reason,
+        "reason": report.reason and report.reason[:MAX_REASON],
         "probe_id": report.probe_id,
         "duration_ms": report.duration_ms,
     }

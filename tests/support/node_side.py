@@ -1,0 +1,284 @@
+"""Real processes for tests of the node side: hub, gateway stand-in, watcher, command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent_bus_client import http1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ROOT / "files"
+STANDIN = ROOT / "lab" / "gateway_standin" / "gateway_standin.py"
+ADMIN_TOKEN = "a" * 43
+NODE_TOKEN = "n" * 43
+HOOK_TOKEN = "h" * 43
+DEADLINE_S = 15.0
+
+
+def until(condition: Callable[[], Any], *, within_s: float = DEADLINE_S, what: str = "") -> Any:
+    """Return the condition's first true value; fail past the deadline."""
+    deadline = time.monotonic() + within_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what or condition}")
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def fetch(
+    url: str, path: str, *, method: str = "GET", token: str = "", body: object = None
+) -> http1.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    raw = None if body is None else json.dumps(body).encode()
+    return http1.exchange(
+        http1.Origin.parse(url), method, path, headers=headers, body=raw, timeout_s=10
+    )
+
+
+class Process:
+    """A child whose output goes to a file; ended with its group."""
+
+    def __init__(self, argv: list[str], log: Path, *, env: dict[str, str] | None = None) -> None:
+        self.log = log
+        self._file = log.open("ab")
+        self.child = subprocess.Popen(
+            argv,
+            stdout=self._file,
+            stderr=self._file,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+
+    def stop(self, number: int = signal.SIGTERM, *, within_s: float = 10.0) -> int:
+        """End it, wait, and return the exit code."""
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+        try:
+            return self.child.wait(within_s)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+        self._file.close()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what it has logged as JSON."""
+        raw = self.log.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in raw if line.startswith("{")]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.lines()]
+
+
+class Gateway:
+    """The gateway stand-in as a process."""
+
+    def __init__(self, folder: Path, agents: tuple[str, ...], *, port: int = 0) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.agents = agents
+        self.port = port
+        self.configure()
+        self.start()
+
+    def configure(self, **hooks: object) -> None:
+        """Write openclaw.json; `hooks` replaces single keys of its hooks section."""
+        mappings = [
+            {
+                "id": f"agent-bus-{name}",
+                "match": {"path": f"agent-bus/{name}"},
+                "action": "agent",
+                "agentId": name,
+                "messageTemplate": f"agent-bus: unread messages for {name}.",
+            }
+            for name in self.agents
+        ]
+        config = {
+            "agents": {"ownership": "explicit", "entries": {name: {} for name in self.agents}},
+            "hooks": {"enabled": True, "token": HOOK_TOKEN, "mappings": mappings, **hooks},
+        }
+        (self.folder / "openclaw.json").write_text(json.dumps(config), encoding="utf-8")
+
+    def standin(self, **settings: object) -> None:
+        (self.folder / "standin.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    def start(self) -> None:
+        port_file = self.folder / "port"
+        port_file.unlink(missing_ok=True)
+        argv = [sys.executable, str(STANDIN), "--state-dir", str(self.folder)]
+        argv += ["--port", str(self.port), "--port-file", str(port_file)]
+        self.process = Process(argv, self.folder / "gateway.log")
+        self.port = int(until(lambda: port_file.exists() and port_file.read_text(), what="port"))
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self.process.stop(signal.SIGKILL)
+
+    def fault(self, mode: str, **more: object) -> None:
+        fetch(self.url, "/standin/faults", method="POST", body={"mode": mode, **more})
+
+    def wakes(self, agent: str | None = None) -> list[dict[str, Any]]:
+        """Return all accepted wakes, also of earlier runs."""
+        path = self.folder / "standin-wakes.jsonl"
+        if not path.exists():
+            return []
+        wakes = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [wake for wake in wakes if agent in {None, wake["agent"]}]
+
+
+class Hub:
+    """The real server as a process, with a roster of nodes."""
+
+    def __init__(self, folder: Path, nodes: dict[str, tuple[str, ...]], **settings: object) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.nodes = nodes
+        self.settings = settings
+        self.start()
+        self.put_roster()
+
+    def start(self) -> None:
+        digest = hashlib.sha256(ADMIN_TOKEN.encode()).hexdigest()
+        tokens = self.folder / "admin-tokens"
+        tokens.write_text(digest + "\n", encoding="ascii")
+        config = {
+            "bind": f"127.0.0.1:{self.port}",
+            "database": str(self.folder / "bus.db"),
+            "admin_tokens_file": str(tokens),
+            "retry_ms": 200,
+            **self.settings,
+        }
+        path = self.folder / "hub.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        argv = [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)]
+        env = {"PYTHONPATH": str(FILES)}
+        self.process = Process(argv, self.folder / "hub.log", env=env)
+        until(self._ready, within_s=30, what="hub is ready")
+
+    def _ready(self) -> bool:
+        assert self.process.child.poll() is None, self.process.log.read_text()
+        try:
+            return fetch(self.url, "/readyz").status == 200
+        except OSError:
+            return False
+
+    def put_roster(self) -> None:
+        roster = {
+            "agents": [{"name": a, "node": n} for n, names in self.nodes.items() for a in names],
+            "groups": {},
+            "tokens": [
+                {"node": node, "sha256": [hashlib.sha256(token_of(node).encode()).hexdigest()]}
+                for node in self.nodes
+            ],
+        }
+        answer = self.call("PUT", "/api/agents", roster)
+        assert answer["changed"] in {True, False}
+
+    def call(self, method: str, path: str, body: object = None, token: str = ADMIN_TOKEN) -> Any:
+        answer = fetch(self.url, path, method=method, token=token, body=body)
+        assert answer.status < 300, (answer.status, answer.body)
+        return json.loads(answer.body) if answer.body else None
+
+    def send(self, to: str | list[str] | None, body: str = "hello") -> dict[str, Any]:
+        """Send as the operator; None is a broadcast."""
+        request = {"from": "operator", "body": body}
+        sent: dict[str, Any] = self.call(
+            "POST", "/api/send", request if to is None else {**request, "to": to}
+        )
+        return sent
+
+    def timeline(self, message_id: str, agent: str) -> dict[str, Any]:
+        message = self.call("GET", f"/api/messages/{message_id}")
+        found: dict[str, Any] = next(d for d in message["deliveries"] if d["agent"] == agent)
+        return found
+
+    def agent(self, name: str) -> dict[str, Any]:
+        roster = self.call("GET", "/api/agents")
+        found: dict[str, Any] = next(a for a in roster["agents"] if a["name"] == name)
+        return found
+
+
+class Node:
+    """One node: settings, secrets, watcher and command line."""
+
+    def __init__(
+        self, folder: Path, name: str, hub_url: str, agents: list[dict[str, Any]], **more: object
+    ) -> None:
+        self.folder = folder
+        self.name = name
+        for part in ("", "state", "outbox", "secrets"):
+            (folder / part).mkdir(exist_ok=True)
+        (folder / "secrets" / "node-token").write_text(token_of(name), encoding="ascii")
+        (folder / "secrets" / "hook-token").write_text(HOOK_TOKEN, encoding="ascii")
+        self.settings: dict[str, object] = {
+            "node": name,
+            "hub_url": hub_url,
+            "agents": agents,
+            "state_dir": str(folder / "state"),
+            "outbox_dir": str(folder / "outbox"),
+            "presence_interval_s": 1,
+            **more,
+        }
+        self.config = folder / "node.json"
+        self.write()
+
+    def write(self) -> None:
+        self.config.write_text(json.dumps(self.settings), encoding="utf-8")
+
+    def env(self) -> dict[str, str]:
+        return {
+            "AGENT_BUS_CONFIG": str(self.config),
+            "AGENT_BUS_TOKEN_FILE": str(self.folder / "secrets" / "node-token"),
+            "CREDENTIALS_DIRECTORY": str(self.folder / "secrets"),
+        }
+
+    def start(self, **env: str) -> Process:
+        code = launcher(f"from agent_bus_client.__main__ import watch; x(watch({str(self.config)!r}))")
+        argv = [sys.executable, "-I", "-S", "-c", code]
+        self.watcher = Process(argv, self.folder / "watcher.log", env={**self.env(), **env})
+        return self.watcher
+
+    def cli(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run `agent-bus` and return its output and exit code."""
+        code = launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")
+        argv = [sys.executable, "-I", "-S", "-c", code, *arguments]
+        env = {**os.environ, **self.env(), **options.pop("env", {})}
+        return subprocess.run(
+            argv, env=env, capture_output=True, text=True, timeout=30, check=False, **options
+        )
+
+
+def launcher(code: str) -> str:
+    """Return what the installed launchers do: only the standard library and the release."""
+    return f"import sys; x = sys.exit; sys.path.insert(0, {str(FILES)!r}); {code}"
+
+
+def token_of(node: str) -> str:
+    return (node.replace(".", "-") + NODE_TOKEN)[:43]
