@@ -29,8 +29,8 @@ options:
         default: file
       content: {description: The whole text of a file., type: str}
       target: {description: What a link points to., type: str}
-      owner: {description: Name of the owner., type: str, default: root}
-      group: {description: Name of the group., type: str, default: root}
+      owner: {description: Name of the owner; the user who runs the module if left out., type: str}
+      group: {description: Name of the group; that user's own if left out., type: str}
       mode: {description: Mode as a quoted octal number., type: str}
       validate:
         description: Command that must accept a new file before it is put in place; %s is its path.
@@ -58,8 +58,8 @@ ENTRY = {
     "state": {"choices": ["file", "directory", "link", "absent"], "default": "file"},
     "content": {"type": "str", "no_log": False},
     "target": {"type": "str"},
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
     "mode": {"type": "str"},
     "validate": {"type": "str"},
     "secret": {"type": "bool", "default": False},
@@ -77,7 +77,7 @@ def place(module: AnsibleModule, entry: dict[str, Any]) -> dict[str, str] | None
         difference = _make_directory(module, path)
     else:
         difference = _write(module, entry)
-    if os.path.lexists(path) and _attributes(module, entry) and difference is None:
+    if os.path.lexists(path) and _attributes(module, entry, path) and difference is None:
         return _differs(path, "", "(owner, group or mode)\n")
     return difference
 
@@ -86,8 +86,13 @@ def _differs(path: str, before: str, after: str) -> dict[str, str]:
     return {"before": before, "after": after, "before_header": path, "after_header": path}
 
 
-def _attributes(module: AnsibleModule, entry: dict[str, Any]) -> bool:
-    wanted = {key: entry[key] for key in ("path", "owner", "group", "mode")}
+def _attributes(module: AnsibleModule, entry: dict[str, Any], path: str) -> bool:
+    wanted = {
+        "path": path,
+        "owner": entry["owner"] or str(os.geteuid()),
+        "group": entry["group"] or str(os.getegid()),
+        "mode": entry["mode"],
+    }
     arguments = module.load_file_common_arguments(wanted)
     return bool(module.set_fs_attributes_if_different(arguments, False))
 
@@ -154,9 +159,7 @@ def _replace(module: AnsibleModule, entry: dict[str, Any], text: str) -> None:
             module.fail_json(
                 msg=f"{entry['path']} was left as it is: the new one is not valid.\n{out}{err}"
             )
-    wanted = {key: entry[key] for key in ("path", "owner", "group", "mode")}
-    wanted["path"] = temporary
-    module.set_fs_attributes_if_different(module.load_file_common_arguments(wanted), False)
+    _attributes(module, entry, temporary)
     module.atomic_move(temporary, entry["path"])
 
 

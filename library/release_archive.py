@@ -30,6 +30,7 @@ RETURN = r"""
 release: {description: Name of the release., type: str}
 archive: {description: Path of the archive on the control node., type: str}
 built: {description: Whether it had to be built., type: bool}
+installer: {description: File name of pip's own wheel in the release; empty without one., type: str}
 """
 
 import hashlib
@@ -162,7 +163,18 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
         parts["RELEASE"] = f"{release}\n".encode()
         write_archive(archive, f"{parameters['name']}/releases/{release}", parts, wheels)
         _prune(archive.parent, parameters["name"])
-    return {"release": release, "archive": str(archive), "built": built}
+    return {
+        "release": release,
+        "archive": str(archive),
+        "built": built,
+        "installer": _pip_wheel(parts.get("requirements.txt", b"").decode()),
+    }
+
+
+def _pip_wheel(requirements: str) -> str:
+    """Return the file name of pip's own wheel, which can run without being installed."""
+    found = re.search(r"^pip==(\S+)", requirements, re.MULTILINE)
+    return f"pip-{found[1]}-py3-none-any.whl" if found else ""
 
 
 def _prune(folder: Path, name: str) -> None:
