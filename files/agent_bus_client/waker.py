@@ -10,8 +10,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -203,6 +201,8 @@ class CommandWaker:
 
     def wake(self) -> Outcome:
         """See `Waker`; the output goes to a file: a child that keeps it open cannot block."""
+        import tempfile  # with subprocess 1.2 MiB, which nodes without commands save
+
         started = time.monotonic()
         with tempfile.TemporaryFile() as output:
             outcome = self._wake(output)
@@ -228,6 +228,8 @@ class CommandWaker:
         self._kill()
 
     def _wake(self, output: BinaryIO) -> Outcome:
+        import subprocess
+
         try:
             with self._lock:
                 if self._closed:

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent_bus_client import http1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "files"
@@ -27,7 +29,7 @@ HOOK_TOKEN = "h" * 43
 DEADLINE_S = 15.0
 
 
-def until(condition: Callable[[], Any], *, within_s: float = DEADLINE_S, what: str = "") -> Any:
+def until(condition: Callable[[], T], *, within_s: float = DEADLINE_S, what: str = "") -> T:
     """Return the condition's first true value; fail past the deadline."""
     deadline = time.monotonic() + within_s
     while True:
@@ -154,7 +156,9 @@ class Gateway:
 class Hub:
     """The real server as a process, with a roster of nodes."""
 
-    def __init__(self, folder: Path, nodes: dict[str, tuple[str, ...]], **settings: object) -> None:
+    def __init__(
+        self, folder: Path, nodes: dict[str, tuple[str, ...]], **settings: object
+    ) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.port = free_port()
@@ -201,7 +205,7 @@ class Hub:
         answer = self.call("PUT", "/api/agents", roster)
         assert answer["changed"] in {True, False}
 
-    def call(self, method: str, path: str, body: object = None, token: str = ADMIN_TOKEN) -> Any:
+    def call(self, method: str, path: str, body: object = None, token: str = ADMIN_TOKEN) -> Any:  # noqa: ANN401 - decoded JSON
         answer = fetch(self.url, path, method=method, token=token, body=body)
         assert answer.status < 300, (answer.status, answer.body)
         return json.loads(answer.body) if answer.body else None
@@ -260,18 +264,32 @@ class Node:
         }
 
     def start(self, **env: str) -> Process:
-        code = launcher(f"from agent_bus_client.__main__ import watch; x(watch({str(self.config)!r}))")
+        code = launcher(
+            f"from agent_bus_client.__main__ import watch; x(watch({str(self.config)!r}))"
+        )
         argv = [sys.executable, "-I", "-S", "-c", code]
         self.watcher = Process(argv, self.folder / "watcher.log", env={**self.env(), **env})
         return self.watcher
 
-    def cli(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        stdin: str | None = None,
+        cwd: Path | None = None,
+    ) -> subprocess.CompletedProcess[str]:
         """Run `agent-bus` and return its output and exit code."""
         code = launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")
         argv = [sys.executable, "-I", "-S", "-c", code, *arguments]
-        env = {**os.environ, **self.env(), **options.pop("env", {})}
         return subprocess.run(
-            argv, env=env, capture_output=True, text=True, timeout=30, check=False, **options
+            argv,
+            env={**os.environ, **self.env(), **(env or {})},
+            input=stdin or "",
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
 
 
