@@ -6,19 +6,20 @@ NOTIFY_SOCKET from it and the worker says READY here: after lock, migration and 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.ggevent import GeventWorker
 
 from agent_bus import errors, runtime
 from agent_bus.app import Hub
 
 if TYPE_CHECKING:
     from flask import Flask
-    from gunicorn.workers.base import Worker
 
     from agent_bus.settings import Settings
 
@@ -29,6 +30,40 @@ ALIVE_POLL_S: Final = 0.1
 """How soon a SIGTERM is noticed: gunicorn's gevent worker calls no hook for it."""
 BOOT_FAILED: Final = 3
 """gunicorn's own exit code for a worker that must not be started again."""
+
+
+class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type information
+    """gunicorn's gevent worker, which also knows its idle connections.
+
+    Its own shutdown waits for them like for requests, so that one kept-alive client would burn
+    the whole graceful timeout while nobody can connect.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        super().__init__(*arguments, **named)
+        self._idle: set[socket.socket] = set()
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
+        """Serve one connection until it ends."""
+        self._idle.add(client)
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._idle.discard(client)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:  # noqa: ANN401
+        """Serve one request of a connection."""
+        self._idle.discard(sock)
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        finally:
+            self._idle.add(sock)
+
+    def hang_up_idle(self) -> None:
+        """End the connections that have no request under way."""
+        for client in list(self._idle):
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RD)
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
@@ -47,7 +82,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             # Fan-out lives in the worker's memory: with two, a subscriber of one would never see
             # what the other accepted.
             "workers": 1,
-            "worker_class": "gevent",
+            "worker_class": HubWorker,
             "worker_connections": self._settings.worker_connections,
             # Clients keep their connection between calls; a watcher reports every 30 s.
             "keepalive": 75,
@@ -77,14 +112,14 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             os._exit(BOOT_FAILED)
         return self._hub.wsgi
 
-    def _started(self, worker: Worker) -> None:
+    def _started(self, worker: HubWorker) -> None:
         runtime.spawn(self._beat, worker)
 
-    def _ended(self, _arbiter: Any, _worker: Worker) -> None:  # noqa: ANN401 - gunicorn's arbiter
+    def _ended(self, _arbiter: Any, _worker: HubWorker) -> None:  # noqa: ANN401 - gunicorn's arbiter
         if self._hub is not None:
             self._hub.close()
 
-    def _beat(self, worker: Worker) -> None:
+    def _beat(self, worker: HubWorker) -> None:
         """READY once, WATCHDOG at half its interval, and the drain once gunicorn must end."""
         self._notify("READY=1\nSTATUS=Serving")
         interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
@@ -99,6 +134,9 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         self._notify("STOPPING=1\nSTATUS=Draining streams")
         if self._hub is not None:
             self._hub.drain()
+        while True:  # until gunicorn finds all connections gone and ends the process
+            worker.hang_up_idle()
+            runtime.sleep(ALIVE_POLL_S)
 
     def _notify(self, state: str) -> None:
         """Tell systemd, where there is one (sd_notify(3))."""

@@ -1,0 +1,287 @@
+"""A real hub process on loopback for tests, and a small client that shows raw answers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ADMIN = "admin-token"
+FLEET = {"n1": ("alpha", "beta"), "n2": ("gamma",), "n3": ("delta",)}
+"""Node -> its agents; a node's token is `token-<node>`."""
+
+
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
+    """The first true value of `condition`; fails the test when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {timeout_s} s: {condition}")
+
+
+def digest(token: str) -> str:
+    """The SHA-256 of a token, as the hub knows it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass
+class Reply:
+    """Status, headers (lower-case names) and decoded body of an answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Event:
+    """One parsed event: its type, id and decoded data."""
+
+    type: str
+    id: str | None
+    data: Any
+
+
+class Client:
+    """HTTP with one token over one kept connection."""
+
+    def __init__(self, port: int, token: str | None) -> None:
+        self._port = port
+        self._token = token
+        self._connection: http.client.HTTPConnection | None = None
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Reply:
+        """Send a request (a dict as JSON, bytes as they are) and read the whole answer."""
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        sent = dict(headers or {})
+        if self._token is not None:
+            sent["Authorization"] = f"Bearer {self._token}"
+        payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            self._connection.request(method, path, payload, sent)
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        if answer.will_close:
+            self.close()
+        return Reply(answer.status, found, json.loads(text) if text else None)
+
+    def get(self, path: str) -> Reply:
+        """GET."""
+        return self.call("GET", path)
+
+    def post(self, path: str, body: Any, **headers: str) -> Reply:
+        """POST; keyword names become headers with dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.call("POST", path, body, named)
+
+    def send(self, body: str = "hello", **fields: Any) -> Any:
+        """Send a message and answer the accepted body; fails unless it was accepted."""
+        reply = self.post("/api/send", {"body": body, **fields})
+        assert reply.status == 201, reply.body
+        return reply.body
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class StreamReader:
+    """An open event stream, read event by event."""
+
+    def __init__(self, port: int, token: str, query: str = "", last_event_id: str = "") -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        path = f"/api/stream?{query}".rstrip("?")
+        cursor = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
+        request = (
+            f"GET {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n{cursor}\r\n"
+        )
+        self._response = http.client.HTTPResponse(self._socket)
+        try:
+            self._socket.sendall(request.encode())
+            self._response.begin()
+        except BaseException:
+            self.close()
+            raise
+        self.status = self._response.status
+        self.headers = {name.lower(): value for name, value in self._response.getheaders()}
+        self.last_id: str | None = None
+
+    def next(self, *, timeout_s: float = 10.0) -> Event | None:
+        """The next event (comments passed over); None at the end of the stream."""
+        self._socket.settimeout(timeout_s)
+        name, identifier, data = "message", None, []
+        while line := self._response.readline():
+            text = line.decode().rstrip("\n")
+            key, _, value = text.partition(": ")
+            if not text and data:
+                return Event(name, identifier, json.loads("\n".join(data)))
+            if not text:
+                name = "message"
+            elif key == "data":
+                data.append(value)
+            elif key == "event":
+                name = value
+            elif key == "id":
+                identifier = self.last_id = value
+        return None
+
+    def of_type(self, wanted: str, *, timeout_s: float = 10.0) -> Event:
+        """The next event of one type; others are passed over."""
+        while True:
+            event = self.next(timeout_s=timeout_s)
+            assert event is not None, f"the stream ended before {wanted!r}"
+            if event.type == wanted:
+                return event
+
+    def rest(self) -> list[Event]:
+        """All events up to the end of the stream."""
+        return list(iter(self.next, None))
+
+    def close(self) -> None:
+        """Hang up."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._response.close()
+        self._socket.close()
+
+
+@dataclass
+class Hub:
+    """A hub process with its folder; stop or kill it, and start it again on the same file."""
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    port: int = 0
+    opened: list[Client | StreamReader] = field(default_factory=list)
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start the server and wait until it is ready."""
+        if not self.port:
+            self.port = _free_port()
+        (self.folder / "admin-tokens").write_text(digest(ADMIN) + "\n")
+        configuration = {
+            "bind": f"127.0.0.1:{self.port}",
+            "database": str(self.folder / "bus.db"),
+            "admin_tokens_file": str(self.folder / "admin-tokens"),
+            **self.settings,
+        }
+        path = self.folder / "hub.json"
+        path.write_text(json.dumps(configuration))
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)],
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY / "files")},
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            wait_until(self.is_ready)
+
+    def is_ready(self) -> bool:
+        """Whether /readyz answers 200; fails the test when the process has ended."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the hub ended with {self.process.returncode}: {self.log()}")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            client = Client(self.port, None)
+            status = client.get("/readyz").status
+            client.close()
+            return status == 200
+        return False
+
+    def stop(self, *, timeout_s: float = 15.0) -> int:
+        """SIGTERM and wait; answers the exit code."""
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        code = self.process.wait(timeout_s)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL for the whole server: gunicorn's arbiter and its worker."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    def log(self) -> str:
+        """What the server wrote to stderr."""
+        return (self.folder / "log").read_text()
+
+    def client(self, node: str | None = "n1") -> Client:
+        """A client with a node's token; None for the admin's. Closed with the hub."""
+        client = Client(self.port, ADMIN if node is None else f"token-{node}")
+        self.opened.append(client)
+        return client
+
+    def stream(self, node: str = "n1", query: str = "", last_event_id: str = "") -> StreamReader:
+        """An open stream of a node. Closed with the hub."""
+        reader = StreamReader(self.port, f"token-{node}", query, last_event_id)
+        self.opened.append(reader)
+        return reader
+
+    def hang_up(self) -> None:
+        """Close every client and stream that was opened."""
+        while self.opened:
+            self.opened.pop().close()
+
+    def enrol(self, fleet: dict[str, tuple[str, ...]] | None = None, **more: Any) -> Reply:
+        """Put the test fleet's roster."""
+        return self.client(None).call("PUT", "/api/agents", roster(fleet or FLEET, **more))
+
+
+def roster(fleet: dict[str, tuple[str, ...]], **more: Any) -> dict[str, Any]:
+    """A roster body for node -> agents, each node with the token `token-<node>`."""
+    return {
+        "agents": [{"name": a, "node": node} for node, agents in fleet.items() for a in agents],
+        "tokens": [{"node": node, "sha256": [digest(f"token-{node}")]} for node in fleet],
+        "groups": {},
+        **more,
+    }
+
+
+@contextlib.contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[Hub]:
+    """A hub with the test fleet, stopped at the end whatever happens."""
+    hub = Hub(folder, settings)
+    try:
+        hub.start()
+        assert hub.enrol().status == 200
+        yield hub
+    finally:
+        hub.hang_up()
+        hub.kill()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
