@@ -213,7 +213,8 @@ def test_the_archive_of_mail_before_the_cursor_is_told_by_a_reset(tmp_path: Path
     with running(tmp_path, retain_read_days=0.000001, sweep_interval_s=0.1) as hub:
         gamma, delta = hub.client("n2"), hub.client("n3")
         stream = hub.stream("n3")
-        cursor = stream.of_type("hello") and stream.last_id
+        stream.of_type("hello")
+        cursor = stream.last_id
         first = gamma.send(to="delta")["id"]
         delta.post("/api/ack", {"ids": [first]})
         archived = "/api/history?archived=1"

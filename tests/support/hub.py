@@ -98,9 +98,9 @@ class Client:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.call("POST", path, body, named)
 
-    def send(self, body: str = "hello", **fields: Any) -> Any:
+    def send(self, text: str = "hello", /, **fields: Any) -> Any:
         """Send a message and answer the accepted body; fails unless it was accepted."""
-        reply = self.post("/api/send", {"body": body, **fields})
+        reply = self.post("/api/send", {"body": text, **fields})
         assert reply.status == 201, reply.body
         return reply.body
 
@@ -135,7 +135,8 @@ class StreamReader:
     def next(self, *, timeout_s: float = 10.0) -> Event | None:
         """The next event (comments passed over); None at the end of the stream."""
         self._socket.settimeout(timeout_s)
-        name, identifier, data = "message", None, []
+        name, identifier = "message", None
+        data: list[str] = []
         while line := self._response.readline():
             text = line.decode().rstrip("\n")
             key, _, value = text.partition(": ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -82,10 +83,14 @@ class Process:
         finally:
             self.kill()
 
+    def signal_group(self, number: int) -> None:
+        """Signal it and its children."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, number)
+
     def kill(self) -> None:
-        if self.child.poll() is None:
-            os.killpg(self.child.pid, signal.SIGKILL)
-            self.child.wait()
+        self.signal_group(signal.SIGKILL)
+        self.child.wait()
         self._file.close()
 
     def lines(self) -> list[dict[str, Any]]:
@@ -205,7 +210,7 @@ class Hub:
         answer = self.call("PUT", "/api/agents", roster)
         assert answer["changed"] in {True, False}
 
-    def call(self, method: str, path: str, body: object = None, token: str = ADMIN_TOKEN) -> Any:  # noqa: ANN401 - decoded JSON
+    def call(self, method: str, path: str, body: object = None, token: str = ADMIN_TOKEN) -> Any:
         answer = fetch(self.url, path, method=method, token=token, body=body)
         assert answer.status < 300, (answer.status, answer.body)
         return json.loads(answer.body) if answer.body else None

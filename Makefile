@@ -1,0 +1,85 @@
+# `make help` lists everything. Two commands do it all on a fresh Debian: `make demo`, `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON_CODE := files lab library roles tests docs
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# The fleet that demo, preflight and check look at: a folder or a file.
+INVENTORY ?= inventory/production
+
+include lab/lab.mk
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.complete: requirements-dev.txt
+	@lab/setup python
+	@echo "== Python environment (about 30 s, once) =="
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.complete ## Install what control node and checks need into .venv
+
+.PHONY: preflight
+preflight: setup ## Check INVENTORY without touching any host
+	ansible-playbook -i $(INVENTORY) playbooks/preflight.yml
+
+.PHONY: test
+test: ## Set up all that is needed and run every check
+	@$(MAKE) setup
+	@$(MAKE) lint
+	@$(MAKE) unit
+	@$(MAKE) api
+	@$(MAKE) molecule
+	@echo "== make test: all passed. Not run here, by name: make soak (crash at 1,000 cycles, long property tests) =="
+
+.PHONY: lint
+lint: setup ## Format, lint, types, layers, YAML, Ansible
+	@echo "== lint =="
+	ruff format --check --quiet .
+	ruff check --quiet .
+	mypy $(PYTHON_CODE)
+	PYTHONPATH=files lint-imports --no-cache | tail -n 8
+	yamllint --strict .
+	ansible-lint --offline --strict
+
+.PHONY: format
+format: setup ## Format all Python code
+	ruff format .
+	ruff check --fix .
+
+.PHONY: unit
+unit: setup ## Unit and property tests
+	@echo "== unit tests =="
+	pytest tests/unit
+
+.PHONY: api
+api: setup ## API, integration and crash tests against real processes
+	@lab/setup faults
+	@echo "== API, integration and crash tests =="
+	pytest tests/api tests/integration tests/crash
+
+.PHONY: soak
+soak: setup ## What is too long for `make test` (about an hour)
+	AGENT_BUS_CRASH_CYCLES=1000 pytest tests/crash/test_crash.py
+	HYPOTHESIS_PROFILE=soak pytest tests/unit/hub
+
+.PHONY: lock
+lock: setup ## Renew the locked requirements from requirements*.in
+	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	    --custom-compile-command "make lock" -o requirements.txt requirements.in
+	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	    --custom-compile-command "make lock" -c requirements.txt -o requirements-dev.txt requirements-dev.in
+
+.PHONY: clean
+clean: clean-demo ## Remove the demo fleet, the environment and all caches
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
