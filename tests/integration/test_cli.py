@@ -1,0 +1,258 @@
+"""The command line as an agent's exec tool runs it, against the real hub."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.node_side import FILES, ROOT, Hub, Node, launcher, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def gamma(tmp_path: Path, hub: Hub) -> Node:
+    """Node n2 with its one agent."""
+    return Node(tmp_path / "n2", "n2", hub.url, [{"name": "gamma"}])
+
+
+def told(node: Node, *arguments: str, code: int = 0, **more: Any) -> str:
+    """Run the command and return its output."""
+    done = node.cli(*arguments, **more)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return done.stdout if code == 0 else done.stderr
+
+
+def sent_id(output: str) -> str:
+    found = re.match(r"sent ([0-9A-Z]{26}) ", output)
+    assert found
+    return found[1]
+
+
+def test_a_conversation(node: Node, gamma: Node) -> None:
+    first = sent_id(told(node, "send", "--as", "alpha", "gamma", "ping", "--subject", "hi"))
+    page = told(gamma, "inbox")
+    assert "1 unread for gamma" in page
+    mark = re.search(r"<<<([0-9a-f]+)\nping\n\1>>>", page)
+    assert mark
+    assert f"agent-bus ack --as gamma {first}" in page
+    told(gamma, "reply", first, "pong", "--ack")
+    assert told(gamma, "inbox") == "no messages for gamma\n"
+    page = told(node, "inbox", "--as", "alpha", "--ack")
+    assert 'subject "Re: hi"' in page
+    assert "pong" in page
+    assert "acked all 1" in page
+    thread = told(node, "thread", "--as", "alpha", first)
+    assert thread.index("ping") < thread.index("pong")
+    past = told(node, "history", "--as", "alpha", "--with", "gamma")
+    assert "to gamma: ping" in past
+    assert "read (acked)" in told(node, "status", first)
+
+
+def test_ask_waits_for_the_reply_and_acks_it(node: Node, gamma: Node) -> None:
+    argv = [sys.executable, "-I", "-S", "-c"]
+    argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
+    argv += ["ask", "--as", "alpha", "gamma", "what is 2+2?"]
+    with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as asking:
+        found = until(lambda: re.search(r"--as gamma (\w{26}) ", told(gamma, "inbox", "--all")))
+        told(gamma, "reply", found[1], "4")
+        output, _ = asking.communicate(timeout=15)
+    assert asking.returncode == 0
+    assert "\n4\n" in output
+    assert "acked" in output
+    assert told(node, "inbox", "--as", "alpha") == "no messages for alpha\n"
+
+
+def test_ask_says_how_to_go_on_without_a_reply(node: Node) -> None:
+    output = told(node, "ask", "--as", "alpha", "gamma", "anybody?", "--wait", "1")
+    assert "no reply within 1 s" in output
+    assert "agent-bus inbox --as alpha --thread" in output
+
+
+def test_what_another_turn_was_just_shown_comes_by_its_header(node: Node) -> None:
+    told(node, "send", "--as", "alpha", "beta", "the body")
+    assert "the body" in told(node, "inbox", "--as", "beta")
+    again = told(node, "inbox", "--as", "beta")
+    assert "the body" not in again
+    assert "to another turn of yours; --all shows it" in again
+    assert "the body" in told(node, "inbox", "--as", "beta", "--all")
+
+
+def test_a_page_stays_below_20_kb_and_the_rest_can_be_shown(node: Node) -> None:
+    ids = [
+        sent_id(told(node, "send", "--as", "alpha", "beta", "-", stdin=f"{n}" * 30_000))
+        for n in range(4)
+    ]
+    page = told(node, "inbox", "--as", "beta")
+    assert len(page.encode()) <= 20_480
+    assert all(f"agent-bus show {message}" in page for message in ids)
+    part = told(node, "show", ids[2], "--part", "4")
+    assert "part 4 of 4" in part
+    assert "2" * 5000 in part
+
+
+def test_control_and_bidi_characters_are_escaped_but_not_in_json(node: Node) -> None:
+    body = "a\x1b[31m\u202eb\u2066c\U000e0041"
+    told(node, "send", "--as", "alpha", "beta", body)
+    page = told(node, "inbox", "--as", "beta")
+    assert r"a\u{1b}[31m\u{202e}b\u{2066}c\u{e0041}" in page
+    raw = json.loads(told(node, "inbox", "--as", "beta", "--json", "--all"))
+    assert raw["messages"][0]["body"] == body
+
+
+def test_ack_tells_what_it_did(node: Node) -> None:
+    message = sent_id(told(node, "send", "--as", "alpha", "beta", "x"))
+    assert told(node, "ack", "--as", "beta", message) == "acked 1\n"
+    assert told(node, "ack", "--as", "beta", message) == "acked 0, 1 had been acked before\n"
+    other = sent_id(told(node, "send", "--as", "beta", "alpha", "y"))
+    done = node.cli("ack", "--as", "beta", other)
+    assert done.returncode == 1
+    assert "not in the mailbox of beta" in done.stdout
+    later = sent_id(told(node, "send", "--as", "alpha", "beta", "z"))
+    told(node, "inbox", "--as", "beta")
+    assert told(node, "ack", "--as", "beta", "--up-to", later) == "acked 1\n"
+
+
+def test_lists_groups_and_everybody_can_be_written_to(node: Node) -> None:
+    assert told(node, "send", "--as", "alpha", "beta,gamma", "x").count(": queued") == 2
+    assert told(node, "send", "--as", "alpha", "all", "x").count(": queued") == 2
+    assert (
+        told(node, "send", "--as", "alpha", "--to", "beta", "--to", "gamma", "x").count(": queued")
+        == 2
+    )
+
+
+def test_urgent_mail_comes_first(node: Node) -> None:
+    told(node, "send", "--as", "alpha", "beta", "slowly")
+    told(node, "send", "--as", "alpha", "beta", "now", "--priority", "urgent")
+    page = told(node, "inbox", "--as", "beta")
+    assert page.index("now") < page.index("slowly")
+    assert "priority urgent" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("send", "--as", "alpha", "bta", "x"), 1, "beta"),
+        (("inbox",), 2, "which agent are you? Add --as with one of: alpha, beta"),
+        (("inbox", "--as", "gamma"), 2, "gamma is not an agent of this node"),
+        (("inbox", "--as", "alpha", "--limit", "x"), 2, "invalid int value"),
+        (("send", "--as", "alpha"), 2, "to whom?"),
+        (("send", "--as", "alpha", "beta", "a", "b"), 2, "more than one body"),
+        (("send", "--as", "alpha", "beta", "x", "--data", "{"), 2, "--data is not JSON"),
+        (("show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), 1, "unknown_message"),
+        (("bogus",), 2, "invalid choice"),
+    ],
+)
+def test_mistakes_have_their_exit_code_and_words(
+    node: Node, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    assert words in told(node, *arguments, code=code)
+
+
+def test_identity_comes_from_the_environment_or_the_workspace(node: Node, tmp_path: Path) -> None:
+    assert "for beta" in told(node, "inbox", env={"AGENT_BUS_AGENT": "beta"})
+    workspace = tmp_path / "workspace-beta" / "deep"
+    workspace.mkdir(parents=True)
+    assert "for beta" in told(node, "inbox", cwd=workspace)
+
+
+def test_a_wrong_token_is_77(node: Node) -> None:
+    (node.folder / "secrets" / "node-token").write_text("wrong")
+    told(node, "agents", code=77)
+
+
+def test_without_a_hub_a_send_is_kept_and_the_next_one_sends_it_first(
+    hub: Hub, node: Node
+) -> None:
+    hub.process.kill()
+    assert "Kept in the outbox" in told(node, "send", "--as", "alpha", "beta", "first")
+    told(node, "send", "--as", "alpha", "beta", "x", "--no-spool", code=69)
+    told(node, "inbox", "--as", "beta", code=69)
+    hub.start()
+    told(node, "send", "--as", "alpha", "beta", "second")
+    page = json.loads(told(node, "inbox", "--as", "beta", "--json"))
+    assert [m["body"] for m in page["messages"]] == ["first", "second"]
+
+
+def test_what_the_outbox_gave_up_is_told_once(hub: Hub, node: Node) -> None:
+    hub.process.kill()
+    told(node, "send", "--as", "alpha", "nobody-here", "lost words")
+    hub.start()
+    done = node.cli("send", "--as", "alpha", "beta", "x")
+    assert done.returncode == 0
+    assert "was not delivered: to nobody-here: 'lost words'" in done.stderr
+    assert not node.cli("inbox", "--as", "alpha").stderr
+    assert "FAIL outbox: 0 waiting, 1 failed" in node.cli("doctor").stdout
+
+
+def test_doctor_names_the_broken_link(
+    node: Node, online: Callable[[], None], tmp_path: Path
+) -> None:
+    home = {"HOME": str(tmp_path)}
+    done = node.cli("doctor", env=home)
+    assert done.returncode == 1
+    assert "FAIL watcher: not connected" in done.stdout
+    online()
+    done = node.cli("doctor", env=home)
+    assert done.returncode == 0, done.stdout
+    (tmp_path / ".openclaw").mkdir()
+    config = {"hooks": {"enabled": False}, "agents": {"entries": {"alpha": {}}}}
+    (tmp_path / ".openclaw" / "openclaw.json").write_text(json.dumps(config))
+    output = node.cli("doctor", env=home).stdout
+    assert "FAIL hooks: off" in output
+    assert "FAIL gateway agent beta: not among the gateway's agents" in output
+    assert "ok   gateway agent alpha" in output
+
+
+def test_tail_prints_messages_as_they_come(node: Node, hub: Hub) -> None:
+    argv = [sys.executable, "-I", "-S", "-c"]
+    argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
+    argv += ["tail", "--as", "beta"]
+    with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout
+        hub.send("beta", "look here")
+        assert "look here" in tail.stdout.readline()
+        tail.send_signal(2)
+        assert tail.wait(10) == 0
+    assert hub.agent("beta")["unfetched"] == 1
+
+
+def test_agents_and_stats_are_printed(node: Node) -> None:
+    assert re.search(r"^gamma +n2 +offline", told(node, "agents"), re.MULTILINE)
+    assert "database.journal_mode wal" in told(node, "stats")
+
+
+def test_check_config_is_for_ansible(node: Node, tmp_path: Path) -> None:
+    assert told(node, "check-config", str(node.config)) == ""
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"node": "n1"}')
+    assert "hub_url is missing" in told(node, "check-config", str(broken), code=78)
+
+
+@pytest.mark.parametrize("template", ["agent-bus.j2", "bus-watcher.py.j2"])
+def test_the_launchers_start_what_they_should(node: Node, tmp_path: Path, template: str) -> None:
+    text = (ROOT / "templates" / template).read_text()
+    assert text.count("\n") <= 15
+    text = re.sub(r"\{\{ ansible_managed.*?\}\}", "x", text)
+    text = text.replace("{{ bus_watcher_current }}", str(FILES))
+    text = text.replace("{{ bus_watcher_config }}", str(node.folder / "missing.json"))
+    program = tmp_path / "program"
+    program.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-IS", str(program), "agents"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env={},
+    )
+    assert done.returncode == 78
+    assert "missing.json: No such file" in done.stderr
