@@ -10,13 +10,16 @@ import hashlib
 import ipaddress
 import json
 import zlib
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.paths import ROOT, LabError
 from lab.podman import podman
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 LABEL = "agent-bus-lab"
 LOGIN = "ansible"
@@ -124,7 +127,8 @@ def addresses(fleet: str, hosts: Sequence[str], known: dict[str, str]) -> dict[s
     missing = [host for host in hosts if host not in known]
     if len(missing) > len(free):
         raise LabError(f"{len(hosts)} hosts do not fit into {subnet(fleet)}")
-    return {**{h: a for h, a in known.items() if h in hosts}, **dict(zip(missing, free, strict=False))}
+    kept = {host: known[host] for host in hosts if host in known}
+    return {**kept, **dict(zip(missing, free, strict=False))}
 
 
 def existing(fleet: str) -> list[Container]:
@@ -176,10 +180,12 @@ def carry_out(steps: Plan, fleet: str) -> None:
     if podman("network", "exists", network_name(fleet), check=False).returncode != 0:
         podman("network", "create", "--subnet", subnet(fleet), network_name(fleet))
     with ThreadPoolExecutor(max_workers=4) as pool:
-        started = [pool.submit(podman, "start", spec.name) for spec in steps.start]
-        started += [pool.submit(_create, spec) for spec in steps.create]
-        for future in started:
-            future.result()
+        list(pool.map(_start, steps.start))
+        list(pool.map(_create, steps.create))
+
+
+def _start(spec: Spec) -> None:
+    podman("start", spec.name)
 
 
 def _create(spec: Spec) -> None:

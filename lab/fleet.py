@@ -1,10 +1,10 @@
 """Turn the hosts of any inventory into containers: `python -m lab.fleet up --help`.
 
-    up      make the fleet that an inventory describes; a running one is left as it is
-    down    remove all of it
-    status  list the containers
-    exec    run a command on a host, or open a shell there, by ssh as an operator would
-    play    run an Ansible playbook over the inventory and the fleet's overlay
+up      make the fleet that an inventory describes; a running one is left as it is
+down    remove all of it
+status  list the containers
+exec    run a command on a host, or open a shell there, by ssh as an operator would
+play    run an Ansible playbook over the inventory and the fleet's overlay
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from lab import containers, image, inventory, overlay
 from lab.paths import LAB_ENV, ROOT, LabError, fleet_dir, socket_dir, tool
+from lab.podman import podman
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 BOOT_TIMEOUT_S = 60
 
@@ -39,43 +44,96 @@ class Fleet:
 
 
 def up(name: str, sources: Sequence[Path]) -> Fleet:
-    """Make the fleet of an inventory and return it, booted and reachable by ssh.
+    """Make the fleet of an inventory and return it: booted, reachable by ssh, prepared.
 
     Raises:
-        LabError: not root, not podman's to give, another clone's fleet, or a host that does
+        LabError: not root, an inventory with mistakes, another clone's fleet, or a host that does
             not boot within a minute.
     """
     if os.geteuid() != 0:
-        raise LabError("the lab needs root: its containers' addresses must be reachable")
+        raise LabError("the lab needs root, to reach its containers' addresses; try sudo")
     started = time.monotonic()
     read = inventory.read(sources)
     there = containers.existing(name)
     _refuse_foreign(name, there)
+    before = _load_state(name)
+    if before.get("inventory") != read.digest:
+        _preflight(sources)
     specs = _specs(name, read, there)
     steps = containers.plan(specs, there)
-    changed = bool(steps.create or steps.start or steps.remove)
-    if changed:
-        for action, count in (("removing", len(steps.remove)), ("creating", len(steps.create)),
-                              ("starting", len(steps.start))):
-            if count:
-                print(f"lab: {action} {count} containers of fleet {name}", flush=True)
-        _close_connections(name)
-        containers.carry_out(steps, name)
+    changed = _carry_out(name, steps)
     folder = overlay.write(specs, read)
-    socket_dir(name).mkdir(mode=0o700, exist_ok=True)
-    fresh = [*steps.create, *steps.start]
-    if fresh:
-        with ThreadPoolExecutor(max_workers=len(fresh)) as pool:
-            list(pool.map(_wait_until_booted, fresh))
-    state = {"sources": [str(source) for source in sources], "inventory": read.digest}
-    (fleet_dir(name) / "fleet.json").write_text(json.dumps(state))
+    fleet = Fleet(name, tuple(sources), folder, tuple(specs), changed, read)
+    prepared = _prepared_digest(read, specs)
+    if changed or before.get("prepared") != prepared:
+        print("lab: giving each host its user and its stand-in for OpenClaw", flush=True)
+        _prepare(fleet)
+    state = {
+        "sources": [str(source) for source in sources],
+        "inventory": read.digest,
+        "prepared": prepared,
+    }
+    _state_file(name).write_text(json.dumps(state))
     took = time.monotonic() - started
     print(
         f"lab: fleet {name}: {len(specs)} hosts on {containers.subnet(name)} "
         f"{'ready' if changed else 'already running'} ({took:.1f} s)",
         flush=True,
     )
-    return Fleet(name, tuple(sources), folder, tuple(specs), changed, read)
+    return fleet
+
+
+def _carry_out(name: str, steps: containers.Plan) -> bool:
+    """Take the steps and wait until new hosts have booted; return whether there were any."""
+    counts = {
+        "removing": len(steps.remove),
+        "creating": len(steps.create),
+        "starting": len(steps.start),
+    }
+    for action, count in counts.items():
+        if count:
+            print(f"lab: {action} {count} containers of fleet {name}", flush=True)
+    socket_dir(name).mkdir(mode=0o700, exist_ok=True)
+    if not any(counts.values()):
+        return False
+    _close_connections(name)
+    containers.carry_out(steps, name)
+    fresh = [*steps.create, *steps.start]
+    with ThreadPoolExecutor(max_workers=max(1, len(fresh))) as pool:
+        list(pool.map(_wait_until_booted, fresh))
+    return True
+
+
+def _preflight(sources: Sequence[Path]) -> None:
+    """Check the inventory as a rollout would, before anything is made from it."""
+    command = [tool("ansible-playbook"), str(ROOT / "playbooks" / "preflight.yml")]
+    for source in sources:
+        command += ["--inventory", str(source)]
+    result = subprocess.run(
+        command, env=_environment(), capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        sys.stderr.write(result.stderr or result.stdout)
+        raise LabError("the inventory has mistakes, see above; nothing was changed")
+
+
+def _prepare(fleet: Fleet) -> None:
+    residents = fleet_dir(fleet.name) / "residents.json"
+    arguments = ["--extra-vars", json.dumps({"lab_residents": str(residents)})]
+    command = _playbook_command(fleet, ROOT / "lab" / "prepare.yml", arguments)
+    result = subprocess.run(
+        command, env=_environment(), capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        sys.stderr.write(result.stdout[-4000:] + result.stderr)
+        raise LabError("the hosts could not be prepared, see above")
+
+
+def _prepared_digest(read: inventory.Inventory, specs: Sequence[containers.Spec]) -> str:
+    """Return what changes whenever the hosts have to be prepared again."""
+    lab = ROOT / "lab"
+    program = image.content_hash(lab / "prepare.yml", lab / "templates", lab / "gateway_standin")
+    return "-".join([read.digest, program, *(spec.digest() for spec in specs)])
 
 
 def down(name: str) -> None:
@@ -83,7 +141,7 @@ def down(name: str) -> None:
     _close_connections(name)
     count = containers.remove_all(name)
     subprocess.run(["rm", "-rf", str(fleet_dir(name)), str(socket_dir(name))], check=True)
-    if not containers.podman("ps", "--all", "--quiet").stdout.strip():
+    if not podman("ps", "--all", "--quiet").stdout.strip():
         subprocess.run([str(LAB_ENV), "--stop"], check=False)
     print(f"lab: fleet {name}: {count} containers removed")
 
@@ -94,23 +152,48 @@ def recall(name: str) -> Fleet:
     Raises:
         LabError: it is not up.
     """
-    try:
-        state = json.loads((fleet_dir(name) / "fleet.json").read_text())
-    except FileNotFoundError:
-        raise LabError(f"fleet {name} is not up; `make demo` starts it") from None
+    state = _load_state(name)
+    if not state:
+        raise LabError(f"fleet {name} is not up; `make demo` starts it")
     sources = tuple(Path(source) for source in state["sources"])
     read = inventory.read(sources)
     specs = _specs(name, read, containers.existing(name))
     return Fleet(name, sources, fleet_dir(name) / "inventory", tuple(specs), False, read)
 
 
-def play(fleet: Fleet, playbook: Path, *arguments: str) -> int:
+def play(
+    fleet: Fleet,
+    playbook: Path,
+    *arguments: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Run a playbook over the inventory plus the overlay; return ansible-playbook's exit code."""
+    command = _playbook_command(fleet, playbook, arguments)
+    return subprocess.run(command, env={**_environment(), **environment}, check=False).returncode
+
+
+def _playbook_command(fleet: Fleet, playbook: Path, arguments: Sequence[str]) -> list[str]:
     command = [tool("ansible-playbook"), str(playbook)]
     for source in (*fleet.sources, fleet.overlay):
         command += ["--inventory", str(source)]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    return subprocess.run([*command, *arguments], env=environment, check=False).returncode
+    return [*command, *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+
+
+def _state_file(name: str) -> Path:
+    return fleet_dir(name) / "fleet.json"
+
+
+def _load_state(name: str) -> dict[str, Any]:
+    """Return what `up` noted about the fleet; empty when it is not up."""
+    try:
+        state: dict[str, Any] = json.loads(_state_file(name).read_text())
+    except FileNotFoundError:
+        return {}
+    return state
 
 
 def spec_of(fleet: Fleet, host: str) -> containers.Spec:
@@ -198,34 +281,45 @@ def _exec(name: str, host: str, command: Sequence[str]) -> int:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.fleet", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["up", "down", "status", "exec", "play"])
-    parser.add_argument("--name", default="demo", help="which fleet: demo (default), molecule, ...")
-    parser.add_argument("--inventory", type=Path, action="append", help="file or folder; repeatable")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="exec: HOST [COMMAND]; play: FILE ...")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.fleet",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in ("up", "down", "status", "exec", "play"):
+        words = verbs.add_parser(verb)
+        words.add_argument("--name", default="demo", help="demo (the default), molecule, ...")
+        if verb == "up":
+            words.add_argument(
+                "--inventory", type=Path, action="append", help="file or folder; repeatable"
+            )
+        if verb in {"exec", "play"}:
+            words.add_argument("subject", help="the host" if verb == "exec" else "the playbook")
+            words.add_argument("rest", nargs=argparse.REMAINDER, help="what to run there or how")
     return parser
 
 
 def main() -> int:
     """Run one verb; return the exit code."""
-    arguments = _arguments().parse_args()
-    name: str = arguments.name
-    rest: list[str] = arguments.rest
-    sources = [path.resolve() for path in arguments.inventory or [ROOT / "inventory/production"]]
+    given = _arguments().parse_args()
     verbs: dict[str, Callable[[], object]] = {
-        "up": lambda: up(name, sources),
-        "down": lambda: down(name),
-        "status": lambda: _status(name),
-        "exec": lambda: _exec(name, rest[0], rest[1:]),
-        "play": lambda: play(recall(name), Path(rest[0]), *rest[1:]),
+        "up": lambda: up(given.name, _sources(given.inventory)),
+        "down": lambda: down(given.name),
+        "status": lambda: _status(given.name),
+        "exec": lambda: _exec(given.name, given.subject, given.rest),
+        "play": lambda: play(recall(given.name), Path(given.subject), *given.rest),
     }
     try:
-        result = verbs[arguments.verb]()
+        result = verbs[given.verb]()
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _sources(given: Sequence[Path] | None) -> list[Path]:
+    return [path.resolve() for path in given or [ROOT / "inventory" / "production"]]
 
 
 if __name__ == "__main__":

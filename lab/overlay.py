@@ -55,7 +55,6 @@ def host_variables(spec: Spec, *, is_hub: bool, raw: Mapping[str, Any]) -> dict[
         "ansible_control_path": str(socket_dir(spec.fleet) / spec.address),
         "ansible_become": True,
         "ansible_become_method": "sudo",
-        "ansible_become_user": "root",
         "ansible_python_interpreter": "/usr/bin/python3",
         "agent_bus_secrets_dir": str(folder / "secrets"),
     }

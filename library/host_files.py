@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Ansible module: put a list of files, folders and links into place in one call.
 
 Runs on the hosts, on their own Python (3.9 and newer), once per call and single-threaded. The
@@ -7,6 +6,15 @@ time (docs/decisions/0012-one-call-for-many-files.md).
 """
 
 from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: host_files
@@ -45,14 +53,6 @@ paths:
   elements: str
 """
 
-import os
-import shlex
-import shutil
-import tempfile
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-
 ENTRY = {
     "path": {"type": "path", "required": True},
     "state": {"choices": ["file", "directory", "link", "absent"], "default": "file"},
@@ -68,7 +68,7 @@ ENTRY = {
 
 def place(module: AnsibleModule, entry: dict[str, Any]) -> dict[str, str] | None:
     """Make one entry true; return what differed, in the form of a diff, or None."""
-    path = entry["path"]
+    path = Path(entry["path"])
     if entry["state"] == "absent":
         return _remove(module, path)
     if entry["state"] == "link":
@@ -76,91 +76,89 @@ def place(module: AnsibleModule, entry: dict[str, Any]) -> dict[str, str] | None
     if entry["state"] == "directory":
         difference = _make_directory(module, path)
     else:
-        difference = _write(module, entry)
-    if os.path.lexists(path) and _attributes(module, entry, path) and difference is None:
+        difference = _write(module, path, entry)
+    if path.exists() and _attributes(module, entry, path) and difference is None:
         return _differs(path, "", "(owner, group or mode)\n")
     return difference
 
 
-def _differs(path: str, before: str, after: str) -> dict[str, str]:
-    return {"before": before, "after": after, "before_header": path, "after_header": path}
+def _differs(path: Path, before: str, after: str) -> dict[str, str]:
+    header = str(path)
+    return {"before": before, "after": after, "before_header": header, "after_header": header}
 
 
-def _attributes(module: AnsibleModule, entry: dict[str, Any], path: str) -> bool:
+def _attributes(module: AnsibleModule, entry: dict[str, Any], path: Path) -> bool:
+    """Set owner, group and mode; tell whether any of them was different."""
     wanted = {
-        "path": path,
+        "path": str(path),
         "owner": entry["owner"] or str(os.geteuid()),
         "group": entry["group"] or str(os.getegid()),
         "mode": entry["mode"],
     }
     arguments = module.load_file_common_arguments(wanted)
-    return bool(module.set_fs_attributes_if_different(arguments, False))
+    return bool(module.set_fs_attributes_if_different(arguments, changed=False))
 
 
-def _remove(module: AnsibleModule, path: str) -> dict[str, str] | None:
-    if not os.path.lexists(path):
+def _remove(module: AnsibleModule, path: Path) -> dict[str, str] | None:
+    if not (path.exists() or path.is_symlink()):
         return None
     if not module.check_mode:
-        if os.path.isdir(path) and not os.path.islink(path):
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            os.unlink(path)
+            path.unlink()
     return _differs(path, "(present)\n", "")
 
 
-def _link(module: AnsibleModule, path: str, target: str) -> dict[str, str] | None:
-    before = os.readlink(path) if os.path.islink(path) else ""
+def _link(module: AnsibleModule, path: Path, target: str) -> dict[str, str] | None:
+    before = str(path.readlink()) if path.is_symlink() else ""
     if before == target:
         return None
     if not module.check_mode:
-        temporary = f"{path}.new"
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-        os.symlink(target, temporary)
-        os.replace(temporary, path)
+        temporary = path.with_name(f"{path.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(path)
     return _differs(path, f"{before}\n" if before else "", f"{target}\n")
 
 
-def _make_directory(module: AnsibleModule, path: str) -> dict[str, str] | None:
-    if os.path.isdir(path):
+def _make_directory(module: AnsibleModule, path: Path) -> dict[str, str] | None:
+    if path.is_dir():
         return None
     if not module.check_mode:
-        os.makedirs(path)
+        path.mkdir(parents=True)
     return _differs(path, "", "(folder)\n")
 
 
-def _write(module: AnsibleModule, entry: dict[str, Any]) -> dict[str, str] | None:
-    path, text = entry["path"], entry["content"] or ""
-    try:
-        with open(path, encoding="utf-8") as file:
-            before = file.read()
-    except (OSError, UnicodeDecodeError):
-        before = ""
-    if before == text and os.path.exists(path):
+def _write(module: AnsibleModule, path: Path, entry: dict[str, Any]) -> dict[str, str] | None:
+    text = entry["content"] or ""
+    before = None
+    if path.is_file():
+        before = path.read_bytes().decode("utf-8", errors="replace")
+    if before == text:
         return None
     if not module.check_mode:
-        _replace(module, entry, text)
+        _replace(module, path, entry, text)
     if entry["secret"]:
         return _differs(path, "", "(secret)\n")
-    return _differs(path, before, text)
+    return _differs(path, before or "", text)
 
 
-def _replace(module: AnsibleModule, entry: dict[str, Any], text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=module.tmpdir)
+def _replace(module: AnsibleModule, path: Path, entry: dict[str, Any], text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=module.tmpdir)
+    temporary = Path(name)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     if entry["validate"]:
-        command = [
-            temporary if word == "%s" else word for word in shlex.split(entry["validate"])
-        ]
+        command = [name if word == "%s" else word for word in shlex.split(entry["validate"])]
         code, out, err = module.run_command(command)
         if code != 0:
-            os.unlink(temporary)
+            temporary.unlink()
             module.fail_json(
-                msg=f"{entry['path']} was left as it is: the new one is not valid.\n{out}{err}"
+                msg=f"{path} was left as it is: the new one is not valid.\n{out}{err}"
             )
     _attributes(module, entry, temporary)
-    module.atomic_move(temporary, entry["path"])
+    module.atomic_move(name, str(path))
 
 
 def main() -> None:

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Ansible module: build a release of one of the project's programs on the control node.
 
 A release is one archive with the program's package, the files given and, for a program with
@@ -8,6 +7,19 @@ Its name is `<version>-<content hash>`: equal content is never built twice.
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: release_archive
 short_description: Build a release archive on the control node, once for each content
@@ -15,7 +27,7 @@ description:
   - Builds in the cache folder only, so it never reports a change and does the same in check mode.
 options:
   name: {description: Folder of the program below /opt on the hosts., type: str, required: true}
-  package: {description: The Python package; C(__version__) stands in it., type: path, required: true}
+  package: {description: The Python package with its version in it., type: path, required: true}
   files: {description: Further files of the release and their text., type: dict, default: {}}
   requirements: {description: Locked requirements with hashes., type: path}
   python: {description: Python of the host such as 3.11; needed with requirements., type: str}
@@ -30,21 +42,8 @@ RETURN = r"""
 release: {description: Name of the release., type: str}
 archive: {description: Path of the archive on the control node., type: str}
 built: {description: Whether it had to be built., type: bool}
-installer: {description: File name of pip's own wheel in the release; empty without one., type: str}
+installer: {description: File name of pip's own wheel in the release., type: str}
 """
-
-import hashlib
-import io
-import os
-import re
-import subprocess
-import sys
-import tarfile
-import tempfile
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
 
 PLATFORMS = ("manylinux2014", "manylinux_2_28")  # the older name alone gives older wheels
 KEEP_ARCHIVES = 5

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 IGNORED_SUFFIXES = {".pyc", ".cfg", ".retry", ".orig", ".bak", ".token", ".j2", ".md"}
 Place = dict[str, Any]
-"""`file` (as short as possible), `line` (from 1), `keys` (the path to it) and `value` (or None)."""
+"""`file` (a short path), `line` (from 1), `keys` (the way to it) and `value` (or None)."""
 
 
 def inventory_places(sources: Iterable[str]) -> list[Place]:
@@ -45,7 +45,11 @@ def _files(source: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     folder = source if source.is_dir() else source.parent
     tops = sorted(source.iterdir()) if source.is_dir() else [source]
     for file in tops:
-        if file.is_file() and file.suffix not in IGNORED_SUFFIXES and not file.name.startswith("."):
+        if (
+            file.is_file()
+            and file.suffix not in IGNORED_SUFFIXES
+            and not file.name.startswith(".")
+        ):
             yield file, ()
     for kind in ("group_vars", "host_vars"):
         for file in sorted((folder / kind).rglob("*")):

@@ -305,9 +305,7 @@ def _agent_groups(
                 )
 
 
-def unknown_variables(
-    where: Places, role_variables: Sequence[str]
-) -> Iterator[tuple[str, str]]:
+def unknown_variables(where: Places, role_variables: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Give the name and the sentence of each variable that looks like ours and is not.
 
     The operator's own variables are nobody's business: only a name that begins like a role's

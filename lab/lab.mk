@@ -1,0 +1,27 @@
+# The lab's targets; the Makefile includes this. $(PYTHON) is the virtual environment's.
+INVENTORY ?= inventory/production
+FLEET ?= demo
+PYTHON ?= .venv/bin/python
+
+.PHONY: demo clean-demo shell send logs molecule lab-setup
+
+lab-setup:
+	@lab/setup
+
+demo: venv lab-setup ## show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for another fleet)
+	@$(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)
+
+clean-demo: venv ## remove the demo's containers, network, keys and tokens
+	@$(PYTHON) -m lab.fleet down --name $(FLEET)
+
+shell: ## open a root shell on a host of the demo: make shell HOST=t440
+	@$(PYTHON) -m lab.look --name $(FLEET) shell "$(HOST)"
+
+send: ## send a message as an agent of the demo: make send FROM=... TO=... BODY=...
+	@$(PYTHON) -m lab.look --name $(FLEET) send "$(FROM)" "$(TO)" "$(BODY)"
+
+logs: ## show what the bus and the watchers logged: make logs [HOST=...]
+	@$(PYTHON) -m lab.look --name $(FLEET) logs "$(HOST)"
+
+molecule: venv lab-setup ## test the whole production fleet in containers of its own
+	@lab/molecule test

@@ -1,0 +1,261 @@
+"""Send a message to every agent of a running fleet and see who was woken, where, and how soon.
+
+The messages go out by the agents' own command line on their hosts, the wakes are read from each
+host's stand-in for OpenClaw, and the bus is asked when it stored and pushed each message. All
+containers share this machine's clock, so times of different hosts can be compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+import subprocess
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lab.fleet import spec_of
+from lab.overlay import ssh_command
+from lab.paths import LabError, fleet_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lab.fleet import Fleet
+
+WAKE_TIMEOUT_S = 30
+"""An agent that was woken a moment ago is woken again after 12 s, to spare its gateway."""
+
+SENDER = """
+import json, subprocess, sys, time
+for letter in json.load(sys.stdin):
+    at = time.time()
+    words = ["agent-bus", "send", "--json", "--as", letter["sender"], "--to", letter["recipient"]]
+    done = subprocess.run([*words, letter["body"]], capture_output=True, text=True)
+    sent = json.loads(done.stdout) if done.returncode == 0 else {}
+    print(json.dumps({**letter, "at": at, "id": sent.get("id"), "error": done.stderr.strip()}))
+"""
+LISTENER = """
+import json, sys, time, urllib.request
+wanted, since, url = json.load(sys.stdin)
+deadline = time.time() + %d
+while True:
+    wakes = json.load(urllib.request.urlopen(url + "/standin/wakes"))["wakes"]
+    wakes = [wake for wake in wakes if wake["at"] >= since]
+    if {wake["agent"] for wake in wakes} >= set(wanted) or time.time() > deadline:
+        break
+    time.sleep(0.1)
+print(json.dumps(wakes))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Residents:
+    """Who lives where, as the inventory says, evaluated by Ansible."""
+
+    hub: str
+    port: int
+    agents: Mapping[str, Sequence[str]]
+    """The agents of each host."""
+    users: Mapping[str, str]
+    gateways: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message of the roll call."""
+
+    sender: str
+    sender_host: str
+    recipient: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one letter; times in milliseconds, None where it did not happen."""
+
+    letter: Letter
+    committed_ms: float | None
+    pushed_ms: float | None
+    woken_ms: float | None
+    trouble: str
+
+
+def residents(fleet: str) -> Residents:
+    """Return who lives where in a running fleet."""
+    noted = json.loads((fleet_dir(fleet) / "residents.json").read_text())
+    hosts: dict[str, dict[str, Any]] = noted["hosts"]
+    return Residents(
+        hub=noted["hub"],
+        port=int(noted["port"]),
+        agents={host: entry["agents"] for host, entry in hosts.items()},
+        users={host: entry["user"] for host, entry in hosts.items()},
+        gateways={host: entry["gateway"] for host, entry in hosts.items()},
+    )
+
+
+def letters(agents: Mapping[str, Sequence[str]]) -> list[Letter]:
+    """Return one letter for each agent, from an agent of the next host if there are two hosts."""
+    hosts = list(agents)
+    found = []
+    for number, host in enumerate(hosts):
+        sender_host = hosts[(number + 1) % len(hosts)]
+        senders = itertools.cycle(agents[sender_host])
+        found += [
+            Letter(sender, sender_host, recipient, host)
+            for recipient, sender in zip(agents[host], senders, strict=False)
+        ]
+    return found
+
+
+def call(fleet: Fleet) -> list[Outcome]:
+    """Send the letters, wait for the wakes and return what became of each, in inventory order.
+
+    Raises:
+        LabError: a host cannot be reached.
+    """
+    who = residents(fleet.name)
+    wanted = letters(who.agents)
+    since = time.time()
+    # one host after the other: many Pythons starting at once on a small machine measure only that
+    sends = [_send(fleet, who, host, wanted) for host in who.agents]
+    sent = {entry["recipient"]: entry for entries in sends for entry in entries}
+    with ThreadPoolExecutor(max_workers=len(who.agents)) as pool:
+        list(pool.map(lambda host: _listen(fleet, who, host, since), who.agents))
+        # once more, now that all were woken: nobody may have been woken elsewhere meanwhile
+        final = pool.map(lambda host: _listen(fleet, who, host, since), who.agents)
+        wakes = dict(zip(who.agents, final, strict=True))
+    timelines = _timelines(fleet, who, [entry["id"] for entry in sent.values() if entry["id"]])
+    return [_outcome(letter, sent[letter.recipient], timelines, wakes) for letter in wanted]
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """Return the outcomes as text, one line each, with medians below."""
+    rows: list[tuple[str, ...]] = [("AGENT", "HOST", "FROM", "COMMITTED", "PUSHED", "WOKEN")]
+    figures: list[tuple[float | None, ...]] = []
+    for outcome in outcomes:
+        letter = outcome.letter
+        times = (outcome.committed_ms, outcome.pushed_ms, outcome.woken_ms)
+        figures.append(times)
+        shown = tuple("-" if ms is None else f"{ms:.1f} ms" for ms in times)
+        rows.append((letter.recipient, letter.host, letter.sender, *shown))
+    medians = [_median([row[i] for row in figures if row[i] is not None]) for i in range(3)]
+    rows.append(("median", "", "", *medians))
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    return "\n".join(
+        "  ".join(
+            [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
+            + [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _median(values: Sequence[float | None]) -> str:
+    known = sorted(value for value in values if value is not None)
+    return f"{known[len(known) // 2]:.1f} ms" if known else "-"
+
+
+def _outcome(
+    letter: Letter,
+    sent: Mapping[str, Any],
+    timelines: Mapping[str, Mapping[str, Any]],
+    wakes: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Outcome:
+    stamps = timelines.get(sent["id"] or "", {})
+    stored, pushed = (_epoch(stamps.get(key)) for key in ("stored_at", "pushed_at"))
+    at_home = [w["at"] for w in wakes[letter.host] if w["agent"] == letter.recipient]
+    woken = min((at for at in at_home if at >= sent["at"]), default=None)
+    elsewhere = [
+        host
+        for host, records in wakes.items()
+        if host != letter.host and any(w["agent"] == letter.recipient for w in records)
+    ]
+    trouble = ""
+    if sent["error"] or not sent["id"]:
+        trouble = f"could not be written to: {sent['error']}"
+    elif woken is None:
+        trouble = f"was not woken within {WAKE_TIMEOUT_S} s"
+    elif elsewhere:
+        trouble = f"was also woken on {', '.join(elsewhere)}"
+    return Outcome(
+        letter,
+        committed_ms=_between(sent["at"], stored),
+        pushed_ms=_between(stored, pushed),
+        woken_ms=_between(pushed, woken),
+        trouble=trouble,
+    )
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    """Return the milliseconds from one to the other; the bus rounds its stamps to one."""
+    return None if start is None or end is None else max(0.0, (end - start) * 1000)
+
+
+def _epoch(stamp: str | None) -> float | None:
+    return datetime.fromisoformat(stamp).timestamp() if stamp else None
+
+
+def _send(
+    fleet: Fleet, who: Residents, host: str, wanted: Sequence[Letter]
+) -> list[dict[str, Any]]:
+    mine = [
+        {
+            "sender": letter.sender,
+            "recipient": letter.recipient,
+            "body": f"Roll call: {letter.sender} on {letter.sender_host} greets you.",
+        }
+        for letter in wanted
+        if letter.sender_host == host
+    ]
+    out = _on_host(fleet, host, SENDER, mine, user=who.users[host])
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def _listen(fleet: Fleet, who: Residents, host: str, since: float) -> list[dict[str, Any]]:
+    asked = [list(who.agents[host]), since, who.gateways[host]]
+    heard: list[dict[str, Any]] = json.loads(
+        _on_host(fleet, host, LISTENER % WAKE_TIMEOUT_S, asked)
+    )
+    return heard
+
+
+def _on_host(fleet: Fleet, host: str, program: str, given: object, *, user: str = "") -> str:
+    """Run a Python program on a host, its input as JSON; return what it printed."""
+    command = f"python3 -c {shlex.quote(program)}"
+    if user:
+        command = f"sudo runuser -u {shlex.quote(user)} -- {command}"
+    result = subprocess.run(
+        [*ssh_command(spec_of(fleet, host)), command],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise LabError(f"{host} cannot take part in the roll call:\n{result.stderr.strip()}")
+    return result.stdout
+
+
+def _timelines(fleet: Fleet, who: Residents, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the stamps of each message; those that the bus writes lazily are waited for."""
+    token = (fleet_dir(fleet.name) / "secrets" / "admin.token").read_text().strip()
+    base = f"http://{spec_of(fleet, who.hub).address}:{who.port}/api/messages/"
+    found = {}
+    for message in ids:
+        deadline = time.monotonic() + 3
+        while True:
+            request = urllib.request.Request(  # noqa: S310 - always http, see base
+                base + message, headers={"Authorization": f"Bearer {token}"}
+            )
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+                found[message] = json.load(answer)["deliveries"][0]
+            if found[message]["pushed_at"] or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+    return found
