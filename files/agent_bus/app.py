@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent_bus import __version__, errors, runtime
 from agent_bus.auth import Authenticator, load_admin_digests
@@ -25,19 +25,19 @@ from agent_bus.limits import RateLimiter
 from agent_bus.presence import Presence
 from agent_bus.probes import Prober
 from agent_bus.retention import Housekeeper
-from agent_bus.sse import compact_json
 from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web import problem
 from agent_bus.web.api import Api
 from agent_bus.web.health import Health
-from agent_bus.web.http import Answer, Call
 from agent_bus.web.routes import Route, routes
 from agent_bus.web.stream import Streams
+from agent_bus.web.wsgi import FixedPaths, Gate, encode, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_bus.settings import Settings
+    from agent_bus.web.http import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,8 @@ class Hub:
         streams = Streams(bus=self.bus, settings=settings, version=version)
         self.health = Health(bus=self.bus, clock=clock, version=version)
         table = routes(api=api, streams=streams, health=self.health)
-        self.wsgi = _flask(table, auth=auth, health=self.health, settings=settings)
+        gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes)
+        self.wsgi = _wsgi(table, gate=gate, health=self.health)
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
@@ -134,104 +135,44 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _flask(
-    table: list[Route], *, auth: Authenticator, health: Health, settings: Settings
-) -> Flask:
+def _wsgi(table: list[Route], *, gate: Gate, health: Health) -> FixedPaths:
+    """The whole application: fixed paths first, Flask for the rest."""
     app = Flask("agent_bus", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
     app.url_map.strict_slashes = False
-    gate = _Gate(auth, settings.body_limit_bytes)
     for route in table:
-        paths = [f"/api{route.path}", *([route.path] if route.unprefixed else [])]
-        for path in paths:
-            app.add_url_rule(
-                path,
-                endpoint=f"{route.method} {path}",
-                view_func=gate.view(route),
-                methods=[route.method],
-                provide_automatic_options=False,
-            )
+        serve = view(gate, route, lambda: request.environ)
+        for path in route.paths:
+            _add(app, route.method, path, serve)
     for path, check in (("/livez", health.livez), ("/readyz", health.readyz)):
-        app.add_url_rule(
-            path,
-            endpoint=path,
-            view_func=_open_view(check),
-            methods=["GET"],
-            provide_automatic_options=False,
-        )
-    app.register_error_handler(Exception, gate.on_error)
-    return app
+        _add(app, "GET", path, _open_view(check))
+    app.register_error_handler(Exception, _on_error)
+    return FixedPaths(app, gate, table)
 
 
-class _Gate:
-    """Turns each request into an authenticated call, and whatever happens into a response."""
-
-    def __init__(self, auth: Authenticator, body_limit_bytes: int) -> None:
-        self._auth = auth
-        self._body_limit_bytes = body_limit_bytes
-        self._iteration = -1
-
-    def view(self, route: Route) -> Callable[..., Response]:
-        """Flask's view function of a route."""
-
-        def respond(**path: str) -> Response:
-            self._iteration = runtime.yield_if_starved(self._iteration)
-            principal = self._auth.authenticate(
-                request.headers.get("Authorization"), request.remote_addr or ""
-            )
-            call = Call(
-                principal=principal,
-                query=_query(),
-                headers={name.lower(): value for name, value in request.headers.items()},
-                body=request.get_data(cache=False),
-                path=path,
-                socket=request.environ.get("gunicorn.socket"),
-            )
-            return _response(route.endpoint(call))
-
-        return respond
-
-    def on_error(self, error: Exception) -> Response:
-        """Any error as a problem document."""
-        if not isinstance(error, errors.BusError):
-            error = self._translate(error)
-        return _response(problem.answer(error))
-
-    def _translate(self, error: Exception) -> errors.BusError:
-        """The bus's own error for one of Flask's, or for a defect, which is logged."""
-        if isinstance(error, NotFound):
-            return errors.UnknownPathError(request.path)
-        if isinstance(error, MethodNotAllowed):
-            return errors.WrongMethodError(error.valid_methods or ())
-        if isinstance(error, RequestEntityTooLarge):
-            return errors.TooLargeError(self._body_limit_bytes)
-        if isinstance(error, HTTPException) and (error.code or 500) < 500:  # noqa: PLR2004 - 4xx
-            return errors.InvalidRequestError(f"{error.name}.")
-        logger.error("A request failed", exc_info=error)
-        return errors.InternalError()
-
-
-def _query() -> dict[str, str]:
-    values = request.args.to_dict(flat=False)
-    for name, given in values.items():
-        if len(given) > 1:
-            raise errors.InvalidRequestError(f"{name}: given twice.", field=name)
-    return {name: given[0] for name, given in values.items()}
+def _add(app: Flask, method: str, path: str, serve: Callable[..., Response]) -> None:
+    name = f"{method} {path}"
+    app.add_url_rule(path, name, serve, methods=[method], provide_automatic_options=False)
 
 
 def _open_view(check: Callable[[], Answer]) -> Callable[..., Response]:
-    def respond() -> Response:
-        return _response(check())
+    return lambda: _response(check())
 
-    return respond
+
+def _on_error(error: Exception) -> Response:
+    """Flask's own errors, and defects outside of endpoints, as problem documents."""
+    if isinstance(error, NotFound):
+        told: errors.BusError = errors.UnknownPathError(request.path)
+    elif isinstance(error, MethodNotAllowed):
+        told = errors.WrongMethodError(error.valid_methods or ())
+    elif isinstance(error, HTTPException) and (error.code or 500) < 500:  # noqa: PLR2004 - 4xx
+        told = errors.InvalidRequestError(f"{error.name}.")
+    else:
+        logger.error("A request failed", exc_info=error)
+        told = errors.InternalError()
+    return _response(problem.answer(told))
 
 
 def _response(answer: Answer) -> Response:
-    if answer.frames is not None:
-        response = Response(answer.frames, status=answer.status, direct_passthrough=True)
-    else:
-        payload = b"" if answer.content is None else compact_json(answer.content).encode()
-        response = Response(payload, status=answer.status, content_type="application/json")
-    for name, value in answer.headers.items():
-        response.headers[name] = value
+    response = Response(encode(answer), status=answer.status, content_type="application/json")
+    response.headers.update(answer.headers)
     return response

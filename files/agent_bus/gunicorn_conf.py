@@ -19,9 +19,8 @@ from agent_bus import errors, runtime
 from agent_bus.app import Hub
 
 if TYPE_CHECKING:
-    from flask import Flask
-
     from agent_bus.settings import Settings
+    from agent_bus.web.wsgi import FixedPaths
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +99,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         for name, value in chosen.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> FixedPaths:
         """Build the hub in the worker, after the fork.
 
         Threads and connections do not survive a fork, so nothing is built before.

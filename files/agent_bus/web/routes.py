@@ -34,6 +34,12 @@ class Route:
     status: int = 200
     unprefixed: bool = False
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it answers."""
+        prefixed = f"/api{self.path}"
+        return (prefixed, self.path) if self.unprefixed else (prefixed,)
+
 
 def routes(*, api: Api, streams: Streams, health: Health) -> list[Route]:
     """All routes that need a token."""

@@ -1,0 +1,150 @@
+"""From WSGI to `Call` and from `Answer` back: the one way into every endpoint.
+
+Paths without a variable part are looked up in a dictionary ahead of Flask, whose routing and
+request objects cost as much as the rest of a send. Everything else (variable paths, unknown ones,
+wrong methods) takes Flask's route and then the same `answer`: there is one place that reads
+requests, authenticates, and turns errors into problems.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from agent_bus import errors, runtime
+from agent_bus.sse import compact_json
+from agent_bus.web import problem
+from agent_bus.web.http import Answer, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from agent_bus.auth import Authenticator
+    from agent_bus.web.routes import Route
+
+logger = logging.getLogger(__name__)
+
+READ_HEADERS: Final = {
+    "idempotency-key": "HTTP_IDEMPOTENCY_KEY",
+    "last-event-id": "HTTP_LAST_EVENT_ID",
+}
+STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+JSON_TYPE: Final = ("Content-Type", "application/json")
+
+
+class Gate:
+    """Answers requests for routes: authenticates, reads, calls, and never lets an error pass.
+
+    Args:
+        body_limit_bytes: a longer body is refused before it is read.
+    """
+
+    def __init__(self, auth: Authenticator, *, body_limit_bytes: int) -> None:
+        self._auth = auth
+        self._body_limit_bytes = body_limit_bytes
+        self._iteration = -1
+
+    def answer(
+        self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str] | None = None
+    ) -> Answer:
+        """What the route's endpoint answers, or the problem that kept it from answering."""
+        self._iteration = runtime.yield_if_starved(self._iteration)
+        try:
+            return route.endpoint(self._call(environ, path or {}))
+        except errors.BusError as error:
+            return problem.answer(error)
+        except Exception:
+            logger.exception("%s %s failed", route.method, route.path)
+            return problem.answer(errors.InternalError())
+
+    def _call(self, environ: WSGIEnvironment, path: Mapping[str, str]) -> Call:
+        principal = self._auth.authenticate(
+            environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
+        )
+        return Call(
+            principal=principal,
+            query=_query(environ.get("QUERY_STRING", "")),
+            headers={name: environ[key] for name, key in READ_HEADERS.items() if key in environ},
+            body=self._body(environ),
+            path=path,
+            socket=environ.get("gunicorn.socket"),
+        )
+
+    def _body(self, environ: WSGIEnvironment) -> bytes:
+        length = environ.get("CONTENT_LENGTH")
+        if length and int(length) > self._body_limit_bytes:
+            raise errors.TooLargeError(self._body_limit_bytes)
+        if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+            return b""
+        body: bytes = environ["wsgi.input"].read(self._body_limit_bytes + 1)
+        if len(body) > self._body_limit_bytes:
+            raise errors.TooLargeError(self._body_limit_bytes)
+        return body
+
+
+class FixedPaths:
+    """The WSGI application: a dictionary of fixed paths, and Flask for the rest."""
+
+    def __init__(self, flask: WSGIApplication, gate: Gate, table: Iterable[Route]) -> None:
+        self._flask = flask
+        self._gate = gate
+        self._routes = {
+            (route.method, path): route
+            for route in table
+            if "<" not in route.path
+            for path in route.paths
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        if route is None:
+            return self._flask(environ, start_response)
+        return respond(self._gate.answer(route, environ), start_response)
+
+
+def respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
+    """An answer as WSGI: a list with one item, or the stream's own frames."""
+    if answer.frames is not None:
+        start_response(STATUS_LINES[answer.status], list(answer.headers.items()))
+        return answer.frames
+    payload = encode(answer)
+    headers = list(answer.headers.items())
+    if payload and "Content-Type" not in answer.headers:
+        headers.append(JSON_TYPE)
+    headers.append(("Content-Length", str(len(payload))))
+    start_response(STATUS_LINES[answer.status], headers)
+    return [payload]
+
+
+def encode(answer: Answer) -> bytes:
+    """The body of an answer that is no stream."""
+    return b"" if answer.content is None else compact_json(answer.content).encode()
+
+
+def view(gate: Gate, route: Route, environ: Callable[[], WSGIEnvironment]) -> Callable[..., Any]:
+    """A Flask view function for a route; its answer is a WSGI application, which Flask accepts."""
+
+    def serve(**path: str) -> WSGIApplication:
+        answer = gate.answer(route, environ(), path)
+        return lambda _environ, start_response: respond(answer, start_response)
+
+    return serve
+
+
+def _query(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError as error:
+        raise errors.InvalidRequestError(f"The query string is malformed: {error}.") from error
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise errors.InvalidRequestError(f"{twice}: given twice.", field=twice)
+    return values
