@@ -62,6 +62,7 @@ def test_ask_waits_for_the_reply_and_acks_it(node: Node, gamma: Node) -> None:
     argv += ["ask", "--as", "alpha", "gamma", "what is 2+2?"]
     with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as asking:
         found = until(lambda: re.search(r"--as gamma (\w{26}) ", told(gamma, "inbox", "--all")))
+        assert found
         told(gamma, "reply", found[1], "4")
         output, _ = asking.communicate(timeout=15)
     assert asking.returncode == 0

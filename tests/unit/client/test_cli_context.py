@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent_bus_client.cli.context import identify
+from agent_bus_client.errors import UsageError
+
+AGENTS = ("alpha", "beta", "main")
+HOME = Path("/home/openclaw/.openclaw")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "environment", "folder", "agents", "expected"),
+    [
+        ("beta", {"AGENT_BUS_AGENT": "alpha"}, HOME / "workspace-main", AGENTS, "beta"),
+        (None, {"AGENT_BUS_AGENT": "alpha"}, HOME / "workspace-beta", AGENTS, "alpha"),
+        (None, {}, HOME / "workspace-beta" / "src", AGENTS, "beta"),
+        (None, {}, HOME / "workspace", AGENTS, "main"),
+        (None, {}, Path("/"), ("alpha",), "alpha"),
+        (None, {}, HOME / "workspace-other", ("alpha",), "alpha"),
+        ("operator", {}, Path("/"), AGENTS, "operator"),
+    ],
+)
+def test_who_is_asking(
+    wanted: str | None,
+    environment: dict[str, str],
+    folder: Path,
+    agents: tuple[str, ...],
+    expected: str,
+) -> None:
+    assert identify(wanted, environment, folder, agents=agents) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "folder"), [("nobody", HOME), (None, HOME), (None, HOME / "workspace-nobody")]
+)
+def test_a_wrong_or_missing_name_is_refused_with_the_choice(
+    wanted: str | None, folder: Path
+) -> None:
+    with pytest.raises(UsageError, match="alpha, beta, main"):
+        identify(wanted, {}, folder, agents=AGENTS)

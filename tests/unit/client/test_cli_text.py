@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_bus_client.cli import text
+
+
+@given(st.text())
+def test_nothing_hidden_is_left_after_escaping(raw: str) -> None:
+    for character in text.escape(raw):
+        hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        assert not hidden or character in "\n\t\u200c\u200d"
+    assert "\n" not in text.line(raw)
+
+
+def test_visible_text_stays_as_it_is() -> None:
+    plain = "Grüße 世界 👩\u200d💻\n\ttabs"
+    assert text.escape(plain) == plain
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.integers(0, 50))
+def test_a_cut_is_a_beginning_of_at_most_the_limit(raw: str, limit: int) -> None:
+    head, left = text.cut(raw, limit)
+    assert raw.startswith(head)
+    assert len(head.encode()) <= limit
+    assert len(head.encode()) + left == len(raw.encode())
+
+
+def test_fences_differ_and_are_not_in_the_bodies() -> None:
+    first, second = text.fence("body"), text.fence("body")
+    assert first != second
+    assert len(first) == 10
+
+
+@pytest.mark.parametrize(
+    ("stamp", "now", "words"),
+    [
+        ("2026-11-20T00:00:00.500Z", 1795132820.5, "20 s ago"),
+        ("2026-11-20T00:00:00Z", 1795132800 + 600, "10 min ago"),
+        ("2026-11-20T00:00:00Z", 1795132800 + 7200, "2 h ago"),
+        ("2026-11-20T00:00:00Z", 1795132800 + 864000, "10 days ago"),
+        ("2026-11-20T00:00:10Z", 1795132800, "0 s ago"),
+        (None, 0, "never"),
+    ],
+)
+def test_ages_are_said_in_words(stamp: str | None, now: float, words: str) -> None:
+    assert text.ago(stamp, now) == words
+
+
+def test_a_date_header_is_understood() -> None:
+    assert text.parse_http_date("Fri, 20 Nov 2026 00:00:00 GMT") == 1795132800
+    assert text.parse_http_date("") is None
+
+
+def test_tables_line_up() -> None:
+    assert text.table(["A", "B"], [["long", "x"], ["y", ""]]) == "A     B\nlong  x\ny"

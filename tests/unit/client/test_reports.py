@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_bus_client.watcher.node import Report
+from agent_bus_client.watcher.reports import MAX_REASON, encode, trimmed
+
+
+def spool(*events: str) -> list[Report]:
+    return [Report("alpha", event, float(n)) for n, event in enumerate(events)]
+
+
+def test_an_age_is_sent_instead_of_a_time() -> None:
+    line = encode(Report("alpha", "accepted", 10.0, 7, duration_ms=4), 10.25)
+    assert (line["age_ms"], line["up_to_seq"], line["duration_ms"]) == (250, 7, 4)
+    assert encode(Report("alpha", "accepted", 10.0), 9.0)["age_ms"] == 0
+
+
+def test_a_long_reason_is_cut() -> None:
+    line = encode(Report("alpha", "failed", 0.0, reason="x" * 1000), 0.0)
+    assert len(str(line["reason"])) == MAX_REASON
+
+
+def test_the_oldest_received_go_first() -> None:
+    kept = trimmed(spool("received", "accepted", "received", "failed", "received"), 3)
+    assert [report.event for report in kept] == ["accepted", "failed", "received"]
+
+
+@given(st.lists(st.sampled_from(["received", "accepted", "failed"])), st.integers(0, 10))
+def test_a_trimmed_spool_is_short_ordered_and_keeps_what_matters(
+    events: list[str], limit: int
+) -> None:
+    whole = spool(*events)
+    kept = trimmed(whole, limit)
+    assert len(kept) == min(len(whole), limit)
+    assert kept == sorted(kept, key=lambda report: report.at)
+    if any(report.event == "received" for report in kept):
+        lost = [report for report in whole if report not in kept]
+        assert all(report.event == "received" for report in lost)

@@ -1,0 +1,130 @@
+"""Against a socket that answers with bytes the test chose."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_bus_client.errors import HubRefusedError, HubUnreachableError
+from agent_bus_client.transport import Hub, encode_query
+from tests.support.node_side import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Serve = "Callable[[bytes], tuple[Hub, list[bytes]]]"
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., tuple[Hub, list[bytes]]]]:
+    """Answer one request with the given bytes, then hang up (or stay silent)."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer: bytes, *, silent: bool = False) -> tuple[Hub, list[bytes]]:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            requests: list[bytes] = []
+            over = threading.Event()
+
+            def run() -> None:
+                peer, _ = listener.accept()
+                with peer:
+                    requests.append(peer.recv(65536))
+                    peer.sendall(answer)
+                    if silent:
+                        over.wait(10)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            stack.callback(thread.join, 10)
+            stack.callback(over.set)
+            return Hub(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: "secret"), requests
+
+        yield start
+
+
+def test_a_call_carries_token_and_json(serve: Callable[..., tuple[Hub, list[bytes]]]) -> None:
+    hub, requests = serve(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a": 1}')
+    assert hub.call("POST", "/api/x", query={"a": "b c", "n": None}, body={"k": "\u00e9"}) == {
+        "a": 1
+    }
+    head, _, body = requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /api/x?a=b%20c HTTP/1.1\r\n")
+    assert b"Authorization: Bearer secret" in head
+    assert body == b'{"k": "\\u00e9"}'
+
+
+def test_no_content_is_none(serve: Callable[..., tuple[Hub, list[bytes]]]) -> None:
+    hub, _ = serve(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert hub.call("POST", "/api/x") is None
+
+
+def test_a_problem_keeps_code_detail_and_retry_after(
+    serve: Callable[..., tuple[Hub, list[bytes]]],
+) -> None:
+    body = b'{"code": "rate_limited", "detail": "slow down"}'
+    hub, _ = serve(b"HTTP/1.1 429 X\r\nRetry-After: 3\r\nContent-Length: 47\r\n\r\n" + body)
+    with pytest.raises(HubRefusedError) as caught:
+        hub.call("GET", "/api/x")
+    error = caught.value
+    assert (error.problem, error.retry_after_s, error.exit_code) == ("rate_limited", 3.0, 75)
+    assert str(error) == "slow down (rate_limited)"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{x",
+    ],
+)
+def test_half_an_answer_is_unreachable_and_may_have_been_sent(
+    serve: Callable[..., tuple[Hub, list[bytes]]], answer: bytes
+) -> None:
+    hub, _ = serve(answer)
+    with pytest.raises(HubUnreachableError) as caught:
+        hub.call("GET", "/api/x")
+    assert caught.value.sent
+
+
+def test_silence_ends_with_the_timeout(serve: Callable[..., tuple[Hub, list[bytes]]]) -> None:
+    hub, _ = serve(b"HTTP/1.1 200 OK\r\nContent-Le", silent=True)
+    with pytest.raises(HubUnreachableError, match="timed out"):
+        hub.call("GET", "/api/x", timeout_s=0.2)
+
+
+def test_nobody_there_was_not_sent() -> None:
+    hub = Hub(f"http://127.0.0.1:{free_port()}", lambda: "secret")
+    with pytest.raises(HubUnreachableError, match="refused") as caught:
+        hub.call("GET", "/api/x")
+    assert not caught.value.sent
+
+
+def test_a_stream_yields_events_and_notices_silence(
+    serve: Callable[..., tuple[Hub, list[bytes]]],
+) -> None:
+    frame = b"retry: 100\nid: e-1\ndata: {}\n\n"
+    chunk = b"%x\r\n%s\r\n" % (len(frame), frame)
+    hub, requests = serve(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk, silent=True
+    )
+    stream = hub.open_stream({"role": "watcher"}, last_event_id="e-0")
+    stream.keepalive_s = 0.1
+    events = stream.events()
+    assert next(events).event_id == "e-1"
+    with pytest.raises(HubUnreachableError, match="timed out"):
+        next(events)
+    stream.close()
+    assert (stream.last_event_id, stream.retry_ms) == ("e-1", 100)
+    assert b"GET /api/stream?role=watcher HTTP/1.1" in requests[0]
+    assert b"Last-Event-ID: e-0" in requests[0]
+
+
+def test_queries_are_encoded() -> None:
+    assert encode_query({}) == ""
+    assert encode_query({"a": 1, "b": None, "c": "x&y"}) == "?a=1&c=x%26y"
