@@ -35,8 +35,10 @@ def _plain_line(value: str) -> str:
 
 def _no_surrogates(value: str) -> str:
     """Refuse lone surrogates: they are no text and cannot be stored as UTF-8."""
-    if any(unicodedata.category(character) == "Cs" for character in value):
-        raise ValueError("contains a lone surrogate")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("contains a lone surrogate") from error
     return value
 
 
