@@ -17,10 +17,10 @@ include lab/lab.mk
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## *' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.complete: requirements-dev.txt
-	@lab/setup python
+	@lab/setup
 	@echo "== Python environment (about 30 s, once) =="
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
@@ -28,6 +28,9 @@ $(VENV)/.complete: requirements-dev.txt
 
 .PHONY: setup
 setup: $(VENV)/.complete ## Install what control node and checks need into .venv
+
+.PHONY: venv
+venv: setup
 
 .PHONY: preflight
 preflight: setup ## Check INVENTORY without touching any host
@@ -64,7 +67,6 @@ unit: setup ## Unit and property tests
 
 .PHONY: api
 api: setup ## API, integration and crash tests against real processes
-	@lab/setup faults
 	@echo "== API, integration and crash tests =="
 	pytest tests/api tests/integration tests/crash
 
