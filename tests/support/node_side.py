@@ -64,15 +64,15 @@ class Process:
 
     def __init__(self, argv: list[str], log: Path, *, env: dict[str, str] | None = None) -> None:
         self.log = log
-        self._file = log.open("ab")
-        self.child = subprocess.Popen(
-            argv,
-            stdout=self._file,
-            stderr=self._file,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-        )
+        with log.open("ab") as file:
+            self.child = subprocess.Popen(
+                argv,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
 
     def stop(self, number: int = signal.SIGTERM, *, within_s: float = 10.0) -> int:
         """End it, wait, and return the exit code."""
@@ -91,7 +91,6 @@ class Process:
     def kill(self) -> None:
         self.signal_group(signal.SIGKILL)
         self.child.wait()
-        self._file.close()
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what it has logged as JSON."""
@@ -189,7 +188,11 @@ class Hub:
         argv = [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)]
         env = {"PYTHONPATH": str(FILES)}
         self.process = Process(argv, self.folder / "hub.log", env=env)
-        until(self._ready, within_s=30, what="hub is ready")
+        try:
+            until(self._ready, within_s=30, what="hub is ready")
+        except BaseException:
+            self.process.kill()
+            raise
 
     def _ready(self) -> bool:
         assert self.process.child.poll() is None, self.process.log.read_text()
