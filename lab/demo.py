@@ -43,7 +43,7 @@ def show(name: str, source: Path) -> int:
     print(f"demo: ansible-playbook site.yml, over {source} and the lab's overlay", flush=True)
     rolling = time.monotonic()
     quiet = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
-    if fleet.play(up, ROOT / "site.yml", environment=quiet) != 0:
+    if fleet.play(up, ROOT / "site.yml", settings=quiet) != 0:
         print("demo: the rollout failed, see above", file=sys.stderr)
         return 1
     print(f"demo: rolled out in {time.monotonic() - rolling:.0f} s", flush=True)

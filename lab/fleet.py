@@ -110,7 +110,7 @@ def _preflight(sources: Sequence[Path]) -> None:
     for source in sources:
         command += ["--inventory", str(source)]
     result = subprocess.run(
-        command, env=_environment(), capture_output=True, text=True, check=False
+        command, env=environment(), capture_output=True, text=True, check=False
     )
     if result.returncode != 0:
         sys.stderr.write(result.stderr or result.stdout)
@@ -120,9 +120,9 @@ def _preflight(sources: Sequence[Path]) -> None:
 def _prepare(fleet: Fleet) -> None:
     residents = fleet_dir(fleet.name) / "residents.json"
     arguments = ["--extra-vars", json.dumps({"lab_residents": str(residents)})]
-    command = _playbook_command(fleet, ROOT / "lab" / "prepare.yml", arguments)
+    command = playbook_command(fleet, ROOT / "lab" / "prepare.yml", arguments)
     result = subprocess.run(
-        command, env=_environment(), capture_output=True, text=True, check=False
+        command, env=environment(), capture_output=True, text=True, check=False
     )
     if result.returncode != 0:
         sys.stderr.write(result.stdout[-4000:] + result.stderr)
@@ -165,21 +165,23 @@ def play(
     fleet: Fleet,
     playbook: Path,
     *arguments: str,
-    environment: Mapping[str, str] = MappingProxyType({}),
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run a playbook over the inventory plus the overlay; return ansible-playbook's exit code."""
-    command = _playbook_command(fleet, playbook, arguments)
-    return subprocess.run(command, env={**_environment(), **environment}, check=False).returncode
+    command = playbook_command(fleet, playbook, arguments)
+    return subprocess.run(command, env={**environment(), **settings}, check=False).returncode
 
 
-def _playbook_command(fleet: Fleet, playbook: Path, arguments: Sequence[str]) -> list[str]:
+def playbook_command(fleet: Fleet, playbook: Path, arguments: Sequence[str]) -> list[str]:
+    """Return the command line that runs a playbook over the inventory plus the overlay."""
     command = [tool("ansible-playbook"), str(playbook)]
     for source in (*fleet.sources, fleet.overlay):
         command += ["--inventory", str(source)]
     return [*command, *arguments]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment in which the project's own ansible.cfg counts."""
     return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
 
 

@@ -1,0 +1,137 @@
+"""What happens to a running fleet: processes die, the hub restarts, the inventory changes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import yaml
+from conftest import until
+
+from lab import fleet, rollcall
+from lab.paths import ROOT, fleet_dir
+
+if TYPE_CHECKING:
+    from conftest import RunningFleet
+
+SITE = ROOT / "site.yml"
+
+
+def roll_out(up: fleet.Fleet, *arguments: str) -> tuple[str, dict[str, int]]:
+    """Run site.yml; return its output and how many tasks changed each host."""
+    command = fleet.playbook_command(up, SITE, arguments)
+    done = subprocess.run(
+        command, env=fleet.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    recap = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.MULTILINE)
+    return done.stdout, {host: int(changed) for host, changed in recap}
+
+
+def test_a_killed_watcher_is_back_within_ten_seconds_and_wakes(running: RunningFleet) -> None:
+    host, other = running.nodes[1], running.nodes[2]
+    agent, sender = running.who.agents[host][0], running.who.agents[other][0]
+    until(
+        lambda: not any(w["agent"] == agent for w in running.wakes(host, time.time() - 13)),
+        seconds=20,
+        what=f"{agent} was left alone long enough to be woken at once",
+    )
+    before = running.properties("bus-watcher", "MainPID", host=host)["MainPID"]
+    killed = time.time()
+    running.on(host, "sudo systemctl kill --signal=SIGKILL --kill-whom=main bus-watcher")
+    running.as_user(other, f"agent-bus send --as {sender} --to {agent} 'meanwhile'")
+    until(
+        lambda: any(w["agent"] == agent for w in running.wakes(host, killed)),
+        seconds=12,
+        what=f"{agent} is woken for what came while its watcher was dead",
+    )
+    woken = next(w["at"] for w in running.wakes(host, killed) if w["agent"] == agent)
+    after = running.properties("bus-watcher", "MainPID", "ActiveState", host=host)
+    assert after["ActiveState"] == "active"
+    assert after["MainPID"] != before
+    assert 4.5 < woken - killed < 10
+
+
+def test_a_hub_restarted_under_traffic_loses_nothing(running: RunningFleet) -> None:
+    sender_host, host = running.nodes[3], running.nodes[4]
+    sender, agent = running.who.agents[sender_host][0], running.who.agents[host][0]
+    program = (
+        "import json, subprocess, time\n"
+        "end = time.time() + 8\n"
+        "while time.time() < end:\n"
+        f"    words = ['agent-bus', 'send', '--json', '--no-spool', '--as', '{sender}']\n"
+        f"    words += ['--to', '{agent}', 'under traffic']\n"
+        "    done = subprocess.run(words, capture_output=True, text=True)\n"
+        "    if done.returncode == 0:\n"
+        "        print(json.loads(done.stdout)['id'], flush=True)\n"
+    )
+    accepted: list[str] = []
+
+    def write() -> None:
+        out = running.as_user(sender_host, f'python3 -c "{program}"')
+        accepted.extend(out.split())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    time.sleep(2)
+    running.on(running.who.hub, "sudo systemctl restart agent-bus")
+    writer.join()
+    assert len(accepted) > 10
+    until(
+        lambda: all(node["connected"] for node in running.streams().values()),
+        seconds=40,
+        what="all watchers are back",
+    )
+    for message in accepted:
+        delivery = running.api(f"/api/messages/{message}")["deliveries"][0]
+        assert delivery["agent"] == agent
+    until(
+        lambda: all(
+            running.api(f"/api/messages/{message}")["deliveries"][0]["read_at"]
+            for message in accepted
+        ),
+        seconds=30,
+        what="the agent has read every accepted message",
+    )
+
+
+def test_a_limited_run_touches_one_host_only(running: RunningFleet) -> None:
+    host = running.nodes[5]
+    _, changed = roll_out(running.up, "--limit", host)
+    assert changed == {host: 0}
+
+
+def test_a_check_run_on_the_running_fleet_finds_nothing(running: RunningFleet) -> None:
+    _, changed = roll_out(running.up, "--check", "--diff")
+    assert set(changed.values()) == {0}
+
+
+def test_a_twentieth_agent_restarts_only_its_own_watcher(running: RunningFleet) -> None:
+    host = running.nodes[6]
+    extra = fleet_dir("molecule") / "extra"
+    (extra / "host_vars").mkdir(parents=True, exist_ok=True)
+    (extra / "hosts.yml").write_text("---\nall: {}\n")
+    names = [*running.who.agents[host], "newcomer"]
+    (extra / "host_vars" / f"{host}.yml").write_text(yaml.safe_dump({"agents": names}))
+    streams = running.streams()
+
+    production = ROOT / "inventory" / "production"
+    up = fleet.up("molecule", [production, extra])
+    _, changed = roll_out(up)
+
+    assert {h for h, count in changed.items() if count} <= {host, running.who.hub}
+    after = type(running)()
+    now = after.streams()
+    assert all(node["connected"] for node in now.values())
+    since = {name: node["stream_since"] for name, node in now.items()}
+    before = {name: node["stream_since"] for name, node in streams.items()}
+    assert {name for name in now if since[name] != before[name]} == {host}
+    assert "newcomer" in now[host]["agents"]
+    outcomes = {o.letter.recipient: o for o in rollcall.call(up)}
+    assert len(outcomes) == 20
+    assert outcomes["newcomer"].trouble == ""
+    print(json.dumps(changed))

@@ -1,0 +1,77 @@
+"""Questions to the running systems after a rollout; nothing here reads a file Ansible wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import rollcall
+
+if TYPE_CHECKING:
+    from conftest import RunningFleet
+
+
+def test_the_bus_runs_and_starts_at_boot(running: RunningFleet) -> None:
+    state = running.properties(
+        "agent-bus", "ActiveState", "UnitFileState", "Restart", "User", host=running.who.hub
+    )
+    assert state == {
+        "ActiveState": "active",
+        "UnitFileState": "enabled",
+        "Restart": "always",
+        "User": "agent-bus",
+    }
+
+
+def test_every_watcher_runs_and_comes_back_by_itself(running: RunningFleet) -> None:
+    names = "ActiveState,UnitFileState,Restart,RestartUSec,Type"
+    answers = running.on_nodes(f"systemctl show bus-watcher --property={names}")
+    assert len(answers) == 9
+    for host, answer in answers.items():
+        assert set(answer.split()) == {
+            "ActiveState=active",
+            "UnitFileState=enabled",
+            "Restart=always",
+            "RestartUSec=5s",
+            "Type=notify",
+        }, host
+
+
+def test_no_unit_has_failed(running: RunningFleet) -> None:
+    answers = running.on_nodes("systemctl list-units --failed --no-legend --plain")
+    assert {host: out.strip() for host, out in answers.items() if out.strip()} == {}
+
+
+def test_the_hub_sees_every_stream_with_one_release(running: RunningFleet) -> None:
+    nodes = running.streams()
+    assert set(nodes) == set(running.nodes)
+    assert all(node["connected"] for node in nodes.values())
+    assert len({node["watcher_version"] for node in nodes.values()}) == 1
+    assert running.api("/readyz")["ready"]
+
+
+def test_every_agent_is_registered_where_the_inventory_has_it(running: RunningFleet) -> None:
+    registered = {a["name"]: a["node"] for a in running.api("/api/agents")["agents"] if a["node"]}
+    expected = {agent: host for host, names in running.who.agents.items() for agent in names}
+    assert registered == expected
+    assert len(expected) >= 19
+
+
+def test_the_database_is_durable(running: RunningFleet) -> None:
+    database = running.api("/api/stats")["database"]
+    assert database["journal_mode"] == "wal"
+    assert database["synchronous"] == "full"
+
+
+def test_every_agent_is_woken_on_its_own_host_and_nowhere_else(running: RunningFleet) -> None:
+    outcomes = rollcall.call(running.up)
+    print(rollcall.table(outcomes))
+    assert [f"{o.letter.recipient} {o.trouble}" for o in outcomes if o.trouble] == []
+    assert len(outcomes) >= 19
+
+
+def test_no_secret_is_readable_by_others(running: RunningFleet) -> None:
+    answers = running.on_nodes(
+        "sudo find /etc/agent-bus -name '*token*' -perm /077; "
+        "systemctl show bus-watcher agent-bus --property=Environment | grep -i token; true"
+    )
+    assert {host: out.strip() for host, out in answers.items() if out.strip()} == {}
