@@ -1,4 +1,4 @@
-"""`python -m agent_bus serve|check-config`: the hub's program."""
+"""`python -m agent_bus serve|check-config|openapi`: the hub's program."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ EX_CONFIG: Final = 78
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; answers the exit code."""
     arguments = _parser().parse_args(argv)
+    if arguments.verb == "openapi":
+        _print_openapi()
+        return 0
     try:
         chosen = settings.load(arguments.config)
         if arguments.verb == "serve":
@@ -26,6 +29,14 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return EX_CONFIG
     return 0
+
+
+def _print_openapi() -> None:
+    import json
+
+    from agent_bus.web import openapi
+
+    print(json.dumps(openapi.document(), indent=2, ensure_ascii=False))
 
 
 def _serve(chosen: settings.Settings, log_level: str) -> None:
@@ -68,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", default="INFO", help="default: %(default)s")
     check = verbs.add_parser("check-config", help="validate a settings file and exit")
     check.add_argument("config", type=Path, help="settings file (JSON)")
+    verbs.add_parser("openapi", help="print the OpenAPI document of the API")
     return parser
 
 

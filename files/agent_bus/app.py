@@ -26,7 +26,7 @@ from agent_bus.presence import Presence
 from agent_bus.probes import Prober
 from agent_bus.retention import Housekeeper
 from agent_bus.store.sqlite import SqliteStore
-from agent_bus.web import problem
+from agent_bus.web import openapi, problem
 from agent_bus.web.api import Api
 from agent_bus.web.health import Health
 from agent_bus.web.routes import Route, routes
@@ -90,9 +90,9 @@ class Hub:
         api = Api(bus=self.bus, auth=auth, prober=prober, page_limit=settings.page_limit)
         streams = Streams(bus=self.bus, settings=settings, version=version)
         self.health = Health(bus=self.bus, clock=clock, version=version)
-        table = routes(api=api, streams=streams, health=self.health)
+        table = routes(api=api, streams=streams, health=self.health, document=openapi.endpoint())
         gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes)
-        self.wsgi = _wsgi(table, gate=gate, health=self.health)
+        self.wsgi = _wsgi(table, gate=gate)
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
@@ -135,7 +135,7 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _wsgi(table: list[Route], *, gate: Gate, health: Health) -> FixedPaths:
+def _wsgi(table: list[Route], *, gate: Gate) -> FixedPaths:
     """The whole application: fixed paths first, Flask for the rest."""
     app = Flask("agent_bus", static_folder=None)
     app.url_map.strict_slashes = False
@@ -143,8 +143,6 @@ def _wsgi(table: list[Route], *, gate: Gate, health: Health) -> FixedPaths:
         serve = view(gate, route, lambda: request.environ)
         for path in route.paths:
             _add(app, route.method, path, serve)
-    for path, check in (("/livez", health.livez), ("/readyz", health.readyz)):
-        _add(app, "GET", path, _open_view(check))
     app.register_error_handler(Exception, _on_error)
     return FixedPaths(app, gate, table)
 
@@ -152,10 +150,6 @@ def _wsgi(table: list[Route], *, gate: Gate, health: Health) -> FixedPaths:
 def _add(app: Flask, method: str, path: str, serve: Callable[..., Response]) -> None:
     name = f"{method} {path}"
     app.add_url_rule(path, name, serve, methods=[method], provide_automatic_options=False)
-
-
-def _open_view(check: Callable[[], Answer]) -> Callable[..., Response]:
-    return lambda: _response(check())
 
 
 def _on_error(error: Exception) -> Response:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent_bus import errors
+from agent_bus.model import NodeName
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.directory import Directory
     from agent_bus.limits import RateLimiter
-    from agent_bus.model import AgentName, NodeName
+    from agent_bus.model import AgentName
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -36,6 +37,10 @@ class Principal:
     def is_admin(self) -> bool:
         """Whether this is the operator."""
         return self.node is None
+
+
+NOBODY: Final = Principal(NodeName(""), "")
+"""Who calls what needs no token: a node that has no agents."""
 
 
 class Authenticator:

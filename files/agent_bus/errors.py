@@ -146,7 +146,8 @@ class WrongMethodError(BusError):
     title = "The method does not fit the path"
 
     def __init__(self, allowed: Iterable[str]) -> None:
-        super().__init__(f"Use {' or '.join(sorted(allowed))}.")
+        self.allowed = tuple(sorted(allowed))
+        super().__init__(f"Use {' or '.join(self.allowed)}.")
 
 
 class AgentRetiredError(BusError):

@@ -22,11 +22,11 @@ class Health:
         self._started = clock.monotonic()
         self.is_stopping = False
 
-    def livez(self) -> Answer:
+    def livez(self, _call: Call) -> Answer:
         """The process serves requests."""
         return Answer(200, {"alive": True, "version": self._version})
 
-    def readyz(self) -> Answer:
+    def readyz(self, _call: Call) -> Answer:
         """The release that runs, and whether it can take messages.
 
         `checks` maps each part to "ok" or to what is wrong with it.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from agent_bus import errors
 from agent_bus.web.http import Answer
-
-if TYPE_CHECKING:
-    from agent_bus import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -30,4 +28,6 @@ def answer(error: errors.BusError) -> Answer:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.status == 401:  # noqa: PLR2004 - Unauthorized names itself
         headers["WWW-Authenticate"] = 'Bearer realm="agent-bus"'
+    if isinstance(error, errors.WrongMethodError):
+        headers["Allow"] = ", ".join(error.allowed)
     return Answer(error.status, content, headers)

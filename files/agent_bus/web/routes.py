@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
-from agent_bus.web import schemas
+from agent_bus import errors as e
+from agent_bus.web import answers as a
+from agent_bus.web import schemas as s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,50 +19,231 @@ if TYPE_CHECKING:
     from agent_bus.web.http import Answer, Call
     from agent_bus.web.stream import Streams
 
+Access = Literal["token", "admin", "open"]
+Problems = tuple[type[e.BusError], ...]
+
+ACTS_FOR: Final[Problems] = (e.SenderAmbiguousError, e.ForbiddenError, e.UnknownAgentError)
+"""What can be wrong with the agent that a call acts for."""
+WRITES: Final[Problems] = (e.CommitUnknownError, e.DiskFullError)
+ADMIN: Final[Problems] = (e.ForbiddenError,)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path below `/api`.
+    """One method of one path.
 
-    `unprefixed` paths also answer without `/api`, as the first bus's clients ask for them.
+    Paths stand below `/api` unless `at_root`; `unprefixed` ones also answer without it, as the
+    first bus's clients ask for them. `problems` are those of this very call; what any call can
+    answer is added by the document. `access` only describes: the endpoint refuses.
     """
 
     method: str
     path: str
     endpoint: Callable[[Call], Answer]
     summary: str
-    query: type[BaseModel] = schemas.NoQuery
+    description: str = ""
+    query: type[BaseModel] = s.NoQuery
     body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
     status: int = 200
+    problems: Problems = ()
+    access: Access = "token"
+    media_type: str = "application/json"
     unprefixed: bool = False
+    at_root: bool = False
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Where it answers."""
+        """Where it answers; the first is the one to use."""
+        if self.at_root:
+            return (self.path,)
         prefixed = f"/api{self.path}"
         return (prefixed, self.path) if self.unprefixed else (prefixed,)
 
 
-def routes(*, api: Api, streams: Streams, health: Health) -> list[Route]:
-    """All routes that need a token."""
-    s = schemas
+def routes(
+    *, api: Api, streams: Streams, health: Health, document: Callable[[Call], Answer]
+) -> list[Route]:
+    """All routes; `document` answers the OpenAPI document."""
     return [
-        Route("POST", "/send", api.send, "Send a message", body=s.SendBody, status=201,
-              unprefixed=True),
-        Route("GET", "/stream", streams.open, "Subscribe to events", query=s.StreamQuery),
-        Route("GET", "/inbox", api.inbox, "Read an inbox", query=s.InboxQuery, unprefixed=True),
-        Route("POST", "/ack", api.ack, "Mark messages as read", body=s.AckBody, unprefixed=True),
-        Route("GET", "/history", api.history, "Read the past", query=s.HistoryQuery,
-              unprefixed=True),
-        Route("GET", "/messages/<message_id>", api.message, "One message with its timeline"),
-        Route("GET", "/agents", api.agents, "Who is there and who can be reached",
-              unprefixed=True),
-        Route("PUT", "/agents", api.put_agents, "Replace the roster (admin)",
-              query=s.RosterQuery, body=s.RosterBody),
-        Route("POST", "/presence", api.presence, "A watcher's sign of life",
-              body=s.PresenceBody, status=204),
-        Route("POST", "/wakes", api.wakes, "A watcher's reports", body=s.WakesBody, status=204),
-        Route("POST", "/probes", api.probes, "Ask whether agents can be woken (admin)",
-              body=s.ProbeBody),
-        Route("GET", "/stats", health.stats, "Figures", unprefixed=True),
-    ]  # fmt: skip
+        *_messages(api),
+        *_fleet(api),
+        Route(
+            "GET",
+            "/stream",
+            streams.open,
+            "Subscribe to events",
+            "Server-sent events for all agents of the token's node, from the stored backlog to "
+            "live without a gap. Resume with `Last-Event-ID`; without a cursor the unread "
+            "messages come first.",
+            query=s.StreamQuery,
+            problems=(e.ForbiddenError, e.UnknownAgentError, e.TooManyStreamsError),
+        ),
+        Route(
+            "GET",
+            "/stats",
+            health.stats,
+            "Figures of the hub",
+            "Totals since the start, depth, latency quantiles a hop, streams, database.",
+            answer=a.StatsAnswer,
+            unprefixed=True,
+        ),
+        Route(
+            "GET",
+            "/openapi.json",
+            document,
+            "This document",
+            access="open",
+        ),
+        Route(
+            "GET",
+            "/livez",
+            health.livez,
+            "Whether the process serves requests",
+            answer=a.LiveAnswer,
+            access="open",
+            at_root=True,
+        ),
+        Route(
+            "GET",
+            "/readyz",
+            health.readyz,
+            "Whether the hub can take messages",
+            "503 with the same body when it cannot; `checks` says which part and why.",
+            answer=a.ReadyAnswer,
+            access="open",
+            at_root=True,
+        ),
+    ]
+
+
+def _messages(api: Api) -> list[Route]:
+    return [
+        Route(
+            "POST",
+            "/send",
+            api.send,
+            "Send a message",
+            "Answers after the message is synced to the disk. With the header "
+            "`Idempotency-Key` a repeated request within 24 h answers the first result.",
+            body=s.SendBody,
+            answer=a.SendAnswer,
+            status=201,
+            problems=(
+                *ACTS_FOR,
+                *WRITES,
+                e.UnknownMessageError,
+                e.AgentRetiredError,
+                e.IdempotencyConflictError,
+                e.NoRecipientError,
+                e.RateLimitedError,
+                e.ThreadBudgetError,
+            ),
+            unprefixed=True,
+        ),
+        Route(
+            "GET",
+            "/inbox",
+            api.inbox,
+            "Read an inbox",
+            "Urgent first, oldest first within a priority. A page asked for by its own agent "
+            "counts as fetched unless `peek=1`.",
+            query=s.InboxQuery,
+            answer=a.InboxAnswer,
+            problems=(
+                *ACTS_FOR,
+                e.InvalidCursorError,
+                e.TooManyStreamsError,
+                e.CommitUnknownError,
+            ),
+            unprefixed=True,
+        ),
+        Route(
+            "POST",
+            "/ack",
+            api.ack,
+            "Mark messages as read",
+            "By `ids`, or all that was shown to the agent up to one message. Repeating is "
+            "harmless.",
+            body=s.AckBody,
+            answer=a.AckAnswer,
+            problems=(*ACTS_FOR, *WRITES, e.UnknownMessageError),
+            unprefixed=True,
+        ),
+        Route(
+            "GET",
+            "/history",
+            api.history,
+            "Read the past",
+            "What an agent sent and received, by seq; the admin token without `agent` sees all.",
+            query=s.HistoryQuery,
+            answer=a.HistoryAnswer,
+            problems=(*ACTS_FOR, e.InvalidCursorError),
+            unprefixed=True,
+        ),
+        Route(
+            "GET",
+            "/messages/<message_id>",
+            api.message,
+            "One message with its timeline",
+            "The sender sees every delivery, a recipient its own.",
+            answer=a.MessageAnswer,
+            problems=(e.UnknownMessageError,),
+        ),
+    ]
+
+
+def _fleet(api: Api) -> list[Route]:
+    return [
+        Route(
+            "GET",
+            "/agents",
+            api.agents,
+            "Who is there and who can be reached",
+            answer=a.AgentsAnswer,
+            unprefixed=True,
+        ),
+        Route(
+            "PUT",
+            "/agents",
+            api.put_agents,
+            "Replace the roster",
+            "The whole inventory at once: new agents are registered, missing ones retired.",
+            query=s.RosterQuery,
+            body=s.RosterBody,
+            answer=a.RosterAnswer,
+            problems=(*ADMIN, *WRITES, e.RosterShrinksError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/presence",
+            api.presence,
+            "A watcher's sign of life",
+            "Every 30 s; renews the node's lease. Not for the admin token.",
+            body=s.PresenceBody,
+            status=204,
+            problems=(e.ForbiddenError,),
+        ),
+        Route(
+            "POST",
+            "/wakes",
+            api.wakes,
+            "A watcher's reports of what became of wakes",
+            "A report holds for the agent's deliveries up to `up_to_seq`; reports for agents of "
+            "other nodes are passed over.",
+            body=s.WakesBody,
+            status=204,
+        ),
+        Route(
+            "POST",
+            "/probes",
+            api.probes,
+            "Ask the watchers whether agents could be woken",
+            "Wakes nobody, stores nothing; answers after all reports or 5 s.",
+            body=s.ProbeBody,
+            answer=a.ProbesAnswer,
+            problems=(*ADMIN, e.UnknownAgentError),
+            access="admin",
+        ),
+    ]

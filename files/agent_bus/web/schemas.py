@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -12,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -20,8 +22,18 @@ from agent_bus.model import NAME_PATTERN, RESERVED_NAMES
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pydantic.fields import FieldInfo
+
 KEPT_FORMAT_CHARACTERS: Final = frozenset({"\u200d"})
 """ZERO WIDTH JOINER is part of many emoji; all other format characters are refused."""
+
+PLAIN_LINE: Final = (
+    r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891"
+    r"\u08e2\u180e\u200b-\u200c\u200e-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f"
+    r"\ufeff\ufff9-\ufffb]*$"
+)
+"""`_plain_line` as a regular expression, for the document; the rare ones past U+FFFF are left to
+the validator, because not every regular expression can name them."""
 
 
 def _plain_line(value: str) -> str:
@@ -59,15 +71,47 @@ def _recipient(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_agent_name)]
-NewName = Annotated[str, AfterValidator(_new_agent_name)]
-Recipient = Annotated[str, AfterValidator(_recipient)]
+def _flag(value: object) -> bool:
+    """One spelling each way in the document, two that the server takes."""
+    found = {"1": True, "true": True, "0": False, "false": False}.get(str(value).lower())
+    if found is None:
+        raise ValueError("must be 1 or 0")
+    return found
+
+
+def _is_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what Python's JSON takes and others do not: NaN, infinity, endless integers."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("holds a number that JSON cannot carry") from error
+    return value
+
+
+def _pattern(expression: str) -> FieldInfo:
+    """Tell the document what a validator checks with a better message than a pattern's."""
+    return Field(json_schema_extra={"pattern": expression})  # type: ignore[no-any-return]
+
+
+Name = Annotated[str, AfterValidator(_agent_name), _pattern(f"^{NAME_PATTERN.pattern}$")]
+NewName = Annotated[
+    str,
+    AfterValidator(_new_agent_name),
+    _pattern(rf"^(?!(?:{'|'.join(sorted(RESERVED_NAMES))})$){NAME_PATTERN.pattern}$"),
+]
+Recipient = Annotated[str, AfterValidator(_recipient), _pattern(f"^@?{NAME_PATTERN.pattern}$")]
 Ulid = Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, AfterValidator(_no_surrogates)]
-Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_line)]
+Plain = Annotated[str, AfterValidator(_plain_line), _pattern(PLAIN_LINE)]
+Line = Annotated[Plain, Field(max_length=200)]
+Node = Annotated[Plain, Field(min_length=1, max_length=253)]
 Priority = Literal["normal", "high", "urgent"]
-Flag = Annotated[bool, BeforeValidator(lambda value: {"1": True, "0": False}.get(value, value))]
+Flag = Annotated[
+    bool,
+    BeforeValidator(_flag),
+    WithJsonSchema({"type": "string", "enum": ["0", "1", "false", "true"]}),
+]
 
 
 class _Strict(BaseModel):
@@ -92,7 +136,9 @@ class SendBody(_Strict):
     )
     body: Text = Field(min_length=1, description="The text. Data, never interpreted by the bus.")
     subject: Line | None = Field(default=None, description="One line, 200 characters at most.")
-    data: dict[str, Any] | None = Field(default=None, description="Any JSON object.")
+    data: Annotated[dict[str, Any], AfterValidator(_is_json)] | None = Field(
+        default=None, description="Any JSON object."
+    )
     priority: Priority = "normal"
     reply_to: Ulid | None = Field(default=None, description="Id of the message answered.")
     expires_in_s: Annotated[int, Field(ge=1, le=31_536_000)] | None = Field(
@@ -102,6 +148,15 @@ class SendBody(_Strict):
 
 class AckBody(_Strict):
     """What was read."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["ids"], "properties": {"ids": {"type": "array"}}},
+                {"required": ["up_to"], "properties": {"up_to": {"type": "string"}}},
+            ]
+        }
+    )
 
     agent: Name | None = None
     ids: Annotated[list[Ulid], Field(min_length=1, max_length=500)] | None = None
@@ -120,13 +175,13 @@ class RosterAgent(_Strict):
     """One agent and where it lives."""
 
     name: NewName
-    node: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_plain_line)]
+    node: Node
 
 
 class NodeTokens(_Strict):
     """The digests of a node's valid tokens: one, or two during a rotation."""
 
-    node: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_plain_line)]
+    node: Node
     sha256: Annotated[list[Digest], Field(max_length=2)]
 
 
@@ -160,7 +215,7 @@ class PresenceAgent(_Strict):
 class PresenceBody(_Strict):
     """A watcher's sign of life."""
 
-    node_version: Annotated[str, Field(max_length=100), AfterValidator(_plain_line)]
+    node_version: Annotated[Plain, Field(max_length=100)]
     agents: Annotated[list[PresenceAgent], Field(max_length=500)]
     unconfigured: Annotated[list[Name], Field(max_length=500)] = []
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from agent_bus import errors, runtime
+from agent_bus.auth import NOBODY
 from agent_bus.sse import compact_json
 from agent_bus.web import problem
 from agent_bus.web.http import Answer, Call
@@ -53,20 +54,31 @@ class Gate:
         """What the route's endpoint answers, or the problem that kept it from answering."""
         self._iteration = runtime.yield_if_starved(self._iteration)
         try:
-            return route.endpoint(self._call(environ, path or {}))
+            if environ["REQUEST_METHOD"] != route.method and route.access != "open":
+                # A HEAD, which Flask takes for a GET, must not count as having read a page.
+                raise errors.WrongMethodError([route.method])  # noqa: TRY301 - answered below
+            return route.endpoint(self._call(route, environ, path or {}))
         except errors.BusError as error:
             return problem.answer(error)
         except Exception:
             logger.exception("%s %s failed", route.method, route.path)
             return problem.answer(errors.InternalError())
 
-    def _call(self, environ: WSGIEnvironment, path: Mapping[str, str]) -> Call:
-        principal = self._auth.authenticate(
-            environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
-        )
+    def _call(self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]) -> Call:
+        if route.access == "open":
+            principal = NOBODY
+        else:
+            principal = self._auth.authenticate(
+                environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
+            )
+        query = _query(environ.get("QUERY_STRING", ""))
+        if query and not route.query.model_fields:
+            raise errors.InvalidRequestError(
+                f"{next(iter(query))}: this call takes no parameters.", field=next(iter(query))
+            )
         return Call(
             principal=principal,
-            query=_query(environ.get("QUERY_STRING", "")),
+            query=query,
             headers={name: environ[key] for name, key in READ_HEADERS.items() if key in environ},
             body=self._body(environ),
             path=path,
