@@ -22,7 +22,7 @@ from lab.paths import ROOT, LabError, tool
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The hosts of an inventory, in its order, with their raw variables."""
+    """The hosts of an inventory's groups hub and nodes, in its order, with raw variables."""
 
     hosts: tuple[str, ...]
     hub: frozenset[str]
@@ -64,13 +64,13 @@ def parse(listing: str) -> Inventory:
     """Return the inventory in the JSON output of `ansible-inventory --list`.
 
     Raises:
-        LabError: it has no host.
+        LabError: it has no host of a fleet.
     """
     groups: dict[str, Any] = json.loads(listing)
     variables: dict[str, dict[str, Any]] = groups.pop("_meta", {}).get("hostvars", {})
-    hosts = _members(groups, "all")
+    hosts = dict.fromkeys([*_members(groups, "hub"), *_members(groups, "nodes")])
     if not hosts:
-        raise LabError("the inventory has no host")
+        raise LabError("the inventory has no host in its groups hub and nodes")
     return Inventory(
         hosts=tuple(hosts),
         hub=frozenset(_members(groups, "hub")),

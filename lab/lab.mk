@@ -8,20 +8,21 @@ PYTHON ?= .venv/bin/python
 lab-setup:
 	@lab/setup
 
-demo: venv lab-setup ## show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for another fleet)
+demo: venv lab-setup ## Show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for your fleet)
 	@$(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)
 
-clean-demo: venv ## remove the demo's containers, network, keys and tokens
+clean-demo: venv ## Remove the demo's containers, network, keys and tokens
 	@$(PYTHON) -m lab.fleet down --name $(FLEET)
 
-shell: ## open a root shell on a host of the demo: make shell HOST=t440
-	@$(PYTHON) -m lab.look --name $(FLEET) shell "$(HOST)"
+# what is given on make's command line is in the recipe's environment, safe from the shell's quoting
+shell: ## Open a root shell on a host of the demo: make shell HOST=t440
+	@$(PYTHON) -m lab.look --name $(FLEET) shell "$${HOST-}"
 
-send: ## send a message as an agent of the demo: make send FROM=... TO=... BODY=...
-	@$(PYTHON) -m lab.look --name $(FLEET) send "$(FROM)" "$(TO)" "$(BODY)"
+send: ## Send a message as an agent of the demo: make send FROM=... TO=... BODY=...
+	@$(PYTHON) -m lab.look --name $(FLEET) send "$${FROM-}" "$${TO-}" "$${BODY-}"
 
-logs: ## show what the bus and the watchers logged: make logs [HOST=...]
-	@$(PYTHON) -m lab.look --name $(FLEET) logs "$(HOST)"
+logs: ## Show what the bus and the watchers logged: make logs [HOST=...]
+	@$(PYTHON) -m lab.look --name $(FLEET) logs "$${HOST-}"
 
-molecule: venv lab-setup ## test the whole production fleet in containers of its own
+molecule: venv lab-setup ## Test the whole production fleet in containers of its own
 	@lab/molecule test

@@ -12,13 +12,13 @@ import json
 import shlex
 import subprocess
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.fleet import spec_of
+from lab.hub import Hub
 from lab.overlay import ssh_command
 from lab.paths import LabError, fleet_dir
 
@@ -244,17 +244,12 @@ def _on_host(fleet: Fleet, host: str, program: str, given: object, *, user: str 
 
 def _timelines(fleet: Fleet, who: Residents, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the stamps of each message; those that the bus writes lazily are waited for."""
-    token = (fleet_dir(fleet.name) / "secrets" / "admin.token").read_text().strip()
-    base = f"http://{spec_of(fleet, who.hub).address}:{who.port}/api/messages/"
+    hub = Hub(fleet.name, spec_of(fleet, who.hub).address, who.port)
     found = {}
     for message in ids:
         deadline = time.monotonic() + 3
         while True:
-            request = urllib.request.Request(  # noqa: S310 - always http, see base
-                base + message, headers={"Authorization": f"Bearer {token}"}
-            )
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
-                found[message] = json.load(answer)["deliveries"][0]
+            found[message] = hub.get(f"/api/messages/{message}")["deliveries"][0]
             if found[message]["pushed_at"] or time.monotonic() > deadline:
                 break
             time.sleep(0.1)

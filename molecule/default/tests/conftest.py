@@ -1,93 +1,12 @@
-"""What the questions to the running fleet share; molecule's create step has made it."""
+"""The fleet that molecule's create step has made."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import time
-import urllib.request
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
-from lab import fleet, rollcall
-from lab.overlay import ssh_command
-from lab.paths import fleet_dir
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-FLEET = "molecule"
-
-
-class RunningFleet:
-    """The fleet as an operator sees it: hosts by ssh, the hub by its API."""
-
-    def __init__(self) -> None:
-        self.up = fleet.recall(FLEET)
-        self.who = rollcall.residents(FLEET)
-        token = (fleet_dir(FLEET) / "secrets" / "admin.token").read_text().strip()
-        self._headers = {"Authorization": f"Bearer {token}"}
-        hub = fleet.spec_of(self.up, self.who.hub)
-        self._base = f"http://{hub.address}:{self.who.port}"
-
-    @property
-    def nodes(self) -> list[str]:
-        """The hosts with agents."""
-        return list(self.who.agents)
-
-    def on(self, host: str, command: str) -> str:
-        """Run a command on a host and return what it printed."""
-        return subprocess.run(
-            [*ssh_command(fleet.spec_of(self.up, host)), command],
-            capture_output=True,
-            text=True,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        ).stdout
-
-    def on_nodes(self, command: str) -> Mapping[str, str]:
-        """Run a command on every host with agents and return what each printed."""
-        with ThreadPoolExecutor(max_workers=len(self.nodes)) as pool:
-            answers = pool.map(lambda host: self.on(host, command), self.nodes)
-            return dict(zip(self.nodes, answers, strict=True))
-
-    def properties(self, unit: str, *names: str, host: str) -> dict[str, str]:
-        """Return properties of a unit by `systemctl show`."""
-        wanted = ",".join(names)
-        lines = self.on(host, f"systemctl show {unit} --property={wanted}").splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
-    def as_user(self, host: str, command: str) -> str:
-        """Run a command as the user that runs OpenClaw there."""
-        return self.on(host, f"sudo runuser -u {self.who.users[host]} -- {command}")
-
-    def wakes(self, host: str, since: float) -> list[dict[str, Any]]:
-        """Return the wakes that a host's gateway stand-in took since a time."""
-        answer = json.loads(self.on(host, f"curl -sS {self.who.gateways[host]}/standin/wakes"))
-        return [wake for wake in answer["wakes"] if wake["at"] >= since]
-
-    def api(self, path: str) -> Any:
-        """Return the hub's answer to a GET with the admin's token."""
-        request = urllib.request.Request(self._base + path, headers=self._headers)
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return json.load(answer)
-
-    def streams(self) -> dict[str, dict[str, Any]]:
-        """Return what the hub says about each node."""
-        return {node["node"]: node for node in self.api("/api/agents")["nodes"]}
-
-
-def until(condition: Callable[[], Any], *, seconds: float, what: str) -> float:
-    """Wait for a condition; return how long it took, fail after so many seconds."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
-    return time.monotonic() - started
+from lab.running import RunningFleet
 
 
 @pytest.fixture
 def running() -> RunningFleet:
-    return RunningFleet()
+    return RunningFleet("molecule")

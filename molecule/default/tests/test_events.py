@@ -7,16 +7,12 @@ import re
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING
 
 import yaml
-from conftest import until
 
 from lab import fleet, rollcall
 from lab.paths import ROOT, fleet_dir
-
-if TYPE_CHECKING:
-    from conftest import RunningFleet
+from lab.running import RunningFleet, until
 
 SITE = ROOT / "site.yml"
 
@@ -124,7 +120,7 @@ def test_a_twentieth_agent_restarts_only_its_own_watcher(running: RunningFleet) 
     _, changed = roll_out(up)
 
     assert {h for h, count in changed.items() if count} <= {host, running.who.hub}
-    after = type(running)()
+    after = RunningFleet("molecule")
     now = after.streams()
     assert all(node["connected"] for node in now.values())
     since = {name: node["stream_since"] for name, node in now.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab import rollcall
 
 if TYPE_CHECKING:
-    from conftest import RunningFleet
+    from lab.running import RunningFleet
 
 
 def test_the_bus_runs_and_starts_at_boot(running: RunningFleet) -> None:

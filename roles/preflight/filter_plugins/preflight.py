@@ -315,10 +315,19 @@ def unknown_variables(where: Places, role_variables: Sequence[str]) -> Iterator[
     for name, at in where.variables():
         if name in known or name.startswith("ansible_"):
             continue
-        nearly = closest(name, known if name.startswith(OWN_PREFIXES) else INVENTORY_VARIABLES)
-        if nearly or name.startswith(OWN_PREFIXES):
+        prefix = next((prefix for prefix in OWN_PREFIXES if name.startswith(prefix)), "")
+        alike = [other for other in known if other.startswith(prefix)] if prefix else []
+        nearly = closest(name, INVENTORY_VARIABLES) or _closest_ending(name, prefix, alike)
+        if nearly or prefix:
             hint = nearly or "; docs/reference/inventory.md lists them all"
             yield name, f"{at}: unknown variable {name!r}{hint}"
+
+
+def _closest_ending(name: str, prefix: str, known: Iterable[str]) -> str:
+    """As `closest`, for names that begin alike: only the rest tells how near they are."""
+    endings = [other.removeprefix(prefix) for other in known]
+    found = difflib.get_close_matches(name.removeprefix(prefix), endings, n=1, cutoff=0.7)
+    return f"; did you mean {prefix + found[0]!r}?" if found else ""
 
 
 class FilterModule:

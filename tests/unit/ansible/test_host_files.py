@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODULE = Path(__file__).resolve().parents[3] / "library" / "host_files.py"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Any:
+    """Give a function that runs the module as Ansible does and returns its answer."""
+
+    def run(*files: dict[str, Any], check: bool = False) -> dict[str, Any]:
+        arguments = {
+            "files": list(files),
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            "_ansible_remote_tmp": str(tmp_path / "ansible-tmp"),
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", str(MODULE)],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    return run
+
+
+def test_a_file_is_written_once_with_its_mode(place: Any, tmp_path: Path) -> None:
+    entry = {"path": str(tmp_path / "f"), "content": "hello\n", "mode": "0640"}
+    first = place(entry)
+    assert first["changed"]
+    assert first["paths"] == [entry["path"]]
+    assert (tmp_path / "f").read_text() == "hello\n"
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+    assert not place(entry)["changed"]
+
+
+def test_a_changed_mode_is_put_right(place: Any, tmp_path: Path) -> None:
+    entry = {"path": str(tmp_path / "f"), "content": "x", "mode": "0600"}
+    place(entry)
+    (tmp_path / "f").chmod(0o644)
+    assert place(entry)["changed"]
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o600
+
+
+def test_check_mode_says_what_would_change_and_changes_nothing(place: Any, tmp_path: Path) -> None:
+    answer = place(
+        {"path": str(tmp_path / "d"), "state": "directory", "mode": "0755"},
+        {"path": str(tmp_path / "d" / "f"), "content": "x", "owner": "no-such-user"},
+        {"path": str(tmp_path / "l"), "state": "link", "target": "d"},
+        check=True,
+    )
+    assert answer["paths"] == [str(tmp_path / name) for name in ("d", "d/f", "l")]
+    assert answer["diff"][1]["after"] == "x"
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_file_that_is_not_valid_leaves_the_old_one(place: Any, tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("old")
+    answer = place({"path": str(path), "content": "new", "validate": "grep -q old %s"})
+    assert answer["failed"]
+    assert "was left as it is" in answer["msg"]
+    assert path.read_text() == "old"
+
+
+def test_a_secret_never_stands_in_the_diff(place: Any, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("old-secret")
+    answer = place({"path": str(path), "content": "new-secret", "secret": True})
+    assert "secret\n" not in json.dumps(answer["diff"]).replace("(secret)", "")
+    assert "old-secret" not in json.dumps(answer["diff"])
+    assert path.read_text() == "new-secret"
+
+
+def test_a_link_is_switched_in_one_step(place: Any, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    for target in ("releases/1", "releases/2"):
+        assert place({"path": str(link), "state": "link", "target": target})["changed"]
+        assert str(link.readlink()) == target
+    assert not place({"path": str(link), "state": "link", "target": "releases/2"})["changed"]
+
+
+def test_absent_removes_files_and_folders(place: Any, tmp_path: Path) -> None:
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    entry = {"path": str(tmp_path / "d"), "state": "absent"}
+    assert place(entry)["changed"]
+    assert not (tmp_path / "d").exists()
+    assert not place(entry)["changed"]

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from roles.preflight.filter_plugins.inventory_places import inventory_places, role_variables
+from roles.preflight.filter_plugins.preflight import preflight_errors
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def groups_and_variables(text: str) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """Read a flat YAML inventory as Ansible would: groups, and each host's merged variables."""
+    groups: dict[str, list[str]] = {"all": []}
+    hostvars: dict[str, dict[str, Any]] = {}
+    tree = yaml.safe_load(text)
+    common = (tree.pop("all", None) or {}).get("vars", {})
+    for group, entry in tree.items():
+        groups[group] = list(entry["hosts"])
+        for host, variables in entry["hosts"].items():
+            hostvars.setdefault(host, dict(common)).update(variables or {})
+    groups["all"] = list(hostvars)
+    return groups, hostvars
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a function: inventory text -> errors, with places relative to the folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(text: str, *, core: str = "2.19.14") -> list[str]:
+        (tmp_path / "hosts.yml").write_text(text)
+        groups, hostvars = groups_and_variables(text)
+        return preflight_errors(
+            inventory_places(["hosts.yml"]),
+            hostvars=hostvars,
+            groups=groups,
+            sources=["hosts.yml"],
+            role_variables=role_variables(str(ROOT / "roles")),
+            core_version=core,
+        )
+
+    return run
+
+
+GOOD = """\
+all:
+  vars:
+    agent_groups:
+      pair: [alpha, beta]
+hub:
+  hosts:
+    box:
+nodes:
+  hosts:
+    box:
+      agents: [alpha]
+    mini:
+      agents:
+        - name: beta
+          waker: command
+          command: [/bin/wake, "{agent}"]
+"""
+
+
+def test_a_good_inventory_passes(check: Any) -> None:
+    assert check(GOOD) == []
+
+
+def test_the_production_inventory_passes() -> None:
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "ansible-playbook",
+            *("-i", "inventory/production", "playbooks/preflight.yml"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "    box:\nnodes:",
+            "    box:\n    mini:\nnodes:",
+            "hosts.yml:8: group 'hub' has 2 hosts (box, mini); keep the one",
+        ),
+        (
+            "agents: [alpha]",
+            "agents: [Alpha]",
+            "hosts.yml:11: agent name 'Alpha' of box is not valid",
+        ),
+        (
+            "agents: [alpha]",
+            "agents: [alpha, all]",
+            "hosts.yml:11: agent name 'all' of box is reserved",
+        ),
+        (
+            "name: beta",
+            "name: alpha",
+            "hosts.yml:11 and hosts.yml:14: agent 'alpha' is on box and mini",
+        ),
+        ("agents: [alpha]", "agents: alpha", "hosts.yml:11: agents of box is not a list"),
+        ("agents: [alpha]", "agents: [alpha, 7]", "hosts.yml:11: agent 2 of box is 7"),
+        (
+            "agents: [alpha]",
+            "agents: [alpha, alpha]",
+            "hosts.yml:11: agent 'alpha' stands twice in the list of box",
+        ),
+        ("waker: command", "waker: comand", "waker 'comand' of agent beta on mini is unknown"),
+        (
+            'command: [/bin/wake, "{agent}"]',
+            "command: /bin/wake",
+            "agent beta of mini has waker `command` and needs the program as a list",
+        ),
+        ("waker: command", "waker: hook", "agent beta of mini has a command; add"),
+        ("waker: command", "wakr: command", "unknown setting 'wakr'; did you mean 'waker'?"),
+        (
+            "pair: [alpha, beta]",
+            "pair: [alpha, betta]",
+            "hosts.yml:4: group 'pair' names 'betta', which no host has; did you mean 'beta'?",
+        ),
+        ("pair:", "alpha:", "hosts.yml:4: group 'alpha' has the name of an agent"),
+        ("pair: [alpha, beta]", "pair: alpha", "hosts.yml:4: group 'pair' is not a list"),
+        (
+            "agent_groups:",
+            "agents_groups:",
+            "hosts.yml:3: unknown variable 'agents_groups'; did you mean 'agent_groups'?",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    message_bus_prot: 1\n",
+            "hosts.yml:3: unknown variable 'message_bus_prot'; did you mean 'message_bus_port'?",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    bus_watcher_whatever: 1\n",
+            "hosts.yml:3: unknown variable 'bus_watcher_whatever'; docs/reference/inventory.md",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    openclaw_gateway_url: localhost\n",
+            "hosts.yml:3: openclaw_gateway_url 'localhost' of box is not an address",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    openclaw_user: 'Bob Smith'\n",
+            "hosts.yml:3: openclaw_user 'Bob Smith' of box is not the name of a user",
+        ),
+        (
+            "    mini:\n      agents:",
+            "    mini:\n      bus_address: 10.0.0.1\n      agents:",
+            "hosts.yml:13: bus_address is set for mini",
+        ),
+    ],
+)
+def test_each_mistake_is_named_with_its_place_and_its_fix(
+    check: Any, old: str, new: str, expected: str
+) -> None:
+    assert old in GOOD
+    errors = check(GOOD.replace(old, new, 1))
+    assert any(expected in error for error in errors), errors
+
+
+def test_a_node_without_agents_is_refused_unless_it_is_the_hub(check: Any) -> None:
+    assert check(GOOD.replace("      agents: [alpha]\n", "").replace("alpha, ", "")) == []
+    errors = check(GOOD + "    idle:\n")
+    assert errors == [
+        (
+            "hosts.yml:17: idle has no agents; give it a list `agents: [name]` or remove it from "
+            "group 'nodes'"
+        )
+    ]
+
+
+def test_a_host_with_agents_outside_of_nodes_is_refused(check: Any) -> None:
+    text = GOOD + "others:\n  hosts:\n    stray:\n      agents: [gamma]\n"
+    assert any("stray has agents but is not in group 'nodes'" in e for e in check(text))
+
+
+def test_an_empty_hub_group_is_refused(check: Any) -> None:
+    errors = check(GOOD.replace("hub:\n  hosts:\n    box:\n", "hub:\n  hosts: {}\n"))
+    assert any("group 'hub' is empty or missing" in error for error in errors)
+
+
+def test_the_operators_own_variables_are_left_alone(check: Any) -> None:
+    own = "    site_name: home\n    ansible_user: me\n    backup_dir: /x\n    rack: 3\n"
+    assert check(GOOD.replace("  vars:\n", f"  vars:\n{own}")) == []
+
+
+@pytest.mark.parametrize("core", ["2.18.9", "2.22.0", "3.0.1"])
+def test_another_ansible_is_refused(check: Any, core: str) -> None:
+    assert check(GOOD, core=core)[0].startswith(f"ansible-core {core} is not one of 2.19")
+
+
+FOUR_FAULTS = """\
+hub:
+  hosts:
+    big:
+    small:
+nodes:
+  hosts:
+    big:
+      agents: [main]
+    small:
+      agents: [main, other]
+    third:
+      agents: ["Bad Name!"]
+    fourth:
+      agent: [zoe]
+"""
+
+
+@pytest.mark.parametrize("limit", [[], ["--limit", "third"]])
+def test_four_faults_stop_a_rollout_at_once_with_one_sentence_each(
+    tmp_path: Path, limit: list[str]
+) -> None:
+    source = tmp_path / "hosts.yml"
+    source.write_text(FOUR_FAULTS)
+    started = time.monotonic()
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", source, "site.yml", *limit],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took = time.monotonic() - started
+    assert done.returncode != 0
+    assert took < 5
+    # Ansible prints a failure twice, as an error and as the result
+    said = {line.strip() for line in done.stdout.splitlines() if line.strip().startswith("- ")}
+    assert len(said) == 4, done.stdout
+    assert all(f"{source}:" in line for line in said)
+    for line, words in (
+        (4, "group 'hub' has 2 hosts (big, small)"),
+        (14, "unknown variable 'agent'; did you mean 'agents'?"),
+        (12, "agent name 'Bad Name!' of third is not valid"),
+        (8, "agent 'main' is on big and small"),
+    ):
+        assert any(f"{source}:{line}" in sentence and words in sentence for sentence in said), said

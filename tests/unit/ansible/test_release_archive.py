@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from library import release_archive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> dict[str, Any]:
+    package = tmp_path / "agent_thing"
+    (package / "web").mkdir(parents=True)
+    (package / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    (package / "web" / "page.html").write_text("<p>")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"stale")
+    return {
+        "name": "agent-thing",
+        "package": str(package),
+        "files": {"sysusers.conf": "u thing -\n"},
+        "requirements": None,
+        "python": None,
+        "machine": None,
+        "cache": str(tmp_path / "cache"),
+    }
+
+
+def test_a_release_is_named_by_version_and_content_and_built_once(
+    parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    first = release_archive.build(parameters)
+    assert first["built"]
+    assert first["release"].startswith("1.2.3-")
+    assert release_archive.build(parameters) == {**first, "built": False}
+    (tmp_path / "agent_thing" / "new.py").write_text("")
+    assert release_archive.build(parameters)["release"] != first["release"]
+
+
+def test_what_python_cached_does_not_count(parameters: dict[str, Any], tmp_path: Path) -> None:
+    first = release_archive.build(parameters)
+    (tmp_path / "agent_thing" / "__pycache__" / "y.pyc").write_bytes(b"other")
+    assert release_archive.build(parameters)["release"] == first["release"]
+
+
+def test_the_archive_holds_the_release_below_its_name(parameters: dict[str, Any]) -> None:
+    built = release_archive.build(parameters)
+    top = f"agent-thing/releases/{built['release']}"
+    with tarfile.open(built["archive"]) as tar:
+        files = {entry.name: entry for entry in tar.getmembers() if entry.isfile()}
+        release = tar.extractfile(f"{top}/RELEASE")
+        assert release is not None
+        assert release.read().decode() == f"{built['release']}\n"
+    assert set(files) == {
+        f"{top}/{name}"
+        for name in (
+            "agent_thing/__init__.py",
+            "agent_thing/web/page.html",
+            "sysusers.conf",
+            "RELEASE",
+        )
+    }
+    assert {entry.uname for entry in files.values()} == {"root"}
+
+
+def test_old_archives_are_removed(parameters: dict[str, Any], tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / "agent_thing" / "n.py").write_text(f"N = {number}\n")
+        release_archive.build(parameters)
+    assert len(list((tmp_path / "cache" / "releases").iterdir())) == release_archive.KEEP_ARCHIVES
+
+
+def test_a_package_without_version_is_refused(parameters: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "agent_thing" / "__init__.py").write_text("")
+    with pytest.raises(ValueError, match="no __version__"):
+        release_archive.build(parameters)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab import containers
+from lab.paths import ROOT, LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> containers.Spec:
+    return make(tmp_path, "one", "10.213.77.10")
+
+
+def make(folder: Path, host: str, address: str) -> containers.Spec:
+    key = folder / "key.pub"
+    key.write_text("ssh-ed25519 AAAA")
+    return containers.Spec("demo", host, address, "image:1", key)
+
+
+def there(
+    spec: containers.Spec, *, running: bool = True, digest: str = ""
+) -> containers.Container:
+    return containers.Container(
+        spec.name, spec.host, spec.address, digest or spec.digest(), str(ROOT), running
+    )
+
+
+def test_hosts_get_the_lowest_free_addresses_and_keep_them() -> None:
+    first = containers.addresses("demo", ["a", "b"], {})
+    assert first == {"a": "10.213.77.10", "b": "10.213.77.11"}
+    later = containers.addresses("demo", ["c", "b", "d"], first)
+    assert later == {"b": "10.213.77.11", "c": "10.213.77.10", "d": "10.213.77.12"}
+
+
+def test_a_fleet_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(LabError, match="do not fit"):
+        containers.addresses("demo", [f"h{number}" for number in range(260)], {})
+
+
+def test_each_fleet_has_a_subnet_of_its_own() -> None:
+    assert containers.subnet("demo") != containers.subnet("molecule")
+    assert containers.subnet("mine") == containers.subnet("mine")
+
+
+def test_a_running_fleet_is_left_alone(spec: containers.Spec) -> None:
+    steps = containers.plan([spec], [there(spec)])
+    assert steps == containers.Plan(keep=[spec])
+
+
+def test_missing_stopped_changed_and_foreign_hosts(tmp_path: Path) -> None:
+    new, stopped, changed, gone = (
+        make(tmp_path, host, f"10.213.77.{number}")
+        for number, host in enumerate(("new", "stopped", "changed", "gone"), start=10)
+    )
+    steps = containers.plan(
+        [new, stopped, changed],
+        [there(stopped, running=False), there(changed, digest="other"), there(gone)],
+    )
+    assert steps.create == [new, changed]
+    assert steps.start == [stopped]
+    assert steps.remove == [gone.name, changed.name]
+
+
+def test_a_new_key_or_image_means_a_new_container(spec: containers.Spec, tmp_path: Path) -> None:
+    before = spec.digest()
+    spec.public_key.write_text("another key")
+    assert spec.digest() != before
+
+
+def test_the_mac_address_follows_from_the_address(spec: containers.Spec) -> None:
+    assert spec.mac == "02:fe:0a:d5:4d:0a"
+
+
+def test_podmans_listing_is_read() -> None:
+    labels = {
+        "agent-bus-lab": "demo",
+        "agent-bus-lab.host": "one",
+        "agent-bus-lab.address": "10.213.77.10",
+        "agent-bus-lab.spec": "abc",
+        "agent-bus-lab.root": "/somewhere",
+    }
+    listing = [{"Names": ["agent-bus-demo-one"], "State": "exited", "Labels": labels}]
+    assert containers.parse_listing(json.dumps(listing)) == [
+        containers.Container(
+            "agent-bus-demo-one", "one", "10.213.77.10", "abc", "/somewhere", running=False
+        )
+    ]
+    assert containers.parse_listing("null") == []
