@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,21 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent_bus import __version__, errors, runtime
-from agent_bus.auth import Authenticator, load_admin_digests
+from agent_bus.auth import Authenticator, load_digests
 from agent_bus.broker import Broker
 from agent_bus.bus import Bus
 from agent_bus.clock import SystemClock
 from agent_bus.directory import Directory
 from agent_bus.latency import Latency
 from agent_bus.limits import RateLimiter
+from agent_bus.metrics import Exporter
 from agent_bus.presence import Presence
 from agent_bus.probes import Prober
 from agent_bus.retention import Housekeeper
 from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web import openapi, problem
 from agent_bus.web.api import Api
-from agent_bus.web.health import Health
+from agent_bus.web.health import Health, metrics_endpoint
 from agent_bus.web.routes import Route, routes
 from agent_bus.web.stream import Streams
 from agent_bus.web.wsgi import FixedPaths, Gate, encode, view
@@ -68,7 +70,12 @@ class Hub:
         )
         per_s = settings.auth_failures_per_min / 60
         auth = Authenticator(
-            admin_digests=load_admin_digests(settings.admin_tokens_file),
+            admin_digests=load_digests(settings.admin_tokens_file),
+            scraper_digests=(
+                load_digests(settings.metrics_tokens_file)
+                if settings.metrics_tokens_file
+                else frozenset()
+            ),
             directory=directory,
             failures=RateLimiter(per_s=per_s, burst=settings.auth_failures_per_min, clock=clock),
         )
@@ -90,8 +97,16 @@ class Hub:
         api = Api(bus=self.bus, auth=auth, prober=prober, page_limit=settings.page_limit)
         streams = Streams(bus=self.bus, settings=settings, version=version)
         self.health = Health(bus=self.bus, clock=clock, version=version)
-        table = routes(api=api, streams=streams, health=self.health, document=openapi.endpoint())
-        gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes)
+        refusals: Counter[str] = Counter()
+        exporter = Exporter(bus=self.bus, refusals=refusals, version=version)
+        table = routes(
+            api=api,
+            streams=streams,
+            health=self.health,
+            document=openapi.endpoint(),
+            metrics=metrics_endpoint(exporter),
+        )
+        gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes, refusals=refusals)
         self.wsgi = _wsgi(table, gate=gate)
 
     def drain(self) -> None:

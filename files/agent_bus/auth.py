@@ -51,9 +51,15 @@ class Authenticator:
     """
 
     def __init__(
-        self, *, admin_digests: frozenset[str], directory: Directory, failures: RateLimiter
+        self,
+        *,
+        admin_digests: frozenset[str],
+        directory: Directory,
+        failures: RateLimiter,
+        scraper_digests: frozenset[str] = frozenset(),
     ) -> None:
         self._admin = admin_digests
+        self._scrapers = scraper_digests
         self._directory = directory
         self._failures = failures
 
@@ -64,16 +70,14 @@ class Authenticator:
             errors.UnauthenticatedError: no bearer token, or not a valid one.
             errors.AuthThrottledError: not valid, and too many such attempts from `address`.
         """
-        scheme, _, token = (header or "").partition(" ")
-        if scheme.lower() == "bearer" and token:
-            sha256 = hashlib.sha256(token.strip().encode()).hexdigest()
-            principal = self._find(sha256)
-            if principal is not None:
-                return principal
+        sha256 = _digest_of(header)
+        principal = self._find(sha256) if sha256 else None
+        if principal is not None:
+            return principal
         wait_s = self._failures.take(address)
         if wait_s > 0:
             raise errors.AuthThrottledError(wait_s)
-        if not token:
+        if not sha256:
             raise errors.UnauthenticatedError(
                 "Send `Authorization: Bearer <token>`; a node's token is in /etc/agent-bus."
             )
@@ -81,6 +85,20 @@ class Authenticator:
             "The hub does not know this token; run `ansible-playbook site.yml` to bring the node "
             "up to date."
         )
+
+    def require_scraper(self, header: str | None, address: str) -> None:
+        """Let a scrape token or the admin token on.
+
+        Raises:
+            errors.ForbiddenError: a node's token.
+            errors.UnauthenticatedError: as for `authenticate`.
+            errors.AuthThrottledError: as for `authenticate`.
+        """
+        sha256 = _digest_of(header)
+        if any(hmac.compare_digest(known, sha256) for known in self._scrapers):
+            return
+        if not self.authenticate(header, address).is_admin:
+            raise errors.ForbiddenError("Only the admin token or a scrape token may do this.")
 
     def require_agent(self, principal: Principal, name: str | None, *, field: str) -> AgentName:
         """The agent that a request acts for.
@@ -114,8 +132,16 @@ class Authenticator:
         return None
 
 
-def load_admin_digests(path: Path) -> frozenset[str]:
-    """The admin tokens' digests in a file, one a line.
+def _digest_of(header: str | None) -> str:
+    """The SHA-256 (hex) of the bearer token in an `Authorization` header; empty without one."""
+    scheme, _, token = (header or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return ""
+    return hashlib.sha256(token.strip().encode()).hexdigest()
+
+
+def load_digests(path: Path) -> frozenset[str]:
+    """The tokens' digests in a file, one a line.
 
     Raises:
         errors.StartupError: the file cannot be read, is empty, or has a line that is no digest.

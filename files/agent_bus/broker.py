@@ -83,6 +83,11 @@ class Stream:
                 self._queue.clear()
         self._event.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many frames are queued."""
+        return len(self._queue)
+
     def take(self, timeout_s: float) -> Entry | None:
         """The next frame, or None after `timeout_s` or when the stream was ended."""
         if not self._queue and self.end_reason is None:

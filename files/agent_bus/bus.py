@@ -7,7 +7,7 @@ commit, in commit order, and never block.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_bus import errors, sse, wire
 from agent_bus.broker import Broker, Entry
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from agent_bus.model import Acked, Delivery, MessageId
     from agent_bus.presence import Presence, Status
     from agent_bus.store import Store
+
+
+TIMED_HOPS: Final = frozenset({"received", "accepted"})
+"""Hops that watchers report and that are timed from the commit on."""
 
 
 class Bus:
@@ -152,9 +156,15 @@ class Bus:
         if not page:
             return {}
         try:
-            return self.store.fetch(agent, [d.seq for d in page]).before
+            before = self.store.fetch(agent, [d.seq for d in page]).before
         except errors.DiskFullError:
             return {}
+        now = self.clock.now_ms()
+        for delivery in page:
+            if before.get(delivery.seq, (None, 1))[1] == 0:
+                fetched_ms = max(0, now - delivery.message.created_at)
+                self.latency.observe("stored_to_fetched", fetched_ms)
+        return before
 
     def ack(
         self, agent: AgentName, *, ids: Sequence[MessageId] | None, up_to: MessageId | None
@@ -192,6 +202,10 @@ class Bus:
 
     def note_hop(self, stamp: Stamp) -> None:
         """A watcher reported a hop; it is kept within a second."""
+        if stamp.kind in TIMED_HOPS:
+            ago_s = max(0, self.clock.now_ms() - stamp.at) / 1000
+            at = self.clock.monotonic() - ago_s
+            self.latency.reached(f"stored_to_{stamp.kind}", stamp.agent, stamp.seq, at)
         self._stamps.append(stamp)
 
     def flush_stamps(self) -> None:
@@ -208,6 +222,7 @@ class Bus:
         self.head = sent.deliveries[-1].seq
         committed = self.clock.monotonic()
         for delivery in sent.deliveries:
+            self.latency.stored(delivery.agent, delivery.seq, committed)
             self._publish(delivery, committed)
         self.on_mailboxes(sent.mailboxes)
 

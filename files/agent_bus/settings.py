@@ -28,6 +28,10 @@ class Settings(BaseModel):
     admin_tokens_file: Path = Field(
         description="One SHA-256 (hex) of a valid admin token a line; two during a rotation."
     )
+    metrics_tokens_file: Path | None = Field(
+        default=None,
+        description="As admin_tokens_file, for tokens that may read /metrics and nothing else.",
+    )
     body_limit_bytes: int = Field(
         default=65536,
         ge=1024,
@@ -91,10 +95,10 @@ class Settings(BaseModel):
         default=20, ge=1, description="Wrong tokens an address may try a minute (429 past it)."
     )
 
-    @field_validator("database", "admin_tokens_file")
+    @field_validator("database", "admin_tokens_file", "metrics_tokens_file")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        if not value.is_absolute():
+    def _absolute(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
             raise ValueError("must be an absolute path")
         return value
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent_bus.latency import Histogram
     from agent_bus.model import (
         Acked,
         Agent,
@@ -142,6 +143,9 @@ class Store(Protocol):
 
     def counts(self) -> dict[str, int]:
         """Rows and bytes: message, delivery, archive_message, database_bytes, wal_bytes, ..."""
+
+    def histograms(self) -> dict[str, Histogram]:
+        """Distributions since the start: batch_commands, commit_s (the fsync is in it)."""
 
     def facts(self) -> dict[str, object]:
         """What the database runs with: journal_mode, synchronous, auto_vacuum, versions."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.clock import Clock
+    from agent_bus.latency import Histogram
     from agent_bus.model import (
         Acked,
         Agent,
@@ -281,6 +282,13 @@ class SqliteStore:
             "wal_bytes": wal.stat().st_size if wal.exists() else 0,
             "commits": self._writer.batches,
             "commands": self._writer.commands,
+        }
+
+    def histograms(self) -> dict[str, Histogram]:
+        """What the writer measured."""
+        return {
+            "batch_commands": self._writer.batch_sizes,
+            "commit_s": self._writer.commit_times,
         }
 
     def facts(self) -> dict[str, object]:

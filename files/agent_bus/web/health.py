@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_bus import metrics
 from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent_bus.bus import Bus
     from agent_bus.clock import Clock
 
@@ -86,3 +89,9 @@ class Health:
         except Exception as error:  # noqa: BLE001 - whatever it is, readiness must say it
             return f"cannot be read: {error}"
         return "ok"
+
+
+def metrics_endpoint(exporter: metrics.Exporter) -> Callable[[Call], Answer]:
+    """`/metrics` as an endpoint."""
+    headers = {"Content-Type": metrics.CONTENT_TYPE}
+    return lambda _call: Answer(200, headers=headers, raw=exporter.render())

@@ -64,12 +64,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON answer, or a stream of frames when `frames` is set."""
+    """A JSON answer; `raw` bytes of another type, or a stream of `frames`, when set."""
 
     status: int
     content: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
     frames: Iterable[bytes] | None = None
+    raw: bytes | None = None
 
 
 def invalid(error: ValidationError) -> errors.InvalidRequestError:

@@ -112,6 +112,7 @@ def _table() -> list[Route]:
         streams=cast("Streams", Streams),
         health=cast("Health", Health),
         document=endpoint(),
+        metrics=endpoint(),
     )
 
 
@@ -160,7 +161,8 @@ def _success(route: Route) -> dict[str, Any]:
         }
     if route.status == 204:  # noqa: PLR2004 - No Content
         return {"description": "Taken."}
-    schema = {"type": "object"} if route.answer is None else _reference(route.answer)
+    other = {"type": "object"} if route.media_type == "application/json" else {"type": "string"}
+    schema = other if route.answer is None else _reference(route.answer)
     words = "As asked for." if route.answer is None else (route.answer.__doc__ or "").strip()
     return {
         "description": words.splitlines()[0],

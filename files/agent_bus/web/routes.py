@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent_bus.web.http import Answer, Call
     from agent_bus.web.stream import Streams
 
-Access = Literal["token", "admin", "open"]
+Access = Literal["token", "admin", "scrape", "open"]
 Problems = tuple[type[e.BusError], ...]
 
 ACTS_FOR: Final[Problems] = (e.SenderAmbiguousError, e.ForbiddenError, e.UnknownAgentError)
@@ -34,7 +34,7 @@ class Route:
 
     Paths stand below `/api` unless `at_root`; `unprefixed` ones also answer without it, as the
     first bus's clients ask for them. `problems` are those of this very call; what any call can
-    answer is added by the document. `access` only describes: the endpoint refuses.
+    answer is added by the document. `admin` only describes: the endpoint refuses.
     """
 
     method: str
@@ -62,7 +62,12 @@ class Route:
 
 
 def routes(
-    *, api: Api, streams: Streams, health: Health, document: Callable[[Call], Answer]
+    *,
+    api: Api,
+    streams: Streams,
+    health: Health,
+    document: Callable[[Call], Answer],
+    metrics: Callable[[Call], Answer],
 ) -> list[Route]:
     """All routes; `document` answers the OpenAPI document."""
     return [
@@ -94,6 +99,17 @@ def routes(
             document,
             "This document",
             access="open",
+        ),
+        Route(
+            "GET",
+            "/metrics",
+            metrics,
+            "Figures for Prometheus",
+            "For the admin token, or one of `metrics_tokens_file`.",
+            problems=(e.ForbiddenError,),
+            access="scrape",
+            media_type="text/plain",
+            at_root=True,
         ),
         Route(
             "GET",

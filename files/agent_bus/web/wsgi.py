@@ -20,6 +20,7 @@ from agent_bus.web import problem
 from agent_bus.web.http import Answer, Call
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -41,10 +42,14 @@ class Gate:
 
     Args:
         body_limit_bytes: a longer body is refused before it is read.
+        refusals: counts problems by code, for the metrics.
     """
 
-    def __init__(self, auth: Authenticator, *, body_limit_bytes: int) -> None:
+    def __init__(
+        self, auth: Authenticator, *, body_limit_bytes: int, refusals: Counter[str]
+    ) -> None:
         self._auth = auth
+        self._refusals = refusals
         self._body_limit_bytes = body_limit_bytes
         self._iteration = -1
 
@@ -59,18 +64,19 @@ class Gate:
                 raise errors.WrongMethodError([route.method])  # noqa: TRY301 - answered below
             return route.endpoint(self._call(route, environ, path or {}))
         except errors.BusError as error:
+            self._refusals[error.code] += 1
             return problem.answer(error)
         except Exception:
             logger.exception("%s %s failed", route.method, route.path)
             return problem.answer(errors.InternalError())
 
     def _call(self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]) -> Call:
-        if route.access == "open":
-            principal = NOBODY
-        else:
-            principal = self._auth.authenticate(
-                environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
-            )
+        principal = NOBODY
+        header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
+        if route.access == "scrape":
+            self._auth.require_scraper(header, address)
+        elif route.access != "open":
+            principal = self._auth.authenticate(header, address)
         query = _query(environ.get("QUERY_STRING", ""))
         if query and not route.query.model_fields:
             raise errors.InvalidRequestError(
@@ -134,6 +140,8 @@ def respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
 
 def encode(answer: Answer) -> bytes:
     """The body of an answer that is no stream."""
+    if answer.raw is not None:
+        return answer.raw
     return b"" if answer.content is None else compact_json(answer.content).encode()
 
 

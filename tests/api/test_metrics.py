@@ -1,0 +1,80 @@
+"""GET /metrics: who may scrape, and that the figures tell what happened."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from typing import TYPE_CHECKING
+
+from tests.support.hub import ADMIN, REPOSITORY, Hub, digest, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def scrape(hub: Hub, token: str = ADMIN) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def value(text: str, sample: str) -> float:
+    found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+    assert found, f"{sample} is not in {text}"
+    return float(found[1])
+
+
+def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        stream = hub.stream("n3", "role=watcher")
+        stream.of_type("hello")
+        sent = hub.client("n2").send(to="delta")
+        seq = stream.of_type("message").data["seq"]
+        hub.client("n2").send(to="alpha")
+        hub.client("n2").post("/api/send", {"body": "x", "to": "nobody"})
+        reports = [
+            {"agent": "delta", "event": "received", "up_to_seq": seq},
+            {"agent": "delta", "event": "accepted", "up_to_seq": seq, "duration_ms": 3},
+        ]
+        hub.client("n3").post("/api/wakes", {"reports": reports})
+        hub.client("n3").get("/api/inbox")
+        hub.client("n3").get("/api/inbox")
+        hub.client("n3").post("/api/ack", {"ids": [sent["id"]]})
+        status, text = scrape(hub)
+        assert status == 200
+        assert value(text, "agent_bus_messages_accepted_total") == 2
+        assert value(text, "agent_bus_deliveries_pushed_total") == 1
+        assert value(text, "agent_bus_deliveries_acked_total") == 1
+        assert value(text, 'agent_bus_requests_rejected_total{code="unknown_agent"}') == 1
+        assert value(text, 'agent_bus_streams{role="watcher"}') == 1
+        assert value(text, 'agent_bus_mailbox_unread{agent="alpha"}') == 1
+        assert value(text, 'agent_bus_mailbox_unread{agent="delta"}') == 0
+        assert value(text, "agent_bus_watchers_connected") == 1
+        for hop in ("pushed", "received", "accepted", "fetched", "read"):
+            assert value(text, f'agent_bus_hop_seconds_count{{hop="{hop}"}}') == 1, hop
+        assert value(text, "agent_bus_commit_seconds_count") >= 3
+        assert value(text, 'agent_bus_database_bytes{part="wal"}') > 0
+        assert "agent_bus_build_info{" in text
+
+
+def test_only_the_operator_and_scrapers_may_look(tmp_path: Path) -> None:
+    (tmp_path / "scrapers").write_text(digest("scrape-token") + "\n")
+    with running(tmp_path, metrics_tokens_file=str(tmp_path / "scrapers")) as hub:
+        assert scrape(hub, "scrape-token")[0] == 200
+        assert scrape(hub, "token-n1")[0] == 403
+        assert scrape(hub, "wrong")[0] == 401
+        scraper = hub.client("n1")
+        scraper._token = "scrape-token"
+        assert scraper.get("/api/agents").status == 401
+        assert scraper.post("/api/send", {"body": "x", "to": "alpha"}).status == 401
+
+
+def test_the_reference_names_every_metric_and_no_other(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/reference/metrics.md").read_text()
+    with running(tmp_path) as hub:
+        exported = set(re.findall(r"^# TYPE (agent_bus_\w+)", scrape(hub)[1], re.MULTILINE))
+    described = set(re.findall(r"^\| `(agent_bus_\w+)", page, re.MULTILINE))
+    assert exported == described
