@@ -81,7 +81,15 @@ lock: setup ## Renew the locked requirements from requirements*.in
 	    --custom-compile-command "make lock" -o requirements.txt requirements.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -c requirements.txt -o requirements-dev.txt requirements-dev.in
+	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	    --custom-compile-command "make lock" -o bench/requirements.txt bench/requirements.in
 
 .PHONY: clean
 clean: clean-demo ## Remove the demo fleet, the environment and all caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: bench
+bench: setup ## Measure the hub beside baseline, JetStream and Redis (quiet machine, about 15 minutes)
+	@dpkg-query -s redis-server >/dev/null 2>&1 || apt-get install -y -qq redis-server >/dev/null || true
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
+	python -m bench.run

@@ -1,0 +1,150 @@
+"""What is measured of the hub alone: idle streams, neighbours, depth, recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+from bench import scenarios
+from bench.measure import Times, resident_kib
+from bench.peers import AGENTS, HOME
+from bench.peers.web import HttpSender
+
+if TYPE_CHECKING:
+    from bench.peers.ours import Ours
+
+
+def worker_pid(ours: Ours) -> int:
+    """The pid of gunicorn's only worker."""
+    assert ours.hub.process is not None
+    argv = ["pgrep", "-P", str(ours.hub.process.pid)]
+    return int(subprocess.run(argv, capture_output=True, check=True).stdout.split()[0])
+
+
+async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dict[str, Any]:
+    """Memory per idle stream, and latency at rest with so many open."""
+    pid = worker_pid(ours)
+    found: dict[str, Any] = {}
+    base = resident_kib(pid)
+    without = await _rest(ours, rest_count)
+    found["0"] = {**without.figures(), "resident_kib": base}
+    opened: list[Any] = []
+    try:
+        for count in counts:
+            while len(opened) < count:
+                batch = [
+                    ours.stream([AGENTS[n % len(AGENTS)]], lambda _body: None)
+                    for n in range(min(100, count - len(opened)))
+                ]
+                opened.extend(await asyncio.gather(*batch))
+            times = await _rest(ours, rest_count)
+            now = resident_kib(pid)
+            found[str(count)] = {
+                **times.figures(),
+                "resident_kib": now,
+                "kib_per_stream": round((now - base) / count, 2),
+            }
+    finally:
+        await asyncio.gather(*(stream.close() for stream in opened))
+    return found
+
+
+async def _rest(ours: Ours, count: int) -> Times:
+    return await scenarios.with_post(ours, lambda post: scenarios.at_rest(post, count=count))
+
+
+def _get(path: str, token: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+
+async def fill_inbox(ours: Ours, agent: str, count: int) -> None:
+    """Put unread messages into one inbox."""
+    sender = await ours.sender(AGENTS[0])
+    for _ in range(count):
+        await sender.send(agent, "x" * scenarios.BODY_BYTES)
+    await sender.close()
+
+
+async def neighbours(ours: Ours, *, rest_count: int) -> dict[str, Any]:
+    """Latency at rest while one client pages an inbox of 1,000 unread in a loop."""
+    victim = AGENTS[-1]
+    await fill_inbox(ours, victim, 1000)
+    without = await _rest(ours, rest_count)
+    client = HttpSender(ours.hub.port, token="-", sender="-")  # noqa: S106 - only its connection
+    request = _get(f"/api/inbox?agent={victim}&peek=1&limit=500", f"token-{HOME[victim]}")
+    pages = 0
+
+    async def page_forever() -> None:
+        nonlocal pages
+        while True:
+            await client.request(request, 200)
+            pages += 1
+
+    task = asyncio.create_task(page_forever())
+    try:
+        beside = await _rest(ours, rest_count)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await client.close()
+    return {"without": without.figures(), "with": beside.figures(), "pages": pages}
+
+
+async def depth(ours: Ours, *, rounds: int) -> dict[str, Any]:
+    """Inbox, history page and stats as they are now, in milliseconds."""
+    victim = AGENTS[-1]
+    client = HttpSender(ours.hub.port, token="-", sender="-")  # noqa: S106 - only its connection
+    token = f"token-{HOME[victim]}"
+    paths = {
+        "inbox": f"/api/inbox?agent={victim}&peek=1&limit=50",
+        "history": f"/api/history?agent={victim}&limit=50",
+        "stats": "/api/stats",
+    }
+    found: dict[str, Any] = {}
+    for name, path in paths.items():
+        times = Times()
+        for _ in range(rounds):
+            began = time.perf_counter()
+            await client.request(_get(path, token), 200)
+            times.seconds.append(time.perf_counter() - began)
+        found[name] = times.figures()
+    await client.close()
+    return found
+
+
+async def recovery(ours: Ours, *, backlog: int) -> dict[str, Any]:
+    """Kill -9 to the first event after the restart, and a resume over a backlog."""
+    agent = AGENTS[-1]
+    await fill_inbox(ours, agent, backlog)
+    seen = asyncio.Event()
+    done = asyncio.Event()
+    arrived = 0
+    began = time.perf_counter()
+    await asyncio.to_thread(ours.hub.kill)
+    await asyncio.to_thread(ours.hub.start)
+    ready_s = time.perf_counter() - began
+
+    def count(_body: str) -> None:
+        nonlocal arrived
+        arrived += 1
+        seen.set()
+        if arrived >= backlog:
+            done.set()
+
+    resumed = time.perf_counter()
+    stream = await ours.stream([agent], count)
+    await asyncio.wait_for(seen.wait(), 30)
+    first_s = time.perf_counter() - began
+    await asyncio.wait_for(done.wait(), 60)
+    whole_s = time.perf_counter() - resumed
+    await stream.close()
+    return {
+        "ready_s": round(ready_s, 3),
+        "first_event_s": round(first_s, 3),
+        "resume_s": round(whole_s, 3),
+        "resumed": arrived,
+    }

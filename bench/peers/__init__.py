@@ -1,0 +1,68 @@
+"""What is measured side by side: each peer stores durably, acknowledges, and delivers to streams.
+
+All clients run in one asyncio process, so that the client's own cost is the same for each and one
+monotonic clock times a message from before the send to its arrival.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+FLEET: dict[str, tuple[str, ...]] = {
+    f"node{n}": tuple(f"agent{n}-{k}" for k in range(3 if n == 0 else 2)) for n in range(9)
+}
+"""The reference fleet's shape: 19 agents on 9 nodes."""
+AGENTS: tuple[str, ...] = tuple(agent for agents in FLEET.values() for agent in agents)
+HOME: dict[str, str] = {agent: node for node, agents in FLEET.items() for agent in agents}
+
+Arrived = "Callable[[str], None]"
+"""Called with a message's body when a stream has it."""
+
+
+class NotAvailableError(Exception):
+    """The peer cannot be had here; its rows say "not run" with this reason."""
+
+
+class Sender(Protocol):
+    """One keep-alive client."""
+
+    async def send(self, to: str | None, body: str) -> None:
+        """Send to an agent, or to all for None; returns when it is acknowledged as durable."""
+
+    async def close(self) -> None:
+        """Hang up."""
+
+
+class Stream(Protocol):
+    """One node's open stream."""
+
+    async def close(self) -> None:
+        """Hang up."""
+
+
+class Peer(Protocol):
+    """A system under measurement."""
+
+    name: str
+    differs: str
+    """What it does not do that the hub does, said beside its figures."""
+
+    async def start(self, folder: Path) -> None:
+        """Start it with its files in `folder`.
+
+        Raises:
+            NotAvailableError: it cannot be had here.
+        """
+
+    async def sender(self, agent: str) -> Sender:
+        """A client that sends as `agent`."""
+
+    async def stream(self, agents: Sequence[str], arrived: Callable[[str], None]) -> Stream:
+        """Subscribe to these agents (of one node)."""
+
+    async def stop(self) -> None:
+        """End the processes that `start` began."""

@@ -1,0 +1,58 @@
+"""The hub, with everything on: authentication, validation, limits, one fsync a commit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from bench.peers import FLEET, HOME
+from bench.peers.web import HttpSender, HttpStream
+from tests.support.hub import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+RAISED_LIMITS: dict[str, Any] = {
+    "sends_per_s": 1_000_000.0,
+    "send_burst": 1_000_000,
+    "streams_per_token": 5000,
+}
+"""Only the numbers are raised; the limiters stay in the path."""
+
+
+class Ours:
+    """One hub process on loopback."""
+
+    name = "agent-bus"
+    differs = ""
+
+    def __init__(self) -> None:
+        self.hub = Hub(folder=None)  # type: ignore[arg-type] # set by start
+
+    async def start(self, folder: Path) -> None:
+        """Start the hub with the reference fleet."""
+        self.hub = Hub(folder, dict(RAISED_LIMITS))
+        await asyncio.to_thread(self.hub.start)
+        reply = await asyncio.to_thread(self.hub.enrol, FLEET)
+        if reply.status != 200:
+            raise RuntimeError(str(reply.body))
+        self.hub.hang_up()
+
+    async def sender(self, agent: str) -> HttpSender:
+        """A keep-alive client with the token of the agent's node."""
+        return HttpSender(self.hub.port, token=f"token-{HOME[agent]}", sender=agent)
+
+    async def stream(
+        self, agents: Sequence[str], arrived: Callable[[str], None], last_id: str = ""
+    ) -> HttpStream:
+        """The stream of the agents' node."""
+        node = HOME[agents[0]]
+        return await HttpStream.open(
+            self.hub.port, "/api/stream", token=f"token-{node}", arrived=arrived, last_id=last_id
+        )
+
+    async def stop(self) -> None:
+        """End the hub."""
+        self.hub.hang_up()
+        await asyncio.to_thread(self.hub.stop)
