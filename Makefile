@@ -90,6 +90,5 @@ clean: clean-demo ## Remove the demo fleet, the environment and all caches
 
 .PHONY: bench
 bench: setup ## Measure the hub beside baseline, JetStream and Redis (quiet machine, about 15 minutes)
-	@dpkg-query -s redis-server >/dev/null 2>&1 || apt-get install -y -qq redis-server >/dev/null || true
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
 	python -m bench.run
