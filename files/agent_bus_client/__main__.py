@@ -40,7 +40,7 @@ def check_config(config_path: str) -> int:
 
 def main(arguments: list[str]) -> int:
     """Run what the first argument names."""
-    if arguments[:1] in (["check-config"], ["watch"]):
+    if arguments[:1] in (["check-config"], ["watch"]) and arguments[1:] != ["--help"]:
         if len(arguments) != 2:  # noqa: PLR2004 - verb and file
             print(f"usage: agent_bus_client {arguments[0]} FILE", file=sys.stderr)
             return EXIT_USAGE

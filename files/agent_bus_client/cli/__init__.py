@@ -6,10 +6,14 @@ import json
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from agent_bus_client.cli import parser, text
 from agent_bus_client.cli.context import ANSWER_S, Context
 from agent_bus_client.errors import ClientError, HubRefusedError
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +21,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     options = parser.build().parse_args(arguments)
     try:
-        context = Context(options, answer_s=getattr(options, "answer_s", ANSWER_S))
+        context = Context(options, answer_s=_answer_s(options))
         status: int = options.run(context)
         context.tell_failures()
         sys.stdout.flush()
@@ -30,6 +34,12 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _answer_s(options: argparse.Namespace) -> float | None:
+    """Return how long the call may take: None for ever, longer only when asked to wait longer."""
+    limit_s: float | None = getattr(options, "answer_s", ANSWER_S)
+    return limit_s and max(limit_s, (getattr(options, "wait", None) or 0.0) + 1.0)
 
 
 def _complain(error: ClientError, *, as_json: bool) -> None:

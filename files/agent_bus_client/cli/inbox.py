@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
 SHOWN_LATELY_S = 120.0  # another turn of the same agent is probably still working on it
-WAIT_S = 8.0
+WAIT_S = 7.0  # below the timeout of a call
 
 
 def inbox(context: Context) -> int:

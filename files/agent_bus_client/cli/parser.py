@@ -84,7 +84,7 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--peek", action="store_true", help="look without counting as fetched")
     verb.add_argument("--priority", choices=PRIORITIES, help="only this priority")
     verb.add_argument("--thread", metavar="ID", help="only this thread")
-    verb.add_argument("--wait", type=float, metavar="S", help="wait for mail, at most 8 seconds")
+    verb.add_argument("--wait", type=float, metavar="S", help="wait for mail, at most 7 seconds")
     verb.add_argument("--limit", type=int, default=20, metavar="N", help="messages (default 20)")
     verb.add_argument("--cursor", help="the next page, as the page before printed it")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EVERYBODY = "all"
 AWAY = {502, 503, 504, 507}  # the hub or its disk is not there; 429 is an answer to the sender
 POLL_PAUSE_S = 0.25  # only when the hub answers a long poll at once
-RESERVE_S = 1.0  # for the ack after the reply came
+LONG_POLL_S = 6.0  # below the timeout of a call
 
 
 def send(context: Context) -> int:
@@ -176,12 +176,12 @@ def _await_reply(context: Context, sent: dict[str, Any], deadline: float) -> dic
     """Return the first reply to the message, None when the time is over."""
     seen = -1
     while True:
-        left_s = deadline - time.monotonic() - RESERVE_S
+        left_s = max(0.0, deadline - time.monotonic())
         query = {
             "agent": context.agent,
             "thread": sent["thread_id"],
             "peek": 1,
-            "wait_s": round(max(0.0, left_s), 1) if seen <= 0 else None,
+            "wait_s": round(min(left_s, LONG_POLL_S), 1) if seen <= 0 else None,
             "limit": 100,
         }
         page = context.hub.call("GET", "/api/inbox", query=query)
@@ -192,4 +192,4 @@ def _await_reply(context: Context, sent: dict[str, Any], deadline: float) -> dic
         seen = len(page["messages"])
         if left_s <= 0:
             return None
-        time.sleep(min(POLL_PAUSE_S, max(0.0, left_s)))
+        time.sleep(min(POLL_PAUSE_S, left_s))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BURST = 200  # events taken between two looks at what is due
 IDLE_S = 5.0  # longest sleep: the status line stays fresh, a dead thread is noticed
 
 
@@ -118,11 +119,13 @@ class Watcher:
                 item: Optional[object] = self._inbox.get(timeout=timeout_s)
             except queue.Empty:
                 item = None
+            taken = 0
             while item is not None:
                 if isinstance(item, Stop):
                     return False
                 self._take(item)
-                item = None if self._inbox.empty() else self._inbox.get()
+                taken += 1
+                item = None if taken == BURST or self._inbox.empty() else self._inbox.get()
             for name, attempt in self._node.due(time.monotonic()):
                 self._workers[name].start_attempt(attempt)
             self._report(self._node.take_reports())

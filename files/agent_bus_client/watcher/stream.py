@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible has run
+NEEDED = ("id", "seq", "to_agent", "read_at")  # of a message
 SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not chase each other
 
 
@@ -100,13 +101,12 @@ class StreamThread(threading.Thread):
                 return 0.0
             for event in stream.events():
                 facts = self._pass_on(event, stream)
+                self._resume = event.event_id or self._resume
                 if event.type == "bye":
                     reason = str(facts.get("reason"))
         finally:
             self._stream = None
             stream.close()
-            if stream.last_event_id:
-                self._resume = stream.last_event_id
             if stream.retry_ms is not None:
                 self._backoff.base_s = max(0.05, stream.retry_ms / 1000)
             self._backoff.connected_for(time.monotonic() - stream.opened_at)
@@ -128,7 +128,8 @@ class StreamThread(threading.Thread):
             if place and self._seen and place[0] == self._seen[0] and place[1] <= self._seen[1]:
                 return facts
             self._seen = place or self._seen
-            self._put(Received(at, event.type, facts, place))
+            needed = {name: facts[name] for name in NEEDED}  # a backlog's bodies must not queue up
+            self._put(Received(at, event.type, needed, place))
             return facts
         if event.type == "hello":
             stream.keepalive_s = float(facts["keepalive_s"])
