@@ -96,7 +96,11 @@ class Outbox:
     def give_up(self, entry: Entry, reason: str) -> None:
         """Move a message to `failed/` with the reason."""
         folder = self.folder / "failed"
-        folder.mkdir(mode=0o770, exist_ok=True)
+        umask = os.umask(0o002)  # as for the files; the parent lets nobody else in
+        try:
+            folder.mkdir(mode=0o775, exist_ok=True)
+        finally:
+            os.umask(umask)
         target = folder / entry.path.name
         self._write(target, Entry(target, entry.key, entry.created_at, entry.request, reason))
         self.remove(entry)
@@ -113,8 +117,9 @@ class Outbox:
             "reason": entry.reason,
         }
         temporary = path.with_suffix(".tmp")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o660), "w") as file:
-            os.fchmod(file.fileno(), 0o660)  # the umask of a shell would lock the watcher out
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(temporary, flags, 0o664), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o664)  # the umask of a shell would lock the watcher out
             json.dump(raw, file)
             file.flush()
             os.fsync(file.fileno())

@@ -19,7 +19,7 @@ def test_messages_wait_in_the_order_of_sending_and_are_for_the_group(tmp_path: P
     waiting = box.waiting()
     assert [entry.request["body"] for entry in waiting] == list("01234")
     assert waiting[0].sender == "alpha"
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o660}
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o664}
 
 
 def test_what_failed_is_told_once_and_counted_after(tmp_path: Path) -> None:
