@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.node_side import FILES, ROOT, Hub, Node, launcher, until
+from tests.support.node_side import FILES, ROOT, Gateway, Hub, Node, launcher, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,7 +195,7 @@ def test_what_the_outbox_gave_up_is_told_once(hub: Hub, node: Node) -> None:
 
 
 def test_doctor_names_the_broken_link(
-    node: Node, online: Callable[[], None], tmp_path: Path
+    node: Node, gateway: Gateway, online: Callable[[], None], tmp_path: Path
 ) -> None:
     home = {"HOME": str(tmp_path)}
     done = node.cli("doctor", env=home)
@@ -204,7 +204,10 @@ def test_doctor_names_the_broken_link(
     online()
     done = node.cli("doctor", env=home)
     assert done.returncode == 0, done.stdout
-    (tmp_path / ".openclaw").mkdir()
+    (tmp_path / ".openclaw").symlink_to(gateway.folder)
+    output = node.cli("doctor", env=home).stdout
+    assert "ok   wake hook" in output
+    assert "FAIL" not in output
     config = {"hooks": {"enabled": False}, "agents": {"entries": {"alpha": {}}}}
     (tmp_path / ".openclaw" / "openclaw.json").write_text(json.dumps(config))
     output = node.cli("doctor", env=home).stdout

@@ -374,6 +374,7 @@ def test_the_operator_can_have_an_agent_woken_again(
     if answer.status == 404:
         pytest.skip("this hub has no such call")
     assert answer.status < 300, json.loads(answer.body)
+    until(lambda: len(gateway.wakes("alpha")) >= 2, what="alpha is woken again")
 
 
 def _alive(pid: int) -> bool:

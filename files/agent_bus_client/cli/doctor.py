@@ -104,6 +104,8 @@ def _openclaw(context: Context) -> list[Check]:
     enabled = bool(hooks.get("enabled") and hooks.get("token"))
     found = "on, with a token" if enabled else f"off in {path}"
     checks = [Check("hooks", ok=enabled, found=found, advice=SITE)]
+    if enabled:
+        checks.append(_hook(context, str(hooks["token"])))
     entries = {str(name).lower() for name in roster.get("entries", {})}
     entries |= {str(entry.get("id")).lower() for entry in roster.get("list", [])}
     allowed = hooks.get("allowedAgentIds")
@@ -117,6 +119,18 @@ def _openclaw(context: Context) -> list[Check]:
         words = "; ".join(problems) or "known, allowed"
         checks.append(Check(f"gateway agent {name}", ok=not problems, found=words, advice=advice))
     return checks
+
+
+def _hook(context: Context, token: str) -> Check:
+    """Return whether the gateway takes the token of its own file where the watcher posts.
+
+    The watcher's copy is root's; when it differs, the hub shows the failed wakes.
+    """
+    outcome = waker.Gateway(context.settings, lambda: token).check_hook()
+    ok = outcome.status == waker.ACCEPTED
+    url = context.settings.gateway_url + context.settings.hooks_path
+    found = f"{url} takes the token" if ok else f"{url}: {outcome.reason}"
+    return Check("wake hook", ok=ok, found=found, advice=outcome.fix or SITE)
 
 
 def _outbox(context: Context) -> Check:
