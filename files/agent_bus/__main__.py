@@ -1,4 +1,4 @@
-"""`python -m agent_bus serve|check-config|openapi`: the hub's program."""
+"""`python -m agent_bus serve|check-config|openapi|admin`: the hub's program."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ EX_CONFIG: Final = 78
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; answers the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["admin"]:
+        from agent_bus import admin
+
+        return admin.main(argv[1:])
     arguments = _parser().parse_args(argv)
     if arguments.verb == "openapi":
         _print_openapi()
@@ -79,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", default="INFO", help="default: %(default)s")
     check = verbs.add_parser("check-config", help="validate a settings file and exit")
     check.add_argument("config", type=Path, help="settings file (JSON)")
+    verbs.add_parser("admin", help="the operator's verbs; see `admin --help`", add_help=False)
     verbs.add_parser("openapi", help="print the OpenAPI document of the API")
     return parser
 

@@ -5,7 +5,6 @@ Flask routes, reads and writes HTTP; the endpoints behind it know `Call` and `An
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections import Counter
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from agent_bus import __version__, errors, runtime
+from agent_bus import __version__, errors, instance, runtime
 from agent_bus.auth import Authenticator, load_digests
+from agent_bus.backups import Backups
 from agent_bus.broker import Broker
 from agent_bus.bus import Bus
 from agent_bus.clock import SystemClock
@@ -31,6 +31,7 @@ from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web import openapi, problem
 from agent_bus.web.api import Api
 from agent_bus.web.health import Health, metrics_endpoint
+from agent_bus.web.operator import Operator
 from agent_bus.web.routes import Route, routes
 from agent_bus.web.stream import Streams
 from agent_bus.web.wsgi import FixedPaths, Gate, encode, view
@@ -50,7 +51,7 @@ class Hub:
     def __init__(self, settings: Settings) -> None:
         clock = SystemClock()
         version = release()
-        self._lock = _lock(settings.database.with_name("bus.lock"))
+        self._lock = instance.lock(settings.database)
         directory = Directory()
         self.broker = Broker(
             streams_total=settings.streams_total, streams_per_token=settings.streams_per_token
@@ -87,12 +88,13 @@ class Hub:
             fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
         )
         self.bus.attach(self.store)
-        Housekeeper(
+        housekeeper = Housekeeper(
             self.bus,
             sweep_interval_s=settings.sweep_interval_s,
             retain_read_days=settings.retain_read_days,
             retain_archive_days=settings.retain_archive_days,
-        ).start()
+        )
+        housekeeper.start()
         prober = Prober(broker=self.broker, directory=directory, clock=clock)
         api = Api(bus=self.bus, auth=auth, prober=prober, page_limit=settings.page_limit)
         streams = Streams(bus=self.bus, settings=settings, version=version)
@@ -101,6 +103,11 @@ class Hub:
         exporter = Exporter(bus=self.bus, refusals=refusals, version=version)
         table = routes(
             api=api,
+            operator=Operator(
+                bus=self.bus,
+                housekeeper=housekeeper,
+                backups=Backups(settings.database, keep=settings.backup_keep, clock=clock),
+            ),
             streams=streams,
             health=self.health,
             document=openapi.endpoint(),
@@ -130,24 +137,6 @@ def release() -> str:
     """The release that runs, `<version>-<content hash>`; the bare version outside a release."""
     marker = Path(__file__).resolve().parent.parent / "RELEASE"
     return marker.read_text(encoding="utf-8").strip() if marker.exists() else __version__
-
-
-def _lock(path: Path) -> int:
-    """Hold the instance lock for the life of the process.
-
-    Raises:
-        errors.StartupError: another process has it.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise errors.StartupError(
-            f"{path} is locked: another agent-bus has this database open. Exactly one process may "
-            "serve it; see `systemctl status agent-bus`."
-        ) from error
-    return descriptor
 
 
 def _wsgi(table: list[Route], *, gate: Gate) -> FixedPaths:

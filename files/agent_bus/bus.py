@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_bus import errors, sse, wire
+from agent_bus import errors, runtime, sse, wire
 from agent_bus.broker import Broker, Entry
 from agent_bus.model import (
     OPERATOR,
@@ -94,6 +94,11 @@ class Bus:
     def mailbox(self, agent: AgentName) -> Mailbox:
         """An agent's counters, as of the last commit."""
         return self._mailboxes.get(agent, Mailbox(agent, 0, 0, Seq(0)))
+
+    def mailbox_fields(self, agent: AgentName) -> dict[str, object]:
+        """An agent's counters as watchers get them."""
+        muted_until = self.presence.muted_until(agent)
+        return wire.mailbox(self.mailbox(agent), muted_until=muted_until)
 
     def status(self, agent: AgentName) -> Status:
         """Whether an agent can be reached now."""
@@ -188,6 +193,26 @@ class Bus:
                 self._publish_mailbox(self.mailbox(agent))
         return change
 
+    def wake(self, agent: AgentName) -> NodeName:
+        """Ask an agent's watcher to wake it again if it has unfetched mail; answers its node.
+
+        Raises:
+            errors.NoWatcherError: the agent has no node, or its node's watcher is not connected.
+        """
+        node = self.directory.node_of(agent)
+        watcher = None if node is None else self.broker.watcher_of(node)
+        if node is None or watcher is None:
+            raise errors.NoWatcherError(agent, node)
+        watcher.put(Entry(sse.control("wake", {"agents": [agent]})))
+        return node
+
+    def mute(self, agent: AgentName, *, for_s: float) -> None:
+        """Ask watchers not to wake an agent for a while; its mail goes on all the same."""
+        self.presence.mute(agent, for_s=for_s)
+        self._publish_mailbox(self.mailbox(agent))
+        if for_s:
+            runtime.spawn(self._publish_after, agent, for_s)
+
     def note_pushed(self, entry: Entry) -> None:
         """A delivery's frame was handed to the kernel."""
         delivery = entry.delivery
@@ -267,6 +292,11 @@ class Bus:
             raise LookupError(agent)
         return node
 
+    def _publish_after(self, agent: AgentName, delay_s: float) -> None:
+        """The end of a mute is told as it happens: watchers need no clock like the hub's."""
+        runtime.sleep(delay_s + 0.01)
+        self._publish_mailbox(self.mailbox(agent))
+
     def _publish(self, delivery: Delivery, committed: float) -> None:
         self.broker.wake_inbox(delivery.agent)
         try:
@@ -280,7 +310,8 @@ class Bus:
                 stream.put(entry)
 
     def _publish_mailbox(self, box: Mailbox) -> None:
-        frame = sse.control("mailbox", wire.mailbox(box))
+        muted_until = self.presence.muted_until(box.agent)
+        frame = sse.control("mailbox", wire.mailbox(box, muted_until=muted_until))
         self._to_streams_of(box.agent, frame, watchers=True)
 
     def _to_streams_of(

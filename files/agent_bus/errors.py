@@ -196,6 +196,33 @@ class RosterShrinksError(BusError):
         )
 
 
+class NoWatcherError(BusError):
+    """Nobody is there who could wake the agent."""
+
+    code = "no_watcher"
+    status = 409
+    title = "No watcher is connected for the agent"
+
+    def __init__(self, agent: str, node: str | None) -> None:
+        reason = (
+            f"{agent!r} lives on no node" if node is None else f"{node}'s watcher is not connected"
+        )
+        super().__init__(
+            f"{reason}; GET /api/agents shows who is connected.", extra={"node": node}
+        )
+
+
+class BackupRunningError(BusError):
+    """A backup is being made already."""
+
+    code = "backup_running"
+    status = 409
+    title = "A backup is being made"
+
+    def __init__(self) -> None:
+        super().__init__("Wait for the one that runs.", retry_after_s=10.0)
+
+
 class TooLargeError(BusError):
     """The request body is over the limit."""
 
@@ -278,6 +305,17 @@ class InternalError(BusError):
 
     def __init__(self) -> None:
         super().__init__("Unexpected; `journalctl -u agent-bus` on the hub has the details.")
+
+
+class BackupFailedError(BusError):
+    """A backup could not be made or did not pass its check; older ones are untouched."""
+
+    code = "backup_failed"
+    status = 500
+    title = "The backup failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}. Check the disk of the hub, then try again.")
 
 
 class NotReadyError(BusError):

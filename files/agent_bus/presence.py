@@ -44,6 +44,7 @@ class Presence:
         self._leases: dict[NodeName, Lease] = {}
         self._seen: dict[AgentName, tuple[float, int]] = {}
         self._unsaved: set[AgentName] = set()
+        self._muted: dict[AgentName, tuple[float, int]] = {}
 
     def opened(self, node: NodeName, stream: object, agents: tuple[AgentName, ...]) -> None:
         """A watcher's stream began: it holds the lease from now on."""
@@ -85,6 +86,20 @@ class Presence:
         for agent in agents:
             self._seen[agent] = now
             self._unsaved.add(agent)
+
+    def mute(self, agent: AgentName, *, for_s: float) -> None:
+        """Ask watchers to leave an agent alone; 0 ends it. Forgotten when the hub restarts."""
+        self._muted[agent] = (
+            self._clock.monotonic() + for_s,
+            self._clock.now_ms() + int(for_s * 1000),
+        )
+
+    def muted_until(self, agent: AgentName) -> int | None:
+        """Wall-clock ms of the end of an agent's mute; None when it is not muted."""
+        muted = self._muted.get(agent)
+        if muted is None or self._clock.monotonic() >= muted[0]:
+            return None
+        return muted[1]
 
     def lease(self, node: NodeName | None) -> Lease | None:
         """The node's lease, unless it has lapsed."""

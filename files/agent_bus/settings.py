@@ -88,6 +88,9 @@ class Settings(BaseModel):
     sweep_interval_s: float = Field(
         default=60.0, gt=0, description="How often retention and expiry are looked after."
     )
+    backup_keep: int = Field(
+        default=7, ge=1, description="Backups kept beside the database; older ones are deleted."
+    )
     readers: int = Field(
         default=4, ge=1, le=64, description="Read-only database connections, each with a thread."
     )

@@ -96,11 +96,12 @@ def with_timeline(of: Message, deliveries: Sequence[Delivery]) -> dict[str, Any]
     return {**message(of), "deliveries": [timeline(d) for d in deliveries]}
 
 
-def mailbox(of: Mailbox) -> dict[str, object]:
-    """The counters as watchers get them."""
+def mailbox(of: Mailbox, *, muted_until: int | None) -> dict[str, object]:
+    """The counters as watchers get them, and until when the agent is not to be woken."""
     return {
         "agent": of.agent,
         "unfetched": of.unfetched,
         "unread": of.unread,
         "max_unfetched_seq": of.last_seq if of.unfetched else None,
+        "muted_until": rfc3339(muted_until),
     }

@@ -148,6 +148,7 @@ class AgentEntry(_Answer):
     unread: Count
     unfetched: Count
     oldest_unread_at: Time | None
+    muted_until: Annotated[Time | None, Field(description="Not woken until then.")]
 
 
 class NodeEntry(_Answer):
@@ -202,6 +203,38 @@ class ProbesAnswer(_Answer):
 
     probe_id: str
     results: list[ProbeResult]
+
+
+class WakeAnswer(_Answer):
+    """The watcher was told; it wakes for unfetched mail."""
+
+    agent: Name
+    node: Node
+    status: Status
+    unfetched: Count
+
+
+class MuteAnswer(_Answer):
+    """Until when the agent is left alone."""
+
+    agent: Name
+    muted_until: Time | None
+
+
+class BackupAnswer(_Answer):
+    """A verified and synced file on the hub."""
+
+    path: str
+    bytes: Count
+    sha256: str
+    epoch: str
+    schema_version: int
+
+
+class ArchiveAnswer(_Answer):
+    """How many messages were expired, archived or dropped."""
+
+    touched: Count
 
 
 class StreamFigures(_Answer):
@@ -296,6 +329,9 @@ class Mailbox(_Answer):
     unfetched: Count
     unread: Count
     max_unfetched_seq: Seq | None
+    muted_until: Annotated[
+        Time | None, Field(description="Do not wake it; another event tells when that ends.")
+    ]
 
 
 class HelloEvent(_Control):

@@ -194,6 +194,7 @@ class Api:
                 "unread": bus.mailbox(name).unread,
                 "unfetched": bus.mailbox(name).unfetched,
                 "oldest_unread_at": rfc3339(oldest.get(name)),
+                "muted_until": rfc3339(bus.presence.muted_until(name)),
             }
             for name, agent in sorted(bus.directory.agents.items())
             if name != OPERATOR

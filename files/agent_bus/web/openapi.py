@@ -17,6 +17,7 @@ from agent_bus.web import answers, problem, schemas
 from agent_bus.web.api import Api
 from agent_bus.web.health import Health
 from agent_bus.web.http import Answer, Call
+from agent_bus.web.operator import Operator
 from agent_bus.web.routes import Route, routes
 from agent_bus.web.stream import Streams
 
@@ -109,6 +110,7 @@ def _table() -> list[Route]:
     """The routes with unbound endpoints: only what is described is read of them."""
     return routes(
         api=cast("Api", Api),
+        operator=cast("Operator", Operator),
         streams=cast("Streams", Streams),
         health=cast("Health", Health),
         document=endpoint(),

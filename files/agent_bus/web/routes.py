@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent_bus.web.api import Api
     from agent_bus.web.health import Health
     from agent_bus.web.http import Answer, Call
+    from agent_bus.web.operator import Operator
     from agent_bus.web.stream import Streams
 
 Access = Literal["token", "admin", "scrape", "open"]
@@ -64,6 +65,7 @@ class Route:
 def routes(
     *,
     api: Api,
+    operator: Operator,
     streams: Streams,
     health: Health,
     document: Callable[[Call], Answer],
@@ -73,6 +75,7 @@ def routes(
     return [
         *_messages(api),
         *_fleet(api),
+        *_operator(operator),
         Route(
             "GET",
             "/stream",
@@ -260,6 +263,52 @@ def _fleet(api: Api) -> list[Route]:
             body=s.ProbeBody,
             answer=a.ProbesAnswer,
             problems=(*ADMIN, e.UnknownAgentError),
+            access="admin",
+        ),
+    ]
+
+
+def _operator(operator: Operator) -> list[Route]:
+    return [
+        Route(
+            "POST",
+            "/agents/<name>/wake",
+            operator.wake,
+            "Wake an agent again",
+            "A `wake` event to the node's watcher, which wakes the agent for unfetched mail.",
+            answer=a.WakeAnswer,
+            problems=(*ADMIN, e.UnknownAgentError, e.NoWatcherError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/agents/<name>/mute",
+            operator.mute,
+            "Leave an agent alone for a while",
+            "Mail and its events go on; `mailbox` events and the registry carry `muted_until`, "
+            "and the watcher does not wake the agent. A restart of the hub ends all mutes.",
+            body=s.MuteBody,
+            answer=a.MuteAnswer,
+            problems=(*ADMIN, e.UnknownAgentError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/admin/backup",
+            operator.backup,
+            "Make a backup",
+            "Copied, checked and synced while the hub goes on; the newest `backup_keep` stay.",
+            answer=a.BackupAnswer,
+            problems=(*ADMIN, e.BackupRunningError, e.BackupFailedError, e.DiskFullError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/admin/archive",
+            operator.archive,
+            "Run retention now",
+            answer=a.ArchiveAnswer,
+            problems=(*ADMIN, *WRITES),
             access="admin",
         ),
     ]

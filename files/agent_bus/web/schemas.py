@@ -244,6 +244,14 @@ class ProbeBody(_Strict):
     agents: Annotated[list[Name], Field(min_length=1, max_length=5000)] | None = None
 
 
+class MuteBody(_Strict):
+    """How long to leave an agent alone."""
+
+    for_s: Annotated[float, Field(ge=0, le=604_800, allow_inf_nan=False)] = Field(
+        description="Seconds from now, a week at most; 0 ends a mute."
+    )
+
+
 class InboxQuery(_Query):
     """Which part of an inbox."""
 

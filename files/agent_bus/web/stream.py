@@ -11,7 +11,7 @@ import random
 import socket
 from typing import TYPE_CHECKING, Final
 
-from agent_bus import errors, sse, wire
+from agent_bus import errors, sse
 from agent_bus.broker import Stream
 from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
@@ -144,7 +144,7 @@ class Subscription:
                 "head": self._bus.head,
                 "keepalive_s": self._settings.keepalive_s,
                 "agents": agents,
-                "mailboxes": [wire.mailbox(self._bus.mailbox(agent)) for agent in agents],
+                "mailboxes": [self._bus.mailbox_fields(agent) for agent in agents],
                 "version": self._version,
             },
         )

@@ -1,0 +1,226 @@
+"""`agent-bus-admin`: the operator's verbs on the hub.
+
+All but two call the API over loopback with the admin token, because no second process may open a
+live database. `restore` and `verify-db` work on the file and take the instance lock, so they run
+only while the service is stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import sys
+import time
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus import errors, instance, settings
+from agent_bus.store import backup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+EXIT_FAILED: Final = 1
+EXIT_UNAVAILABLE: Final = 69
+EXIT_TRY_LATER: Final = 75
+EXIT_DENIED: Final = 77
+EXIT_SETTINGS: Final = 78
+EXITS: Final = """\
+exit codes: 0 done, 1 failed, 2 usage, 69 the hub does not answer, 75 try later (the service
+still runs, a limit, no room), 77 denied (token), 78 the settings file is wrong"""
+CONFIG: Final = Path("/etc/agent-bus/hub.json")
+TOKEN_FILE: Final = Path("/etc/agent-bus/secrets/admin.token")
+TIMEOUT_S: Final = 600
+"""A backup of a large database answers when it is done."""
+
+
+class AdminError(Exception):
+    """An expected failure: its text says what to do."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Hub:
+    """The running hub, by its API."""
+
+    def __init__(self, chosen: settings.Settings, token_file: Path) -> None:
+        self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(chosen.host, chosen.host)  # noqa: S104 - compared, not bound
+        self._port = chosen.port
+        try:
+            self._token = token_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AdminError(
+                f"{token_file} cannot be read ({error}); run it as root", 77
+            ) from error
+
+    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - decoded JSON
+        """The decoded answer.
+
+        Raises:
+            AdminError: no answer, or a refusal.
+        """
+        payload = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self._token}"}
+        try:
+            with closing(
+                http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
+            ) as connection:
+                connection.request(method, path, payload, headers)
+                answer = connection.getresponse()
+                status, content = answer.status, json.loads(answer.read() or b"null")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise AdminError(
+                f"the hub at {self._host}:{self._port} does not answer: {error}; see "
+                "`systemctl status agent-bus`",
+                EXIT_UNAVAILABLE,
+            ) from error
+        if status >= 400:  # noqa: PLR2004 - the first of the refusals
+            raise AdminError(f"{content['detail']} ({content['code']})", _exit_of(status))
+        return content
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one verb; answers the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        chosen = settings.load(arguments.config)
+        if arguments.verb == "check-config":
+            print(f"{arguments.config}: ok")
+            return 0
+        if arguments.verb in {"restore", "verify-db"}:
+            return _offline(arguments, chosen)
+        return _online(arguments, Hub(chosen, arguments.token_file))
+    except errors.StartupError as error:
+        print(error, file=sys.stderr)
+        return EXIT_SETTINGS
+    except AdminError as error:
+        print(f"agent-bus-admin: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _online(arguments: argparse.Namespace, hub: Hub) -> int:
+    verb = arguments.verb
+    if verb == "probe":
+        content = hub.call("POST", "/api/probes", {"agents": arguments.names or None})
+        _show(arguments, content, _probes(content))
+        return 0 if all(result["ok"] for result in content["results"]) else EXIT_FAILED
+    if verb == "roster":
+        content = hub.call("GET", "/api/agents")
+        _show(arguments, content, _roster(content))
+        return 0
+    if verb == "stats":
+        content = hub.call("GET", "/api/stats")
+    elif verb == "wake":
+        content = hub.call("POST", f"/api/agents/{arguments.name}/wake")
+    elif verb == "mute":
+        body = {"for_s": arguments.for_s}
+        content = hub.call("POST", f"/api/agents/{arguments.name}/mute", body)
+    else:
+        content = hub.call("POST", f"/api/admin/{verb}")
+    _show(arguments, content, _flat(content))
+    return 0
+
+
+def _offline(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
+    try:
+        instance.lock(chosen.database)
+    except errors.StartupError as error:
+        raise AdminError(
+            f"{error} Stop it first: `systemctl stop agent-bus`.", EXIT_TRY_LATER
+        ) from error
+    try:
+        if arguments.verb == "verify-db":
+            found = backup.verify(chosen.database)
+            content = {"path": str(found.path), "bytes": found.size_bytes, "epoch": found.epoch,
+                       "schema_version": found.schema_version, "sound": True}  # fmt: skip
+        else:
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            restored = backup.restore(arguments.file, chosen.database, stamp=stamp)
+            content = {name: str(value) for name, value in asdict(restored).items()}
+    except (backup.DamagedError, OSError) as error:
+        raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error
+    _show(arguments, content, _flat(content))
+    return 0
+
+
+def _exit_of(status: int) -> int:
+    if status in {401, 403}:
+        return EXIT_DENIED
+    return EXIT_TRY_LATER if status in {429, 503, 507} else EXIT_FAILED
+
+
+def _show(arguments: argparse.Namespace, content: object, lines: Iterable[str]) -> None:
+    if arguments.json:
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        for line in lines:
+            print(line)
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> Iterable[str]:
+    """`name value` lines, nested names joined by dots."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} {_word(value)}"
+
+
+def _roster(content: dict[str, Any]) -> Iterable[str]:
+    columns = ("name", "node", "status", "unread", "unfetched", "last_seen_at", "muted_until")
+    return _table(columns, content["agents"])
+
+
+def _probes(content: dict[str, Any]) -> Iterable[str]:
+    columns = ("agent", "node", "status", "ok", "gateway_ms", "total_ms", "reason")
+    return _table(columns, content["results"])
+
+
+def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str]:
+    """Aligned columns under their names; `-` where there is nothing."""
+    cells = [columns, *(tuple(_word(row[name]) for name in columns) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    for row in cells:
+        yield "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="agent-bus-admin",
+        description="The operator's tool of the message bus; run it as root on the hub.",
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, default=CONFIG, help="default: %(default)s")
+    parser.add_argument("--token-file", type=Path, default=TOKEN_FILE, help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("check-config", help="validate the settings file")
+    verbs.add_parser("roster", help="all agents and whether they can be reached")
+    verbs.add_parser("stats", help="totals, latency, streams, database")
+    verbs.add_parser("backup", help="make a verified backup now")
+    verbs.add_parser("archive", help="run retention now")
+    wake = verbs.add_parser("wake", help="let the watcher wake an agent again")
+    wake.add_argument("name", metavar="AGENT")
+    mute = verbs.add_parser("mute", help="let the watcher leave an agent alone for a while")
+    mute.add_argument("name", metavar="AGENT")
+    mute.add_argument("for_s", metavar="SECONDS", type=float, help="0 ends a mute")
+    probe = verbs.add_parser("probe", help="ask the watchers whether agents could be woken")
+    probe.add_argument("names", metavar="AGENT", nargs="*", help="default: all")
+    restore = verbs.add_parser("restore", help="put a backup back (service stopped)")
+    restore.add_argument("file", metavar="FILE", type=Path)
+    verbs.add_parser("verify-db", help="check the whole database (service stopped)")
+    return parser

@@ -1,0 +1,66 @@
+"""Backups of the running hub: one at a time, in a native thread of their own, the newest kept."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from agent_bus import errors
+from agent_bus.runtime import ThreadedPool
+from agent_bus.store import backup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_bus.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+
+class Backups:
+    """Makes backups beside a database, in the folder `backups`.
+
+    Args:
+        keep: how many stay; older ones are deleted after each new one.
+    """
+
+    def __init__(self, database: Path, *, keep: int, clock: Clock) -> None:
+        self._database = database
+        self._folder = database.with_name("backups")
+        self._keep = keep
+        self._clock = clock
+        self._is_running = False
+
+    def make(self) -> backup.Backup:
+        """A new, verified backup; blocks this greenlet, never the loop.
+
+        Raises:
+            errors.BackupRunningError: another one is being made.
+            errors.DiskFullError: no room.
+            errors.BackupFailedError: the disk or the check failed.
+        """
+        if self._is_running:
+            raise errors.BackupRunningError
+        self._is_running = True
+        thread = ThreadedPool([self._target()])
+        try:
+            return thread.run(self._write)
+        finally:
+            self._is_running = False
+            thread.close(lambda _target: None)
+
+    def _target(self) -> Path:
+        at = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+        return self._folder / f"bus-{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}Z.db"
+
+    def _write(self, target: Path) -> backup.Backup:
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise errors.BackupFailedError(str(error)) from error
+        made = backup.write(self._database, target)
+        for old in sorted(self._folder.glob("bus-*.db"))[: -self._keep]:
+            old.unlink()
+            logger.info("Deleted the old backup %s", old)
+        return made
