@@ -6,6 +6,8 @@ them. A priority is a rank here (0 is first out), and a name only on the wire.
 
 from __future__ import annotations
 
+import base64
+import functools
 import os
 import re
 from dataclasses import dataclass, field
@@ -23,7 +25,9 @@ NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PRIORITIES: Final = ("urgent", "high", "normal")
 """Index = rank: the order in which an inbox is read."""
 
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TO_CROCKFORD: Final = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+)
 
 
 def new_message_id(now_ms: int) -> MessageId:
@@ -32,7 +36,9 @@ def new_message_id(now_ms: int) -> MessageId:
     Source: the ULID specification, github.com/ulid/spec.
     """
     value = (now_ms << 80) | int.from_bytes(os.urandom(10), "big")
-    return MessageId("".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5)))
+    # 130 bits make 26 characters; b32encode wants a multiple of 40, so 30 zero bits follow.
+    encoded = base64.b32encode((value << 30).to_bytes(20, "big"))
+    return MessageId(encoded[:26].translate(_TO_CROCKFORD).decode())
 
 
 def rfc3339(at_ms: int | None) -> str | None:
@@ -40,7 +46,13 @@ def rfc3339(at_ms: int | None) -> str | None:
     if at_ms is None:
         return None
     seconds, millis = divmod(at_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{_to_the_second(seconds)}.{millis:03d}Z"
+
+
+@functools.lru_cache(maxsize=4096)
+def _to_the_second(seconds: int) -> str:
+    """Most stamps of a page or a burst share their second, and formatting one costs 4 us."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True)
