@@ -132,7 +132,8 @@ def _prepare(fleet: Fleet) -> None:
 def _prepared_digest(read: inventory.Inventory, specs: Sequence[containers.Spec]) -> str:
     """Return what changes whenever the hosts have to be prepared again."""
     lab = ROOT / "lab"
-    program = image.content_hash(lab / "prepare.yml", lab / "templates", lab / "gateway_standin")
+    parts = ("prepare.yml", "place_stubs.py", "templates", "gateway_standin")
+    program = image.content_hash(*(lab / part for part in parts))
     return "-".join([read.digest, program, *(spec.digest() for spec in specs)])
 
 

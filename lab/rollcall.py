@@ -1,7 +1,8 @@
 """Send a message to every agent of a running fleet and see who was woken, where, and how soon.
 
 The messages go out by the agents' own command line on their hosts, the wakes are read from each
-host's stand-in for OpenClaw, and the bus is asked when it stored and pushed each message. All
+host's stand-in for OpenClaw, and the bus is asked when it stored and pushed each message. An agent
+with a `command` waker has no gateway to ask: there the watcher's report to the bus counts. All
 containers share this machine's clock, so times of different hosts can be compared.
 """
 
@@ -63,6 +64,8 @@ class Residents:
     """The agents of each host."""
     users: Mapping[str, str]
     gateways: Mapping[str, str]
+    commanded: frozenset[str]
+    """Agents that are woken by a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def residents(fleet: str) -> Residents:
         agents={host: entry["agents"] for host, entry in hosts.items()},
         users={host: entry["user"] for host, entry in hosts.items()},
         gateways={host: entry["gateway"] for host, entry in hosts.items()},
+        commanded=frozenset(a for entry in hosts.values() for a in entry["woken_by_command"]),
     )
 
 
@@ -130,7 +134,11 @@ def call(fleet: Fleet) -> list[Outcome]:
         # once more, now that all were woken: nobody may have been woken elsewhere meanwhile
         final = pool.map(lambda host: _listen(fleet, who, host, since), who.agents)
         wakes = dict(zip(who.agents, final, strict=True))
-    timelines = _timelines(fleet, who, [entry["id"] for entry in sent.values() if entry["id"]])
+    timelines = _timelines(fleet, who, sent.values())
+    for letter in wanted:
+        accepted = _epoch(timelines.get(letter.recipient, {}).get("accepted_at"))
+        if letter.recipient in who.commanded and accepted:
+            wakes[letter.host].append({"agent": letter.recipient, "at": accepted})
     return [_outcome(letter, sent[letter.recipient], timelines, wakes) for letter in wanted]
 
 
@@ -167,7 +175,7 @@ def _outcome(
     timelines: Mapping[str, Mapping[str, Any]],
     wakes: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Outcome:
-    stamps = timelines.get(sent["id"] or "", {})
+    stamps = timelines.get(letter.recipient, {})
     stored, pushed = (_epoch(stamps.get(key)) for key in ("stored_at", "pushed_at"))
     at_home = [w["at"] for w in wakes[letter.host] if w["agent"] == letter.recipient]
     woken = min((at for at in at_home if at >= sent["at"]), default=None)
@@ -218,7 +226,8 @@ def _send(
 
 
 def _listen(fleet: Fleet, who: Residents, host: str, since: float) -> list[dict[str, Any]]:
-    asked = [list(who.agents[host]), since, who.gateways[host]]
+    expected = [agent for agent in who.agents[host] if agent not in who.commanded]
+    asked = [expected, since, who.gateways[host]]
     heard: list[dict[str, Any]] = json.loads(
         _on_host(fleet, host, LISTENER % WAKE_TIMEOUT_S, asked)
     )
@@ -242,15 +251,18 @@ def _on_host(fleet: Fleet, host: str, program: str, given: object, *, user: str 
     return result.stdout
 
 
-def _timelines(fleet: Fleet, who: Residents, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the stamps of each message; those that the bus writes lazily are waited for."""
+def _timelines(
+    fleet: Fleet, who: Residents, sent: Iterable[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return each recipient's stamps; those that the bus writes lazily are waited for."""
     hub = Hub(fleet.name, spec_of(fleet, who.hub).address, who.port)
     found = {}
-    for message in ids:
-        deadline = time.monotonic() + 3
-        while True:
-            found[message] = hub.get(f"/api/messages/{message}")["deliveries"][0]
-            if found[message]["pushed_at"] or time.monotonic() > deadline:
+    for entry in sent:
+        recipient, deadline = entry["recipient"], time.monotonic() + 3
+        awaited = "accepted_at" if recipient in who.commanded else "pushed_at"
+        while entry["id"]:
+            found[recipient] = hub.get(f"/api/messages/{entry['id']}")["deliveries"][0]
+            if found[recipient][awaited] or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
     return found

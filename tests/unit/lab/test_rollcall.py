@@ -23,7 +23,7 @@ def test_a_fleet_of_one_host_writes_to_itself() -> None:
 
 LETTER = Letter("b1", "b", "a1", "a")
 SENT = {"at": 100.0, "id": "M", "error": ""}
-STAMPS = {"M": {"stored_at": "1970-01-01T00:01:40.050Z", "pushed_at": "1970-01-01T00:01:40.052Z"}}
+STAMPS = {"a1": {"stored_at": "1970-01-01T00:01:40.050Z", "pushed_at": "1970-01-01T00:01:40.052Z"}}
 
 
 def outcome(wakes: dict[str, list[dict[str, Any]]], sent: dict[str, Any]) -> Outcome:
