@@ -8,7 +8,11 @@ import shutil
 import sys
 from pathlib import Path
 
-STUB = '#!/bin/sh\n# the lab\'s stand-in for a program that real machines have\nlogger --tag "$0" -- "$*"\n'
+STUB = """\
+#!/bin/sh
+# the lab's stand-in for a program that real machines have
+logger --tag "$0" -- "$*"
+"""
 
 for name in sys.argv[1:]:
     if shutil.which(name) is None:
