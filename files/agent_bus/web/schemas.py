@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -34,6 +35,10 @@ PLAIN_LINE: Final = (
 )
 """`_plain_line` as a regular expression, for the document; the rare ones past U+FFFF are left to
 the validator, because not every regular expression can name them."""
+
+RFC3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
 
 
 def _plain_line(value: str) -> str:
@@ -79,6 +84,18 @@ def _flag(value: object) -> bool:
     return found
 
 
+def _date_time(value: object) -> object:
+    """Refuse bare numbers, which pydantic would take for seconds since 1970."""
+    if not (isinstance(value, str) and RFC3339.fullmatch(value)):
+        raise ValueError("must be like 2026-01-31T12:00:00Z")
+    return value
+
+
+def _whole(value: object) -> object:
+    """Take 60.0 for 60: JSON knows one kind of number, and some clients write it so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _is_json(value: dict[str, Any]) -> dict[str, Any]:
     """Refuse what Python's JSON takes and others do not: NaN, infinity, endless integers."""
     try:
@@ -103,10 +120,16 @@ Recipient = Annotated[str, AfterValidator(_recipient), _pattern(f"^@?{NAME_PATTE
 Ulid = Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, AfterValidator(_no_surrogates)]
-Plain = Annotated[str, AfterValidator(_plain_line), _pattern(PLAIN_LINE)]
-Line = Annotated[Plain, Field(max_length=200)]
-Node = Annotated[Plain, Field(min_length=1, max_length=253)]
+Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_line), _pattern(PLAIN_LINE)]
+Node = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    AfterValidator(_plain_line),
+    _pattern(PLAIN_LINE),
+]
 Priority = Literal["normal", "high", "urgent"]
+DateTime = Annotated[AwareDatetime, BeforeValidator(_date_time)]
+WHOLE: Final = BeforeValidator(_whole)
 Flag = Annotated[
     bool,
     BeforeValidator(_flag),
@@ -141,7 +164,7 @@ class SendBody(_Strict):
     )
     priority: Priority = "normal"
     reply_to: Ulid | None = Field(default=None, description="Id of the message answered.")
-    expires_in_s: Annotated[int, Field(ge=1, le=31_536_000)] | None = Field(
+    expires_in_s: Annotated[int, Field(ge=1, le=31_536_000), WHOLE] | None = Field(
         default=None, description="Seconds after which the message is no longer shown."
     )
 
@@ -189,7 +212,10 @@ class RosterBody(_Strict):
     """The whole inventory, as the hub needs it."""
 
     agents: Annotated[list[RosterAgent], Field(max_length=5000)]
-    groups: dict[NewName, list[NewName]] = Field(default_factory=dict)
+    groups: dict[NewName, list[NewName]] = Field(
+        default_factory=dict,
+        json_schema_extra={"propertyNames": {"pattern": f"^{NAME_PATTERN.pattern}$"}},
+    )
     tokens: Annotated[list[NodeTokens], Field(max_length=1000)]
     force: bool = False
 
@@ -215,7 +241,7 @@ class PresenceAgent(_Strict):
 class PresenceBody(_Strict):
     """A watcher's sign of life."""
 
-    node_version: Annotated[Plain, Field(max_length=100)]
+    node_version: Line
     agents: Annotated[list[PresenceAgent], Field(max_length=500)]
     unconfigured: Annotated[list[Name], Field(max_length=500)] = []
 
@@ -223,13 +249,26 @@ class PresenceBody(_Strict):
 class WakeReport(_Strict):
     """What became of one wake. It holds for the agent's deliveries up to `up_to_seq`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"event": {"const": "probed"}}, "required": ["event"]},
+            "else": {"required": ["up_to_seq"], "properties": {"up_to_seq": {"type": "integer"}}},
+        }
+    )
+
     agent: Name
     event: Literal["received", "accepted", "coalesced", "escalated", "failed", "overdue", "probed"]
     age_ms: Annotated[float, Field(ge=0, description="How long ago it happened.")] = 0
-    up_to_seq: Annotated[int, Field(ge=0, lt=1 << 62)] | None = None
+    up_to_seq: Annotated[int, Field(ge=0, lt=1 << 62), WHOLE] | None = None
     reason: Annotated[str, Field(max_length=500)] | None = None
     probe_id: Annotated[str, Field(max_length=64)] | None = None
     duration_ms: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _says_how_far(self) -> WakeReport:
+        if self.event != "probed" and self.up_to_seq is None:
+            raise ValueError(f"up_to_seq: needed for {self.event!r}")
+        return self
 
 
 class WakesBody(_Strict):
@@ -271,8 +310,8 @@ class HistoryQuery(_Query):
     agent: Name | None = None
     partner: Name | None = Field(default=None, alias="with")
     thread: Ulid | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: DateTime | None = None
+    until: DateTime | None = None
     order: Literal["asc", "desc"] = "desc"
     archived: Flag = False
     limit: Annotated[int, Field(ge=1)] = 50
