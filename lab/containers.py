@@ -39,6 +39,8 @@ class Spec:
     address: str
     image: str
     public_key: Path
+    mounts: tuple[str, ...] = ()
+    """Folders of this machine that the container sees, read-only, as FOLDER:PATH."""
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ class Spec:
             *("--hostname", self.host),
             *("--network", network),
             *("--volume", f"{self.public_key}:/etc/ssh/authorized_keys.d/{LOGIN}:ro"),
+            *(f"--volume={mount}:ro" for mount in self.mounts),
             *("--label", f"{LABEL}.root={ROOT}"),
             *(f"--cap-add={capability}" for capability in CAPABILITIES),
             *("--security-opt", "apparmor=unconfined"),

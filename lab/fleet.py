@@ -219,7 +219,12 @@ def _specs(
     key = _ensure_key(name)
     known = {container.host: container.address for container in there}
     address = containers.addresses(name, read.hosts, known)
-    return [containers.Spec(name, host, address[host], tag, key) for host in read.hosts]
+    return [
+        containers.Spec(
+            name, host, address[host], tag, key, tuple(read.variables[host].get("lab_mounts", ()))
+        )
+        for host in read.hosts
+    ]
 
 
 def _ensure_key(name: str) -> Path:

@@ -48,6 +48,12 @@ def test_each_fleet_has_a_subnet_of_its_own() -> None:
     assert containers.subnet("mine") == containers.subnet("mine")
 
 
+def test_mounts_are_read_only(tmp_path: Path) -> None:
+    key = make(tmp_path, "one", "10.213.77.10").public_key
+    spec = containers.Spec("demo", "one", "10.213.77.10", "image:1", key, ("/srv/x:/opt/x",))
+    assert "--volume=/srv/x:/opt/x:ro" in spec.arguments()
+
+
 def test_a_running_fleet_is_left_alone(spec: containers.Spec) -> None:
     steps = containers.plan([spec], [there(spec)])
     assert steps == containers.Plan(keep=[spec])
