@@ -7,10 +7,11 @@ native threads; what crosses the border is a plain queue one way and one wake-up
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 import gevent
-from gevent import event, monkey, queue, threadpool
+from gevent import event, monkey, threadpool
 from gevent.event import Event
 
 if TYPE_CHECKING:
@@ -127,24 +128,41 @@ class ThreadedPool(Generic[T]):
 
     def __init__(self, resources: Sequence[T]) -> None:
         self._threads = threadpool.ThreadPool(len(resources))
-        self._free: queue.LifoQueue[T] = queue.LifoQueue()
+        self._free = list(resources)
         self._size = len(resources)
-        for resource in resources:
-            self._free.put(resource)
+        self._waiting: deque[Waiter[T]] = deque()
 
     def run(self, work: Callable[[T], Item]) -> Item:
         """Run `work(resource)` in a native thread and answer its result; blocks the greenlet."""
-        resource = self._free.get()
+        resource = self._take()
         try:
             return self._threads.apply(work, (resource,))
         finally:
-            self._free.put(resource)
+            self._give(resource)
 
     def close(self, close: Callable[[T], None]) -> None:
         """Wait for all resources and close each."""
         for _ in range(self._size):
-            close(self._free.get())
+            close(self._take())
         self._threads.kill()
+
+    def _take(self) -> T:
+        if self._free:
+            return self._free.pop()
+        waiter: Waiter[T] = Waiter()
+        self._waiting.append(waiter)
+        return waiter.wait()
+
+    def _give(self, resource: T) -> None:
+        """Hand it straight to who has waited longest.
+
+        Put back for anyone, it would be taken again by the greenlet that just gave it, which has
+        not let the loop go on: a few clients that read in a loop would shut out all others.
+        """
+        if self._waiting:
+            self._waiting.popleft().resolve(resource)
+        else:
+            self._free.append(resource)
 
 
 def yield_if_starved(last_iteration: int) -> int:
