@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_bus import errors
 from agent_bus.runtime import Event
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agent_bus.model import AgentName, Delivery, NodeName
+
+
+QUEUE_BYTES: Final = 8 * 1024 * 1024
+"""Frames that may wait for one stream, in bytes: past it the stream ends as past its count of
+events, or a few stopped peers of a thousand large messages each would eat a small hub's memory.
+Redis cuts a subscriber off at 8 MiB that last (`client-output-buffer-limit pubsub`)."""
 
 
 class Entry(NamedTuple):
@@ -33,6 +39,7 @@ class Stream:
 
     Until `is_live`, deliveries are not queued: the stream's greenlet is still reading them from
     the store, up to a head that it reads again before it goes live, so none falls between.
+    Until `is_greeted`, counters are not queued: hello is still to tell them, and newer ones.
     """
 
     def __init__(
@@ -51,9 +58,11 @@ class Stream:
         self.wants_receipts = wants_receipts
         self.token_sha256 = token_sha256
         self.is_live = False
+        self.is_greeted = False
         self.end_reason: str | None = None
         self.socket: socket.socket | None = None
         self._queue: deque[Entry] = deque()
+        self._queued_bytes = 0
         self._limit = queue_limit
         self._event = Event()
 
@@ -61,14 +70,19 @@ class Stream:
         """Whether this stream asked for this agent's events."""
         return self.only is None or agent in self.only
 
+    def has_ended(self) -> bool:
+        """Whether it was asked to stop."""
+        return self.end_reason is not None
+
     def put(self, entry: Entry) -> None:
         """Queue a frame; a full queue ends the stream (its messages stay in the store)."""
         if self.end_reason is not None:
             return
-        if len(self._queue) >= self._limit:
+        if len(self._queue) >= self._limit or self._queued_bytes >= QUEUE_BYTES:
             self.end("overflow")
             return
         self._queue.append(entry)
+        self._queued_bytes += len(entry.frame)
         self._event.set()
 
     def end(self, reason: str) -> None:
@@ -81,6 +95,7 @@ class Stream:
             self.end_reason = reason
             if reason not in {"lifetime", "shutdown"}:
                 self._queue.clear()
+                self._queued_bytes = 0
         self._event.set()
 
     @property
@@ -93,7 +108,11 @@ class Stream:
         if not self._queue and self.end_reason is None:
             self._event.clear()
             self._event.wait(timeout_s)
-        return self._queue.popleft() if self._queue else None
+        if not self._queue:
+            return None
+        entry = self._queue.popleft()
+        self._queued_bytes -= len(entry.frame)
+        return entry
 
     def cut(self) -> None:
         """Close the peer's connection at once, whatever it still had to take."""
@@ -109,6 +128,7 @@ class Broker:
         self._streams: dict[NodeName | None, set[Stream]] = {}
         self._waiting: dict[AgentName, set[Event]] = {}
         self._polls = 0
+        self._is_ending = False
         self._total = streams_total
         self._per_token = streams_per_token
 
@@ -124,16 +144,18 @@ class Broker:
         Raises:
             errors.TooManyStreamsError: the token's or the hub's limit is reached.
         """
-        siblings = self._streams.setdefault(stream.node, set())
-        if stream.is_watcher:
-            for older in [s for s in siblings if s.is_watcher]:
-                older.end("superseded")
-                siblings.discard(older)
-        if sum(s.token_sha256 == stream.token_sha256 for s in siblings) >= self._per_token:
+        if self._is_ending:
+            raise errors.NotReadyError("The hub is stopping; come back in a moment.")
+        siblings = self._streams.get(stream.node, set())
+        older = {s for s in siblings if s.is_watcher and stream.is_watcher}
+        staying = siblings - older
+        if sum(s.token_sha256 == stream.token_sha256 for s in staying) >= self._per_token:
             raise errors.TooManyStreamsError(self._per_token, scope="this token")
-        if len(self) + self._polls >= self._total:
+        if len(self) - len(older) + self._polls >= self._total:
             raise errors.TooManyStreamsError(self._total, scope="the hub")
-        siblings.add(stream)
+        for one in older:
+            one.end("superseded")
+        self._streams[stream.node] = staying | {stream}
 
     def leave(self, stream: Stream) -> None:
         """Let a stream go; harmless when it has gone already."""
@@ -157,18 +179,23 @@ class Broker:
             event.set()
 
     def wait_for_inbox(self, agent: AgentName, *, timeout_s: float) -> bool:
-        """Wait until something new may be in an inbox; False when it timed out.
+        """Wait until something new may be in an inbox; False when it timed out or all must end.
 
         Raises:
-            errors.TooManyStreamsError: long polls count as streams.
+            errors.TooManyStreamsError: long polls count as streams; so many of one agent as its
+                token may have streams, or so many in all.
         """
+        if self._is_ending:
+            return False
+        if len(self._waiting.get(agent, ())) >= self._per_token:
+            raise errors.TooManyStreamsError(self._per_token, scope=f"the inbox of {agent}")
         if len(self) + self._polls >= self._total:
             raise errors.TooManyStreamsError(self._total, scope="the hub")
         event = Event()
         self._waiting.setdefault(agent, set()).add(event)
         self._polls += 1
         try:
-            return bool(event.wait(timeout_s))
+            return bool(event.wait(timeout_s)) and not self._is_ending
         finally:
             self._polls -= 1
             waiting = self._waiting[agent]
@@ -177,7 +204,8 @@ class Broker:
                 del self._waiting[agent]
 
     def end_all(self, reason: str) -> None:
-        """Ask all streams to say bye, and let all long polls answer."""
+        """Ask all streams to say bye, and let all long polls answer; for good."""
+        self._is_ending = True
         for stream in self:
             stream.end(reason)
         for agent in list(self._waiting):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from agent_bus.clock import Clock
 
-FORGET_AFTER: Final = 10_000
-"""Keys kept at most; past it the fullest buckets (idle callers) are forgotten."""
+KEPT: Final = 10_000
+"""Keys kept at most, about 1 MB; past it those that have been idle longest are forgotten, so that
+wrong tokens from ever new addresses cost neither memory nor time."""
 
 
 class RateLimiter:
@@ -30,7 +31,7 @@ class RateLimiter:
         level = self._level(key)
         if level < 1.0:
             return (1.0 - level) / self._per_s
-        self._buckets[key] = (level - 1.0, self._clock.monotonic())
+        self._keep(key, level - 1.0)
         return 0.0
 
     def peek(self, key: str) -> float:
@@ -39,15 +40,15 @@ class RateLimiter:
 
     def give_back(self, key: str) -> None:
         """Undo one `take`."""
-        self._buckets[key] = (min(self._burst, self._level(key) + 1.0), self._clock.monotonic())
+        self._keep(key, min(self._burst, self._level(key) + 1.0))
 
     def _level(self, key: str) -> float:
         now = self._clock.monotonic()
         level, at = self._buckets.get(key, (self._burst, now))
-        if len(self._buckets) > FORGET_AFTER:
-            self._forget(now)
         return min(self._burst, level + (now - at) * self._per_s)
 
-    def _forget(self, now: float) -> None:
-        full_after = self._burst / self._per_s
-        self._buckets = {k: v for k, v in self._buckets.items() if now - v[1] < full_after}
+    def _keep(self, key: str, level: float) -> None:
+        self._buckets.pop(key, None)
+        self._buckets[key] = (level, self._clock.monotonic())  # last in the dictionary's order
+        if len(self._buckets) > KEPT:
+            del self._buckets[next(iter(self._buckets))]

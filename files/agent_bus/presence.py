@@ -56,12 +56,14 @@ class Presence:
         self._leases[node] = lease
         self.seen(*agents)
 
-    def closed(self, node: NodeName, stream: object, agents: tuple[AgentName, ...]) -> None:
-        """A watcher's stream ended; the lease goes unless a newer stream has taken it."""
+    def closed(self, node: NodeName, stream: object) -> None:
+        """A watcher's stream ended; the lease goes unless a newer stream has taken it.
+
+        That is no sign of life: the stream of a node without power ends, too, half a minute late.
+        """
         lease = self._leases.get(node)
         if lease is not None and lease.stream is stream:
             del self._leases[node]
-        self.seen(*agents)
 
     def renewed(
         self,

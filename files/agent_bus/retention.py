@@ -60,11 +60,12 @@ class Housekeeper:
         while True:
             runtime.sleep(FLUSH_INTERVAL_S)
             rounds += 1
-            self._bus.flush_stamps()
-            if rounds % SEEN_EVERY == 0:
-                seen = self._bus.presence.take_unsaved()
-                if seen:
-                    self._bus.store.touch_agents(seen)
+            try:
+                self._bus.flush_stamps()
+                if rounds % SEEN_EVERY == 0:
+                    self._bus.store.touch_agents(self._bus.presence.take_unsaved())
+            except Exception:
+                logger.exception("Hops could not be handed to the store")
 
     def _sweep_forever(self) -> None:
         while True:

@@ -8,6 +8,7 @@ between: no delivery falls between the two, none comes twice, and the database i
 from __future__ import annotations
 
 import random
+import re
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 REPLAY_PAGE: Final = 200
 """Deliveries read from the store at once while catching up: about 1 ms of a reader's time."""
-USER_TIMEOUT_MS: Final = 30_000
-"""The kernel gives a peer up that acknowledges nothing for so long."""
+USER_TIMEOUT_FACTOR: Final = 3
+"""The kernel gives a peer up that acknowledges nothing for so many write timeouts (30 s): a write
+that fits its buffer succeeds though nobody is there."""
+SEQ: Final = re.compile(r"[0-9]{1,18}")
+"""A seq in a cursor; SQLite's integers end at 19 digits."""
 HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -115,7 +119,7 @@ class Subscription:
         """Leave the broker and give the lease back; harmless when repeated."""
         self._bus.broker.leave(self._stream)
         if self._stream.is_watcher and self._stream.node is not None:
-            self._bus.presence.closed(self._stream.node, self._stream, self.agents())
+            self._bus.presence.closed(self._stream.node, self._stream)
 
     def __iter__(self) -> Iterator[bytes]:
         """All frames, from the priming one to bye."""
@@ -137,6 +141,7 @@ class Subscription:
             lowest = store.lowest_unread(agents)
             position = self._bus.head if lowest is None else lowest - 1
         yield sse.priming(retry_ms=self._settings.retry_ms, resume_id=f"{store.epoch}-{position}")
+        self._stream.is_greeted = True  # counters that change from here on are queued behind it
         yield sse.control(
             "hello",
             {
@@ -160,7 +165,7 @@ class Subscription:
         if self._cursor is None:
             return None, None
         epoch, _, number = self._cursor.rpartition("-")
-        if epoch != self._bus.store.epoch or not (number.isascii() and number.isdigit()):
+        if epoch != self._bus.store.epoch or not SEQ.fullmatch(number):
             return None, "epoch"
         position = int(number)
         if position > self._bus.head:
@@ -170,7 +175,7 @@ class Subscription:
         return position, None
 
     def _backlog(self, position: int, *, unread_only: bool) -> Iterator[bytes]:
-        while self._stream.end_reason is None:
+        while not self._stream.has_ended():
             head = self._bus.head
             page = self._bus.store.replay(
                 self.agents(),
@@ -180,10 +185,13 @@ class Subscription:
                 limit=REPLAY_PAGE,
             )
             for delivery in page:
-                entry = self._bus.entry_of(delivery)
-                yield entry.frame
-                self._bus.note_pushed(entry)
                 position = delivery.seq
+                if self._stream.has_ended():
+                    return
+                if delivery.agent in self.agents():  # it may move while a slow peer reads
+                    entry = self._bus.entry_of(delivery)
+                    yield entry.frame
+                    self._bus.note_pushed(entry)
             if len(page) < REPLAY_PAGE:
                 position = head
                 if head == self._bus.head:  # nothing came meanwhile: from here on live
@@ -200,8 +208,9 @@ class Subscription:
                 self._stream.end("lifetime")
             entry = self._stream.take(max(0.0, min(self._settings.keepalive_s, left_s)))
             if entry is not None:
-                yield entry.frame
-                self._bus.note_pushed(entry)
+                if entry.delivery is None or entry.delivery.agent in self.agents():
+                    yield entry.frame
+                    self._bus.note_pushed(entry)
             elif self._stream.end_reason is not None:
                 return
             elif clock.monotonic() < deadline:
@@ -214,4 +223,5 @@ def _bound_writes(peer: socket.socket | None, timeout_s: float) -> None:
         return
     peer.settimeout(timeout_s)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+    user_timeout_ms = int(timeout_s * USER_TIMEOUT_FACTOR * 1000)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)
