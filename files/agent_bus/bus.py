@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent_bus.directory import Directory
     from agent_bus.latency import Latency
     from agent_bus.limits import RateLimiter
-    from agent_bus.model import Acked, Delivery, MessageId
+    from agent_bus.model import Acked, Agent, Delivery, MessageId
     from agent_bus.presence import Presence, Status
     from agent_bus.store import Store
 
@@ -141,12 +141,15 @@ class Bus:
         """A page of an inbox; waits up to `wait_s` for it not to be empty."""
         deadline = self.clock.monotonic() + wait_s
         while True:
+            last_seq = self.mailbox(agent).last_seq
             page = self.store.inbox(
                 agent, unread=unread, rank=rank, thread=thread, after=after, limit=limit
             )
             left_s = deadline - self.clock.monotonic()
             if page or left_s <= 0:
                 return page
+            if self.mailbox(agent).last_seq != last_seq:
+                continue  # it came between that look and this line
             if not self.broker.wait_for_inbox(agent, timeout_s=left_s):
                 return page
 
@@ -182,13 +185,15 @@ class Bus:
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
         """Make the registry match the inventory and tell the streams that it concerns."""
+        nodes_before = dict(self.directory.roster.agents)
         change = self.store.put_roster(roster, force=force, dry_run=dry_run)
         if change.changed and not dry_run:
-            self.directory.replace(*self.store.roster())
             valid = {sha256 for hashes in roster.tokens.values() for sha256 in hashes}
             for stream in self.broker:
                 if stream.node is not None and stream.token_sha256 not in valid:
                     stream.end("revoked")
+            for agent in (*change.retired, *change.moved):
+                self._publish_gone(agent, nodes_before.get(agent))
             for agent in (*change.registered, *change.revived, *change.moved):
                 self._publish_mailbox(self.mailbox(agent))
         return change
@@ -274,6 +279,10 @@ class Bus:
             self._mailboxes[box.agent] = box
             self._publish_mailbox(box)
 
+    def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:
+        """Take the registry as it now is."""
+        self.directory.replace(roster, agents)
+
     def entry_of(self, delivery: Delivery, *, committed: float = 0.0) -> Entry:
         """A delivery as a frame; `committed` is 0 for one that was read from the store."""
         frame = sse.message(
@@ -309,6 +318,15 @@ class Bus:
                 entry = entry or self.entry_of(delivery, committed=committed)
                 stream.put(entry)
 
+    def _publish_gone(self, agent: AgentName, node: NodeName | None) -> None:
+        """Tell the watcher of its former node that an agent's mail is no longer its concern."""
+        frame = sse.control(
+            "mailbox", wire.mailbox(Mailbox(agent, 0, 0, Seq(0)), muted_until=None)
+        )
+        for stream in self.broker.streams_of(node):
+            if stream.is_watcher and stream.is_greeted and stream.carries(agent):
+                stream.put(Entry(frame))
+
     def _publish_mailbox(self, box: Mailbox) -> None:
         muted_until = self.presence.muted_until(box.agent)
         frame = sse.control("mailbox", wire.mailbox(box, muted_until=muted_until))
@@ -324,5 +342,7 @@ class Bus:
         for stream in self.broker.streams_of(node):
             if not stream.carries(agent):
                 continue
-            if (watchers and stream.is_watcher) or (receipts and stream.wants_receipts):
+            if (watchers and stream.is_watcher and stream.is_greeted) or (
+                receipts and stream.wants_receipts
+            ):
                 stream.put(Entry(frame))

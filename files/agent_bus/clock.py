@@ -1,28 +1,66 @@
-"""Time, as a collaborator: the wall for what is told, monotonic for what is measured."""
+"""Time, as a collaborator: the wall for what is told, steady for what is kept, and a counter.
+
+The wall clock of a small machine jumps: it has no battery and learns the time after its start, or
+somebody sets it. Stamps follow it, because people compare them with their own clocks. Whatever is
+decided by age must not: a day's jump would expire mail, forget idempotency keys and empty the
+archive. `steady_ms` is the wall clock at start plus what the machine has counted since, so that
+it can be kept in the database and never jumps while the process runs; a restart takes the wall's
+word anew.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Clock(Protocol):
-    """Two clocks that must never be mixed: the wall may jump, monotonic never does."""
+    """Three readings that must never be mixed."""
 
     def now_ms(self) -> int:
         """Wall-clock milliseconds since 1970-01-01 UTC; for stamps that people read."""
+
+    def steady_ms(self) -> int:
+        """The same scale, without jumps in this process; for ages that are kept on disk."""
 
     def monotonic(self) -> float:
         """Seconds that only grow; for ages, limits and deadlines within this process."""
 
 
+def _boot_ns() -> int:
+    """Nanoseconds since boot, suspended time included: a lease lapses while the lid is shut."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks.
+
+    Args:
+        wall_ns: nanoseconds since 1970-01-01 UTC; may jump.
+        counter_ns: nanoseconds since some point in the past; only grows.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        counter_ns: Callable[[], int] = _boot_ns,
+    ) -> None:
+        self._wall_ns = wall_ns
+        self._counter_ns = counter_ns
+        self._offset_ns = wall_ns() - counter_ns()
 
     def now_ms(self) -> int:
         """Wall-clock milliseconds since 1970-01-01 UTC."""
-        return time.time_ns() // 1_000_000
+        return self._wall_ns() // 1_000_000
+
+    def steady_ms(self) -> int:
+        """The wall at start plus what has passed since, in milliseconds."""
+        return (self._offset_ns + self._counter_ns()) // 1_000_000
 
     def monotonic(self) -> float:
         """Seconds since some fixed point in the past."""
-        return time.monotonic()
+        return self._counter_ns() / 1e9

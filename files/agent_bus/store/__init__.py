@@ -43,6 +43,9 @@ class Listener(Protocol):
     def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
         """Counters changed for another reason: fetched, expired."""
 
+    def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:
+        """The registry changed; what it holds now, retired agents included."""
+
 
 class Store(Protocol):
     """Durable messages, deliveries and the roster."""
@@ -86,7 +89,7 @@ class Store(Protocol):
         """Keep when agents were last seen (ms), lazily."""
 
     def sweep(self, *, retain_read_ms: int, retain_archive_ms: int, limit: int) -> int:
-        """Expire, archive and drop at most `limit` messages; answers how many it touched."""
+        """Expire, archive, drop and forget at most `limit` each; answers how many in all."""
 
     def roster(self) -> tuple[Roster, list[Agent]]:
         """The registry as stored, with retired agents in the list."""

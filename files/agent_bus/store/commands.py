@@ -133,26 +133,37 @@ MARKS: Final = {
 
 
 def send(
-    connection: apsw.Connection, draft: Draft, *, message_id: MessageId, now: int, hop_limit: int
+    connection: apsw.Connection,
+    draft: Draft,
+    *,
+    message_id: MessageId,
+    now: int,
+    steady: int,
+    hop_limit: int,
 ) -> Sent:
-    """Store a message and its deliveries, or find what its key led to before."""
+    """Store a message and its deliveries, or find what its key led to before.
+
+    `now` is what people read, `steady` what ages are counted from: see `clock.py`.
+    """
     execute = connection.execute
     if draft.idempotency_key is not None:
         known = execute(
-            FIND_KEY, (draft.sender, draft.idempotency_key, now - KEY_LIFETIME_MS)
+            FIND_KEY, (draft.sender, draft.idempotency_key, steady - KEY_LIFETIME_MS)
         ).fetchone()
         if known is not None:
             return _replay(connection, known, draft)
         execute(
             KEEP_KEY,
-            (draft.sender, draft.idempotency_key, draft.payload_sha256, message_id, now),
+            (draft.sender, draft.idempotency_key, draft.payload_sha256, message_id, steady),
         )
+    if not draft.recipients:
+        raise errors.NoRecipientError
     thread_id, hops = _thread(connection, draft, message_id)
     if hops > hop_limit:
         raise errors.ThreadBudgetError(thread_id, hop_limit)
     highest = execute(HIGHEST_SEQ).fetchone()
     first = Seq((highest[0] if highest else 0) + 1)
-    expires_at = None if draft.expires_in_s is None else now + draft.expires_in_s * 1000
+    expires_at = None if draft.expires_in_s is None else steady + draft.expires_in_s * 1000
     stored = Message(
         id=message_id,
         first_seq=first,
@@ -218,9 +229,14 @@ def _thread(
 
 
 def ack_ids(
-    connection: apsw.Connection, agent: AgentName, ids: Iterable[MessageId], *, now: int
+    connection: apsw.Connection,
+    agent: AgentName,
+    ids: Iterable[MessageId],
+    *,
+    now: int,
+    steady: int,
 ) -> Acked:
-    """Mark messages as read by one recipient."""
+    """Mark messages as read by one recipient; `steady` is when their retention starts."""
     open_ones: list[Delivery] = []
     already: list[MessageId] = []
     unknown: list[MessageId] = []
@@ -237,19 +253,19 @@ def ack_ids(
         else:
             unknown.append(message_id)
     outcome = Acked((), tuple(already), tuple(unknown), (), ())
-    return _read(connection, agent, open_ones, outcome, now=now)
+    return _read(connection, agent, open_ones, outcome, now=now, steady=steady)
 
 
 def ack_up_to(
-    connection: apsw.Connection, agent: AgentName, last: MessageId, *, now: int
+    connection: apsw.Connection, agent: AgentName, last: MessageId, *, now: int, steady: int
 ) -> Acked:
     """Mark what was shown to one recipient, up to one message, as read."""
     row = connection.execute(DELIVERY_TO, (last, agent)).fetchone()
     if row is None:
-        return ack_ids(connection, agent, [last], now=now)
+        return ack_ids(connection, agent, [last], now=now, steady=steady)
     until = rows.joined(row).seq
     found = [rows.joined(r) for r in connection.execute(FETCHED_UP_TO, (agent, until))]
-    return _read(connection, agent, found, Acked((), (), (), (), ()), now=now)
+    return _read(connection, agent, found, Acked((), (), (), (), ()), now=now, steady=steady)
 
 
 def _read(
@@ -259,12 +275,13 @@ def _read(
     outcome: Acked,
     *,
     now: int,
+    steady: int,
 ) -> Acked:
     """Mark the open deliveries of one agent as read; `outcome` says what became of the rest."""
     for found in open_ones:
         connection.execute(MARK_READ, (now, found.seq))
         if found.expired_at is None:
-            connection.execute(CLOSE_ONE, (now, found.message.first_seq))
+            connection.execute(CLOSE_ONE, (steady, found.message.first_seq))
     counted = [d for d in open_ones if d.expired_at is None]
     boxes: list[Any] = []
     if counted:

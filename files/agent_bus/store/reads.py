@@ -7,17 +7,19 @@ reader that stays open would keep the WAL from being reset.
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent_bus.model import Delivery, Mailbox, Message, Seq
 from agent_bus.store import commands, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import apsw
 
     from agent_bus.model import AgentName, MessageId
+
+T = TypeVar("T")
 
 _BOTH: Final = f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS}"
 _JOIN: Final = " FROM delivery d JOIN message m ON m.pk = d.message_pk"
@@ -53,6 +55,19 @@ MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox"
 OPEN_TOTALS: Final = "SELECT coalesce(sum(unread), 0), coalesce(sum(unfetched), 0) FROM mailbox"
 WITH_UNREAD: Final = "SELECT agent FROM mailbox WHERE unread > 0"
 KNOWN_KEY: Final = "SELECT 1 FROM idempotency WHERE sender = ? AND key = ? AND created_at > ?"
+
+
+def snapshot(connection: apsw.Connection, read: Callable[[apsw.Connection], T]) -> T:
+    """Run a read of several statements on one state of the database.
+
+    Without it a message that the sweep moves to the archive between two statements would be found
+    in neither place, or without its deliveries.
+    """
+    connection.execute("BEGIN")
+    try:
+        return read(connection)
+    finally:
+        connection.execute("COMMIT")
 
 
 def inbox(

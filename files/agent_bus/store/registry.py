@@ -73,15 +73,20 @@ def compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
 
 def put(
     connection: apsw.Connection, new: Roster, *, force: bool, dry_run: bool, now: int
-) -> RosterChange:
-    """Make the registry match `new`; unread mail of retired agents stays."""
+) -> tuple[RosterChange, tuple[Roster, list[Agent]] | None]:
+    """Make the registry match `new`; unread mail of retired agents stays.
+
+    Returns:
+        The change, and what the registry then holds (None when nothing was written): read in the
+        same transaction, because two rosters may come at once.
+    """
     old, known = load(connection)
     change = compare(old, known, new)
     many = len(change.retired) > RETIRE_FREELY
     if many and len(change.retired) > RETIRE_SHARE * len(old.agents) and not force:
         raise errors.RosterShrinksError(list(change.retired))
     if dry_run or not change.changed:
-        return change
+        return change, None
     for name in (*change.registered, *change.revived, *change.moved):
         connection.execute(PUT_AGENT, (name, new.agents[name], now))
         connection.execute(PUT_MAILBOX, (name,))
@@ -93,7 +98,7 @@ def put(
     connection.execute(DROP_DIGESTS)
     for node, hashes in new.tokens.items():
         connection.executemany(KEEP_DIGEST, [(node, sha256) for sha256 in set(hashes)])
-    return change
+    return change, load(connection)
 
 
 def touch(connection: apsw.Connection, seen: dict[AgentName, int]) -> None:

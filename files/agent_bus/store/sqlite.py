@@ -57,12 +57,16 @@ PRAGMAS_WRITER: Final = (
     "PRAGMA wal_autocheckpoint = 0",
     # After a checkpoint the WAL file is cut back to this, or one burst would keep its size.
     "PRAGMA journal_size_limit = 67108864",
+    # Savepoints and sorts spill here: a full /tmp must not fail a send.
+    "PRAGMA temp_store = MEMORY",
     # Only this process has the file; a short wait covers a reader that is being opened.
     "PRAGMA busy_timeout = 5000",
 )
 PRAGMAS_READER: Final = (
     # Belt and braces beside the read-only open flag.
     "PRAGMA query_only = ON",
+    # As for the writer.
+    "PRAGMA temp_store = MEMORY",
     "PRAGMA busy_timeout = 5000",
 )
 
@@ -107,29 +111,34 @@ class SqliteStore:
 
     def send(self, draft: Draft, *, hop_limit: int) -> Sent:
         """Store a message with one delivery a recipient."""
-        now = self._clock.now_ms()
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
         message_id = new_message_id(now)
 
         def apply(connection: apsw.Connection) -> Sent:
             return commands.send(
-                connection, draft, message_id=message_id, now=now, hop_limit=hop_limit
+                connection,
+                draft,
+                message_id=message_id,
+                now=now,
+                steady=steady,
+                hop_limit=hop_limit,
             )
 
         return self._writer.run(apply, committed=self._listener.on_sent)
 
     def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:
         """Mark these messages as read by `agent`."""
-        now = self._clock.now_ms()
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
         return self._writer.run(
-            lambda connection: commands.ack_ids(connection, agent, ids, now=now),
+            lambda connection: commands.ack_ids(connection, agent, ids, now=now, steady=steady),
             committed=self._listener.on_acked,
         )
 
     def ack_up_to(self, agent: AgentName, last: MessageId) -> Acked:
         """Mark what was shown up to one message as read."""
-        now = self._clock.now_ms()
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
         return self._writer.run(
-            lambda connection: commands.ack_up_to(connection, agent, last, now=now),
+            lambda connection: commands.ack_up_to(connection, agent, last, now=now, steady=steady),
             committed=self._listener.on_acked,
         )
 
@@ -148,11 +157,18 @@ class SqliteStore:
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
         """Make the registry match the inventory."""
         now = self._clock.now_ms()
-        return self._writer.run(
+
+        def committed(result: tuple[RosterChange, tuple[Roster, list[Agent]] | None]) -> None:
+            if result[1] is not None:
+                self._listener.on_roster(*result[1])
+
+        change, _ = self._writer.run(
             lambda connection: registry.put(
                 connection, roster, force=force, dry_run=dry_run, now=now
-            )
+            ),
+            committed=committed,
         )
+        return change
 
     def touch_agents(self, seen: dict[AgentName, int]) -> None:
         """Keep when agents were last seen; nobody waits."""
@@ -160,11 +176,12 @@ class SqliteStore:
 
     def sweep(self, *, retain_read_ms: int, retain_archive_ms: int, limit: int) -> int:
         """Expire, archive and drop a bounded number of messages."""
-        now = self._clock.now_ms()
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
         touched, _ = self._writer.run(
             lambda connection: sweeps.sweep(
                 connection,
                 now=now,
+                steady=steady,
                 retain_read_ms=retain_read_ms,
                 retain_archive_ms=retain_archive_ms,
                 limit=limit,
@@ -177,12 +194,12 @@ class SqliteStore:
 
     def replay_of(self, sender: AgentName, key: str) -> bool:
         """Whether this idempotency key has an answer already."""
-        since = self._clock.now_ms() - commands.KEY_LIFETIME_MS
+        since = self._clock.steady_ms() - commands.KEY_LIFETIME_MS
         return self._readers.run(lambda c: reads.known_key(c, sender, key, since=since))
 
     def roster(self) -> tuple[Roster, list[Agent]]:
         """The registry as stored."""
-        return self._readers.run(registry.load)
+        return self._readers.run(lambda c: reads.snapshot(c, registry.load))
 
     def mailboxes(self) -> list[Mailbox]:
         """Counters of all agents."""
@@ -209,7 +226,7 @@ class SqliteStore:
             "thread": thread,
             "rank_after": after[0],
             "seq_after": after[1],
-            "now": self._clock.now_ms(),
+            "now": self._clock.steady_ms(),
             "limit": limit,
         }
         return self._readers.run(lambda c: reads.inbox(c, unread=unread, bindings=bindings))
@@ -218,7 +235,7 @@ class SqliteStore:
         self, agents: Sequence[AgentName], *, after: int, until: int, unread: bool, limit: int
     ) -> list[Delivery]:
         """The next deliveries of these agents, in seq order."""
-        now = self._clock.now_ms()
+        now = self._clock.steady_ms()
         bindings: dict[str, Any] = {"after": after, "until": until, "now": now, "limit": limit}
         return self._readers.run(
             lambda c: reads.replay(c, agents, unread=unread, bindings=bindings)
@@ -254,24 +271,28 @@ class SqliteStore:
             "after": start if after is None else after,
             "limit": limit,
         }
-        return self._readers.run(
-            lambda c: history.page(
-                c,
+
+        def read(connection: apsw.Connection) -> list[tuple[Message, list[Delivery]]]:
+            return history.page(
+                connection,
                 agent=agent,
                 partner=partner,
                 archived=archived,
                 ascending=ascending,
                 bindings=bindings,
             )
-        )
+
+        return self._readers.run(lambda c: reads.snapshot(c, read))
 
     def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
         """One message with all its deliveries."""
-        return self._readers.run(lambda c: reads.message(c, message_id))
+        return self._readers.run(
+            lambda c: reads.snapshot(c, lambda same: reads.message(same, message_id))
+        )
 
     def oldest_unread(self) -> dict[AgentName, int]:
         """When each agent's oldest unread message was created."""
-        return self._readers.run(reads.oldest_unread)
+        return self._readers.run(lambda c: reads.snapshot(c, reads.oldest_unread))
 
     def counts(self) -> dict[str, int]:
         """Sizes: see `reads.counts`; commits and commands since the start; WAL bytes."""

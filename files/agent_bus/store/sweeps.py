@@ -49,45 +49,68 @@ DROPPED: Final = (
 )
 DROP_DELIVERIES: Final = "DELETE FROM archive_delivery WHERE message_pk = ?"
 DROP_MESSAGE: Final = "DELETE FROM archive_message WHERE pk = ?"
-FORGET_KEYS: Final = "DELETE FROM idempotency WHERE created_at <= ?"
+FORGET_KEYS: Final = (
+    "DELETE FROM idempotency WHERE (sender, key) IN (SELECT sender, key FROM idempotency"
+    " WHERE created_at <= ? ORDER BY created_at LIMIT ?)"
+)
+FREE_PAGES: Final = "PRAGMA freelist_count"
 RECLAIM: Final = "PRAGMA incremental_vacuum(1000)"
+"""Gives 4 MB at most back to the file system: a few milliseconds."""
+FREE_PAGES_KEPT: Final = 1000
+"""Free pages that stay in the file: the next messages take them without making it grow."""
 
 
 def sweep(
     connection: apsw.Connection,
     *,
     now: int,
+    steady: int,
     retain_read_ms: int,
     retain_archive_ms: int,
     limit: int,
 ) -> tuple[int, tuple[Mailbox, ...]]:
-    """Expire, archive and drop at most `limit` messages each; answers how many, and mailboxes."""
-    boxes = _expire(connection, now, limit)
-    moved = _archive(connection, now, now - retain_read_ms, limit)
-    dropped = _drop(connection, now - retain_archive_ms, limit)
-    connection.execute(FORGET_KEYS, (now - commands.KEY_LIFETIME_MS,))
-    if moved or dropped:
-        connection.execute(RECLAIM)
-    return moved + dropped + len(boxes), tuple(boxes.values())
+    """Expire, archive, drop and forget at most `limit` each.
+
+    Ages are counted on `steady` (see `clock.py`); `now` is what people read.
+
+    Returns:
+        How many it touched (below `limit`: nothing more is to do), and the mailboxes that
+        changed.
+    """
+    expired, boxes = _expire(connection, now, steady, limit)
+    moved = _archive(connection, steady, steady - retain_read_ms, limit)
+    dropped = _drop(connection, steady - retain_archive_ms, limit)
+    connection.execute(FORGET_KEYS, (steady - commands.KEY_LIFETIME_MS, limit))
+    forgotten = connection.changes()
+    if (moved or dropped) and _free_pages(connection) > FREE_PAGES_KEPT:
+        connection.execute(RECLAIM).fetchall()  # each step gives one page back
+    return expired + moved + dropped + forgotten, boxes
 
 
-def _expire(connection: apsw.Connection, now: int, limit: int) -> dict[str, Mailbox]:
+def _free_pages(connection: apsw.Connection) -> int:
+    return int(next(iter(connection.execute(FREE_PAGES)))[0])
+
+
+def _expire(
+    connection: apsw.Connection, now: int, steady: int, limit: int
+) -> tuple[int, tuple[Mailbox, ...]]:
     boxes: dict[str, Mailbox] = {}
-    for (pk,) in list(connection.execute(EXPIRED, (now, limit))):
+    found = list(connection.execute(EXPIRED, (steady, limit)))
+    for (pk,) in found:
         for seq, agent, fetched_at in list(connection.execute(OPEN_DELIVERIES, (pk,))):
             connection.execute(MARK_EXPIRED, (now, seq))
             counted: list[Any] = list(
                 connection.execute(commands.COUNT_CLOSED, (1, fetched_at is None, agent))
             )
-            boxes[agent] = rows.mailboxes(counted)[0]
-        connection.execute(CLOSE_ALL, (now, pk))
-    return boxes
+            boxes.update({box.agent: box for box in rows.mailboxes(counted)})
+        connection.execute(CLOSE_ALL, (steady, pk))
+    return len(found), tuple(boxes.values())
 
 
-def _archive(connection: apsw.Connection, now: int, before: int, limit: int) -> int:
+def _archive(connection: apsw.Connection, steady: int, before: int, limit: int) -> int:
     found = list(connection.execute(CLOSED, (before, limit)))
     for (pk,) in found:
-        connection.execute(ARCHIVE_MESSAGE, (now, pk))
+        connection.execute(ARCHIVE_MESSAGE, (steady, pk))
         connection.execute(ARCHIVE_DELIVERIES, (pk,))
         for agent, seq in list(connection.execute(ARCHIVED_ONES, (pk,))):
             connection.execute(MARK_ARCHIVED, (seq, agent))

@@ -16,7 +16,7 @@ import apsw
 
 from agent_bus import errors
 from agent_bus.latency import Histogram
-from agent_bus.runtime import BatchThread, Waiter
+from agent_bus.runtime import BatchThread, Waiter, sleep, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +29,8 @@ CHECKPOINT_IDLE_PAGES: Final = 1000
 """Checkpoint when nothing waits and the WAL has so many pages (4 MB): SQLite's own default."""
 CHECKPOINT_BUSY_PAGES: Final = 8000
 """Checkpoint even under load past this (32 MB), so that the WAL cannot grow without bound."""
+LAST_WORDS_S: Final = 0.5
+"""Between an unknown commit and the end of the process: time for its callers to be answered."""
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2)
@@ -56,9 +58,16 @@ class Outcome:
     error: Exception | None = None
 
     def hand_out(self) -> None:
-        """Tell the listener, then the waiter; in the loop's thread."""
+        """Tell the listener, then the waiter; in the loop's thread.
+
+        What was committed is committed: a listener that fails is logged, the caller gets its
+        answer, and so do the others of the batch.
+        """
         if self.error is None and self.command.committed is not None:
-            self.command.committed(self.result)
+            try:
+                self.command.committed(self.result)
+            except Exception:
+                logger.exception("A commit could not be told to its listener")
         if self.command.waiter is None:
             if self.error is not None:
                 logger.warning("A lazy write failed: %s", self.error)
@@ -73,13 +82,16 @@ class Writer:
 
     Args:
         connection: the writing connection; from here on used by the writer thread only.
-        fatal: called in the loop when the state of the disk is unknown; must end the process.
+        fatal: called in the loop, LAST_WORDS_S after a commit failed in a way that leaves the
+            disk's state unknown; must end the process. Nothing is written any more meanwhile.
     """
 
     def __init__(self, connection: apsw.Connection, *, fatal: Callable[[], None]) -> None:
         self._connection = connection
         self._fatal = fatal
         self._wal_pages = 0
+        self._is_lost = False
+        self._is_full = False
         self.batches = 0
         self.batch_sizes = Histogram(BATCH_BOUNDS)
         self.commit_times = Histogram(COMMIT_BOUNDS_S)
@@ -114,16 +126,21 @@ class Writer:
         self._thread.stop()
 
     def _handle(self, batch: Sequence[Command[Any]]) -> Callable[[], None]:
+        """Work off a batch in the writer's thread; never raises, or the thread would end."""
+        if self._is_lost:
+            return self._refuse(batch)
         try:
-            outcomes = self._transaction(batch)
-        except apsw.FullError:
-            logger.warning("The disk is full; running %d commands one by one", len(batch))
-            outcomes = [self._alone(command) for command in batch]
+            outcomes = self._outcomes(batch)
         except _CommitFailedError as error:
             logger.critical("The disk failed during a commit: %s", error.__cause__)
-            unknown = errors.CommitUnknownError()
-            outcomes = [Outcome(command, error=unknown) for command in batch]
-            return lambda: self._give_up(outcomes)
+            self._is_lost = True
+            refuse = self._refuse(batch)
+
+            def give_up() -> None:
+                refuse()
+                spawn(self._end)
+
+            return give_up
         except Exception as error:
             logger.exception("A batch of %d commands failed", len(batch))
             outcomes = [Outcome(command, error=error) for command in batch]
@@ -132,23 +149,37 @@ class Writer:
         self.commands += len(batch)
         if self._wal_pages >= CHECKPOINT_BUSY_PAGES:
             self._checkpoint()
+        return lambda: _hand_out(outcomes)
 
-        def hand_out() -> None:
-            for outcome in outcomes:
-                outcome.hand_out()
+    def _outcomes(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
+        """Commit a batch at once or, when the disk is too full for that, one by one.
 
-        return hand_out
-
-    def _give_up(self, outcomes: list[Outcome]) -> None:
-        for outcome in outcomes:
-            outcome.hand_out()
-        self._fatal()
+        Raises:
+            _CommitFailedError: it is not known what is on the disk.
+        """
+        try:
+            outcomes = self._transaction(batch)
+        except apsw.FullError:
+            outcomes = [self._alone(command) for command in batch]
+        is_full = any(isinstance(o.error, errors.DiskFullError) for o in outcomes)
+        if is_full != self._is_full:
+            self._is_full = is_full
+            logger.warning("The disk is full" if is_full else "The disk has room again")
+        return outcomes
 
     def _alone(self, command: Command[Any]) -> Outcome:
         try:
             return self._transaction([command])[0]
         except apsw.FullError:
             return Outcome(command, error=errors.DiskFullError())
+
+    def _refuse(self, batch: Sequence[Command[Any]]) -> Callable[[], None]:
+        outcomes = [Outcome(command, error=errors.CommitUnknownError()) for command in batch]
+        return lambda: _hand_out(outcomes)
+
+    def _end(self) -> None:
+        sleep(LAST_WORDS_S)
+        self._fatal()
 
     def _transaction(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
         execute = self._connection.execute
@@ -164,7 +195,7 @@ class Writer:
         except apsw.FullError:
             self._roll_back()
             raise
-        except apsw.IOError as error:
+        except apsw.Error as error:
             raise _CommitFailedError from error
         self.commit_times.observe(time.perf_counter() - started)
         return outcomes
@@ -204,5 +235,10 @@ class Writer:
         self._wal_pages = 0
 
 
+def _hand_out(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        outcome.hand_out()
+
+
 class _CommitFailedError(Exception):
-    """COMMIT answered an I/O error: what is on the disk is unknown."""
+    """COMMIT failed, not for want of room: what is on the disk is unknown."""

@@ -1,0 +1,96 @@
+"""A real store on a real file in this process, and a listener that keeps what it was told."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agent_bus.model import AgentName, Draft, NodeName, Roster
+from agent_bus.store.sqlite import SqliteStore
+from tests.support.clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from agent_bus.clock import Clock
+    from agent_bus.model import Acked, Agent, Mailbox, Sent
+
+ALPHA, BETA, GAMMA = AgentName("alpha"), AgentName("beta"), AgentName("gamma")
+ROSTER = Roster(
+    agents={ALPHA: NodeName("n1"), BETA: NodeName("n1"), GAMMA: NodeName("n2")},
+    groups={"greeks": (ALPHA, BETA)},
+    tokens={NodeName("n1"): ("1" * 64,), NodeName("n2"): ("2" * 64,)},
+)
+
+
+@dataclass
+class Told:
+    """A listener that only remembers."""
+
+    sent: list[Sent] = field(default_factory=list)
+    acked: list[Acked] = field(default_factory=list)
+    mailboxes: list[Mailbox] = field(default_factory=list)
+    rosters: list[Roster] = field(default_factory=list)
+
+    def on_sent(self, sent: Sent) -> None:
+        self.sent.append(sent)
+        self.mailboxes.extend(sent.mailboxes)
+
+    def on_acked(self, acked: Acked) -> None:
+        self.acked.append(acked)
+        self.mailboxes.extend(acked.mailboxes)
+
+    def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
+        self.mailboxes.extend(mailboxes)
+
+    def on_roster(self, roster: Roster, _agents: Sequence[Agent]) -> None:
+        self.rosters.append(roster)
+
+
+@contextlib.contextmanager
+def opened(
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    listener: Any = None,
+    kind: type[SqliteStore] = SqliteStore,
+    fatal: Any = None,
+) -> Iterator[SqliteStore]:
+    """A store in `folder`, closed at the end."""
+    store = kind(
+        folder / "bus.db",
+        clock=clock or FakeClock(),
+        readers=2,
+        listener=listener or Told(),
+        fatal=fatal or _never,
+    )
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def enrolled(store: SqliteStore, roster: Roster = ROSTER) -> SqliteStore:
+    """The store, with a roster put."""
+    store.put_roster(roster, force=True, dry_run=False)
+    return store
+
+
+def draft(to: str = "beta", body: str = "hello", **more: Any) -> Draft:
+    """A message from alpha to one agent."""
+    fields: dict[str, Any] = {"sender": ALPHA, "recipients": (AgentName(to),), "body": body}
+    return Draft(**{**fields, **more})
+
+
+def inbox(store: SqliteStore, agent: str, *, unread: bool = True, limit: int = 100) -> list[str]:
+    """The bodies in an inbox, in its order."""
+    page = store.inbox(
+        AgentName(agent), unread=unread, rank=None, thread=None, after=(-1, 0), limit=limit
+    )
+    return [found.message.body for found in page]
+
+
+def _never() -> None:
+    raise AssertionError("the store gave the disk up")
