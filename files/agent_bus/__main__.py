@@ -37,11 +37,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _print_openapi() -> None:
-    import json
-
     from agent_bus.web import openapi
 
-    print(json.dumps(openapi.document(), indent=2, ensure_ascii=False))
+    print(openapi.as_text(), end="")
 
 
 def _serve(chosen: settings.Settings, log_level: str) -> None:

@@ -84,6 +84,14 @@ class Hub:
         return content
 
 
+def verbs() -> list[str]:
+    """The verbs there are."""
+    parser = argparse.ArgumentParser()
+    found = parser.add_subparsers()
+    _add_verbs(found)
+    return list(found.choices)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one verb; answers the exit code."""
     arguments = _parser().parse_args(argv)
@@ -207,7 +215,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=CONFIG, help="default: %(default)s")
     parser.add_argument("--token-file", type=Path, default=TOKEN_FILE, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
+    return parser
+
+
+def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verbs.add_parser("check-config", help="validate the settings file")
     verbs.add_parser("roster", help="all agents and whether they can be reached")
     verbs.add_parser("stats", help="totals, latency, streams, database")
@@ -223,4 +235,3 @@ def _parser() -> argparse.ArgumentParser:
     restore = verbs.add_parser("restore", help="put a backup back (service stopped)")
     restore.add_argument("file", metavar="FILE", type=Path)
     verbs.add_parser("verify-db", help="check the whole database (service stopped)")
-    return parser

@@ -6,6 +6,7 @@ committed copy is `docs/reference/openapi.json` (`python -m agent_bus openapi`).
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -87,6 +88,11 @@ def document() -> dict[str, Any]:
             },
         },
     }
+
+
+def as_text() -> str:
+    """The document as it is committed."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
 def endpoint() -> Callable[[Call], Answer]:

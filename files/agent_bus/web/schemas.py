@@ -129,6 +129,7 @@ Node = Annotated[
 ]
 Priority = Literal["normal", "high", "urgent"]
 DateTime = Annotated[AwareDatetime, BeforeValidator(_date_time)]
+Cursor = Annotated[str, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]*$")]
 WHOLE: Final = BeforeValidator(_whole)
 Flag = Annotated[
     bool,
@@ -301,7 +302,7 @@ class InboxQuery(_Query):
     peek: Flag = False
     wait_s: Annotated[float, Field(ge=0, le=60)] = 0
     limit: Annotated[int, Field(ge=1)] = 50
-    cursor: Annotated[str, Field(max_length=500)] | None = None
+    cursor: Cursor | None = None
 
 
 class HistoryQuery(_Query):
@@ -315,7 +316,7 @@ class HistoryQuery(_Query):
     order: Literal["asc", "desc"] = "desc"
     archived: Flag = False
     limit: Annotated[int, Field(ge=1)] = 50
-    cursor: Annotated[str, Field(max_length=500)] | None = None
+    cursor: Cursor | None = None
 
 
 class StreamQuery(_Query):

@@ -35,7 +35,7 @@ def all_errors(base: type[errors.BusError] = errors.BusError) -> set[type[errors
 def test_the_committed_document_is_the_served_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["openapi"]) == 0
     committed = (REPOSITORY / "docs/reference/openapi.json").read_text()
-    assert capsys.readouterr().out == committed, "run `make docs`"
+    assert capsys.readouterr().out == committed, "run docs/generate_hub.py"
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -1,0 +1,77 @@
+"""Every curl line of docs/reference/api.md, run by a real curl against a real hub."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_bus.web import openapi
+from tests.support.hub import ADMIN, FLEET, REPOSITORY, Hub, roster, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = (REPOSITORY / "docs/reference/api.md").read_text()
+LINES = re.findall(r"^curl .*$", PAGE, re.MULTILINE)
+SECTIONS = dict(re.findall(r"^### (\S+ /\S+)\n(.*?)(?=^###? |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+TIMED_OUT = 28
+"""curl's exit code for a stream that is still open at --max-time."""
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with running(tmp_path_factory.mktemp("hub")) as hub:
+        hub.enrol(groups={"research": ["beta"]})
+        watch(hub)
+        sent = hub.client("n1").send("before", **{"from": "alpha", "to": "beta"})
+        yield {
+            "PATH": "/usr/bin:/bin",
+            "HUB": f"http://127.0.0.1:{hub.port}",
+            "TOKEN": "token-n1",
+            "ADMIN": ADMIN,
+            "ID": sent["id"],
+        }
+
+
+def watch(hub: Hub) -> None:
+    """gamma's watcher is connected; alpha's and beta's is not, so that a probe answers at once."""
+    hub.stream("n2", "role=watcher").of_type("hello")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_line_works_as_it_stands(line: str, variables: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{line} -w '\\n%{{http_code}}'"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    body, _, status = done.stdout.rpartition("\n")
+    assert done.returncode == (TIMED_OUT if "/api/stream" in line else 0), done.stderr
+    assert status in {"200", "201", "204"}, body
+    if "/api/stream" in line:
+        assert "event: hello" in body
+
+
+def test_every_route_has_a_section_with_an_example_of_its_own() -> None:
+    calls = {
+        f"{method.upper()} {path}"
+        for path, methods in openapi.document()["paths"].items()
+        for method in methods
+    }
+    assert calls == set(SECTIONS)
+    for call, text in SECTIONS.items():
+        address = re.escape(call.partition(" ")[2])
+        address = re.sub(r"\\{\w+\\}", r"[^/\\s\"]+", address)
+        assert re.search(rf"^curl .*\$HUB{address}[\s\"?]*", text, re.MULTILINE), call
+
+
+def test_the_example_of_a_roster_is_the_test_fleets_so_that_nothing_is_retired() -> None:
+    (line,) = [line for line in LINES if "-X PUT" in line]
+    for agent in roster(FLEET)["agents"]:
+        assert f'"name": "{agent["name"]}", "node": "{agent["node"]}"' in line
