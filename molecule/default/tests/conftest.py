@@ -1,6 +1,8 @@
-"""The fleet that molecule's create step has made."""
+"""The fleet that is asked: the one of molecule's create step, or FLEET=demo for the demo's."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
@@ -9,4 +11,4 @@ from lab.running import RunningFleet
 
 @pytest.fixture
 def running() -> RunningFleet:
-    return RunningFleet("molecule")
+    return RunningFleet(os.environ.get("FLEET", "molecule"))
