@@ -98,3 +98,19 @@ def test_a_file_that_a_newer_release_extended_compatibly_still_opens(tmp_path: P
         )
         assert sent.status == 201
         assert hub.client("n3").post("/api/ack", {"ids": [sent.body["id"]]}).status == 200
+
+
+def test_a_head_request_does_not_count_as_having_read(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        hub.client("n2").send(to="delta")
+        refused = hub.client("n3").call("HEAD", "/api/inbox")
+        assert (refused.status, refused.headers["allow"]) == (405, "GET")
+        assert hub.client("n3").get("/api/inbox").body["messages"][0]["fetch_count"] == 0
+        assert hub.client("n3").call("HEAD", "/livez").status == 200
+
+
+def test_a_parameter_that_a_call_does_not_know_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        for method, path in (("POST", "/api/send"), ("GET", "/api/stats")):
+            refused = hub.client("n2").call(method, f"{path}?colour=red", None)
+            assert (refused.status, refused.body["field"]) == (400, "colour")

@@ -42,6 +42,7 @@ class Node:
     def __init__(self, agents: Iterable[str], timing: Timing, *, stagger_s: float) -> None:
         self._episodes = {name: Episode(timing) for name in agents}
         self._stagger_s = stagger_s
+        self._muted: set[str] = set()
         self._reports: list[Report] = []
         self._epoch = ""
         self._broadcast = ("", 0)
@@ -59,16 +60,15 @@ class Node:
         counts = {mailbox["agent"]: mailbox for mailbox in facts["mailboxes"]}
         delay_s = 0.0
         for name, episode in self._episodes.items():
-            self._count(now, episode, counts.get(name, {}), delay_s)
+            self._count(now, name, counts.get(name, {}), delay_s)
             if episode.unfetched:
                 episode.wake_again(now, delay_s=delay_s)
                 delay_s += self._stagger_s
 
     def mailbox(self, now: float, facts: dict[str, Any]) -> None:
         """Take the counts of one agent after a change."""
-        episode = self._episodes.get(facts["agent"])
-        if episode is not None:
-            self._count(now, episode, facts, 0.0)
+        if facts["agent"] in self._episodes:
+            self._count(now, facts["agent"], facts, 0.0)
 
     def message(self, now: float, facts: dict[str, Any]) -> None:
         """Take one pushed delivery; `now` is when its line was read."""
@@ -77,7 +77,7 @@ class Node:
         if episode is None or facts.get("read_at"):
             return
         self._reports.append(Report(name, "received", now, seq))
-        if seq <= self.head:
+        if seq <= self.head or name in self._muted:
             return  # replayed; the counts of hello hold it, or it was fetched already
         message_id, others = self._broadcast
         others = others + 1 if message_id == facts["id"] else 0
@@ -136,9 +136,17 @@ class Node:
             )
         )
 
-    @staticmethod
-    def _count(now: float, episode: Episode, facts: dict[str, Any], delay_s: float) -> None:
-        episode.count(
+    def _count(self, now: float, name: str, facts: dict[str, Any], delay_s: float) -> None:
+        """Take the hub's counts; while an agent is muted they stand for nothing to wake it for.
+
+        The hub sends the counts again when the mute ends, so no clock has to be compared.
+        """
+        if facts.get("muted_until"):
+            self._muted.add(name)
+            facts = {}
+        else:
+            self._muted.discard(name)
+        self._episodes[name].count(
             now,
             unfetched=facts.get("unfetched") or 0,
             unread=facts.get("unread") or 0,
