@@ -81,7 +81,7 @@ WAS_ARCHIVED_TO: Final = (
 )
 FETCHED_UP_TO: Final = (
     f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM delivery d"
-    " JOIN message m ON m.pk = d.message_pk"
+    " INDEXED BY delivery_unread JOIN message m ON m.pk = d.message_pk"
     " WHERE d.agent = ? AND d.read_at IS NULL AND d.expired_at IS NULL"
     " AND d.fetched_at IS NOT NULL AND d.seq <= ? ORDER BY d.rank, d.seq"
 )
@@ -104,6 +104,7 @@ MARK_FETCHED: Final = (
 STAMP_ONE: Final = {
     "pushed": "UPDATE delivery SET pushed_at = coalesce(pushed_at, :at) WHERE seq = :seq",
 }
+_UPDATE_OPEN: Final = "UPDATE delivery INDEXED BY delivery_unread SET"
 _WAITING: Final = (
     " WHERE agent = :agent AND read_at IS NULL AND expired_at IS NULL AND seq <= :seq"
 )
@@ -112,11 +113,11 @@ STAMP_UP_TO: Final = {
     "received": f"UPDATE delivery SET received_at = :at{_SINCE_MARK} AND received_at IS NULL",
     "accepted": f"UPDATE delivery SET accepted_at = :at{_SINCE_MARK} AND accepted_at IS NULL",
     "failed": (
-        f"UPDATE delivery SET wake_failed_at = :at, wake_failure = :reason{_WAITING}"
+        f"{_UPDATE_OPEN} wake_failed_at = :at, wake_failure = :reason{_WAITING}"
         " AND fetched_at IS NULL"
     ),
-    "escalated": f"UPDATE delivery SET escalated_at = :at{_WAITING} AND escalated_at IS NULL",
-    "overdue": f"UPDATE delivery SET overdue_at = :at{_WAITING} AND overdue_at IS NULL",
+    "escalated": f"{_UPDATE_OPEN} escalated_at = :at{_WAITING} AND escalated_at IS NULL",
+    "overdue": f"{_UPDATE_OPEN} overdue_at = :at{_WAITING} AND overdue_at IS NULL",
 }
 """How a report reaches deliveries. `received` and `accepted` also reach those that the agent has
 read before the report came, hence the mark; the others are about mail that still waits."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent_bus.model import Delivery, Mailbox, Message, Seq
+from agent_bus.model import PRIORITIES, Delivery, Mailbox, Message, Seq
 from agent_bus.store import commands, rows
 
 if TYPE_CHECKING:
@@ -21,31 +21,32 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+RANKS: Final = range(len(PRIORITIES))
+
 _BOTH: Final = f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS}"
-_JOIN: Final = " FROM delivery d JOIN message m ON m.pk = d.message_pk"
-_OPEN: Final = " AND d.read_at IS NULL AND d.expired_at IS NULL"
+_FROM: Final = " FROM delivery d JOIN message m ON m.pk = d.message_pk WHERE d.agent = :agent"
+_FROM_OPEN: Final = (
+    # Left alone, the planner takes an index of all mail, and walks over years of read mail.
+    " FROM delivery d INDEXED BY delivery_unread JOIN message m ON m.pk = d.message_pk"
+    " WHERE d.read_at IS NULL AND d.expired_at IS NULL AND d.agent = :agent"
+)
 _FRESH: Final = " AND (m.expires_at IS NULL OR m.expires_at > :now)"
 _PAGE: Final = (
-    " WHERE d.agent = :agent AND (d.rank, d.seq) > (:rank_after, :seq_after)"
-    " AND (:rank IS NULL OR d.rank = :rank) AND (:thread IS NULL OR m.thread_id = :thread)"
+    " AND d.rank = :rank AND d.seq > :after AND (:thread IS NULL OR m.thread_id = :thread)"
+    f"{_FRESH} ORDER BY d.seq LIMIT :limit"
 )
-INBOX_UNREAD: Final = f"{_BOTH}{_JOIN}{_PAGE}{_OPEN}{_FRESH} ORDER BY d.rank, d.seq LIMIT :limit"
-INBOX_ALL: Final = f"{_BOTH}{_JOIN}{_PAGE}{_FRESH} ORDER BY d.rank, d.seq LIMIT :limit"
+INBOX_UNREAD: Final = f"{_BOTH}{_FROM_OPEN}{_PAGE}"
+INBOX_ALL: Final = f"{_BOTH}{_FROM}{_PAGE}"
 REPLAY_ALL: Final = (
-    f"{_BOTH}{_JOIN} WHERE d.agent = :agent AND d.seq > :after AND d.seq <= :until{_FRESH}"
-    " ORDER BY d.seq LIMIT :limit"
+    f"{_BOTH}{_FROM} AND d.seq > :after AND d.seq <= :until{_FRESH} ORDER BY d.seq LIMIT :limit"
 )
 REPLAY_UNREAD: Final = (
-    f"{_BOTH}{_JOIN} WHERE d.agent = :agent AND d.seq > :after AND d.seq <= :until{_OPEN}{_FRESH}"
+    f"{_BOTH}{_FROM_OPEN} AND d.rank = :rank AND d.seq > :after AND d.seq <= :until{_FRESH}"
     " ORDER BY d.seq LIMIT :limit"
 )
 LOWEST_UNREAD: Final = (
-    "SELECT min(low) FROM (SELECT min(seq) AS low FROM delivery WHERE agent = ?1 AND rank = 0"
-    " AND read_at IS NULL AND expired_at IS NULL"
-    " UNION ALL SELECT min(seq) FROM delivery WHERE agent = ?1 AND rank = 1"
-    " AND read_at IS NULL AND expired_at IS NULL"
-    " UNION ALL SELECT min(seq) FROM delivery WHERE agent = ?1 AND rank = 2"
-    " AND read_at IS NULL AND expired_at IS NULL)"
+    "SELECT min(seq) FROM delivery INDEXED BY delivery_unread"
+    " WHERE agent = ? AND rank = ? AND read_at IS NULL AND expired_at IS NULL"
 )
 CREATED_AT_OF: Final = (
     "SELECT m.created_at FROM delivery d JOIN message m ON m.pk = d.message_pk WHERE d.seq = ?"
@@ -71,11 +72,29 @@ def snapshot(connection: apsw.Connection, read: Callable[[apsw.Connection], T]) 
 
 
 def inbox(
-    connection: apsw.Connection, *, unread: bool, bindings: dict[str, Any]
+    connection: apsw.Connection,
+    *,
+    unread: bool,
+    rank: int | None,
+    after: tuple[int, int],
+    bindings: dict[str, Any],
 ) -> list[Delivery]:
-    """One page of an inbox; bindings: agent, rank, thread, rank_after, seq_after, now, limit."""
+    """One page of an inbox, past (rank, seq); bindings: agent, thread, now, limit.
+
+    Each rank is a walk of its own along the index: one walk over all could not start at the seq.
+    """
     sql = INBOX_UNREAD if unread else INBOX_ALL
-    return [rows.joined(row) for row in connection.execute(sql, bindings)]
+    page: list[Delivery] = []
+    for one in RANKS if rank is None else (rank,):
+        if one >= after[0] and len(page) < bindings["limit"]:
+            step = {
+                **bindings,
+                "rank": one,
+                "after": after[1] if one == after[0] else 0,
+                "limit": bindings["limit"] - len(page),
+            }
+            page.extend(rows.joined(row) for row in connection.execute(sql, step))
+    return page
 
 
 def replay(
@@ -87,16 +106,18 @@ def replay(
 ) -> list[Delivery]:
     """The next deliveries of several agents, merged by seq; bindings: after, until, now, limit."""
     sql = REPLAY_UNREAD if unread else REPLAY_ALL
-    each = [
-        [rows.joined(row) for row in connection.execute(sql, {**bindings, "agent": agent})]
+    walks = [
+        {**bindings, "agent": agent, **more}
         for agent in agents
+        for more in (({"rank": rank} for rank in RANKS) if unread else ({},))
     ]
+    each = [[rows.joined(row) for row in connection.execute(sql, walk)] for walk in walks]
     return list(heapq.merge(*each, key=lambda d: d.seq))[: bindings["limit"]]
 
 
 def lowest_unread(connection: apsw.Connection, agents: Iterable[AgentName]) -> Seq | None:
     """The oldest unread delivery over these agents."""
-    lows = [_value(connection, LOWEST_UNREAD, (agent,)) for agent in agents]
+    lows = [_value(connection, LOWEST_UNREAD, (agent, r)) for agent in agents for r in RANKS]
     return min((low for low in lows if low is not None), default=None)
 
 
@@ -110,7 +131,7 @@ def oldest_unread(connection: apsw.Connection) -> dict[AgentName, int]:
     """When each agent's oldest unread message was created."""
     oldest: dict[AgentName, int] = {}
     for (agent,) in list(connection.execute(WITH_UNREAD)):
-        low = _value(connection, LOWEST_UNREAD, (agent,))
+        low = lowest_unread(connection, [agent])
         if low is not None:
             oldest[agent] = _value(connection, CREATED_AT_OF, (low,))
     return oldest

@@ -222,14 +222,17 @@ class SqliteStore:
         """A page of deliveries after (rank, seq)."""
         bindings: dict[str, Any] = {
             "agent": agent,
-            "rank": rank,
             "thread": thread,
-            "rank_after": after[0],
-            "seq_after": after[1],
             "now": self._clock.steady_ms(),
             "limit": limit,
         }
-        return self._readers.run(lambda c: reads.inbox(c, unread=unread, bindings=bindings))
+
+        def read(connection: apsw.Connection) -> list[Delivery]:
+            return reads.inbox(
+                connection, unread=unread, rank=rank, after=after, bindings=bindings
+            )
+
+        return self._readers.run(lambda c: reads.snapshot(c, read))
 
     def replay(
         self, agents: Sequence[AgentName], *, after: int, until: int, unread: bool, limit: int
@@ -237,9 +240,11 @@ class SqliteStore:
         """The next deliveries of these agents, in seq order."""
         now = self._clock.steady_ms()
         bindings: dict[str, Any] = {"after": after, "until": until, "now": now, "limit": limit}
-        return self._readers.run(
-            lambda c: reads.replay(c, agents, unread=unread, bindings=bindings)
-        )
+
+        def read(connection: apsw.Connection) -> list[Delivery]:
+            return reads.replay(connection, agents, unread=unread, bindings=bindings)
+
+        return self._readers.run(lambda c: reads.snapshot(c, read))
 
     def lowest_unread(self, agents: Sequence[AgentName]) -> Seq | None:
         """The oldest unread delivery over these agents."""

@@ -1,0 +1,105 @@
+"""Every named SQL constant of the store is explained; a full scan of a big table fails."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from typing import TYPE_CHECKING
+
+import apsw
+import pytest
+
+import agent_bus.store
+from agent_bus.store import history
+from agent_bus.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BIG = re.compile(r"SCAN (?:m|d|message|delivery|archive_message|archive_delivery)\b")
+SORTED = re.compile(r"USE TEMP B-TREE FOR")
+STATEMENT = re.compile(r"(?:SELECT|INSERT|UPDATE|DELETE)\b")
+ALLOWED: dict[str, str] = {}
+"""Statement -> why its scan of a big table is right."""
+SORTS = dict.fromkeys(
+    ("commands.DELIVERIES_OF", "commands.ARCHIVED_DELIVERIES_OF"),
+    "a message's own deliveries, no more than the fleet has agents",
+)
+"""Statement -> why sorting what it found is right."""
+
+
+def constants() -> Iterator[tuple[str, str]]:
+    """(name, SQL) of all statements in the modules of the store."""
+    for module in pkgutil.iter_modules(agent_bus.store.__path__, "agent_bus.store."):
+        loaded = importlib.import_module(module.name)
+        short = module.name.rpartition(".")[2]
+        for name, value in vars(loaded).items():
+            if name.startswith("_"):
+                continue
+            for key, text in flattened(value):
+                if STATEMENT.match(text):
+                    yield f"{short}.{name}{key}", text
+
+
+def flattened(value: object) -> Iterator[tuple[str, str]]:
+    """Strings in a constant, with where they stand in it."""
+    if isinstance(value, str):
+        yield "", value
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from ((f"[{key}]{rest}", text) for rest, text in flattened(one))
+    elif isinstance(value, tuple):
+        for number, one in enumerate(value):
+            yield from ((f"[{number}]{rest}", text) for rest, text in flattened(one))
+
+
+STATEMENTS = dict(constants())
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> apsw.Connection:
+    """The newest schema without any statistics, as a hub has it: nothing runs ANALYZE."""
+    found = apsw.Connection(str(tmp_path_factory.mktemp("plans") / "bus.db"))
+    migrate(found)
+    return found
+
+
+def plan(connection: apsw.Connection, sql: str) -> list[str]:
+    numbered = max((int(n) for n in re.findall(r"\?(\d+)", sql)), default=0)
+    named = set(re.findall(r":(\w+)", sql))
+    bindings = dict.fromkeys(named) if named else (None,) * (numbered or sql.count("?"))
+    return [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
+
+
+def test_the_walk_finds_the_statements() -> None:
+    assert len(STATEMENTS) > 60
+    for wanted in ("reads.INBOX_UNREAD", "commands.STAMP_UP_TO[received]", "sweeps.CLOSED"):
+        assert wanted in STATEMENTS
+    assert sum(name.startswith("history.STATEMENTS") for name in STATEMENTS) == sum(
+        map(len, history.STATEMENTS.values())
+    )
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_no_statement_reads_a_whole_big_table(connection: apsw.Connection, name: str) -> None:
+    steps = plan(connection, STATEMENTS[name])
+    scans = [step for step in steps if BIG.match(step)]
+    sorts = [step for step in steps if SORTED.match(step)]
+    assert not scans or name in ALLOWED, steps
+    assert not sorts or name in SORTS, steps
+
+
+def test_what_is_about_unread_mail_does_not_walk_over_read_mail(
+    connection: apsw.Connection,
+) -> None:
+    wanted = re.compile(r"agent = \S+ AND.* read_at IS NULL|read_at IS NULL.*agent = ")
+    about_unread = {name: sql for name, sql in STATEMENTS.items() if wanted.search(sql)}
+    assert len(about_unread) >= 6
+    for name, sql in about_unread.items():
+        steps = plan(connection, sql)
+        assert any("INDEX delivery_unread" in step for step in steps), (name, steps)
+
+
+def test_the_allow_lists_name_statements_that_exist() -> None:
+    assert set(ALLOWED) | set(SORTS) <= set(STATEMENTS)
