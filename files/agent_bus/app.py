@@ -39,6 +39,7 @@ from agent_bus.web.wsgi import FixedPaths, Gate, encode, view
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_bus.clock import Clock
     from agent_bus.settings import Settings
     from agent_bus.web.http import Answer
 
@@ -69,17 +70,7 @@ class Hub:
             latency=Latency(),
             hop_limit=settings.hop_limit,
         )
-        per_s = settings.auth_failures_per_min / 60
-        auth = Authenticator(
-            admin_digests=load_digests(settings.admin_tokens_file),
-            scraper_digests=(
-                load_digests(settings.metrics_tokens_file)
-                if settings.metrics_tokens_file
-                else frozenset()
-            ),
-            directory=directory,
-            failures=RateLimiter(per_s=per_s, burst=settings.auth_failures_per_min, clock=clock),
-        )
+        auth = _authenticator(settings, directory, clock)
         self.store = SqliteStore(
             settings.database,
             clock=clock,
@@ -131,6 +122,17 @@ class Hub:
         """Commit what waits and close the database; the last thing in the process."""
         self.bus.flush_stamps()
         self.store.close()
+
+
+def _authenticator(settings: Settings, directory: Directory, clock: Clock) -> Authenticator:
+    scrapers = settings.metrics_tokens_file
+    per_min = settings.auth_failures_per_min
+    return Authenticator(
+        admin_digests=load_digests(settings.admin_tokens_file),
+        scraper_digests=frozenset() if scrapers is None else load_digests(scrapers),
+        directory=directory,
+        failures=RateLimiter(per_s=per_min / 60, burst=per_min, clock=clock),
+    )
 
 
 def release() -> str:

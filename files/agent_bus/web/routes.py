@@ -96,6 +96,14 @@ def routes(
             answer=a.StatsAnswer,
             unprefixed=True,
         ),
+        *_watching(health, document, metrics),
+    ]
+
+
+def _watching(
+    health: Health, document: Callable[[Call], Answer], metrics: Callable[[Call], Answer]
+) -> list[Route]:
+    return [
         Route(
             "GET",
             "/openapi.json",
@@ -189,6 +197,12 @@ def _messages(api: Api) -> list[Route]:
             problems=(*ACTS_FOR, *WRITES, e.UnknownMessageError),
             unprefixed=True,
         ),
+        *_past(api),
+    ]
+
+
+def _past(api: Api) -> list[Route]:
+    return [
         Route(
             "GET",
             "/history",
