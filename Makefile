@@ -14,6 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 INVENTORY ?= inventory/production
 
 include lab/lab.mk
+include tests/e2e/e2e.mk
 
 .PHONY: help
 help: ## Show this list

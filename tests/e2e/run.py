@@ -1,0 +1,160 @@
+"""Show the whole loop with the real OpenClaw: `make e2e-openclaw`.
+
+Two hosts of the lab run OpenClaw gateways in place of the lab's stand-in; only the language model
+is a scripted double. `site.yml` is rolled out on them as on any machine, then agents on both
+talk to each other. Exit code 1 when a hop of theirs is missing or the second rollout changes
+anything. The fleet is removed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import yaml
+
+from lab import fleet
+from lab.hub import Hub
+from lab.paths import ROOT, LabError
+from tests.e2e import install, loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+NAME = "e2e"
+MOUNTED = "/opt/e2e"
+PORT = 8091
+PREPARE_TIMEOUT_S = 240
+ROLLOUT_TIMEOUT_S = 180
+WAKE_INTERVAL_S = 13
+"""The watcher leaves 12 s between two wakes of an agent."""
+
+
+def write_inventory() -> Path:
+    """Write the inventory of the two hosts and return its folder."""
+    folder = install.CACHE / "inventory"
+    folder.mkdir(parents=True, exist_ok=True)
+    hosts = {
+        loop.ASKER_HOST: {"agents": [loop.ASKER]},
+        loop.ANSWERER_HOST: {"agents": [loop.ANSWERER]},
+    }
+    text = yaml.safe_dump(
+        {
+            "all": {"vars": {"lab_mounts": [f"{install.CACHE}:{MOUNTED}"]}},
+            "hub": {"hosts": {loop.ASKER_HOST: None}},
+            "nodes": {"hosts": hosts},
+        }
+    )
+    (folder / "hosts.yml").write_text(text)
+    return folder
+
+
+def ansible(up: fleet.Fleet, playbook: Path, timeout_s: int, *arguments: str) -> str:
+    """Run a playbook over the fleet and return what it printed.
+
+    Raises:
+        LabError: it failed or took too long.
+    """
+    started = time.monotonic()
+    print(f"e2e: ansible-playbook {playbook.relative_to(ROOT)}", end=" ", flush=True)
+    try:
+        result = subprocess.run(
+            fleet.playbook_command(up, playbook, arguments),
+            env=fleet.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{playbook.name} did not end within {timeout_s} s") from error
+    print(f"({time.monotonic() - started:.0f} s)", flush=True)
+    if result.returncode != 0:
+        raise LabError(f"{playbook.name} failed:\n{result.stdout[-4000:]}{result.stderr[-2000:]}")
+    return result.stdout
+
+
+def prepare(up: fleet.Fleet) -> None:
+    """Have the real OpenClaw run on both hosts."""
+    programs = {"node": install.NODE_PROGRAM, "openclaw": install.OPENCLAW_PROGRAM}
+    words = [f"--extra-vars=e2e_{name}={MOUNTED}/{path}" for name, path in programs.items()]
+    ansible(up, ROOT / "tests" / "e2e" / "prepare.yml", PREPARE_TIMEOUT_S, *words)
+
+
+def show(up: fleet.Fleet) -> bool:
+    """Roll out, play two rounds and print their hops; return whether all went well."""
+    site = ROOT / "site.yml"
+    ansible(up, site, ROLLOUT_TIMEOUT_S)
+    hub = Hub(NAME, fleet.spec_of(up, loop.ASKER_HOST).address, PORT)
+    print(f'e2e: a user tells {loop.ASKER}: "{loop.ORDER}"', flush=True)
+    first = loop.play(up, hub)
+    ended = time.monotonic()
+    again = ansible(up, site, ROLLOUT_TIMEOUT_S)
+    time.sleep(max(0.0, ended + WAKE_INTERVAL_S - time.monotonic()))
+    second = loop.play(up, hub)
+    print(f"\n{loop.table([('first time', first), ('again', second)])}\n")
+    troubles = [f"missing: {hop.what}" for hop in (*first.missing, *second.missing)]
+    if not (first.skill_read and second.skill_read):
+        troubles.append(f"{loop.ANSWERER}'s model was not shown the bus's skill")
+    if set(re.findall(r"\bchanged=(\d+)", again)) != {"0"}:
+        troubles.append(f"the second rollout changed something:\n{changes(again)}")
+    for trouble in troubles:
+        print(f"e2e: {trouble}", file=sys.stderr)
+    return not troubles
+
+
+def changes(output: str) -> str:
+    """Return the tasks that changed something, from ansible-playbook's output."""
+    tasks = re.split(r"^(?=TASK |RUNNING HANDLER )", output, flags=re.MULTILINE)
+    changed = [task for task in tasks if re.search(r"^changed:", task, flags=re.MULTILINE)]
+    return "\n".join(task.strip() for task in changed)
+
+
+def logs(up: fleet.Fleet) -> None:
+    """Print the last words of gateway and watcher on both hosts."""
+    words = "journalctl --no-pager --output cat --lines 25 --unit"
+    for host in (loop.ASKER_HOST, loop.ANSWERER_HOST):
+        for unit in ("openclaw-gateway", "bus-watcher"):
+            print(f"--- {host}: {unit}", file=sys.stderr)
+            print(loop.on(up, host, f"{words} {unit}"), file=sys.stderr)
+
+
+def main() -> int:
+    """Run it all; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.run", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the fleet to look around in")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    started = time.monotonic()
+    up = None
+    good = False
+    try:
+        install.install()
+        fleet.down(NAME)  # what a run that was killed left
+        up = fleet.up(NAME, [write_inventory()])
+        prepare(up)
+        good = show(up)
+    except (LabError, subprocess.SubprocessError) as error:
+        print(f"\ne2e: {error}", file=sys.stderr)
+    finally:
+        if up and not good:
+            logs(up)
+        if not given.keep:
+            fleet.down(NAME)
+    verdict = "the loop is complete" if good else "FAILED"
+    print(f"e2e: {verdict}, {time.monotonic() - started:.0f} s in all")
+    return 0 if good else 1
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise LabError(f"stopped by signal {number}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
