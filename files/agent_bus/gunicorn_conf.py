@@ -6,17 +6,16 @@ NOTIFY_SOCKET from it and the worker says READY here: after lock, migration and 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.ggevent import GeventWorker
 
 from agent_bus import errors, runtime
 from agent_bus.app import Hub
+from agent_bus.worker import HubWorker
 
 if TYPE_CHECKING:
     from agent_bus.settings import Settings
@@ -29,40 +28,6 @@ ALIVE_POLL_S: Final = 0.1
 """How soon a SIGTERM is noticed: gunicorn's gevent worker calls no hook for it."""
 BOOT_FAILED: Final = 3
 """gunicorn's own exit code for a worker that must not be started again."""
-
-
-class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type information
-    """gunicorn's gevent worker, which also knows its idle connections.
-
-    Its own shutdown waits for them like for requests, so that one kept-alive client would burn
-    the whole graceful timeout while nobody can connect.
-    """
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own
-        super().__init__(*arguments, **named)
-        self._idle: set[socket.socket] = set()
-
-    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
-        """Serve one connection until it ends."""
-        self._idle.add(client)
-        try:
-            super().handle(listener, client, addr)
-        finally:
-            self._idle.discard(client)
-
-    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:  # noqa: ANN401
-        """Serve one request of a connection."""
-        self._idle.discard(sock)
-        try:
-            return super().handle_request(listener_name, req, sock, addr)
-        finally:
-            self._idle.add(sock)
-
-    def hang_up_idle(self) -> None:
-        """End the connections that have no request under way."""
-        for client in list(self._idle):
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RD)
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information

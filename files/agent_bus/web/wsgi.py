@@ -115,6 +115,15 @@ class FixedPaths:
             if "<" not in route.path
             for path in route.paths
         }
+        self._send = self._routes["POST", "/api/send"]
+
+    def is_send(self, path: str) -> bool:
+        """Whether a POST to this path sends a message."""
+        return path in self._send.paths
+
+    def answer_send(self, environ: WSGIEnvironment) -> Answer:
+        """Answer a send from the few parts of an environment that endpoints look at."""
+        return self._gate.answer(self._send, environ)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
