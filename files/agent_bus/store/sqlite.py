@@ -7,6 +7,7 @@ wait, the loop never does. The pragmas below are the durability contract, each w
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
@@ -70,6 +71,10 @@ PRAGMAS_READER: Final = (
     "PRAGMA busy_timeout = 5000",
 )
 
+INDEX_BYTES: Final = 1 << 20
+"""Room kept for the WAL's index (`-shm`): enough for a WAL of 500 MB. SQLite makes it grow within
+a commit, and for want of room fails that commit in a way that leaves its fate unknown."""
+
 
 class SqliteStore:
     """See `agent_bus.store.Store`; one instance a process, one process a file.
@@ -96,6 +101,7 @@ class SqliteStore:
         self._clock = clock
         self._listener = listener
         self._connection = _open_writer(path)
+        self._index = _reserve_index(path)
         self.epoch = str(_one(self._connection, "SELECT value FROM meta WHERE key = 'epoch'"))
         self._facts = _facts(self._connection)
         self._writer = Writer(self._connection, fatal=fatal)
@@ -106,6 +112,7 @@ class SqliteStore:
         self._writer.close()
         self._readers.close(lambda connection: connection.close())
         self._connection.close()
+        os.close(self._index)
 
     # Writing: see the protocol in `store/__init__.py` for what each promises.
 
@@ -339,6 +346,20 @@ def _open_writer(path: Path) -> apsw.Connection:
     except apsw.Error as error:
         raise errors.StartupError(f"{path} cannot be opened: {error}") from error
     return connection
+
+
+def _reserve_index(path: Path) -> int:
+    """Give the WAL's index its room now, if there is any; answers the open file.
+
+    The file stays open as long as the connections: closing any descriptor of a file drops all
+    POSIX locks that the process has on it, SQLite's too (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    index = os.open(path.with_name(path.name + "-shm"), os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(index, 0, INDEX_BYTES)
+    except OSError as error:
+        logger.warning("No room is kept for the index of the WAL: %s", error)
+    return index
 
 
 def _check(connection: apsw.Connection, path: Path) -> None:

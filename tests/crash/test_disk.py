@@ -1,0 +1,186 @@
+"""The disk fills up in mid-traffic: nothing acknowledged is lost, and room heals it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+
+from agent_bus import errors
+from tests.support.hub import Client, Hub, running, wait_until
+from tests.support.store import draft, enrolled, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BODY = "x" * 20_000
+RAISED = {"sends_per_s": 1e6, "send_burst": 1_000_000, "stream_queue_events": 100_000}
+
+
+@contextlib.contextmanager
+def disk_of(megabytes: int, place: Path) -> Iterator[Path]:
+    """A file system of its own."""
+    place.mkdir()
+    size = f"size={megabytes}m"
+    command = ["mount", "-t", "tmpfs", "-o", size, "agent-bus-test", str(place)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.fail(f"this test must be able to mount a tmpfs (run it as root): {mounted.stderr}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB."""
+    with disk_of(12, tmp_path / "disk") as place:
+        yield place
+
+
+@contextlib.contextmanager
+def hub_on(place: Path, **more: Any) -> Iterator[Hub]:
+    with running(place, **RAISED, **more) as hub:
+        yield hub
+
+
+def send_until_full(hub: Hub, accepted: dict[str, str], lock: threading.Lock, name: str) -> None:
+    """Send until the hub says 507; keeps what it was told in `accepted`."""
+    client = Client(hub.port, "token-n2")
+    try:
+        for number in range(10_000):
+            key = f"{name}-{number}"
+            body = {"to": "delta", "body": key + BODY}
+            reply = client.post("/api/send", body, Idempotency_Key=key)
+            if reply.status == 507:
+                assert reply.body["code"] == "disk_full"
+                assert int(reply.headers["retry-after"]) > 0
+                return
+            assert reply.status == 201, reply.body
+            with lock:
+                accepted[key] = reply.body["id"]
+    finally:
+        client.close()
+
+
+def fill(hub: Hub) -> dict[str, str]:
+    """Eight senders at once, until each has met the full disk."""
+    accepted: dict[str, str] = {}
+    lock = threading.Lock()
+    senders = [
+        threading.Thread(target=send_until_full, args=(hub, accepted, lock, str(n)))
+        for n in range(8)
+    ]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(60)
+        assert not sender.is_alive(), "a sender was never answered"
+    return accepted
+
+
+def test_a_full_disk_refuses_sends_and_nothing_else(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"\0" * 3_000_000)
+    with hub_on(small_disk) as hub:
+        stream = hub.stream("n3", "role=watcher")
+        stream.of_type("hello")
+        early = hub.client("n2").send("early", to="delta")
+        accepted = fill(hub)
+        assert len(accepted) > 50
+
+        reader = hub.client("n3")
+        shown = reader.get("/api/inbox?limit=5")
+        assert shown.status == 200
+        assert shown.body["messages"][0]["id"] == early["id"]
+        assert hub.client(None).get("/readyz").status == 200
+        assert reader.get(f"/api/messages/{early['id']}").status == 200
+        assert reader.get("/api/history?limit=3").status == 200
+        assert hub.stream("n3").of_type("message").data["id"] == early["id"]
+        pushed = {stream.of_type("message").data["id"] for _ in range(len(accepted) + 1)}
+        assert pushed == {early["id"], *accepted.values()}
+
+        ballast.unlink()  # nobody restarts anything
+        after = wait_until(
+            lambda: hub.client("n2").post("/api/send", {"to": "delta", "body": "room"}).status
+        )
+        assert after == 201
+        assert stream.of_type("message").data["body"] == "room"
+        acked = reader.post("/api/ack", {"ids": [early["id"]]})
+        assert acked.body["acked"] == [early["id"]]
+
+
+def test_what_was_acknowledged_on_a_full_disk_survives_kill_9(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"\0" * 3_000_000)
+    with hub_on(small_disk) as hub:
+        accepted = fill(hub)
+        hub.hang_up()
+        hub.kill()
+        ballast.unlink()
+        hub.start()
+        stored = set()
+        path = "/api/history?limit=50&order=asc"
+        cursor = ""
+        while True:
+            page = hub.client("n3").get(path + cursor).body
+            stored |= {m["id"] for m in page["messages"]}
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+        assert set(accepted.values()) <= stored
+        for key, message_id in list(accepted.items())[:20]:
+            body = {"to": "delta", "body": key + BODY}
+            again = hub.client("n2").post("/api/send", body, Idempotency_Key=key)
+            assert again.body["id"] == message_id
+
+
+def test_the_disk_may_stay_full_over_many_sends_without_a_flood_of_log_lines(
+    small_disk: Path,
+) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"\0" * 3_000_000)
+    with hub_on(small_disk) as hub:
+        log = hub.folder / "log"
+        fill(hub)
+        refused = [
+            hub.client("n2").post("/api/send", {"to": "delta", "body": BODY}).status
+            for _ in range(100)
+        ]
+        assert refused == [507] * 100
+        assert len(log.read_text().splitlines()) < 30
+
+
+@pytest.mark.parametrize("free_kib", range(310, 330, 4))
+def test_the_wals_index_never_lacks_room_in_the_middle_of_a_commit(
+    tmp_path: Path, free_kib: int
+) -> None:
+    """It would have to grow past 4,062 pages of WAL, which a reader keeps from being reset."""
+    with disk_of(30, tmp_path / "disk") as place, opened(place) as store:
+        enrolled(store)
+        path = str(place / "bus.db")
+        reader = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM message").fetchall()
+        while store.counts()["wal_bytes"] < 4000 * 4120:
+            store.send(draft(body=BODY), hop_limit=50)
+        disk = os.statvfs(place)
+        ballast = place / "ballast"
+        ballast.write_bytes(b"\0" * (disk.f_bavail * disk.f_frsize - free_kib * 1024))
+
+        def send_many() -> None:
+            for _ in range(200):
+                store.send(draft(body=BODY[:3000]), hop_limit=50)
+
+        with pytest.raises(errors.DiskFullError):
+            send_many()
+        reader.close()
+        ballast.unlink()
+        store.send(draft(body="later"), hop_limit=50)
