@@ -110,8 +110,7 @@ def wanted(hooks: dict[str, Any], agents: list[str], token: str) -> dict[str, An
 def allowed(hooks: dict[str, Any], agents: list[str], others: list[dict[str, Any]]) -> list[str]:
     """Return the agents that hooks may reach: the bus's, and those that were named already.
 
-    If none were named, all could be reached: then those stay that the operator's own mappings
-    name.
+    Where all could be reached those stay that the operator's own mappings name.
     """
     before = hooks.get("allowedAgentIds")
     if before is None or "*" in before:
@@ -123,7 +122,7 @@ def allowed(hooks: dict[str, Any], agents: list[str], others: list[dict[str, Any
 
 
 def is_ours(entry: dict[str, Any]) -> bool:
-    """Tell whether this module wrote the mapping."""
+    """Tell whether this module wrote a mapping."""
     return str(entry.get("id", "")).startswith(OURS)
 
 
@@ -178,9 +177,9 @@ class OpenClaw:
         return result.returncode == 0, result.stdout.strip()
 
     def settings(self) -> dict[str, Any] | None:
-        """Return the parsed settings; None when only OpenClaw itself can read them.
+        """Return the parsed settings; None when they have comments (JSON5) or include files.
 
-        They may have comments (JSON5) or take the hooks from another file.
+        OpenClaw's writer drops comments, and what its reader shows cannot be written back.
         """
         try:
             parsed = json.loads(self._config.read_text(encoding="utf-8"))
@@ -189,13 +188,6 @@ class OpenClaw:
         except ValueError:
             return None
         return None if "$include" in parsed or "$include" in parsed.get("hooks", {}) else parsed
-
-    def asked_hooks(self) -> dict[str, Any]:
-        """Return the `hooks` settings as OpenClaw reads them, without the token."""
-        result = self.run("config", "get", "hooks", "--json")
-        hooks: dict[str, Any] = json.loads(result.stdout) if result.returncode == 0 else {}
-        hooks.pop("token", None)
-        return hooks
 
     def patch(self, hooks: dict[str, Any]) -> str:
         """Lay `hooks` over the settings; return what is wrong with them, or nothing."""
@@ -253,6 +245,10 @@ class OpenClaw:
             time.sleep(0.5)
 
 
+UNREADABLE = (
+    "it does not take wakes, and its settings file has comments or includes others; OpenClaw's own"
+    " writer would drop those: docs/how-to/openclaw.md says how to go on"
+)
 ADVICE = {
     NO_GATEWAY: "no gateway listens there; its settings are in place, start OpenClaw",
     401: "it has another hook token than its settings file: restart OpenClaw's gateway",
@@ -264,8 +260,7 @@ ADVICE = {
 def acting_as(user: pwd.struct_passwd) -> Iterator[None]:
     """Use the user's rights, not root's: what is in a user's folder is the user's word.
 
-    Only for a while, since what Ansible has unpacked of itself belongs to root. Programs started
-    meanwhile have to be told (`OpenClaw.run`).
+    Only for a while: what Ansible has unpacked of itself belongs to root, and is still needed.
     """
     if os.geteuid() != 0:
         yield
@@ -287,6 +282,8 @@ def obstacle(
     given: dict[str, Any], hooks: dict[str, Any], patch: dict[str, Any], *, installed: bool
 ) -> str:
     """Return why the settings cannot be changed, with what to do; empty when they can."""
+    if not patch:
+        return ""
     if not installed:
         return (
             f"there is no command {given['command']} in the login shell of {given['user']};"
@@ -325,26 +322,25 @@ def bring_about(given: dict[str, Any], claw: OpenClaw, *, check_mode: bool) -> d
     Raises:
         RefusedError: OpenClaw does not take the settings.
     """
-    agents, token, notes = given["agents"], given["token"], []
+    agents, token = given["agents"], given["token"]
     installed, words = claw.version()
     version = parse_version(words)
     settings = claw.settings()
-    hooks = dict(settings.get("hooks") or {}) if settings is not None else claw.asked_hooks()
+    hooks = dict((settings or {}).get("hooks") or {})
     path = str(hooks.get("path") or "/hooks")
+    patch = wanted(hooks, agents, token) if agents and settings is not None else {}
+    hindrance = obstacle(given, hooks, patch, installed=installed)
     answer = claw.ask(path, token)
-    if settings is None and answer == TAKES_WAKES:
-        hooks["token"] = token  # it cannot be seen, but it is the one that works
-    patch = wanted(hooks, agents, token)
-    hindrance = obstacle(given, hooks, patch, installed=installed) if patch else ""
-    if hindrance:
-        notes.append(hindrance)
-    elif patch and not check_mode:
+    if patch and not hindrance and not check_mode:
         trouble = claw.patch(patch)
         if trouble:
             raise RefusedError(f"OpenClaw does not take the bus's settings: {trouble}")
         answer = claw.ask_until(path, token)
-    if not hindrance and not (patch and check_mode):
-        notes += remarks(settings or {}, agents, version=version, answer=answer)
+    notes = [hindrance] if hindrance else []
+    if settings is None and answer != TAKES_WAKES:
+        notes = [UNREADABLE]
+    elif settings is not None and agents and not hindrance and not (patch and check_mode):
+        notes = remarks(settings, agents, version=version, answer=answer)
     watcher = {"hooks_path": path} if path != "/hooks" else {}
     if version and version < WAKES_BY_AGENT:
         watcher["hook_mode"] = "agent"
