@@ -10,6 +10,7 @@ gunicorn parses every request; nothing here reads HTTP from a socket. What a sen
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import socket
 import time
@@ -58,6 +59,8 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
                 return super().handle_request(listener_name, req, sock, addr)
             sock.sendall(_response(self.wsgi.answer_send(environ)))
             return True
+        except TimeoutError as error:  # a slow stream's; gunicorn would log it as a defect
+            raise BrokenPipeError(errno.EPIPE, "The peer takes no bytes") from error
         finally:
             self._idle.add(sock)
 

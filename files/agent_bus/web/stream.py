@@ -7,6 +7,7 @@ between: no delivery falls between the two, none comes twice, and the database i
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import socket
@@ -130,6 +131,9 @@ class Subscription:
             self.close()
         retry_ms = int(self._settings.retry_ms * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         yield sse.bye(self._stream.end_reason or "lifetime", retry_ms=retry_ms)
+        if self._stream.socket is not None:
+            with contextlib.suppress(OSError):
+                self._stream.socket.settimeout(None)  # the connection may serve other requests
 
     def _opening(self) -> Iterator[bytes]:
         """Priming frame, hello, perhaps reset, then the backlog."""

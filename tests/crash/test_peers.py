@@ -1,0 +1,210 @@
+"""Slow, stopped and vanished peers: they are cut, they resume without loss, nobody else waits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.hub import REPOSITORY, Client, Hub, StreamReader, running, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+QUICK = {
+    "sends_per_s": 1e6,
+    "send_burst": 1_000_000,
+    "write_timeout_s": 0.5,
+    "keepalive_s": 0.2,
+    "streams_per_token": 1000,
+}
+LARGE = "x" * 60_000
+"""Some hundred of them are more than the kernel buffers for a peer."""
+READER = """
+import http.client, sys
+from pathlib import Path
+from tests.support.hub import StreamReader
+port, out, cursor = int(sys.argv[1]), Path(sys.argv[2]), ""
+while True:
+    try:
+        stream = StreamReader(port, "token-n3", last_event_id=cursor)
+        with out.open("a") as log:
+            while (event := stream.next(timeout_s=5)) is not None:
+                if event.type == "message":
+                    cursor = event.id
+                    log.write(f"{event.data['seq']}\\n")
+                    log.flush()
+        stream.close()
+    except (OSError, http.client.HTTPException):
+        pass
+"""
+
+
+def streams_open(hub: Hub) -> int:
+    client = Client(hub.port, "token-n1")
+    with contextlib.closing(client):
+        return int(client.get("/api/stats").body["streams"]["open"])
+
+
+def worker_of(hub: Hub) -> int:
+    """The process id of the worker, gunicorn's only child."""
+    assert hub.process is not None
+    path = f"/proc/{hub.process.pid}/task/{hub.process.pid}/children"
+    with open(path, encoding="ascii") as children:  # noqa: PTH123 - a file of the kernel
+        return int(children.read().split()[0])
+
+
+def resident_kib(pid: int) -> int:
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:  # noqa: PTH123 - as above
+        return int(statm.read().split()[1]) * 4
+
+
+def latencies_ms(hub: Hub, stream: StreamReader, count: int) -> list[float]:
+    """Sent to received, one message at a time, for a healthy stream of gamma."""
+    client, found = hub.client("n1"), []
+    for number in range(count):
+        began = time.monotonic()
+        client.send(str(number), **{"from": "alpha", "to": "gamma"})
+        assert stream.of_type("message", timeout_s=5).data["body"] == str(number)
+        found.append((time.monotonic() - began) * 1000)
+    return found
+
+
+@contextlib.contextmanager
+def silent_socket(hub: Hub, *, receive_bytes: int = 4096) -> Iterator[socket.socket]:
+    """A stream's connection that nobody reads from; it asked for delta's mail."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        peer.connect(("127.0.0.1", hub.port))
+        peer.sendall(b"GET /api/stream HTTP/1.1\r\nHost: hub\r\n"
+                     b"Authorization: Bearer token-n3\r\n\r\n")  # fmt: skip
+        before = streams_open(hub)
+        wait_until(lambda: streams_open(hub) >= max(before, 1))
+        yield peer
+
+
+def flood(hub: Hub, count: int = 150) -> list[int]:
+    client = hub.client("n2")
+    sent = [client.send(f"{n} {LARGE}", to="delta") for n in range(count)]
+    return [message["recipients"][0]["seq"] for message in sent]
+
+
+def test_a_stopped_reader_is_cut_and_resumes_without_loss(tmp_path: Path) -> None:
+    out = tmp_path / "seqs"
+    out.touch()
+    with running(tmp_path, **QUICK) as hub:
+        healthy = hub.stream("n2")
+        healthy.of_type("hello")
+        alone = latencies_ms(hub, healthy, 60)
+        reader = subprocess.Popen(
+            [sys.executable, "-c", READER, str(hub.port), str(out)],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        try:
+            wait_until(lambda: streams_open(hub) == 2)
+            seqs = flood(hub, 5)
+            wait_until(lambda: len(out.read_text().split()) == 5)
+            reader.send_signal(signal.SIGSTOP)
+            seqs += flood(hub)
+            beside = latencies_ms(hub, healthy, 60)
+            wait_until(lambda: streams_open(hub) == 1)  # the stopped one was cut
+            reader.send_signal(signal.SIGCONT)
+            seqs += flood(hub, 5)
+            wait_until(lambda: len(out.read_text().split()) >= len(seqs), timeout_s=20)
+            assert [int(seq) for seq in out.read_text().split()] == seqs
+        finally:
+            reader.kill()
+            reader.wait()
+        print(f"p50 alone {statistics.median(alone):.2f}, beside {statistics.median(beside):.2f}")
+        assert statistics.median(beside) < 2 * statistics.median(alone) + 5
+
+
+def test_a_peer_that_reads_a_byte_a_moment_is_cut(tmp_path: Path) -> None:
+    with running(tmp_path, **QUICK) as hub, silent_socket(hub) as peer:
+        stop = threading.Event()
+
+        def nibble() -> None:
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.05):
+                    peer.recv(1)
+
+        nibbler = threading.Thread(target=nibble)
+        nibbler.start()
+        try:
+            flood(hub)
+            wait_until(lambda: streams_open(hub) == 0)
+        finally:
+            stop.set()
+            nibbler.join()
+        assert hub.client("n3").get("/api/inbox?limit=1").body["unread"] == 150
+
+
+def test_a_peer_that_vanishes_behind_a_dead_network_is_given_up(tmp_path: Path) -> None:
+    """No FIN, no RST, no ACK: what a pulled cable looks like to the hub."""
+    with running(tmp_path, **QUICK) as hub, silent_socket(hub) as peer:
+        port = peer.getsockname()[1]
+        table = f"agent_bus_test_{port}"
+        rules = (
+            f"table inet {table} {{\nchain in {{\ntype filter hook input priority 0\n"
+            f"tcp sport {port} tcp dport {hub.port} drop\n}}\n}}\n"
+        )
+        applied = subprocess.run(
+            ["nft", "-f", "-"], input=rules, capture_output=True, text=True, check=False
+        )
+        if applied.returncode:
+            pytest.fail(f"this test needs nftables to drop packets: {applied.stderr}")
+        try:
+            began = time.monotonic()
+            wait_until(lambda: streams_open(hub) == 0)  # keepalives that nobody acknowledges
+            assert time.monotonic() - began < 6
+        finally:
+            subprocess.run(["nft", "delete", "table", "inet", table], check=True)
+
+
+def test_a_peer_whose_machine_forgot_the_connection_is_given_up(tmp_path: Path) -> None:
+    """It was restarted: the next keepalive is answered by a reset."""
+    with running(tmp_path, **QUICK) as hub, silent_socket(hub) as peer:
+        repair, on = 19, 1  # TCP_REPAIR: the kernel forgets the connection without a word
+        peer.setsockopt(socket.IPPROTO_TCP, repair, on)
+        peer.close()
+        wait_until(lambda: streams_open(hub) == 0)
+
+
+def test_hundreds_of_dropped_streams_give_their_memory_back(tmp_path: Path) -> None:
+    with running(tmp_path, **QUICK) as hub:
+        healthy = hub.stream("n2")
+        healthy.of_type("hello")
+        pid = worker_of(hub)
+
+        def open_and_drop() -> int:
+            opened = [StreamReader(hub.port, "token-n3") for _ in range(300)]
+            wait_until(lambda: streams_open(hub) == 301)
+            latencies_ms(hub, healthy, 20)
+            for one in opened:
+                one.close()
+            wait_until(lambda: streams_open(hub) == 1)
+            return resident_kib(pid)
+
+        sizes = [open_and_drop() for _ in range(4)]
+        print(f"resident after each round: {sizes} KiB")
+        assert sizes[-1] - sizes[0] < 3000
+        assert len(os.listdir(f"/proc/{pid}/fd")) < 100  # noqa: PTH208 - names are enough
+        latencies_ms(hub, healthy, 20)
+
+
+def test_the_log_does_not_take_slow_peers_for_defects(tmp_path: Path) -> None:
+    with running(tmp_path, **QUICK) as hub:
+        with silent_socket(hub):
+            flood(hub)
+            wait_until(lambda: streams_open(hub) == 0)
+        assert "Traceback" not in hub.log()
