@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent_bus.clock import Clock
     from agent_bus.model import Acked, Agent, Mailbox, Sent
+    from agent_bus.store import Store
 
 ALPHA, BETA, GAMMA = AgentName("alpha"), AgentName("beta"), AgentName("gamma")
 ROSTER = Roster(
@@ -84,7 +85,7 @@ def draft(to: str = "beta", body: str = "hello", **more: Any) -> Draft:
     return Draft(**{**fields, **more})
 
 
-def inbox(store: SqliteStore, agent: str, *, unread: bool = True, limit: int = 100) -> list[str]:
+def inbox(store: Store, agent: str, *, unread: bool = True, limit: int = 100) -> list[str]:
     """The bodies in an inbox, in its order."""
     page = store.inbox(
         AgentName(agent), unread=unread, rank=None, thread=None, after=(-1, 0), limit=limit
