@@ -82,7 +82,7 @@ def sweep(
     dropped = _drop(connection, steady - retain_archive_ms, limit)
     connection.execute(FORGET_KEYS, (steady - commands.KEY_LIFETIME_MS, limit))
     forgotten = connection.changes()
-    if (moved or dropped) and _free_pages(connection) > FREE_PAGES_KEPT:
+    if _free_pages(connection) > FREE_PAGES_KEPT:
         connection.execute(RECLAIM).fetchall()  # each step gives one page back
     return expired + moved + dropped + forgotten, boxes
 
