@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from urllib.parse import urlencode
 
 from lab.fleet import spec_of
 from lab.overlay import ssh_command
+from lab.paths import LabError
 
 if TYPE_CHECKING:
     from lab.fleet import Fleet
@@ -24,9 +26,15 @@ if TYPE_CHECKING:
 
 ASKER, ASKER_HOST = "alice", "upstairs"
 ANSWERER, ANSWERER_HOST = "bob", "downstairs"
+BUSY, BUSY_S = "carol", 30
+"""Lives beside bob; while her turn runs no wake of that gateway starts."""
 ORDER = f"Ask {ANSWERER} over the agent bus as {ASKER} how he is."
 ROUND_TIMEOUT_S = 60
 COMMAND_TIMEOUT_S = 90
+
+
+STORED = "message on disk"
+ESCALATED = "escalated: the mapped hook"
 
 
 @dataclass(slots=True)
@@ -36,6 +44,7 @@ class Hop:
     what: str
     where: str
     at: float | None = None
+    optional: bool = False
 
 
 @dataclass(slots=True)
@@ -48,7 +57,14 @@ class Round:
     @property
     def missing(self) -> list[Hop]:
         """Return the hops that did not happen."""
-        return [hop for hop in self.hops if hop.at is None]
+        return [hop for hop in self.hops if hop.at is None and not hop.optional]
+
+    @property
+    def escalated_s(self) -> float | None:
+        """Return how long after the message was stored its wake was escalated, if it was."""
+        at = {hop.what: hop.at for hop in self.hops}
+        stored, escalated = at[STORED], at[ESCALATED]
+        return None if stored is None or escalated is None else escalated - stored
 
 
 def on(fleet: Fleet, host: str, command: str) -> str:
@@ -66,17 +82,39 @@ def on(fleet: Fleet, host: str, command: str) -> str:
 def play(fleet: Fleet, hub: Hub) -> Round:
     """Have the user ask alice, wait for the whole loop and return its hops."""
     started = time.time()
-    on(
-        fleet,
-        ASKER_HOST,
-        f"runuser -l openclaw -c 'openclaw agent --agent {ASKER} -m \"{ORDER}\"'",
-    )
+    tell(fleet, ASKER_HOST, ASKER, ORDER)
     deadline = time.monotonic() + ROUND_TIMEOUT_S
     while True:
         found = _look(fleet, hub, started)
         if not found.missing or time.monotonic() > deadline:
             return found
         time.sleep(1)
+
+
+def play_beside_a_busy_agent(fleet: Fleet, hub: Hub) -> Round:
+    """Play a round while another agent of bob's gateway is in a long turn.
+
+    The gateway accepts bob's wake and lets it wait, so that only the escalation can reach him.
+
+    Raises:
+        LabError: the other agent's turn does not start.
+    """
+    started, deadline = time.time(), time.monotonic() + ROUND_TIMEOUT_S
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        words = f"Think for {BUSY_S} seconds."
+        turn = pool.submit(tell, fleet, ANSWERER_HOST, BUSY, words)
+        while not any("after_s" in c for c in _model_calls(fleet, ANSWERER_HOST, started)):
+            if turn.done() or time.monotonic() > deadline:
+                raise LabError(f"{BUSY} does not get busy")
+            time.sleep(0.5)
+        found = play(fleet, hub)
+        turn.result()
+    return found
+
+
+def tell(fleet: Fleet, host: str, agent: str, words: str) -> None:
+    """Be the user who says something to an agent; returns when it has answered."""
+    on(fleet, host, f"runuser -l openclaw -c 'openclaw agent --agent {agent} -m \"{words}\"'")
 
 
 def _look(fleet: Fleet, hub: Hub, since: float) -> Round:
@@ -86,10 +124,15 @@ def _look(fleet: Fleet, hub: Hub, since: float) -> Round:
     woken = f"agent-bus inbox --as {ASKER}"
     hops = [
         Hop(f"{ASKER}'s model runs agent-bus send", ASKER_HOST, _first(asker, "agent-bus send")),
-        Hop("message on disk", "hub", _stamp(question, "stored_at")),
+        Hop(STORED, "hub", _stamp(question, "stored_at")),
         Hop(f"pushed to {ANSWERER}'s watcher", "hub", _stamp(question, "pushed_at")),
         Hop("wake accepted by the gateway", ANSWERER_HOST, _stamp(question, "accepted_at")),
-        Hop(f"{ANSWERER}'s model is asked", ANSWERER_HOST, _first(answerer, "")),
+        Hop(ESCALATED, ANSWERER_HOST, _stamp(question, "escalated_at"), optional=True),
+        Hop(
+            f"{ANSWERER}'s model runs agent-bus inbox",
+            ANSWERER_HOST,
+            _first(answerer, f"agent-bus inbox --as {ANSWERER}"),
+        ),
         Hop("agent-bus inbox has shown it", ANSWERER_HOST, _stamp(question, "fetched_at")),
         Hop("agent-bus reply: on disk", "hub", _stamp(answer, "stored_at")),
         Hop("agent-bus ack: message is read", ANSWERER_HOST, _stamp(question, "read_at")),
@@ -157,5 +200,7 @@ def table(rounds: list[tuple[str, Round]]) -> str:
 
 
 def _since(found: Round, number: int) -> str:
-    start, at = found.hops[0].at, found.hops[number].at
-    return "MISSING" if start is None or at is None else f"{(at - start) * 1000:+.0f} ms"
+    start, hop = found.hops[0].at, found.hops[number]
+    if start is None or hop.at is None:
+        return "-" if hop.optional else "MISSING"
+    return f"{(hop.at - start) * 1000:+.0f} ms"

@@ -3,7 +3,8 @@
 
 Speaks OpenAI's chat completions, streamed or not, on loopback of the host it runs on. The script
 does what the bus's skill teaches: a user who asks for it has the agent send a message; a wake has
-it read the skill, then its inbox, answer what is no answer itself, and ack all of it. Each call
+it read the skill, then its inbox, answer what is no answer itself, and ack all of it. A user may
+also keep it busy. Each call
 is one line in the log: when, for whom, which tool was asked for.
 
 Standard library only; runs in a container of the lab on Debian's own Python.
@@ -21,13 +22,14 @@ from typing import Any
 
 WAKE = re.compile(r"agent-bus: unread messages for (?P<agent>[a-z0-9_-]+)")
 ORDER = re.compile(r"Ask (?P<recipient>[a-z0-9_-]+) over the agent bus as (?P<sender>[a-z0-9_-]+)")
+BUSY = re.compile(r"Think for (?P<seconds>\d+) seconds")
 SKILL = re.compile(r"<location>(?P<path>[^<]*/agent-bus/SKILL\.md)</location>")
 HEAD = re.compile(r"^(?P<id>[0-9A-HJKMNP-TV-Z]{26}) from [^\n]*$", re.MULTILINE)
 
 SILENT = "NO_REPLY"  # what a woken agent says when its user need not hear anything
 
 Call = tuple[str, dict[str, str]]
-"""A tool and its arguments; the tool is empty when the turn ends, with the answer instead."""
+"""A tool and its arguments; when the turn ends no tool, but the answer, and after how long."""
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -51,6 +53,8 @@ def next_call(messages: list[dict[str, Any]]) -> Call:
         system = "\n".join(text_of(m) for m in messages if m["role"] in {"system", "developer"})
         skill = SKILL.search(system)
         return woken(wake["agent"], skill["path"] if skill else "", results)
+    if busy := BUSY.search(text_of(messages[asked])):
+        return "", {"answer": "Done.", "after_s": busy["seconds"]}
     order = ORDER.search(text_of(messages[asked]))
     if order and not results:
         sender, recipient = order["sender"], order["recipient"]
@@ -101,6 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         tool, arguments = next_call(request["messages"])
         known = [entry["function"]["name"] for entry in request.get("tools", [])]
         self.server.note(request["messages"], tool, arguments, known)
+        time.sleep(float(arguments.get("after_s", 0)))
         message: dict[str, Any] = {"role": "assistant", "content": arguments.get("answer")}
         if tool:
             call = {"name": tool, "arguments": json.dumps(arguments)}

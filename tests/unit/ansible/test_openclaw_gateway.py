@@ -128,10 +128,12 @@ def test_a_check_run_changes_nothing_and_shows_no_token(node: Node) -> None:
 
 def test_settings_of_the_operator_stay(node: Node) -> None:
     mine = {"id": "mail", "match": {"path": "mail"}, "agentId": "reader", "messageTemplate": "x"}
-    node.write({"gateway": {"port": 1}, "hooks": {"maxBytes": 9, "mappings": [mine]}})
+    node.write(
+        {"gateway": {"port": 1}, "hooks": {"defaultSessionKey": "hook:mine", "mappings": [mine]}}
+    )
     node.run()
     assert json.loads(node.config.read_text())["gateway"] == {"port": 1}
-    assert node.hooks["maxBytes"] == 9
+    assert node.hooks["defaultSessionKey"] == "hook:mine"
     assert node.hooks["mappings"] == [MAPPING, mine]
     assert node.hooks["allowedAgentIds"] == ["alpha", "reader"]
 
