@@ -13,10 +13,20 @@ KEEPALIVE: Final = b": keepalive\n\n"
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 """Made once: `json.dumps` with these options would make one a call, which doubles its cost."""
 
+_LINE_ENDS: Final = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
 
 def compact_json(value: object) -> str:
-    """JSON without spaces, UTF-8 kept, on one line."""
-    return _ENCODER.encode(value)
+    """JSON without spaces, UTF-8 kept, on one line.
+
+    On one line for every reader: Python's `str.splitlines`, which many plain readers use, also
+    ends a line at U+0085, U+2028 and U+2029.
+    """
+    text = _ENCODER.encode(value)
+    if not text.isascii():
+        for character, escape in _LINE_ENDS.items():
+            text = text.replace(character, escape)
+    return text
 
 
 def priming(*, retry_ms: int, resume_id: str) -> bytes:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from agent_bus import errors
+from agent_bus.directory import Directory
+from agent_bus.model import OPERATOR, Agent, AgentName, NodeName, Roster
+from tests.support.store import ALPHA, BETA, GAMMA, ROSTER
+
+RETIRED = AgentName("omega")
+
+
+@pytest.fixture
+def directory() -> Directory:
+    one = Directory()
+    agents = [Agent(name, node) for name, node in ROSTER.agents.items()]
+    one.replace(ROSTER, [*agents, Agent(OPERATOR, None), Agent(RETIRED, NodeName("n9"), 1)])
+    return one
+
+
+def test_where_agents_live(directory: Directory) -> None:
+    assert directory.agents_of(NodeName("n1")) == (ALPHA, BETA)
+    assert directory.agents_of(NodeName("unknown")) == ()
+    assert directory.agents_of(None) == (OPERATOR,)
+    assert directory.node_of(GAMMA) == "n2"
+    assert directory.node_of(RETIRED) is None
+    assert directory.node_of(OPERATOR) is None
+
+
+def test_a_node_without_agents_is_a_node(directory: Directory) -> None:
+    directory.replace(Roster(agents={}, tokens={NodeName("hub"): ("0" * 64,)}), [])
+    assert directory.nodes == {"hub": ()}
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ("beta", ["beta"]),
+        ("alpha", ["alpha"]),
+        (None, ["beta", "gamma"]),
+        ("@greeks", ["beta"]),
+        (["gamma", "@greeks", "gamma"], ["gamma", "beta"]),
+        (["operator", "alpha"], ["operator", "alpha"]),
+    ],
+)
+def test_whom_a_to_means(directory: Directory, to: list[str] | None, expected: list[str]) -> None:
+    assert list(directory.recipients(to, sender=ALPHA)) == expected
+
+
+def test_one_unknown_name_refuses_all_and_the_closest_are_named(directory: Directory) -> None:
+    with pytest.raises(errors.UnknownAgentError) as refused:
+        directory.recipients(["beta", "gama"], sender=ALPHA)
+    assert refused.value.extra == {"name": "gama", "closest": ["gamma"]}
+    with pytest.raises(errors.UnknownAgentError) as refused:
+        directory.recipients("@greek", sender=ALPHA)
+    assert refused.value.extra["closest"] == ["@greeks"]
+
+
+def test_retired_agents_get_no_new_mail(directory: Directory) -> None:
+    with pytest.raises(errors.AgentRetiredError):
+        directory.recipients(RETIRED, sender=ALPHA)
+    assert directory.require(RETIRED, field="agent") == RETIRED
+
+
+def test_nobody_left_is_refused(directory: Directory) -> None:
+    alone = Roster(agents={ALPHA: NodeName("n1")}, groups={"greeks": (ALPHA, RETIRED)})
+    directory.replace(alone, [Agent(ALPHA, NodeName("n1"))])
+    for to in (None, "@greeks"):
+        with pytest.raises(errors.NoRecipientError):
+            directory.recipients(to, sender=ALPHA)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from agent_bus.latency import KEPT, REMEMBERED, Latency
+from agent_bus.model import AgentName, Seq
+
+BETA = AgentName("beta")
+
+
+def test_quantiles_of_the_most_recent() -> None:
+    latency = Latency()
+    for value in range(1, 101):
+        latency.observe("push", value)
+    found = latency.quantiles()["push"]
+    assert found == {"count": 100, "p50": 51, "p90": 90, "p99": 99, "max": 100}
+    for _ in range(KEPT):
+        latency.observe("push", 7)
+    assert latency.quantiles()["push"]["max"] == 7
+    assert sum(latency.histograms["push"].counts) == 100 + KEPT
+
+
+def test_one_observation_is_all_quantiles() -> None:
+    latency = Latency()
+    latency.observe("push", 3)
+    assert latency.quantiles()["push"] == {"count": 1, "p50": 3, "p90": 3, "p99": 3, "max": 3}
+    assert Latency().quantiles() == {}
+
+
+def test_a_hop_is_timed_once_for_each_delivery_that_it_reaches_first() -> None:
+    latency = Latency()
+    for seq in (1, 2, 3):
+        latency.stored(BETA, Seq(seq), float(seq))
+    latency.reached("received", BETA, Seq(2), 10.0)
+    latency.reached("received", BETA, Seq(2), 20.0)
+    latency.reached("received", BETA, Seq(1), 20.0)
+    assert latency.quantiles()["received"]["count"] == 2
+    latency.reached("received", BETA, Seq(3), 20.0)
+    assert latency.quantiles()["received"]["max"] == 17_000
+
+
+def test_an_agent_that_never_reports_costs_a_bounded_memory() -> None:
+    latency = Latency()
+    for seq in range(3 * REMEMBERED):
+        latency.stored(BETA, Seq(seq), 0.0)
+    assert len(latency._stored[BETA]) == REMEMBERED
