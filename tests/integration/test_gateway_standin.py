@@ -114,4 +114,4 @@ def test_the_command_patches_settings_and_refuses_what_it_does_not_know(
     assert json.loads(openclaw("config", "file", "--json").stdout)["path"].endswith(
         "openclaw.json"
     )
-    assert openclaw("cron", "wake").returncode == 1
+    assert openclaw("cron", "list").returncode == 1
