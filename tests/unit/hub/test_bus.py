@@ -1,0 +1,192 @@
+"""The bus over a real store: what only the order of events decides."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import gevent
+import pytest
+
+from agent_bus import errors
+from agent_bus.model import AgentName, Delivery, NodeName, Roster, Stamp
+from agent_bus.store.sqlite import SqliteStore
+from tests.support.bus import bus_in, frames, stream
+from tests.support.clock import FakeClock
+from tests.support.faults import faulty_disk
+from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent_bus.broker import Stream
+    from agent_bus.bus import Bus
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Bus]:
+    with bus_in(tmp_path) as one:
+        yield one
+
+
+def admitted(bus: Bus, node: str | None = "n1", **more: Any) -> Stream:
+    """A stream that is past its opening."""
+    one = stream(node, **more)
+    one.is_live = one.is_greeted = True
+    bus.broker.admit(one)
+    return one
+
+
+def events(of: Stream) -> list[tuple[str, Any]]:
+    """(event type, decoded data) of what waits in a stream."""
+    found = []
+    for frame in frames(of):
+        fields = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line)
+        found.append((fields.get("event", "message"), json.loads(fields["data"])))
+    return found
+
+
+def inbox(bus: Bus, agent: AgentName, *, wait_s: float) -> list[Delivery]:
+    return bus.inbox(
+        agent, unread=True, rank=None, thread=None, after=(-1, 0), limit=10, wait_s=wait_s
+    )
+
+
+def test_a_commit_reaches_the_streams_of_the_recipients_node(bus: Bus) -> None:
+    theirs, other = admitted(bus, is_watcher=True), admitted(bus, "n2", is_watcher=True)
+    plain = admitted(bus, token_sha256="p")
+    bus.send(draft())
+    assert [kind for kind, _ in events(theirs)] == ["message", "mailbox"]
+    assert [kind for kind, _ in events(plain)] == ["message"]
+    assert events(other) == []
+    assert bus.head == 1
+
+
+def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
+    tmp_path: Path,
+) -> None:
+    class Interleaved(SqliteStore):
+        """Another greenlet's commit falls right behind the first look."""
+
+        looks = 0
+
+        def inbox(self, *arguments: Any, **named: Any) -> list[Delivery]:
+            found = super().inbox(*arguments, **named)
+            self.looks += 1
+            if self.looks == 1:
+                self.send(draft(), hop_limit=50)
+            return found
+
+    with bus_in(tmp_path, kind=Interleaved) as bus:
+        job = gevent.spawn(inbox, bus, BETA, wait_s=30)
+        assert [d.seq for d in job.get(timeout=5)] == [1]
+
+
+def test_a_long_poll_waits_for_what_its_filter_lets_through(bus: Bus) -> None:
+    job = gevent.spawn(
+        bus.inbox, BETA, unread=True, rank=0, thread=None, after=(-1, 0), limit=10, wait_s=30
+    )
+    gevent.sleep(0)
+    bus.send(draft(body="normal"))
+    assert not job.ready()
+    bus.send(draft(body="urgent", rank=0))
+    assert [d.message.body for d in job.get(timeout=5)] == ["urgent"]
+
+
+def test_a_replay_of_a_key_is_free_and_fans_nothing_out(bus: Bus) -> None:
+    keyed = draft(idempotency_key="k", payload_sha256=b"1")
+    first = bus.send(keyed)
+    theirs = admitted(bus)
+    for _ in range(250):
+        again = bus.send(keyed)
+    assert again.message.id == first.message.id
+    assert events(theirs) == []
+    for _ in range(199):
+        bus.send(draft())
+    with pytest.raises(errors.RateLimitedError):
+        bus.send(draft())
+    assert bus.send(keyed).replayed
+
+
+def test_a_full_disk_does_not_keep_an_agent_from_reading(tmp_path: Path) -> None:
+    with faulty_disk() as disk, bus_in(tmp_path) as bus:
+        bus.send(draft())
+        disk.writes = itertools.repeat(apsw.FullError("no space left"))
+        page = inbox(bus, BETA, wait_s=0)
+        assert len(page) == 1
+        assert bus.fetch(BETA, page) == {}
+        with pytest.raises(errors.DiskFullError):
+            bus.ack(BETA, ids=[page[0].message.id], up_to=None)
+        disk.writes = iter(())
+        assert bus.fetch(BETA, page) == {1: (None, 0)}
+
+
+def test_the_roster_in_memory_is_the_last_one_committed(bus: Bus) -> None:
+    def fleet(node: str) -> Roster:
+        return Roster(agents=dict.fromkeys(ROSTER.agents, NodeName(node)), tokens=ROSTER.tokens)
+
+    jobs = [
+        gevent.spawn(bus.put_roster, fleet(f"n{n % 7}"), force=True, dry_run=False)
+        for n in range(40)
+    ]
+    gevent.joinall(jobs, raise_error=True, timeout=20)
+    assert bus.directory.roster.agents == bus.store.roster()[0].agents
+
+
+def test_a_dry_run_changes_nothing_in_memory(bus: Bus) -> None:
+    change = bus.put_roster(Roster(agents={}), force=True, dry_run=True)
+    assert change.retired == (ALPHA, BETA, GAMMA)
+    assert bus.directory.roster.agents == ROSTER.agents
+
+
+def test_the_old_node_lets_go_of_an_agent_and_the_new_one_hears_of_its_mail(bus: Bus) -> None:
+    bus.send(draft())
+    old = admitted(bus, is_watcher=True)
+    new = admitted(bus, "n2", is_watcher=True, token_sha256="2" * 64)
+    moved = {**ROSTER.agents, BETA: NodeName("n2")}
+    bus.put_roster(Roster(agents=moved, tokens=ROSTER.tokens), force=False, dry_run=False)
+    ((kind, box),) = events(old)
+    assert (kind, box["agent"], box["unfetched"], box["unread"]) == ("mailbox", BETA, 0, 0)
+    ((kind, box),) = events(new)
+    assert (kind, box["agent"], box["unfetched"]) == ("mailbox", BETA, 1)
+    bus.put_roster(
+        Roster(agents={ALPHA: NodeName("n1"), GAMMA: NodeName("n2")}, tokens=ROSTER.tokens),
+        force=True,
+        dry_run=False,
+    )
+    ((kind, box),) = events(new)
+    assert (box["agent"], box["unfetched"]) == (BETA, 0)
+
+
+def test_a_token_that_is_taken_away_loses_its_streams(bus: Bus) -> None:
+    revoked, kept = admitted(bus), admitted(bus, "n2", token_sha256="2" * 64)
+    admin = admitted(bus, None, token_sha256="a")
+    tokens = {**ROSTER.tokens, NodeName("n1"): ("3" * 64,)}
+    bus.put_roster(Roster(agents=ROSTER.agents, tokens=tokens), force=False, dry_run=False)
+    assert (revoked.end_reason, kept.end_reason, admin.end_reason) == ("revoked", None, None)
+
+
+def test_counters_wait_for_hello_and_other_events_do_not(bus: Bus) -> None:
+    opening = stream("n1", is_watcher=True, wants_receipts=True)
+    bus.broker.admit(opening)
+    sent = bus.send(draft(sender=ALPHA))
+    bus.ack(BETA, ids=[sent.message.id], up_to=None)
+    assert [kind for kind, _ in events(opening)] == ["receipt"]
+
+
+def test_hops_are_kept_until_they_are_flushed(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with bus_in(tmp_path, clock=clock) as bus:
+        sent = bus.send(draft())
+        bus.note_pushed(bus.entry_of(sent.deliveries[0], committed=clock.monotonic()))
+        bus.note_hop(Stamp("received", BETA, sent.deliveries[0].seq, 5, up_to=True))
+        bus.flush_stamps()
+        bus.flush_stamps()
+        bus.store.fetch(BETA, [])  # a later command: the lazy ones are done
+        found = bus.store.message(sent.message.id)
+        assert found is not None
+        assert found[1][0].pushed_at == clock.now_ms()
+        assert found[1][0].received_at == 5

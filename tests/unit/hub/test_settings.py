@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_bus import errors
+from agent_bus.settings import Settings, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEAST = {"database": "/d/bus.db", "admin_tokens_file": "/d/tokens"}
+
+
+def loaded(folder: Path, **more: Any) -> Settings:
+    path = folder / "hub.json"
+    path.write_text(json.dumps({**LEAST, **more}))
+    return load(path)
+
+
+def test_two_keys_are_enough(tmp_path: Path) -> None:
+    found = loaded(tmp_path)
+    assert (found.host, found.port) == ("0.0.0.0", 8091)
+    assert found.worker_connections == found.streams_total + 1000
+
+
+@pytest.mark.parametrize(
+    ("bind", "host", "port"),
+    [("127.0.0.1:80", "127.0.0.1", 80), ("[::1]:8091", "::1", 8091), ("hub:1", "hub", 1)],
+)
+def test_bind(tmp_path: Path, bind: str, host: str, port: int) -> None:
+    found = loaded(tmp_path, bind=bind)
+    assert (found.host, found.port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        ({"lease": 5}, "did you mean 'lease_s'"),
+        ({"bind": "8091"}, "bind"),
+        ({"database": "bus.db"}, "absolute"),
+        ({"readers": 0}, "readers"),
+        ({"keepalive_s": 0}, "keepalive_s"),
+        ({"zzz": 1}, "'zzz' is no setting"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, bad: dict[str, Any], word: str) -> None:
+    with pytest.raises(errors.StartupError, match=word):
+        loaded(tmp_path, **bad)
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(errors.StartupError) as refused:
+        loaded(tmp_path, readers=0, hop_limit=0)
+    assert "readers" in str(refused.value)
+    assert "hop_limit" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "\ufeff{}"])
+def test_what_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "hub.json"
+    path.write_text(text)
+    with pytest.raises(errors.StartupError, match=r"hub\.json"):
+        load(path)
+    with pytest.raises(errors.StartupError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Settings.model_fields)), st.integers() | st.text()))
+def test_any_values_are_taken_or_refused_in_words(values: dict[str, Any]) -> None:
+    from pydantic import ValidationError
+
+    try:
+        found = Settings.model_validate({**LEAST, **values})
+    except ValidationError:
+        return
+    else:
+        assert found.port >= 0

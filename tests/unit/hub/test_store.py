@@ -1,0 +1,267 @@
+"""Commands, reads, registry, sweeps and history through the store, case by case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import apsw
+import pytest
+
+from agent_bus import errors
+from agent_bus.model import OPERATOR, AgentName, MessageId, NodeName, Roster, Seq, Stamp
+from tests.support.clock import DAY_S, FakeClock
+from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, Told, draft, enrolled, inbox, opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_bus.store.sqlite import SqliteStore
+
+DAY_MS = int(DAY_S * 1000)
+
+
+def sweep(store: SqliteStore, *, limit: int = 100) -> int:
+    return store.sweep(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, limit=limit)
+
+
+def test_a_reply_belongs_to_its_thread_and_only_to_who_saw_the_parent(store: SqliteStore) -> None:
+    first = store.send(draft(), hop_limit=2).message
+    answer = draft("alpha", sender=BETA, reply_to=first.id)
+    second = store.send(answer, hop_limit=2).message
+    assert (second.thread_id, second.hops) == (first.id, 1)
+    with pytest.raises(errors.UnknownMessageError):
+        store.send(draft("alpha", sender=GAMMA, reply_to=first.id), hop_limit=2)
+    third = store.send(draft(reply_to=second.id), hop_limit=2).message
+    with pytest.raises(errors.ThreadBudgetError):
+        store.send(draft("alpha", sender=BETA, reply_to=third.id), hop_limit=2)
+    word = store.send(draft("alpha", sender=OPERATOR, reply_to=third.id), hop_limit=2).message
+    assert (word.thread_id, word.hops) == (first.id, 0)
+
+
+def test_a_message_to_nobody_is_refused(store: SqliteStore) -> None:
+    with pytest.raises(errors.NoRecipientError):
+        store.send(draft(recipients=()), hop_limit=2)
+    assert store.head() == 0
+
+
+def test_another_payload_under_the_same_key_is_a_conflict(store: SqliteStore) -> None:
+    first = store.send(draft(idempotency_key="k", payload_sha256=b"1"), hop_limit=2)
+    assert store.replay_of(ALPHA, "k")
+    with pytest.raises(errors.IdempotencyConflictError) as refused:
+        store.send(draft(idempotency_key="k", payload_sha256=b"2"), hop_limit=2)
+    assert refused.value.extra == {"message_id": first.message.id}
+    other = store.send(draft(sender=BETA, idempotency_key="k", payload_sha256=b"2"), hop_limit=2)
+    assert other.message.id != first.message.id
+
+
+def test_ack_up_to_takes_only_what_was_shown(store: SqliteStore) -> None:
+    sent = [store.send(draft(body=str(n)), hop_limit=2) for n in range(4)]
+    seqs = [s.deliveries[0].seq for s in sent]
+    store.fetch(BETA, [seqs[0], seqs[2], seqs[3]])
+    acked = store.ack_up_to(BETA, sent[2].message.id)
+    assert acked.acked == (sent[0].message.id, sent[2].message.id)
+    assert inbox(store, "beta") == ["1", "3"]
+    assert store.ack_up_to(BETA, MessageId("0" * 26)).unknown == ("0" * 26,)
+    assert store.ack_up_to(GAMMA, sent[0].message.id).unknown == (sent[0].message.id,)
+
+
+def test_a_fetch_counts_and_keeps_its_first_time(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        seq = store.send(draft(), hop_limit=2).deliveries[0].seq
+        assert store.fetch(BETA, [seq]).before == {seq: (None, 0)}
+        at = clock.now_ms()
+        clock.advance(5)
+        again = store.fetch(BETA, [seq])
+        assert again.before == {seq: (at, 1)}
+        assert again.mailboxes == ()
+        assert store.fetch(GAMMA, [seq, Seq(99)]).before == {}
+
+
+def test_reports_reach_what_they_are_about(store: SqliteStore) -> None:
+    sent = [store.send(draft(), hop_limit=2) for _ in range(3)]
+    store.ack_ids(BETA, [sent[0].message.id])
+    store.fetch(BETA, [Seq(2)])
+    kinds = ("received", "accepted", "failed", "escalated", "overdue")
+    store.stamp([Stamp(kind, BETA, Seq(2), 7, "why", up_to=True) for kind in kinds])
+    store.stamp([Stamp("received", BETA, Seq(3), 9, up_to=True)])
+    store.fetch(BETA, [])
+    found = [store.message(s.message.id) for s in sent]
+    rows = [f[1][0] for f in found if f is not None]
+    assert [r.received_at for r in rows] == [7, 7, 9]
+    assert [r.accepted_at for r in rows] == [7, 7, None]
+    assert [r.escalated_at for r in rows] == [None, 7, None]
+    assert [r.overdue_at for r in rows] == [None, 7, None]
+    assert [r.wake_failed_at for r in rows] == [None, None, None]  # read, and fetched
+
+
+def test_a_page_goes_on_inside_a_priority_and_across_them(store: SqliteStore) -> None:
+    for number, rank in enumerate((2, 1, 2, 0, 1)):
+        store.send(draft(body=f"{rank}{number}", rank=rank), hop_limit=2)
+    assert inbox(store, "beta") == ["03", "11", "14", "20", "22"]
+
+    def page(after: tuple[int, int], rank: int | None = None) -> list[str]:
+        found = store.inbox(BETA, unread=True, rank=rank, thread=None, after=after, limit=2)
+        return [d.message.body for d in found]
+
+    assert page((0, 4)) == ["11", "14"]
+    assert page((1, 2)) == ["14", "20"]
+    assert page((2, 1)) == ["22"]
+    assert page((-1, 0), rank=2) == ["20", "22"]
+    assert page((2, 1), rank=2) == ["22"]
+    assert page((2, 1), rank=0) == []
+
+
+def test_a_sweep_goes_on_when_many_messages_of_one_agent_expire(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        for _ in range(25):
+            store.send(draft(expires_in_s=60), hop_limit=2)
+        clock.advance(61)
+        rounds = 0
+        while sweep(store, limit=10) >= 10:
+            rounds += 1
+        assert rounds == 2
+        assert store.mailboxes()[0].unread == 0
+
+
+def test_a_message_for_an_agent_without_a_mailbox_does_not_stop_the_sweep(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        store.send(draft("ghost", expires_in_s=1), hop_limit=2)
+        store.send(draft(expires_in_s=1), hop_limit=2)
+        clock.advance(2)
+        sweep(store)
+        assert {b.agent: b.unread for b in store.mailboxes()}[BETA] == 0
+        clock.advance(8 * DAY_S)
+        assert sweep(store) == 2
+
+
+def test_keys_are_forgotten_in_bounded_rounds(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        for number in range(25):
+            keyed = draft(idempotency_key=str(number), payload_sha256=b"1")
+            store.send(keyed, hop_limit=2)
+        clock.advance(DAY_S + 1)
+        assert [sweep(store, limit=10) for _ in range(4)] == [10, 10, 5, 0]
+
+
+def test_unread_mail_never_moves_and_read_mail_waits_its_days(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        kept = store.send(draft(recipients=(BETA, GAMMA)), hop_limit=2).message.id
+        gone = store.send(draft(), hop_limit=2).message.id
+        store.ack_ids(BETA, [kept, gone])
+        clock.advance(6.9 * DAY_S)
+        assert sweep(store) == 0
+        clock.advance(DAY_S)
+        assert sweep(store) == 1
+        assert store.archived_seq([BETA]) == 3
+        assert store.archived_seq([GAMMA]) == 0
+        assert store.ack_ids(BETA, [gone]).already_acked == (gone,)
+        assert store.message(gone) is not None
+        clock.advance(366 * DAY_S)
+        assert sweep(store) == 1
+        assert store.message(gone) is None
+        assert store.message(kept) is not None
+
+
+def test_history_keeps_to_a_pair_a_thread_and_a_time(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        sent = []
+        for number in range(4):
+            to, sender = ("beta", ALPHA) if number % 2 else ("gamma", BETA)
+            sent.append(store.send(draft(to, body=str(number), sender=sender), hop_limit=2))
+            clock.advance(60)
+
+        def bodies(agent: AgentName | None, **more: object) -> list[str]:
+            fields = {
+                "partner": None, "thread": None, "since": None, "until": None,
+                "archived": False, "after": None, "ascending": True, "limit": 10, **more,
+            }  # fmt: skip
+            return [m.body for m, _ in store.history(agent, **fields)]  # type: ignore[arg-type] # all of them
+
+        assert bodies(BETA) == ["0", "1", "2", "3"]
+        assert bodies(ALPHA) == ["1", "3"]
+        assert bodies(BETA, partner=GAMMA) == ["0", "2"]
+        assert bodies(BETA, partner=GAMMA, ascending=False) == ["2", "0"]
+        second = sent[1].message
+        assert bodies(BETA, thread=second.thread_id) == ["1"]
+        assert bodies(None, thread=second.thread_id) == ["1"]
+        since, until = second.created_at, sent[3].message.created_at
+        assert bodies(BETA, since=since, until=until) == ["1", "2"]
+
+
+def test_a_roster_that_shrinks_much_needs_force(store: SqliteStore) -> None:
+    with pytest.raises(errors.RosterShrinksError):
+        store.put_roster(Roster(agents={}), force=False, dry_run=False)
+    two_of_three = Roster(agents={ALPHA: NodeName("n1")})
+    assert store.put_roster(two_of_three, force=False, dry_run=True).retired == (BETA, GAMMA)
+
+
+def test_listeners_hear_of_a_roster_only_when_it_changed(tmp_path: Path) -> None:
+    told = Told()
+    with opened(tmp_path, listener=told) as store:
+        for dry_run in (True, False, False):
+            store.put_roster(ROSTER, force=False, dry_run=dry_run)
+        assert [r.agents for r in told.rosters] == [ROSTER.agents]
+
+
+def test_a_store_opens_what_it_closed(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        enrolled(store)
+        store.send(draft(), hop_limit=2)
+        epoch, facts = store.epoch, store.facts()
+    with opened(tmp_path) as store:
+        assert store.epoch == epoch
+        assert store.facts() == facts
+        assert inbox(store, "beta") == ["hello"]
+        assert store.send(draft(), hop_limit=2).deliveries[0].seq == 2
+
+
+def test_a_seq_never_comes_again(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        store.ack_ids(BETA, [store.send(draft(), hop_limit=2).message.id])
+        for _ in range(2):
+            clock.advance(400 * DAY_S)
+            sweep(store)
+        assert store.counts()["head"] == 1
+    with opened(tmp_path, clock=clock) as store:
+        assert store.send(draft(), hop_limit=2).deliveries[0].seq == 2
+
+
+def test_the_durability_contract_is_read_back(store: SqliteStore, tmp_path: Path) -> None:
+    facts = store.facts()
+    assert (facts["journal_mode"], facts["synchronous"]) == ("wal", "full")
+    assert facts["auto_vacuum"] == "incremental"
+    version = tuple(int(n) for n in str(facts["sqlite_version"]).split("."))
+    assert version >= (3, 51, 3)  # older ones can corrupt a WAL that is reset
+    assert (tmp_path / "bus.db").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "bus.db-shm").stat().st_size >= 1 << 20
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 500, b"SQLite format 3\0" + b"x" * 9000]
+)
+def test_what_is_no_database_is_refused_with_the_way_back(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bus.db").write_bytes(content)
+    with pytest.raises(errors.StartupError, match="restore"), opened(tmp_path):
+        pass
+
+
+def test_a_file_without_incremental_vacuum_is_refused(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "bus.db"))
+    connection.execute("CREATE TABLE other (x)")
+    connection.close()
+    with pytest.raises(errors.StartupError, match="auto_vacuum"), opened(tmp_path):
+        pass

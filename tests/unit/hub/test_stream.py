@@ -1,0 +1,162 @@
+"""A subscription without a socket: opening, resuming, moving on to live, ending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import pytest
+
+from agent_bus import sse
+from agent_bus.model import NodeName, Roster
+from agent_bus.settings import Settings
+from agent_bus.web.stream import REPLAY_PAGE, Subscription
+from agent_bus_client.sse import Event, Parser
+from tests.support.bus import bus_in, stream
+from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent_bus.broker import Stream
+    from agent_bus.bus import Bus
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Bus]:
+    with bus_in(tmp_path) as one:
+        one._limiter._burst = one._limiter._per_s = 1e9
+        yield one
+
+
+class Peer:
+    """Reads a subscription frame by frame, as the server would write it."""
+
+    def __init__(self, bus: Bus, cursor: str | None = None, **more: Any) -> None:
+        self.stream: Stream = stream(**{"is_watcher": True, **more})
+        settings = Settings.model_validate(
+            {"database": "/d", "admin_tokens_file": "/t", "keepalive_s": 0.05}
+        )
+        self.subscription = Subscription(
+            bus, self.stream, settings=settings, version="v", cursor=cursor
+        )
+        bus.broker.admit(self.stream)
+        self.parser = Parser()
+        self._frames = iter(self.subscription)
+
+    def frame(self) -> list[Event]:
+        return self.parser.feed(next(self._frames))
+
+    def until(self, kind: str) -> Event:
+        for raw in self._frames:
+            for event in self.parser.feed(raw):
+                if event.type == kind:
+                    return event
+        raise AssertionError(f"ended before {kind}")
+
+    def rest(self) -> list[str]:
+        return [event.type for raw in self._frames for event in self.parser.feed(raw)]
+
+    def until_quiet(self) -> list[str]:
+        frames = iter(lambda: next(self._frames), sse.KEEPALIVE)
+        return [event.type for raw in frames for event in self.parser.feed(raw)]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "reason"),
+    [
+        ("other-1", "epoch"),
+        ("{epoch}-", "epoch"),
+        ("{epoch}-x", "epoch"),
+        ("{epoch}--1", "epoch"),
+        ("{epoch}-\u0661", "epoch"),
+        ("{epoch}-" + "9" * 5000, "epoch"),
+        ("{epoch}-" + "9" * 18, "ahead"),
+        ("", "epoch"),
+    ],
+)
+def test_a_cursor_that_leads_nowhere_is_reset(bus: Bus, cursor: str, reason: str) -> None:
+    bus.send(draft())
+    peer = Peer(bus, cursor.format(epoch=bus.store.epoch))
+    assert f'"reason":"{reason}"' in peer.until("reset").data
+    assert '"seq":1' in peer.until("message").data
+    assert peer.parser.last_event_id == f"{bus.store.epoch}-1"
+
+
+def test_counters_of_before_hello_are_not_sent_after_it(bus: Bus) -> None:
+    peer = Peer(bus)
+    first = bus.send(draft())
+    peer.frame()  # priming; its read of the store let others go on
+    bus.fetch(BETA, first.deliveries)
+    second = bus.send(draft())
+    hello = peer.until("hello")
+    assert '"unfetched":1' in hello.data
+    bus.fetch(BETA, second.deliveries)
+    assert '"unfetched":0' in peer.until("mailbox").data
+
+
+def test_a_long_backlog_is_followed_by_what_came_meanwhile(bus: Bus) -> None:
+    total = REPLAY_PAGE * 2 + 7
+    for number in range(total):
+        bus.send(draft(body=str(number)))
+    peer = Peer(bus)
+    seqs = []
+    for _ in range(total):
+        seqs.append(peer.until("message").event_id)
+        if len(seqs) % 100 == 0:
+            bus.send(draft(body="meanwhile"))
+    while len(seqs) < total + total // 100:
+        seqs.append(peer.until("message").event_id)
+    assert seqs == [f"{bus.store.epoch}-{n + 1}" for n in range(len(seqs))]
+
+
+def test_a_moved_agents_mail_stops_in_the_middle_of_a_backlog(bus: Bus) -> None:
+    for _ in range(10):
+        bus.send(draft())
+    peer = Peer(bus)
+    peer.until("message")
+    moved = {ALPHA: NodeName("n1"), BETA: NodeName("n2"), GAMMA: NodeName("n2")}
+    bus.put_roster(Roster(agents=moved, tokens=ROSTER.tokens), force=False, dry_run=False)
+    assert peer.until_quiet() == ["mailbox"]
+
+
+def test_a_revoked_stream_stops_in_the_middle_of_a_backlog(bus: Bus) -> None:
+    for _ in range(10):
+        bus.send(draft())
+    peer = Peer(bus)
+    peer.until("message")
+    peer.stream.end("revoked")
+    assert peer.rest() == ["bye"]
+    assert len(bus.broker) == 0
+
+
+def test_an_overflow_while_live_ends_with_bye_and_a_cursor_to_resume_from(bus: Bus) -> None:
+    peer = Peer(bus, queue_limit=10)
+    peer.until("hello")
+    bus.send(draft())
+    peer.until("message")
+    for _ in range(20):
+        bus.send(draft())
+    assert peer.until("bye").data == '{"to_agent":null,"reason":"overflow"}'
+    again = Peer(bus, peer.parser.last_event_id)
+    resumed = f"{bus.store.epoch}-{int(peer.parser.last_event_id.rpartition('-')[2]) + 1}"
+    assert again.until("message").event_id == resumed
+
+
+def test_a_closed_subscription_gives_lease_and_place_back(bus: Bus) -> None:
+    peer = Peer(bus)
+    bus.presence.opened(NodeName("n1"), peer.stream, (ALPHA, BETA))
+    peer.until("hello")
+    peer._frames.close()  # type: ignore[attr-defined] # a generator; the server does this
+    peer.subscription.close()
+    assert bus.presence.lease(NodeName("n1")) is None
+    assert len(bus.broker) == 0
+
+
+def test_a_message_right_between_backlog_and_live_comes_once(bus: Bus) -> None:
+    peer = Peer(bus)
+    sender = gevent.spawn(lambda: [bus.send(draft(body=str(n))) for n in range(300)])
+    ids = [peer.until("message").event_id for _ in range(300)]
+    sender.get(timeout=10)
+    assert ids == [f"{bus.store.epoch}-{n + 1}" for n in range(300)]
