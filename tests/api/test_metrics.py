@@ -31,6 +31,8 @@ def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
     with running(tmp_path) as hub:
         stream = hub.stream("n3", "role=watcher")
         stream.of_type("hello")
+        hub.client(None).post("/api/agents/delta/wake", {})
+        stream.of_type("wake")  # past the backlog: what is pushed from now on is timed
         sent = hub.client("n2").send(to="delta")
         seq = stream.of_type("message").data["seq"]
         hub.client("n2").send(to="alpha")
