@@ -75,8 +75,8 @@ DELIVERY_TO: Final = (
     f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM message m"
     " JOIN delivery d ON d.message_pk = m.pk AND d.agent = ?2 WHERE m.id = ?1"
 )
-WAS_ARCHIVED_TO: Final = (
-    "SELECT 1 FROM archive_message m"
+ARCHIVED_SEQ_OF: Final = (
+    "SELECT d.seq FROM archive_message m"
     " JOIN archive_delivery d ON d.message_pk = m.pk AND d.agent = ?2 WHERE m.id = ?1"
 )
 FETCHED_UP_TO: Final = (
@@ -249,7 +249,7 @@ def ack_ids(
                 open_ones.append(found)
             else:
                 already.append(message_id)
-        elif connection.execute(WAS_ARCHIVED_TO, (message_id, agent)).fetchone():
+        elif connection.execute(ARCHIVED_SEQ_OF, (message_id, agent)).fetchone():
             already.append(message_id)
         else:
             unknown.append(message_id)
@@ -262,9 +262,13 @@ def ack_up_to(
 ) -> Acked:
     """Mark what was shown to one recipient, up to one message, as read."""
     row = connection.execute(DELIVERY_TO, (last, agent)).fetchone()
-    if row is None:
-        return ack_ids(connection, agent, [last], now=now, steady=steady)
-    until = rows.joined(row).seq
+    archived = connection.execute(ARCHIVED_SEQ_OF, (last, agent)).fetchone()
+    if row is not None:
+        until = rows.joined(row).seq
+    elif archived is not None:
+        until = archived[0]
+    else:
+        return Acked((), (), (last,), (), ())
     found = [rows.joined(r) for r in connection.execute(FETCHED_UP_TO, (agent, until))]
     return _read(connection, agent, found, Acked((), (), (), (), ()), now=now, steady=steady)
 

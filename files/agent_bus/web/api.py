@@ -64,7 +64,7 @@ class Api:
             )
         draft = Draft(
             sender=sender,
-            recipients=self._bus.directory.recipients(body.to, sender=sender),
+            recipients=self._recipients(body, sender, key),
             body=body.body,
             subject=body.subject,
             data_json=None if body.data is None else compact_json(body.data),
@@ -274,6 +274,20 @@ class Api:
         self._bus.note_hop(Stamp(kind, agent, seq, at, report.reason, up_to=True))
         if report.duration_ms is not None:
             self._bus.latency.observe(f"wake_{kind}", report.duration_ms)
+
+    def _recipients(
+        self, body: schemas.SendBody, sender: AgentName, key: str | None
+    ) -> tuple[AgentName, ...]:
+        """Whom the body names now; nobody for a known key whose message the roster has outlived.
+
+        The store then answers with what was sent at first, or with the conflict.
+        """
+        try:
+            return self._bus.directory.recipients(body.to, sender=sender)
+        except (errors.UnknownAgentError, errors.AgentRetiredError, errors.NoRecipientError):
+            if key is None or not self._bus.store.replay_of(sender, key):
+                raise
+            return ()
 
     def _readable(self, principal: Principal, name: str | None) -> AgentName:
         """The agent whose mail is read: one of the token's own, or anybody's for the operator."""

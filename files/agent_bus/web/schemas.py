@@ -247,6 +247,11 @@ class PresenceBody(_Strict):
     unconfigured: Annotated[list[Name], Field(max_length=500)] = []
 
 
+WEEK_MS: Final = 604_800_000
+"""Reports older than a week are told in nobody's timeline; without a bound, one report of 1e300 ms
+failed the write of all hops that were gathered with it."""
+
+
 class WakeReport(_Strict):
     """What became of one wake. It holds for the agent's deliveries up to `up_to_seq`."""
 
@@ -259,11 +264,11 @@ class WakeReport(_Strict):
 
     agent: Name
     event: Literal["received", "accepted", "coalesced", "escalated", "failed", "overdue", "probed"]
-    age_ms: Annotated[float, Field(ge=0, description="How long ago it happened.")] = 0
+    age_ms: Annotated[float, Field(ge=0, le=WEEK_MS, description="How long ago it happened.")] = 0
     up_to_seq: Annotated[int, Field(ge=0, lt=1 << 62), WHOLE] | None = None
     reason: Annotated[str, Field(max_length=500)] | None = None
     probe_id: Annotated[str, Field(max_length=64)] | None = None
-    duration_ms: Annotated[float, Field(ge=0)] | None = None
+    duration_ms: Annotated[float, Field(ge=0, le=WEEK_MS)] | None = None
 
     @model_validator(mode="after")
     def _says_how_far(self) -> WakeReport:
