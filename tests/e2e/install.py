@@ -45,24 +45,36 @@ def install() -> bool:
         CACHE / NODE_PROGRAM.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     )
     quiet = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
-    # no package of it needs its install script to run a gateway
+    # of 330 packages none has to run a script of its own; what OpenClaw's would do, it does itself
+    # when it is first started, which has to be here: the containers cannot write
     words = ["install", *quiet, "--ignore-scripts", f"openclaw@{OPENCLAW}", "--prefix"]
-    _into(OPENCLAW_DIR, [str(CACHE / NODE_PROGRAM), str(npm), *words])
+    _into(OPENCLAW_DIR, [str(CACHE / NODE_PROGRAM), str(npm), *words], OPENCLAW_PROGRAM)
     print(f"e2e: installed in {time.monotonic() - started:.0f} s", flush=True)
     return True
 
 
-def _into(folder: Path, command: list[str]) -> None:
-    """Run an installing command, which is given a folder that is put in place when it is done."""
+def _into(folder: Path, command: list[str], program: Path | None = None) -> None:
+    """Run an installing command, which is given a folder that is put in place when it is done.
+
+    `program`, named as it will be, is started once before that.
+    """
     if folder.exists():
         return
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    _run([*command, str(unfinished)], folder.name)
+    if program:
+        start = unfinished / program.relative_to(folder.name)
+        _run([str(CACHE / NODE_PROGRAM), str(start), "--version"], folder.name)
+    unfinished.rename(folder)
+
+
+def _run(command: list[str], what: str) -> None:
     path = f"{CACHE / NODE_PROGRAM.parent}:{os.environ['PATH']}"
     try:
         result = subprocess.run(
-            [*command, str(unfinished)],
+            command,
             env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,
@@ -70,7 +82,6 @@ def _into(folder: Path, command: list[str]) -> None:
             timeout=TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"{folder.name} was not installed within {TIMEOUT_S} s") from error
+        raise LabError(f"{what} was not installed within {TIMEOUT_S} s") from error
     if result.returncode != 0:
-        raise LabError(f"{folder.name} cannot be installed:\n{result.stderr[-2000:]}")
-    unfinished.rename(folder)
+        raise LabError(f"{what} cannot be installed:\n{result.stderr[-2000:]}")
