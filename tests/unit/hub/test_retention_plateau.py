@@ -1,4 +1,4 @@
-"""Two years of the reference fleet's traffic, a fiftieth of it: file and WAL reach a plateau."""
+"""Two years of the reference fleet's traffic, a seventieth of it: file and WAL reach a plateau."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AGENTS = tuple(AgentName(f"agent-{n}") for n in range(19))
 FLEET = Roster(agents={name: NodeName(f"node-{n % 9}") for n, name in enumerate(AGENTS)})
-MESSAGES_A_DAY = 20
+MESSAGES_A_DAY = 14
 """Of the 1,000 that 19 agents may well send; the rest would only make the test longer."""
 DAYS = 730
 DAY_MS = int(DAY_S * 1000)
