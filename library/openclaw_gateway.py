@@ -214,8 +214,7 @@ class OpenClaw:
             new.write_text(text, encoding="utf-8")
             new.replace(path)  # the gateway watches this folder: never half a file
         name = str(path)
-        header = {"before_header": name, "after_header": name}
-        return [{"before": before, "after": text, **header}]
+        return [{"before": before, "after": text, "before_header": name, "after_header": name}]
 
     def ask(self, path: str, token: str) -> int:
         """Return the gateway's answer to an empty wake, which wakes nobody.
