@@ -69,12 +69,12 @@ unit: setup ## Unit and property tests
 .PHONY: api
 api: setup ## API, integration and crash tests against real processes
 	@echo "== API, integration and crash tests =="
-	pytest tests/api tests/integration tests/crash
+	pytest tests/conformance tests/api tests/integration tests/crash
 
 .PHONY: soak
 soak: setup ## What is too long for `make test` (about an hour)
 	AGENT_BUS_CRASH_CYCLES=1000 pytest tests/crash/test_crash.py
-	HYPOTHESIS_PROFILE=soak pytest tests/unit/hub
+	AGENT_BUS_HYPOTHESIS=soak pytest tests/unit/hub
 
 .PHONY: lock
 lock: setup ## Renew the locked requirements from requirements*.in

@@ -62,7 +62,8 @@ class Event:
 class Client:
     """HTTP with one token over one kept connection."""
 
-    def __init__(self, port: int, token: str | None) -> None:
+    def __init__(self, port: int, token: str | None, *, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._port = port
         self._token = token
         self._connection: http.client.HTTPConnection | None = None
@@ -72,7 +73,7 @@ class Client:
     ) -> Reply:
         """Send a request (a dict as JSON, bytes as they are) and read the whole answer."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+            self._connection = http.client.HTTPConnection(self._host, self._port, timeout=20)
         sent = dict(headers or {})
         if self._token is not None:
             sent["Authorization"] = f"Bearer {self._token}"
@@ -114,8 +115,16 @@ class Client:
 class StreamReader:
     """An open event stream, read event by event."""
 
-    def __init__(self, port: int, token: str, query: str = "", last_event_id: str = "") -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(
+        self,
+        port: int,
+        token: str,
+        query: str = "",
+        last_event_id: str = "",
+        *,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._socket = socket.create_connection((host, port), timeout=20)
         path = f"/api/stream?{query}".rstrip("?")
         cursor = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
         request = (
