@@ -104,6 +104,7 @@ class Delivery:
     escalated_at: int | None = None
     overdue_at: int | None = None
     fetched_at: int | None = None
+    last_fetched_at: int | None = None
     fetch_count: int = 0
     read_at: int | None = None
     expired_at: int | None = None
@@ -190,7 +191,7 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was shown before: seq -> (fetched_at, fetch_count) from before this fetch."""
+    """What was shown before: seq -> (last_fetched_at, fetch_count) from before this fetch."""
 
     before: dict[Seq, tuple[int | None, int]]
     mailboxes: tuple[Mailbox, ...]

@@ -210,3 +210,15 @@ def test_the_document_describes_what_is_served(bus: Bus) -> None:
     assert document["openapi"].startswith("3.1")
     for path in ("/api/send", "/api/stream", "/api/inbox", "/api/ack", "/api/history"):
         assert path in document["paths"]
+
+
+def test_an_entry_tells_when_it_was_shown_last(bus: Bus) -> None:
+    bus.client("left").send(**{"from": bus.name("a"), "to": bus.name("c")})
+    reader = bus.client("right")
+    stamps = [reader.get("/api/inbox").body["messages"][0]["fetched_at"] for _ in range(3)]
+    assert stamps[0] is None
+    assert stamps[1] <= stamps[2]
+    last = wait_until(
+        lambda: reader.get("/api/inbox").body["messages"][0]["fetched_at"] > stamps[1]
+    )
+    assert last

@@ -95,11 +95,12 @@ COUNT_CLOSED: Final = (
     f" WHERE agent = ?3 RETURNING {rows.MAILBOX_COLUMNS}"
 )
 SHOWN_BEFORE: Final = (
-    "SELECT fetched_at, fetch_count, read_at, expired_at FROM delivery WHERE seq = ? AND agent = ?"
+    "SELECT last_fetched_at, fetch_count, read_at, expired_at FROM delivery"
+    " WHERE seq = ? AND agent = ?"
 )
 MARK_FETCHED: Final = (
-    "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?), fetch_count = fetch_count + 1"
-    " WHERE seq = ?"
+    "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?1), last_fetched_at = ?1,"
+    " fetch_count = fetch_count + 1 WHERE seq = ?2"
 )
 STAMP_ONE: Final = {
     "pushed": "UPDATE delivery SET pushed_at = coalesce(pushed_at, :at) WHERE seq = :seq",
@@ -310,10 +311,10 @@ def fetch(
         row = connection.execute(SHOWN_BEFORE, (seq, agent)).fetchone()
         if row is None:
             continue
-        fetched_at, fetch_count, read_at, expired_at = row
-        before[seq] = (fetched_at, fetch_count)
+        last_fetched_at, fetch_count, read_at, expired_at = row
+        before[seq] = (last_fetched_at, fetch_count)
         connection.execute(MARK_FETCHED, (now, seq))
-        newly += fetched_at is None and read_at is None and expired_at is None
+        newly += fetch_count == 0 and read_at is None and expired_at is None
     boxes = list(connection.execute(COUNT_CLOSED, (0, newly, agent))) if newly else []
     return Fetched(before, rows.mailboxes(boxes))
 

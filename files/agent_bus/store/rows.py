@@ -16,7 +16,8 @@ MESSAGE_COLUMNS: Final = (
 MESSAGE_WIDTH: Final = 12
 DELIVERY_COLUMNS: Final = (
     "d.seq, d.agent, d.pushed_at, d.received_at, d.accepted_at, d.wake_failed_at, d.wake_failure,"
-    " d.escalated_at, d.overdue_at, d.fetched_at, d.fetch_count, d.read_at, d.expired_at"
+    " d.escalated_at, d.overdue_at, d.fetched_at, d.last_fetched_at, d.fetch_count, d.read_at,"
+    " d.expired_at"
 )
 MAILBOX_COLUMNS: Final = "agent, unfetched, unread, last_seq"
 

@@ -30,7 +30,8 @@ _MESSAGE: Final = (
 )
 _DELIVERY: Final = (
     "seq, message_pk, agent, sender, rank, pushed_at, received_at, accepted_at, wake_failed_at,"
-    " wake_failure, escalated_at, overdue_at, fetched_at, fetch_count, read_at, expired_at"
+    " wake_failure, escalated_at, overdue_at, fetched_at, last_fetched_at, fetch_count, read_at,"
+    " expired_at"
 )
 ARCHIVE_MESSAGE: Final = (
     f"INSERT INTO archive_message ({_MESSAGE}, archived_at)"

@@ -111,7 +111,7 @@ class Api:
         content = {
             "agent": agent,
             "messages": [
-                _shown(d, *before.get(d.seq, (d.fetched_at, d.fetch_count))) for d in page
+                _shown(d, *before.get(d.seq, (d.last_fetched_at, d.fetch_count))) for d in page
             ],
             "next_cursor": (
                 encode_cursor(scope, page[-1].message.rank, page[-1].seq) if full else None

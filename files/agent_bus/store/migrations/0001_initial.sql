@@ -74,7 +74,8 @@ CREATE TABLE delivery (
     wake_failure TEXT,
     escalated_at INTEGER,
     overdue_at INTEGER,
-    fetched_at INTEGER,
+    fetched_at INTEGER,              -- the first time; last_fetched_at is the latest
+    last_fetched_at INTEGER,
     fetch_count INTEGER NOT NULL DEFAULT 0,
     read_at INTEGER,
     expired_at INTEGER
@@ -129,7 +130,8 @@ CREATE TABLE archive_delivery (
     wake_failure TEXT,
     escalated_at INTEGER,
     overdue_at INTEGER,
-    fetched_at INTEGER,
+    fetched_at INTEGER,              -- the first time; last_fetched_at is the latest
+    last_fetched_at INTEGER,
     fetch_count INTEGER NOT NULL,
     read_at INTEGER,
     expired_at INTEGER
