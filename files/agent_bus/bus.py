@@ -22,12 +22,12 @@ from agent_bus.model import (
     Sent,
     Seq,
     Stamp,
-    rfc3339,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from agent_bus.broker import Stream
     from agent_bus.clock import Clock
     from agent_bus.directory import Directory
     from agent_bus.latency import Latency
@@ -260,15 +260,7 @@ class Bus:
         """Tell senders who asked for receipts, and watchers the new counters."""
         self.acked_count += len(acked.acked)
         for receipt in acked.receipts:
-            fields: dict[str, object] = {
-                "id": receipt.message.id,
-                "agent": receipt.agent,
-                "seq": receipt.seq,
-                "read_at": rfc3339(receipt.read_at),
-            }
-            self._to_streams_of(
-                receipt.message.sender, sse.control("receipt", fields), receipts=True
-            )
+            self._publish_receipt(receipt)
             read_ms = self.clock.now_ms() - receipt.message.created_at
             self.latency.observe("stored_to_read", max(0, read_ms))
         self.on_mailboxes(acked.mailboxes)
@@ -320,29 +312,40 @@ class Bus:
 
     def _publish_gone(self, agent: AgentName, node: NodeName | None) -> None:
         """Tell the watcher of its former node that an agent's mail is no longer its concern."""
-        frame = sse.control(
-            "mailbox", wire.mailbox(Mailbox(agent, 0, 0, Seq(0)), muted_until=None)
-        )
-        for stream in self.broker.streams_of(node):
-            if stream.is_watcher and stream.is_greeted and stream.carries(agent):
-                stream.put(Entry(frame))
+        watchers = self._greeted_watchers(agent, node)
+        if watchers:
+            nothing = wire.mailbox(Mailbox(agent, 0, 0, Seq(0)), muted_until=None)
+            _put(watchers, sse.control("mailbox", nothing))
 
     def _publish_mailbox(self, box: Mailbox) -> None:
-        muted_until = self.presence.muted_until(box.agent)
-        frame = sse.control("mailbox", wire.mailbox(box, muted_until=muted_until))
-        self._to_streams_of(box.agent, frame, watchers=True)
-
-    def _to_streams_of(
-        self, agent: AgentName, frame: bytes, *, watchers: bool = False, receipts: bool = False
-    ) -> None:
+        """Tell the watcher of its node; a frame is made only when somebody will have it."""
         try:
-            node = self.owner_of(agent)
+            watchers = self._greeted_watchers(box.agent, self.owner_of(box.agent))
         except LookupError:
             return
-        for stream in self.broker.streams_of(node):
-            if not stream.carries(agent):
-                continue
-            if (watchers and stream.is_watcher and stream.is_greeted) or (
-                receipts and stream.wants_receipts
-            ):
-                stream.put(Entry(frame))
+        if watchers:
+            muted_until = self.presence.muted_until(box.agent)
+            _put(watchers, sse.control("mailbox", wire.mailbox(box, muted_until=muted_until)))
+
+    def _publish_receipt(self, receipt: Delivery) -> None:
+        """Tell the sender's streams that asked for receipts."""
+        sender = receipt.message.sender
+        try:
+            streams = self.broker.streams_of(self.owner_of(sender))
+        except LookupError:
+            return
+        wanting = [s for s in streams if s.wants_receipts and s.carries(sender)]
+        if wanting:
+            _put(wanting, sse.control("receipt", wire.receipt(receipt)))
+
+    def _greeted_watchers(self, agent: AgentName, node: NodeName | None) -> list[Stream]:
+        return [
+            stream
+            for stream in self.broker.streams_of(node)
+            if stream.is_watcher and stream.is_greeted and stream.carries(agent)
+        ]
+
+
+def _put(streams: Iterable[Stream], frame: bytes) -> None:
+    for stream in streams:
+        stream.put(Entry(frame))

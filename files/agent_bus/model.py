@@ -6,7 +6,6 @@ them. A priority is a rank here (0 is first out), and a name only on the wire.
 
 from __future__ import annotations
 
-import base64
 import functools
 import os
 import re
@@ -25,9 +24,8 @@ NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PRIORITIES: Final = ("urgent", "high", "normal")
 """Index = rank: the order in which an inbox is read."""
 
-_TO_CROCKFORD: Final = bytes.maketrans(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-)
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CROCKFORD_PAIRS: Final = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 
 
 def new_message_id(now_ms: int) -> MessageId:
@@ -36,9 +34,7 @@ def new_message_id(now_ms: int) -> MessageId:
     Source: the ULID specification, github.com/ulid/spec.
     """
     value = (now_ms << 80) | int.from_bytes(os.urandom(10), "big")
-    # 130 bits make 26 characters; b32encode wants a multiple of 40, so 30 zero bits follow.
-    encoded = base64.b32encode((value << 30).to_bytes(20, "big"))
-    return MessageId(encoded[:26].translate(_TO_CROCKFORD).decode())
+    return MessageId("".join([_CROCKFORD_PAIRS[(value >> s) & 1023] for s in range(120, -1, -10)]))
 
 
 def rfc3339(at_ms: int | None) -> str | None:

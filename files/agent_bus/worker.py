@@ -57,7 +57,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             environ = self._plain_send(req, addr)
             if environ is None:
                 return super().handle_request(listener_name, req, sock, addr)
-            sock.sendall(_response(self.wsgi.answer_send(environ)))
+            _write(sock, _response(self.wsgi.answer_send(environ)))
             return True
         except TimeoutError as error:  # a slow stream's; gunicorn would log it as a defect
             raise BrokenPipeError(errno.EPIPE, "The peer takes no bytes") from error
@@ -92,6 +92,13 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             if key is not None:
                 environ[key] = value
         return environ if "CONTENT_LENGTH" in environ else None
+
+
+def _write(sock: socket.socket, response: bytes) -> None:
+    """`send` takes nearly every response whole; `sendall` would ask for buffer sizes first."""
+    sent = sock.send(response)
+    if sent < len(response):
+        sock.sendall(response[sent:])
 
 
 def _response(answer: Answer) -> bytes:
