@@ -44,7 +44,7 @@ test: ## Set up all that is needed and run every check
 	@$(MAKE) unit
 	@$(MAKE) api
 	@$(MAKE) molecule
-	@echo "== make test: all passed. Not run here, by name: make soak (crash at 1,000 cycles, long property tests) =="
+	@echo "== make test: all passed. Not run here, by name: make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make e2e-openclaw (real OpenClaw, 4 minutes), make bench =="
 
 .PHONY: lint
 lint: setup ## Format, lint, types, layers, YAML, Ansible
@@ -74,6 +74,7 @@ api: setup ## API, integration and crash tests against real processes
 .PHONY: soak
 soak: setup ## What is too long for `make test` (about an hour)
 	AGENT_BUS_CRASH_CYCLES=1000 pytest tests/crash/test_crash.py
+	AGENT_BUS_PARTITION_S=120 pytest tests/crash/test_partition.py
 	AGENT_BUS_HYPOTHESIS=soak pytest tests/unit/hub
 
 .PHONY: lock

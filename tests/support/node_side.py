@@ -161,9 +161,15 @@ class Hub:
     """The real server as a process, with a roster of nodes."""
 
     def __init__(
-        self, folder: Path, nodes: dict[str, tuple[str, ...]], **settings: object
+        self,
+        folder: Path,
+        nodes: dict[str, tuple[str, ...]],
+        *,
+        listen: str = "127.0.0.1",
+        **settings: object,
     ) -> None:
         self.folder = folder
+        self.listen = listen
         folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -177,7 +183,7 @@ class Hub:
         tokens = self.folder / "admin-tokens"
         tokens.write_text(digest + "\n", encoding="ascii")
         config = {
-            "bind": f"127.0.0.1:{self.port}",
+            "bind": f"{self.listen}:{self.port}",
             "database": str(self.folder / "bus.db"),
             "admin_tokens_file": str(tokens),
             "retry_ms": 200,
