@@ -51,6 +51,7 @@ options:
 """
 
 RETURN = r"""
+differs: {description: As changed; a task may overrule that., type: bool}
 installed: {description: Whether there is an openclaw command., type: bool}
 version: {description: The version of OpenClaw; empty if unknown., type: str}
 notes: {description: What the operator has to do, or should know., type: list, elements: str}
@@ -343,14 +344,13 @@ def bring_about(given: dict[str, Any], claw: OpenClaw, *, check_mode: bool) -> d
     watcher = {"hooks_path": path} if path != "/hooks" else {}
     if version and version < WAKES_BY_AGENT:
         watcher["hook_mode"] = "agent"
-    diffs = []
-    if patch and not hindrance:
-        before = {key: hooks[key] for key in patch if key in hooks}
-        diffs.append({"before": shown(before), "after": shown(patch)})
+    before = {key: hooks[key] for key in patch if key in hooks}
+    diffs = [{"before": shown(before), "after": shown(patch)}] if patch and not hindrance else []
     if installed and given["skill"]:
         diffs += claw.place_skill(given["skill"], check_mode=check_mode)
     return {
         "changed": bool(diffs),
+        "differs": bool(diffs),
         "installed": installed,
         "version": ".".join(map(str, version)),
         "notes": notes,
@@ -387,9 +387,9 @@ def main() -> None:
     except KeyError:
         module.fail_json(msg=f"there is no user {given['user']}: set openclaw_user")
     config = Path(given["config"]).expanduser()
+    claw = OpenClaw(user, given["command"], config, given["url"])
     try:
         with acting_as(user):
-            claw = OpenClaw(user, given["command"], config, given["url"])
             answer = bring_about(given, claw, check_mode=module.check_mode)
     except (RefusedError, OSError, subprocess.TimeoutExpired, ValueError) as error:
         module.fail_json(msg=str(error))

@@ -25,6 +25,7 @@ INVENTORY_VARIABLES = (
     "openclaw_gateway_url",
     "agent_bus_secrets_dir",
     "agent_bus_new_secrets",
+    "agent_bus_retry_bad",
     "rollout_batches",
 )
 OWN_PREFIXES = ("message_bus_", "bus_watcher_", "openclaw_bus_", "preflight_", "agent_bus_")
