@@ -1,0 +1,54 @@
+"""Copies of this project with changes in them: what an operator's `git pull` brings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from lab.paths import ROOT, fleet_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTS = (
+    "ansible.cfg",
+    "files",
+    "library",
+    "playbooks",
+    "requirements.txt",
+    "roles",
+    "site.yml",
+    "templates",
+)
+
+
+def copy(fleet: str, version: str) -> Path:
+    """Return a fresh copy that says it is another version; built releases are shared."""
+    folder = fleet_dir(fleet) / "checkouts" / version
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(
+                source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+            )
+        else:
+            shutil.copy(source, folder / part)
+    (folder / ".cache").symlink_to(ROOT / ".cache")
+    for package in ("agent_bus", "agent_bus_client"):
+        change(
+            folder / "files" / package / "__init__.py",
+            r'__version__ = "[^"]*"',
+            f'__version__ = "{version}"',
+        )
+    return folder
+
+
+def change(file: Path, pattern: str, replacement: str) -> None:
+    """Replace the first match in a file, which has to have one."""
+    text, count = re.subn(pattern, replacement, file.read_text(), count=1)
+    if not count:
+        raise ValueError(f"{file} has nothing like {pattern}")
+    file.write_text(text)

@@ -1,0 +1,142 @@
+"""Releases come, are refused, and are taken back; nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from lab import checkout
+from lab.running import RunningFleet, until
+
+if TYPE_CHECKING:
+    from conftest import Operator
+
+QUICK = ("-e", "message_bus_gate_s=8", "-e", "bus_watcher_gate_s=8")
+MIGRATION = "CREATE TABLE lifecycle_test (note TEXT NOT NULL) STRICT;\n"
+
+
+class Traffic:
+    """Messages from one agent to another of the fleet, while something happens to it."""
+
+    def __init__(self, running: RunningFleet, sender: str, recipient: str, seconds: int) -> None:
+        self._running = running
+        self.accepted: list[str] = []
+        host = next(h for h, names in running.who.agents.items() if sender in names)
+        program = (
+            "import json, subprocess, time\n"
+            f"end = time.time() + {seconds}\n"
+            "while time.time() < end:\n"
+            f"    words = ['agent-bus', 'send', '--json', '--no-spool', '--as', '{sender}']\n"
+            f"    words += ['--to', '{recipient}', 'meanwhile']\n"
+            "    done = subprocess.run(words, capture_output=True, text=True)\n"
+            "    if done.returncode == 0:\n"
+            "        print(json.loads(done.stdout)['id'], flush=True)\n"
+            "    time.sleep(0.1)\n"
+        )
+        self._thread = threading.Thread(target=self._write, args=(host, program))
+        self._thread.start()
+
+    def _write(self, host: str, program: str) -> None:
+        self.accepted.extend(self._running.as_user(host, f'python3 -c "{program}"').split())
+
+    def all_arrive(self) -> None:
+        """Fail unless each message that was accepted reaches its agent."""
+        self._thread.join()
+        assert len(self.accepted) > 10
+        until(
+            lambda: all(
+                self._running.api(f"/api/messages/{message}")["deliveries"][0]["fetched_at"]
+                for message in self.accepted
+            ),
+            seconds=60,
+            what="every accepted message has reached its agent",
+        )
+
+
+def versions(running: RunningFleet) -> dict[str, str]:
+    """Return the version that each part of the fleet says it runs, without the hash."""
+    found = {
+        name: node["watcher_version"].split("-")[0]
+        for name, node in running.streams().items()
+        if node["connected"]
+    }
+    return {**found, "hub": running.api("/readyz")["version"].split("-")[0]}
+
+
+def all_run(running: RunningFleet, version: str) -> None:
+    """Wait until the hub and every watcher that it sees run a version."""
+    until(
+        lambda: versions(running) == dict.fromkeys([*running.nodes, "hub"], version),
+        seconds=30,
+        what=f"the whole fleet runs {version}",
+    )
+
+
+def test_an_upgrade_reaches_every_host_in_batches(
+    running: RunningFleet, operator: Operator
+) -> None:
+    started = time.time()
+    run = operator.roll_out(checkout=checkout.copy(running.up.name, "0.2.0"))
+    took = time.time() - started
+    print(f"upgrade of hub and three nodes: {took:.0f} s")
+    assert run.text.count("PLAY [Roll the nodes]") == 3
+    all_run(running, "0.2.0")
+
+
+def test_a_broken_hub_goes_back_under_traffic_and_keeps_its_database(
+    running: RunningFleet, operator: Operator
+) -> None:
+    broken = checkout.copy(running.up.name, "0.3.0")
+    migrations = broken / "files" / "agent_bus" / "store" / "migrations"
+    number = int(max(path.name for path in migrations.glob("*.sql"))[:4]) + 1
+    (migrations / f"{number:04d}_lifecycle.sql").write_text(MIGRATION)
+    # it migrates, listens and is never ready
+    checkout.change(
+        broken / "files" / "agent_bus" / "web" / "health.py",
+        r"ready = all\(.*\)\n",
+        "ready = False\n",
+    )
+    epoch = running.api("/api/stats")["epoch"]
+    sender, recipient = (running.who.agents[host][0] for host in running.nodes[:2])
+    traffic = Traffic(running, sender, recipient, seconds=25)
+    run = operator.play("site.yml", *QUICK, checkout=broken)
+    assert run.code != 0
+    assert "Backed up to /var/lib/agent-bus-hub/backups/" in run.text
+    assert "The bus runs again in 0.2.0-" in run.text
+    assert f"Migrated the database to schema {number}" in run.text  # the unit's last lines
+    all_run(running, "0.2.0")
+    assert running.api("/api/stats")["epoch"] == epoch
+    traffic.all_arrive()
+
+    again = operator.play("site.yml", *QUICK, checkout=broken)
+    assert again.code != 0
+    assert "is not tried again" in again.text
+    assert "agent_bus_retry_bad" in again.text
+    assert versions(running)["hub"] == "0.2.0"
+
+
+def test_a_broken_watcher_stops_the_rollout_at_the_first_node(
+    running: RunningFleet, operator: Operator
+) -> None:
+    broken = checkout.copy(running.up.name, "0.4.0")
+    checkout.change(
+        broken / "files" / "agent_bus_client" / "watcher" / "__init__.py",
+        r"(def main\(.*\n)",
+        r'\1    raise SystemExit("lifecycle: this release is broken")\n',
+    )
+    since = {name: node["stream_since"] for name, node in running.streams().items()}
+    hub = operator.play("site.yml", *QUICK, "--tags", "nodes", checkout=broken)
+    first, *others = running.nodes
+    assert hub.code != 0
+    assert "lifecycle: this release is broken" in hub.text
+    assert "The watcher runs again in 0.2.0-" in hub.text
+    resume = re.search(r"site[.]yml --limit (\S+)", hub.text)
+    assert resume
+    assert set(resume[1].split(",")) == set(running.nodes)
+    all_run(running, "0.2.0")
+    now = {name: node["stream_since"] for name, node in running.streams().items()}
+    assert {name for name in others if now[name] != since[name]} == set()
+    good = checkout.copy(running.up.name, "0.2.0")
+    assert operator.roll_out("--limit", first, checkout=good).changed[first] == 0
