@@ -15,6 +15,7 @@ INVENTORY ?= inventory/production
 
 include lab/lab.mk
 include tests/e2e/e2e.mk
+include tests/browser/browser.mk
 
 .PHONY: help
 help: ## Show this list

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import socket
 import sys
 import time
 from contextlib import closing
@@ -128,6 +129,11 @@ def _online(arguments: argparse.Namespace, hub: Hub) -> int:
     elif verb == "mute":
         body = {"for_s": arguments.for_s}
         content = hub.call("POST", f"/api/agents/{arguments.name}/mute", body)
+    elif verb == "login-link":
+        content = hub.call("POST", "/api/admin/login-link")
+        content["url"] = f"{arguments.url.rstrip('/')}{content.pop('path')}"
+        _show(arguments, content, [content["url"]])
+        return 0
     else:
         content = hub.call("POST", f"/api/admin/{verb}")
     _show(arguments, content, _flat(content))
@@ -232,6 +238,12 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     mute.add_argument("for_s", metavar="SECONDS", type=float, help="0 ends a mute")
     probe = verbs.add_parser("probe", help="ask the watchers whether agents could be woken")
     probe.add_argument("names", metavar="AGENT", nargs="*", help="default: all")
+    link = verbs.add_parser("login-link", help="a link that signs a browser in once")
+    link.add_argument(
+        "--url",
+        default=f"http://{socket.gethostname()}:8091",
+        help="how the browser reaches the hub; default: %(default)s",
+    )
     restore = verbs.add_parser("restore", help="put a backup back (service stopped)")
     restore.add_argument("file", metavar="FILE", type=Path)
     verbs.add_parser("verify-db", help="check the whole database (service stopped)")

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from agent_bus import __version__, errors, instance, runtime
 from agent_bus.auth import Authenticator, load_digests
 from agent_bus.backups import Backups
+from agent_bus.board import Board
 from agent_bus.broker import Broker
 from agent_bus.bus import Bus
 from agent_bus.clock import SystemClock
@@ -29,10 +30,14 @@ from agent_bus.probes import Prober
 from agent_bus.retention import Housekeeper
 from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web import openapi, problem
+from agent_bus.web.actions import Actions
 from agent_bus.web.api import Api
+from agent_bus.web.dashboard import Dashboard
 from agent_bus.web.health import Health, metrics_endpoint
 from agent_bus.web.operator import Operator
+from agent_bus.web.pages import Pages
 from agent_bus.web.routes import Route, routes
+from agent_bus.web.session import Sessions
 from agent_bus.web.stream import Streams
 from agent_bus.web.wsgi import FixedPaths, Gate, encode, view
 
@@ -92,17 +97,29 @@ class Hub:
         self.health = Health(bus=self.bus, clock=clock, version=version)
         refusals: Counter[str] = Counter()
         exporter = Exporter(bus=self.bus, refusals=refusals, version=version)
+        sessions = Sessions(store=self.store, auth=auth, clock=clock)
+        operator = Operator(
+            bus=self.bus,
+            housekeeper=housekeeper,
+            backups=Backups(settings.database, keep=settings.backup_keep, clock=clock),
+            sessions=sessions,
+        )
+        board = Board(bus=self.bus, refusals=refusals, version=version)
+        board.start()
+        self.bus.observers.append(board)
+        dashboard = Dashboard(
+            bus=self.bus, board=board, sessions=sessions, pages=Pages(), settings=settings
+        )
         table = routes(
             api=api,
-            operator=Operator(
-                bus=self.bus,
-                housekeeper=housekeeper,
-                backups=Backups(settings.database, keep=settings.backup_keep, clock=clock),
-            ),
+            operator=operator,
             streams=streams,
             health=self.health,
             document=openapi.endpoint(),
             metrics=metrics_endpoint(exporter),
+        )
+        table += dashboard.routes(
+            Actions(bus=self.bus, api=api, operator=operator, sessions=sessions)
         )
         gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes, refusals=refusals)
         self.wsgi = _wsgi(table, gate=gate)

@@ -100,6 +100,10 @@ class Authenticator:
         if not self.authenticate(header, address).is_admin:
             raise errors.ForbiddenError("Only the admin token or a scrape token may do this.")
 
+    def is_admin(self, sha256: str) -> bool:
+        """Whether a digest is that of a valid admin token."""
+        return any(hmac.compare_digest(known, sha256) for known in self._admin)
+
     def require_agent(self, principal: Principal, name: str | None, *, field: str) -> AgentName:
         """The agent that a request acts for.
 

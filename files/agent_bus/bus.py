@@ -7,7 +7,7 @@ commit, in commit order, and never block.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from agent_bus import errors, runtime, sse, wire
 from agent_bus.broker import Broker, Entry
@@ -35,6 +35,19 @@ if TYPE_CHECKING:
     from agent_bus.model import Acked, Agent, Delivery, MessageId
     from agent_bus.presence import Presence, Status
     from agent_bus.store import Store
+
+
+class Observer(Protocol):
+    """Sees what happens on the bus, in the loop, after each commit; must not block."""
+
+    def on_sent(self, sent: Sent) -> None:
+        """A message is durable."""
+
+    def on_acked(self, acked: Acked) -> None:
+        """Deliveries were read."""
+
+    def on_hop(self, stamp: Stamp) -> None:
+        """A watcher reported a hop."""
 
 
 TIMED_HOPS: Final = frozenset({"received", "accepted"})
@@ -67,6 +80,7 @@ class Bus:
         self.sent_count = 0
         self.delivered_count = 0
         self.acked_count = 0
+        self.observers: list[Observer] = []
         self._limiter = limiter
         self._hop_limit = hop_limit
         self._mailboxes: dict[AgentName, Mailbox] = {}
@@ -237,6 +251,8 @@ class Bus:
             at = self.clock.monotonic() - ago_s
             self.latency.reached(f"stored_to_{stamp.kind}", stamp.agent, stamp.seq, at)
         self._stamps.append(stamp)
+        for observer in self.observers:
+            observer.on_hop(stamp)
 
     def flush_stamps(self) -> None:
         """Hand gathered hops and signs of life to the store; called twice a second."""
@@ -255,6 +271,8 @@ class Bus:
             self.latency.stored(delivery.agent, delivery.seq, committed)
             self._publish(delivery, committed)
         self.on_mailboxes(sent.mailboxes)
+        for observer in self.observers:
+            observer.on_sent(sent)
 
     def on_acked(self, acked: Acked) -> None:
         """Tell senders who asked for receipts, and watchers the new counters."""
@@ -264,6 +282,8 @@ class Bus:
             read_ms = self.clock.now_ms() - receipt.message.created_at
             self.latency.observe("stored_to_read", max(0, read_ms))
         self.on_mailboxes(acked.mailboxes)
+        for observer in self.observers:
+            observer.on_acked(acked)
 
     def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
         """Keep and publish new counters."""

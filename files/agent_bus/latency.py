@@ -86,6 +86,23 @@ class Latency:
         return {hop: _summary(sorted(recent)) for hop, recent in self._recent.items()}
 
 
+def quantile(counts: Sequence[int], bounds: Sequence[float], q: float) -> float:
+    """A quantile of a histogram, linear within its bucket, as Prometheus computes it; 0 if empty.
+
+    Past the last bound it is that bound.
+    """
+    wanted = sum(counts) * q
+    below = 0
+    for number, count in enumerate(counts):
+        if count and below + count >= wanted:
+            if number == len(bounds):
+                break
+            low = bounds[number - 1] if number else 0.0
+            return low + (bounds[number] - low) * (wanted - below) / count
+        below += count
+    return bounds[-1] if wanted else 0.0
+
+
 def _summary(ordered: list[float]) -> dict[str, float]:
     last = len(ordered) - 1
     found = {f"p{q * 100:g}": round(ordered[round(q * last)], 3) for q in QUANTILES}

@@ -203,3 +203,59 @@ class Stamp:
     at: int
     reason: str | None = None
     up_to: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser: digests (hex) of its cookie and of the admin token that opened it."""
+
+    sha256: str
+    token_sha256: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that the operator did. `detail` is what was asked, without message bodies."""
+
+    at: int
+    address: str
+    action: str
+    agent: AgentName | None
+    detail: dict[str, object]
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How many deliveries went from one agent to another."""
+
+    sender: AgentName
+    agent: AgentName
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """When one delivery reached each hop (ms; None = not yet)."""
+
+    agent: AgentName
+    stored_at: int
+    pushed_at: int | None
+    received_at: int | None
+    accepted_at: int | None
+    fetched_at: int | None
+    read_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """Messages found, each with its recipients and whether they have read it.
+
+    `before` is where to go on, None at the end; `is_cut` says that there may be more although the
+    page is not full, because a search for text looks through a bounded part at a time.
+    """
+
+    messages: list[tuple[Message, dict[AgentName, bool]]]
+    before: int | None
+    is_cut: bool

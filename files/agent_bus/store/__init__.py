@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Seq,
         Stamp,
     )
+    from agent_bus.store.desk import Desk
 
 
 class Listener(Protocol):
@@ -51,6 +52,8 @@ class Store(Protocol):
     """Durable messages, deliveries and the roster."""
 
     epoch: str
+    desk: Desk
+    """What only the operator's page asks: sessions, audit, search, overviews."""
 
     def send(self, draft: Draft, *, hop_limit: int) -> Sent:
         """Store a message with one delivery a recipient.

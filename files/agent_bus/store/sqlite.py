@@ -16,6 +16,7 @@ from agent_bus import errors
 from agent_bus.model import new_message_id
 from agent_bus.runtime import ThreadedPool
 from agent_bus.store import commands, history, reads, registry, sweeps
+from agent_bus.store.desk import Desk
 from agent_bus.store.migrate import migrate
 from agent_bus.store.writer import Writer
 
@@ -109,6 +110,7 @@ class SqliteStore:
         self._facts = _facts(self._connection)
         self._writer = Writer(self._connection, fatal=fatal)
         self._readers = ThreadedPool([_open_reader(path) for _ in range(readers)])
+        self.desk = Desk(readers=self._readers, writer=self._writer)
 
     def close(self) -> None:
         """Finish what waits, then close all connections (SQLite checkpoints at the last)."""
@@ -278,12 +280,11 @@ class SqliteStore:
         limit: int,
     ) -> list[tuple[Message, list[Delivery]]]:
         """A page of messages by seq."""
-        start = 0 if ascending else 1 << 62
         bindings: dict[str, Any] = {
             "since": since,
             "until": until,
             "thread": thread,
-            "after": start if after is None else after,
+            "after": (0 if ascending else 1 << 62) if after is None else after,
             "limit": limit,
         }
 

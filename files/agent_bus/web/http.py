@@ -29,7 +29,8 @@ class Call:
     """One authenticated request.
 
     `query` has one value a name, `headers` lower-case names, `path` the variable parts of the
-    path. `socket` is the peer's socket for streams, None where the server gives none.
+    path. `socket` is the peer's socket for streams, None where the server gives none; `address`
+    and `scheme` are the peer's, as far as the server knows them.
     """
 
     principal: Principal
@@ -38,6 +39,8 @@ class Call:
     body: bytes = b""
     path: Mapping[str, str] = field(default_factory=dict)
     socket: Any = None
+    address: str = ""
+    scheme: str = "http"
 
     def parse_query(self, model: type[Model]) -> Model:
         """The query parameters as a model.

@@ -8,21 +8,26 @@ from agent_bus.model import rfc3339
 from agent_bus.web import schemas
 from agent_bus.web.api import require_admin
 from agent_bus.web.http import Answer, Call
+from agent_bus.web.session import LINK_S
 
 if TYPE_CHECKING:
     from agent_bus.backups import Backups
     from agent_bus.bus import Bus
     from agent_bus.model import AgentName
     from agent_bus.retention import Housekeeper
+    from agent_bus.web.session import Sessions
 
 
 class Operator:
     """The endpoints, with what they need."""
 
-    def __init__(self, *, bus: Bus, housekeeper: Housekeeper, backups: Backups) -> None:
+    def __init__(
+        self, *, bus: Bus, housekeeper: Housekeeper, backups: Backups, sessions: Sessions
+    ) -> None:
         self._bus = bus
         self._housekeeper = housekeeper
         self._backups = backups
+        self._sessions = sessions
 
     def wake(self, call: Call) -> Answer:
         """Let an agent's watcher wake it again."""
@@ -62,6 +67,12 @@ class Operator:
         """Run retention now."""
         require_admin(call.principal)
         return Answer(200, {"touched": self._housekeeper.sweep()})
+
+    def login_link(self, call: Call) -> Answer:
+        """Make a link that signs a browser in once."""
+        require_admin(call.principal)
+        code = self._sessions.link(call.principal)
+        return Answer(201, {"path": f"/login?link={code}", "expires_in_s": LINK_S})
 
     def _agent(self, call: Call) -> AgentName:
         require_admin(call.principal)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agent_bus import errors as e
 from agent_bus.web import answers as a
+from agent_bus.web import forms as f
 from agent_bus.web import schemas as s
 
 if TYPE_CHECKING:
@@ -314,6 +315,17 @@ def _operator(operator: Operator) -> list[Route]:
             "Copied, checked and synced while the hub goes on; the newest `backup_keep` stay.",
             answer=a.BackupAnswer,
             problems=(*ADMIN, e.BackupRunningError, e.BackupFailedError, e.DiskFullError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/admin/login-link",
+            operator.login_link,
+            "Make a link that signs a browser in once",
+            "For the operator's page; it is good for five minutes.",
+            answer=f.LoginLinkAnswer,
+            status=201,
+            problems=ADMIN,
             access="admin",
         ),
         Route(

@@ -78,7 +78,7 @@ class Streams:
             self._bus, stream, settings=self._settings, version=self._version, cursor=cursor
         )
         self._bus.broker.admit(stream)
-        _bound_writes(call.socket, self._settings.write_timeout_s)
+        bound_writes(call.socket, self._settings.write_timeout_s)
         stream.socket = call.socket
         if stream.is_watcher and stream.node is not None:
             self._bus.presence.opened(stream.node, stream, subscription.agents())
@@ -221,7 +221,7 @@ class Subscription:
                 yield sse.KEEPALIVE
 
 
-def _bound_writes(peer: socket.socket | None, timeout_s: float) -> None:
+def bound_writes(peer: socket.socket | None, timeout_s: float) -> None:
     """Let no write to this peer take for ever; a server without a socket has its own limits."""
     if peer is None:
         return

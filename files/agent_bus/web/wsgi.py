@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 READ_HEADERS: Final = {
     "idempotency-key": "HTTP_IDEMPOTENCY_KEY",
     "last-event-id": "HTTP_LAST_EVENT_ID",
+    "cookie": "HTTP_COOKIE",
+    "sec-fetch-site": "HTTP_SEC_FETCH_SITE",
+    "x-csrf-token": "HTTP_X_CSRF_TOKEN",
 }
 STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 JSON_TYPE: Final = ("Content-Type", "application/json")
@@ -89,6 +92,8 @@ class Gate:
             body=self._body(environ),
             path=path,
             socket=environ.get("gunicorn.socket"),
+            address=address,
+            scheme=environ.get("wsgi.url_scheme", "http"),
         )
 
     def _body(self, environ: WSGIEnvironment) -> bytes:

@@ -25,7 +25,7 @@ ALLOWED: dict[str, str] = {}
 SORTS = dict.fromkeys(
     ("commands.DELIVERIES_OF", "commands.ARCHIVED_DELIVERIES_OF"),
     "a message's own deliveries, no more than the fleet has agents",
-)
+) | {"desk.FLOWS": "groups the pairs of a bounded range of seqs; walking an index of all is worse"}
 """Statement -> why sorting what it found is right."""
 
 

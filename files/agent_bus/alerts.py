@@ -1,0 +1,152 @@
+"""What is wrong with the fleet, without Prometheus: the same rules on the operator's page.
+
+Pure: figures and times are passed in. `files/monitoring/agent-bus.rules.yml` holds the same rules
+for Prometheus under the same names, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+UNREAD_S: Final = 1800
+"""An agent's own heartbeat is every 30 min: past it, being woken and waking by itself failed."""
+COMMIT_S: Final = 0.1
+"""p99 of a commit. A healthy disk needs 10 ms; at 100 ms senders feel it."""
+WAL_BYTES: Final = 100_000_000
+"""The writer checkpoints at 32 MB under load; three times that means that it cannot."""
+QUEUE_EVENTS: Final = 500
+"""Half of what ends a stream."""
+REFUSED: Final = 20
+"""Refused tokens in five minutes: a node without a valid one tries every 30 s at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alert: its name, how long it must hold before it is shown, and what to do."""
+
+    name: str
+    for_s: float
+    severity: str
+    advice: str
+
+
+RULES: Final = {
+    rule.name: rule
+    for rule in (
+        Rule(
+            "AgentBusWatcherGone",
+            120,
+            "critical",
+            "Nobody there is woken. On that host: systemctl status bus-watcher.",
+        ),
+        Rule(
+            "AgentBusGatewayDown",
+            120,
+            "critical",
+            "The watcher runs, the OpenClaw gateway does not answer it. Look at the gateway.",
+        ),
+        Rule(
+            "AgentBusMailUnread",
+            60,
+            "warning",
+            "The agent does not read its mail. Its oldest message's timeline names the hop.",
+        ),
+        Rule(
+            "AgentBusDiskFull",
+            0,
+            "critical",
+            "Sends are refused. Make room on the hub's disk; nothing accepted is lost.",
+        ),
+        Rule(
+            "AgentBusCommitSlow",
+            300,
+            "warning",
+            "The hub's disk is slow. Look at what else writes to it, and at its health.",
+        ),
+        Rule(
+            "AgentBusWalLarge",
+            300,
+            "warning",
+            "The write-ahead log is not checkpointed: a long backup or a stuck reader.",
+        ),
+        Rule(
+            "AgentBusStreamBehind",
+            60,
+            "warning",
+            "One subscriber reads too slowly and will be cut off; it resumes by itself.",
+        ),
+        Rule(
+            "AgentBusTokensRefused",
+            0,
+            "warning",
+            "Somebody tries tokens, or a node has an old one: run site.yml for that.",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the rules look at. `silent_nodes` have no watcher, `deaf_gateways` are agents."""
+
+    silent_nodes: tuple[str, ...]
+    deaf_gateways: tuple[str, ...]
+    oldest_unread_s: Mapping[str, float]
+    disk_full_5m: float
+    refused_5m: float
+    commit_p99_s: float
+    wal_bytes: int
+    queue_events_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert that holds now. `subject` is a node or agent, empty for the hub itself."""
+
+    rule: Rule
+    subject: str
+    words: str
+
+
+def holding(figures: Figures) -> Iterator[Alert]:
+    """All alerts that hold at this moment, however long they have."""
+    for node in figures.silent_nodes:
+        yield Alert(RULES["AgentBusWatcherGone"], node, f"No watcher is connected from {node}")
+    for agent in figures.deaf_gateways:
+        yield Alert(RULES["AgentBusGatewayDown"], agent, f"The gateway of {agent} is down")
+    for agent, age_s in figures.oldest_unread_s.items():
+        if age_s > UNREAD_S:
+            words = f"{agent} has mail unread for {age_s / 60:.0f} min"
+            yield Alert(RULES["AgentBusMailUnread"], agent, words)
+    if figures.disk_full_5m > 0:
+        yield Alert(RULES["AgentBusDiskFull"], "", "The hub's disk is full")
+    if figures.commit_p99_s > COMMIT_S:
+        words = f"One commit in a hundred takes over {figures.commit_p99_s * 1000:.0f} ms"
+        yield Alert(RULES["AgentBusCommitSlow"], "", words)
+    if figures.wal_bytes > WAL_BYTES:
+        words = f"The write-ahead log has {figures.wal_bytes / 1e6:.0f} MB"
+        yield Alert(RULES["AgentBusWalLarge"], "", words)
+    if figures.queue_events_max > QUEUE_EVENTS:
+        words = f"{figures.queue_events_max} events wait for the slowest stream"
+        yield Alert(RULES["AgentBusStreamBehind"], "", words)
+    if figures.refused_5m > REFUSED:
+        words = f"{figures.refused_5m:.0f} requests with a wrong token in five minutes"
+        yield Alert(RULES["AgentBusTokensRefused"], "", words)
+
+
+class Watch:
+    """Remembers since when each alert holds, and answers those that hold long enough."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, str], float] = {}
+
+    def firing(self, figures: Figures, now: float) -> list[Alert]:
+        """The alerts to show, critical ones first; `now` is monotonic seconds."""
+        found = {(alert.rule.name, alert.subject): alert for alert in holding(figures)}
+        self._since = {key: self._since.get(key, now) for key in found}
+        shown = [a for key, a in found.items() if now - self._since[key] >= a.rule.for_s]
+        return sorted(shown, key=lambda a: (a.rule.severity != "critical", a.rule.name, a.subject))

@@ -1,0 +1,324 @@
+"""The operator's board: what the fleet looks like now, and who is shown it live.
+
+One greenlet looks at the bus when something happened, at most five times a second, and at least
+once a second because leases lapse by themselves. It sends what changed to all open pages. Nothing
+here blocks or reads the database but that greenlet; with no page open it only takes samples.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agent_bus import alerts, runtime, sse
+from agent_bus.broker import Entry, Stream
+from agent_bus.latency import quantile
+from agent_bus.model import OPERATOR, PRIORITIES, rfc3339
+from agent_bus.runtime import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent_bus.bus import Bus
+    from agent_bus.model import Acked, AgentName, NodeName, Sent, Stamp
+
+logger = logging.getLogger(__name__)
+
+TICK_S: Final = 1.0
+"""Leases and mutes end without an event: so late a page may show it."""
+PAUSE_S: Final = 0.2
+"""Between two looks at a busy bus: faster than anybody reads, and cheap."""
+SAMPLE_S: Final = 10.0
+SAMPLES: Final = 360
+"""An hour of samples, 1 KB each."""
+FEED: Final = 200
+"""Messages that a page can be told at once; past it the older ones are left out."""
+WINDOW_S: Final = 300.0
+"""Rates of alerts are over five minutes, as in the rules for Prometheus."""
+OPENING: Final = 80
+"""Characters of a text that stand for it where it has no subject."""
+PROBLEMS: Final = {"gateway-down": 3, "deaf": 3, "offline": 2}
+"""State -> how far up the list it goes."""
+
+
+class Sample(NamedTuple):
+    """Counters at one moment: monotonic time, wall time, totals, histograms, refusals."""
+
+    at: float
+    wall: int
+    sent: int
+    pushed: int
+    acked: int
+    hops: dict[str, list[int]]
+    commits: list[int]
+    refusals: dict[str, int]
+    wal_bytes: int
+
+
+class Board:
+    """See the module.
+
+    Args:
+        refusals: problems answered so far, by code.
+        version: the running release, with which a page can tell that it is out of date.
+    """
+
+    def __init__(self, *, bus: Bus, refusals: Mapping[str, int], version: str) -> None:
+        self.samples: deque[Sample] = deque(maxlen=SAMPLES)
+        self._bus = bus
+        self._refusals = refusals
+        self._version = version
+        self._pages: set[Stream] = set()
+        self._event = Event()
+        self._feed: deque[dict[str, Any]] = deque(maxlen=FEED)
+        self._read: deque[dict[str, Any]] = deque(maxlen=FEED)
+        self._shown: dict[AgentName, dict[str, Any]] = {}
+        self._oldest: dict[AgentName, int] = {}
+        self._is_stale = True
+        self._last_wakes: dict[AgentName, int] = {}
+        self._watch = alerts.Watch()
+        self._alerts: list[dict[str, str]] = []
+        self._nodes: list[dict[str, Any]] = []
+
+    def start(self) -> None:
+        """Begin; the bus must have its store."""
+        self._last_wakes = self._bus.store.desk.last_wakes()
+        self._sample()
+        runtime.spawn(self._run)
+
+    def on_sent(self, sent: Sent) -> None:
+        """A message is durable."""
+        self._is_stale = True
+        if self._pages:
+            self._feed.append(brief(sent))
+        self._event.set()
+
+    def on_acked(self, acked: Acked) -> None:
+        """Deliveries were read."""
+        self._is_stale = True
+        if self._pages:
+            self._read.extend({"id": d.message.id, "agent": d.agent} for d in acked.receipts)
+        self._event.set()
+
+    def on_hop(self, stamp: Stamp) -> None:
+        """A watcher reported a hop."""
+        if stamp.kind == "accepted":
+            self._last_wakes[stamp.agent] = stamp.at
+        self._event.set()
+
+    def join(self, page: Stream) -> bytes:
+        """Take an open page in; answers its first event, the whole fleet."""
+        if not self._pages:
+            self._look()
+        self._pages.add(page)
+        return self._fleet(list(self._shown.values()), [], full=True)
+
+    def leave(self, page: Stream) -> None:
+        """Let a page go; harmless when repeated."""
+        self._pages.discard(page)
+
+    def fleet(self) -> dict[str, Any]:
+        """All agents, problems first, with alerts and totals, for the first paint."""
+        self._look()
+        ordered = sorted(
+            self._shown.values(),
+            key=lambda row: (-row["problem"], row["node"] or "", row["agent"]),
+        )
+        return {
+            "agents": ordered,
+            "nodes": self._nodes,
+            "alerts": self._alerts,
+            "totals": self.totals(),
+        }
+
+    def totals(self) -> dict[str, Any]:
+        """The figures above the list."""
+        bus = self._bus
+        recent = self._since(60)
+        active = [row for row in self._shown.values() if row["state"] != "retired"]
+        nodes = [node for node, agents in bus.directory.nodes.items() if agents]
+        connected = sum(bus.presence.lease(node) is not None for node in nodes)
+        span_s = bus.clock.monotonic() - recent.at
+        return {
+            "agents": len(active),
+            "online": sum(row["state"] == "online" for row in active),
+            "problems": sum(row["problem"] > 0 for row in active),
+            "nodes": len(nodes),
+            "connected": connected,
+            "unread": sum(row["unread"] for row in active),
+            "per_min": round((bus.sent_count - recent.sent) * 60 / span_s, 1) if span_s else 0.0,
+            "operator_unread": bus.mailbox(OPERATOR).unread,
+            "version": self._version,
+        }
+
+    def _run(self) -> None:
+        """The board's greenlet; an error is logged and the next look tries again."""
+        while True:
+            self._event.wait(TICK_S)
+            self._event.clear()
+            try:
+                if self._bus.clock.monotonic() - self.samples[-1].at >= SAMPLE_S:
+                    self._sample()
+                if self._pages:
+                    self._publish()
+            except Exception:
+                logger.exception("The operator's board could not be brought up to date")
+            runtime.sleep(PAUSE_S)
+
+    def _publish(self) -> None:
+        before, rest_before = self._shown, (self._alerts, self._nodes)
+        self._look()
+        changed = [row for name, row in self._shown.items() if before.get(name) != row]
+        gone = [name for name in before if name not in self._shown]
+        frames = []
+        if changed or gone or rest_before != (self._alerts, self._nodes):
+            frames.append(self._fleet(changed, gone, full=False))
+        if self._feed or self._read:
+            feed, read = list(self._feed), list(self._read)
+            self._feed.clear()
+            self._read.clear()
+            fields: dict[str, object] = {"messages": feed, "read": read}
+            frames.append(sse.control("feed", fields))
+        for page in list(self._pages):
+            for frame in frames:
+                page.put(Entry(frame))
+
+    def _fleet(
+        self, agents: Sequence[dict[str, Any]], gone: Sequence[AgentName], *, full: bool
+    ) -> bytes:
+        fields: dict[str, object] = {
+            "now": rfc3339(self._bus.clock.now_ms()),
+            "full": full,
+            "agents": agents,
+            "gone": gone,
+            "nodes": self._nodes,
+            "alerts": self._alerts,
+            "totals": self.totals(),
+        }
+        return sse.control("fleet", fields)
+
+    def _look(self) -> None:
+        """Bring rows and alerts up to date; reads the database only after a change."""
+        if self._is_stale:
+            self._is_stale = False
+            self._oldest = self._bus.store.oldest_unread()
+        bus = self._bus
+        self._shown = {name: self._row(name) for name in bus.directory.agents if name != OPERATOR}
+        self._nodes = [
+            self._node(node, names) for node, names in sorted(bus.directory.nodes.items()) if names
+        ]
+        firing = self._watch.firing(self._figures(), bus.clock.monotonic())
+        self._alerts = [
+            {
+                "name": one.rule.name,
+                "severity": one.rule.severity,
+                "subject": one.subject,
+                "words": one.words,
+                "advice": one.rule.advice,
+            }
+            for one in firing
+        ]
+
+    def _row(self, name: AgentName) -> dict[str, Any]:
+        bus = self._bus
+        known = bus.directory.agents[name]
+        lease = bus.presence.lease(known.node)
+        state = bus.status(name)
+        box = bus.mailbox(name)
+        oldest = self._oldest.get(name) if box.unread else None
+        muted_until = bus.presence.muted_until(name)
+        age_s = 0 if oldest is None else (bus.clock.now_ms() - oldest) / 1000
+        problem = PROBLEMS.get(state, 0)
+        if state != "retired" and age_s > alerts.UNREAD_S:
+            problem = max(problem, 1)
+        seen = bus.presence.last_seen_at(name) or known.last_seen_at
+        return {
+            "agent": name,
+            "node": known.node,
+            "state": state,
+            "problem": problem,
+            "muted_until": rfc3339(muted_until),
+            "version": lease.version if lease else None,
+            "unread": box.unread,
+            "unfetched": box.unfetched,
+            "oldest_at": rfc3339(oldest),
+            "wake_at": rfc3339(self._last_wakes.get(name)),
+            # An agent that is there is seen every 30 s, which is no news.
+            "seen_at": None if state == "online" else rfc3339(seen),
+        }
+
+    def _node(self, node: NodeName, agents: Sequence[AgentName]) -> dict[str, Any]:
+        lease = self._bus.presence.lease(node)
+        return {
+            "node": node,
+            "agents": len(agents),
+            "connected": lease is not None,
+            "version": lease.version if lease else None,
+            "unconfigured": list(lease.unconfigured) if lease else [],
+        }
+
+    def _sample(self) -> None:
+        bus = self._bus
+        self.samples.append(
+            Sample(
+                at=bus.clock.monotonic(),
+                wall=bus.clock.now_ms(),
+                sent=bus.sent_count,
+                pushed=bus.delivered_count,
+                acked=bus.acked_count,
+                hops={name: list(h.counts) for name, h in bus.latency.histograms.items()},
+                commits=list(bus.store.histograms()["commit_s"].counts),
+                refusals=dict(self._refusals),
+                wal_bytes=bus.store.counts()["wal_bytes"],
+            )
+        )
+
+    def _since(self, seconds: float) -> Sample:
+        """The oldest sample that is not older than so many seconds, or the newest."""
+        start = self._bus.clock.monotonic() - seconds
+        return next((s for s in self.samples if s.at >= start), self.samples[-1])
+
+    def _figures(self) -> alerts.Figures:
+        bus = self._bus
+        then = self._since(WINDOW_S)
+        now_ms = bus.clock.now_ms()
+        commits = bus.store.histograms()["commit_s"]
+        grown = [new - old for new, old in zip(commits.counts, then.commits, strict=True)]
+
+        def more(*codes: str) -> int:
+            return sum(self._refusals.get(c, 0) - then.refusals.get(c, 0) for c in codes)
+
+        return alerts.Figures(
+            silent_nodes=tuple(
+                node
+                for node, agents in bus.directory.nodes.items()
+                if agents and bus.presence.lease(node) is None
+            ),
+            deaf_gateways=tuple(n for n, r in self._shown.items() if r["state"] == "gateway-down"),
+            oldest_unread_s={
+                name: (now_ms - at) / 1000
+                for name, at in self._oldest.items()
+                if name != OPERATOR and bus.mailbox(name).unread
+            },
+            disk_full_5m=more("disk_full"),
+            refused_5m=more("unauthenticated", "auth_throttled"),
+            commit_p99_s=quantile(grown, commits.bounds, 0.99),
+            wal_bytes=self.samples[-1].wal_bytes,
+            queue_events_max=max((stream.waiting for stream in bus.broker), default=0),
+        )
+
+
+def brief(sent: Sent) -> dict[str, Any]:
+    """A message in the live feed: who to whom, and how its text begins."""
+    message = sent.message
+    return {
+        "id": message.id,
+        "thread_id": message.thread_id,
+        "from": message.sender,
+        "to": [delivery.agent for delivery in sent.deliveries],
+        "subject": message.subject,
+        "opening": message.body[:OPENING],
+        "priority": PRIORITIES[message.rank],
+        "at": rfc3339(message.created_at),
+    }

@@ -1,0 +1,116 @@
+// What all pages have: times that age, the operator's hand, and the state of the connection.
+
+import { listen } from "./live.js";
+import { hubTime, tell } from "./times.js";
+
+const ask = document.getElementById("ask");
+const send = document.getElementById("send");
+const form = document.getElementById("send-form");
+const told = document.getElementById("told");
+const csrf = document.querySelector("meta[name=csrf]").content;
+
+const ASKED = {
+  wake: (agent) => [`Wake ${agent}?`, "Its watcher wakes it again if it has mail that it has not fetched.", "Wake"],
+  mute: (agent) => [`Mute ${agent}?`, "Mail goes on; the agent is not woken meanwhile.", "Mute"],
+  ack: (agent) => [`Mark as read for ${agent}?`, "The agent will not be shown this message again.", "Mark as read"],
+};
+const DONE = {
+  wake: (answer) => `${answer.node}'s watcher was asked to wake ${answer.agent}; ${answer.unfetched} not yet fetched.`,
+  mute: (answer) => (answer.muted_until ? `${answer.agent} is muted until ${answer.muted_until}.` : `${answer.agent} is no longer muted.`),
+  ack: (answer) => (answer.acked.length ? `Marked as read for ${answer.agent}.` : `${answer.agent} had read it already.`),
+  send: (answer) => `Sent to ${answer.recipients.map((one) => `${one.agent} (${one.reachability})`).join(", ")}.`,
+};
+
+let fading = 0;
+function say(words) {
+  told.textContent = words;
+  told.hidden = false;
+  clearTimeout(fading);
+  fading = setTimeout(() => (told.hidden = true), 8000);
+}
+
+export async function act(name, body) {
+  try {
+    const answer = await fetch(`/ui/${name}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+      body: JSON.stringify(body),
+    });
+    const content = await answer.json();
+    if (answer.status === 401) return location.assign("/login");
+    say(answer.ok ? DONE[name](content) : content.detail);
+    return answer.ok;
+  } catch {
+    say("The hub does not answer; nothing is known to have been done.");
+  }
+}
+
+function chosen(dialog) {
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "go"), { once: true });
+  });
+}
+
+async function confirmed(button) {
+  const { action, agent, id } = button.dataset;
+  const [title, words, go] = ASKED[action](agent);
+  document.getElementById("ask-title").textContent = title;
+  document.getElementById("ask-words").textContent = words;
+  document.getElementById("ask-go").textContent = go;
+  document.getElementById("ask-mute").hidden = action !== "mute";
+  if (!(await chosen(ask))) return;
+  const body = { agent };
+  if (action === "mute") body.for_s = Number(ask.querySelector("select").value);
+  if (action === "ack") body.id = id;
+  if ((await act(action, body)) && action === "ack") setTimeout(() => location.reload(), 800);
+}
+
+async function write(button) {
+  form.reset();
+  form.elements.to.value = button.dataset.to ?? "";
+  form.elements.reply_to.value = button.dataset.reply ?? "";
+  const subject = button.dataset.subject ?? "";
+  form.elements.subject.value = subject && !subject.startsWith("Re: ") ? `Re: ${subject}`.slice(0, 200) : subject;
+  if (!(await chosen(send))) return;
+  const fields = Object.fromEntries(new FormData(form));
+  const to = fields.to.split(/[\s,]+/).filter(Boolean);
+  const body = { from: "operator", body: fields.body, priority: fields.priority };
+  if (!to.includes("*")) body.to = to;
+  if (fields.subject) body.subject = fields.subject;
+  if (fields.reply_to) body.reply_to = fields.reply_to;
+  await act("send", body);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.dataset.action) confirmed(button);
+  if (button?.dataset.open === "send") write(button);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.matches("input, textarea, select")) return;
+  const field = document.querySelector("main input[type=search]");
+  if (field) {
+    event.preventDefault();
+    field.focus();
+  }
+});
+
+export function live(handlers = {}) {
+  const { fleet, ...others } = handlers;
+  listen({
+    fleet: (event) => {
+      hubTime(event.now);
+      fleet?.(event);
+    },
+    ...others,
+  });
+}
+
+hubTime(document.querySelector("meta[name=now]").content);
+tell();
+setInterval(tell, 1000);
+// Modules that import this one listen with their own handlers.
+if (import.meta.url === document.querySelector("script[type=module]").src) live();

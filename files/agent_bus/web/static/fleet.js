@@ -1,0 +1,143 @@
+// The fleet, brought up to date row by row: only what the stream says has changed is touched.
+
+import { live } from "./app.js";
+import { timeOf } from "./times.js";
+
+const body = document.getElementById("agents");
+const model = document.getElementById("agent-row").content.querySelector("tr");
+const filter = document.getElementById("filter");
+const onlyProblems = document.getElementById("only-problems");
+const rows = new Map();
+const facts = new Map();
+
+for (const row of body.rows) rows.set(row.dataset.agent, row);
+
+function part(row, name) {
+  return row.querySelector(`[data-f="${name}"]`);
+}
+
+function setText(element, words) {
+  const text = String(words);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function setTime(element, iso) {
+  const old = element.firstElementChild;
+  if ((old?.dateTime ?? "") !== (iso ?? "")) element.replaceChildren(timeOf(iso));
+}
+
+function fill(row, fact) {
+  row.dataset.agent = fact.agent;
+  row.dataset.problem = fact.problem;
+  const link = part(row, "agent");
+  setText(link, fact.agent);
+  link.href = `/messages?agent=${encodeURIComponent(fact.agent)}`;
+  setText(part(row, "node"), fact.node ?? "");
+  const state = part(row, "state");
+  setText(state, fact.state);
+  state.dataset.state = fact.state;
+  const muted = part(row, "muted");
+  muted.hidden = !fact.muted_until;
+  muted.title = fact.muted_until ? `until ${fact.muted_until}` : "";
+  setText(part(row, "unread"), fact.unread);
+  setTime(part(row, "oldest_at"), fact.oldest_at);
+  setTime(part(row, "wake_at"), fact.wake_at);
+  setText(part(row, "version"), fact.version ?? "–");
+  if (state.title !== (fact.seen_at ?? "")) state.title = fact.seen_at ? `last seen ${fact.seen_at}` : "";
+  for (const button of row.querySelectorAll("button")) {
+    button.dataset.agent = fact.agent;
+    setText(button.firstElementChild, ` ${fact.agent}`);
+    button.hidden = fact.state === "retired";
+  }
+}
+
+function before(a, b) {
+  return b.problem - a.problem || (a.node ?? "~").localeCompare(b.node ?? "~") || a.agent.localeCompare(b.agent);
+}
+
+function arrange() {
+  const ordered = [...facts.values()].sort(before);
+  let place = body.firstElementChild;
+  for (const fact of ordered) {
+    const row = rows.get(fact.agent);
+    if (row === place) place = place.nextElementSibling;
+    else body.insertBefore(row, place);
+  }
+}
+
+function sift() {
+  const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const [name, row] of rows) {
+    const fact = facts.get(name);
+    const text = fact ? `${fact.agent} ${fact.node} ${fact.state} ${fact.muted_until ? "muted" : ""}`.toLowerCase() : name;
+    const fits = words.every((word) => text.includes(word)) && (!onlyProblems.checked || Number(row.dataset.problem) > 0);
+    row.hidden = !fits;
+    shown += fits;
+  }
+  document.getElementById("empty").hidden = shown > 0;
+}
+
+function showAlerts(alerts) {
+  document.getElementById("alerts").replaceChildren(
+    ...alerts.map((alert) => {
+      const line = document.createElement("li");
+      line.dataset.severity = alert.severity;
+      const words = document.createElement("b");
+      words.textContent = alert.words;
+      const advice = document.createElement("span");
+      advice.textContent = alert.advice;
+      const name = document.createElement("span");
+      name.className = "mono";
+      name.textContent = alert.name;
+      line.append(words, " ", advice, " ", name);
+      return line;
+    }),
+  );
+}
+
+function showHosts(nodes) {
+  document.getElementById("hosts").replaceChildren(
+    ...nodes.map((node) => {
+      const chip = document.createElement("span");
+      chip.className = "state";
+      chip.dataset.state = node.connected ? "online" : "offline";
+      chip.textContent = node.node;
+      const unknown = node.unconfigured.length ? `; no settings for ${node.unconfigured.join(", ")}` : "";
+      chip.title = `${node.agents} agents, watcher ${node.version ?? "not connected"}${unknown}`;
+      const item = document.createElement("li");
+      item.dataset.node = node.node;
+      item.append(chip);
+      return item;
+    }),
+  );
+}
+
+let kept = { alerts: "", nodes: "" };
+live({
+  fleet: (event) => {
+    if (event.full) {
+      const there = new Set(event.agents.map((fact) => fact.agent));
+      for (const name of rows.keys()) if (!there.has(name)) event.gone.push(name);
+    }
+    for (const name of event.gone) {
+      rows.get(name)?.remove();
+      rows.delete(name);
+      facts.delete(name);
+    }
+    for (const fact of event.agents) {
+      if (!rows.has(fact.agent)) rows.set(fact.agent, model.cloneNode(true));
+      facts.set(fact.agent, fact);
+      fill(rows.get(fact.agent), fact);
+    }
+    if (event.agents.length) arrange();
+    sift();
+    const now = { alerts: JSON.stringify(event.alerts), nodes: JSON.stringify(event.nodes) };
+    if (now.alerts !== kept.alerts) showAlerts(event.alerts);
+    if (now.nodes !== kept.nodes) showHosts(event.nodes);
+    kept = now;
+    for (const shown of document.querySelectorAll("[data-t]")) setText(shown, event.totals[shown.dataset.t]);
+  },
+});
+filter.addEventListener("input", sift);
+onlyProblems.addEventListener("change", sift);

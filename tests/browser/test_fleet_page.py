@@ -1,0 +1,194 @@
+"""The fleet view, the way in, and what guards it, in a real browser."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import FLEET, SHOTS, Watchers, signed_in
+from tests.support.hub import ADMIN
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tests.support.hub import Hub
+
+
+def state(page: Page, agent: str) -> str | None:
+    return page.locator(f"tr[data-agent={agent}] [data-f=state]").text_content()
+
+
+def asked(
+    hub: Hub, method: str, path: str, body: str | None = None, **headers: str
+) -> tuple[int, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, named)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, dict(answer.getheaders())
+
+
+def test_problems_stand_first_and_changes_come_live(page: Page, fleet: Watchers) -> None:
+    names = page.locator("#agents tr").evaluate_all("rows => rows.map(r => r.dataset.agent)")
+    assert sorted(names) == sorted(agent for agents in FLEET.values() for agent in agents)
+    assert set(names[:2]) == set(FLEET["thinkpad"])
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+
+    fleet.report_presence("pi-kitchen", eta="down")
+    expect(page.locator("tr[data-agent=eta] [data-f=state]")).to_have_text("gateway-down")
+    assert page.locator("#agents tr").first.get_attribute("data-agent") == "eta"
+    sent = fleet.hub.client("nuc-01").send(to="gamma", **{"from": "alpha"})
+    expect(page.locator("tr[data-agent=gamma] [data-f=unread]")).to_have_text("1")
+    expect(page.locator("tr[data-agent=gamma] [data-f=oldest_at] time")).to_have_count(1)
+    fleet.woken("nuc-02", "gamma", sent["recipients"][0]["seq"])
+    expect(page.locator("tr[data-agent=gamma] [data-f=wake_at] time")).to_have_count(1)
+    fleet.disconnect("mac-mini")
+    expect(page.locator("tr[data-agent=mu] [data-f=state]")).to_have_text("deaf")
+    expect(page.locator("#hosts [data-node=mac-mini] .state")).to_have_attribute(
+        "data-state", "offline"
+    )
+    fleet.connect("thinkpad")
+    expect(page.locator("tr[data-agent=nu] [data-f=state]")).to_have_text("online")
+    assert not requests, "the stream tells everything; nothing is asked for"
+    page.screenshot(path=SHOTS / "fleet-live.png")
+
+
+def test_the_page_survives_a_restart_of_the_hub(page: Page, fleet: Watchers) -> None:
+    fleet.hub.hang_up()
+    fleet.hub.stop()
+    expect(page.locator("#link")).to_have_attribute("data-is", "lost")
+    page.screenshot(path=SHOTS / "fleet-lost.png")
+    fleet.hub.start()
+    expect(page.locator("#link")).to_have_attribute("data-is", "on", timeout=20_000)
+    fleet.streams.clear()
+    fleet.connect("thinkpad")
+    expect(page.locator("tr[data-agent=nu] [data-f=state]")).to_have_text("online")
+    page.reload()
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+
+
+def test_filter_and_keyboard(page: Page) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.locator("body").click(position={"x": 5, "y": 400})
+    page.keyboard.press("/")
+    page.keyboard.type("nuc-03")
+    visible = page.locator("#agents tr:visible")
+    expect(visible).to_have_count(3)
+    page.get_by_label("problems only").check()
+    expect(visible).to_have_count(0)
+    expect(page.get_by_text("No agent matches.")).to_be_visible()
+
+
+def test_the_operators_hand_asks_acts_and_is_written_down(page: Page, fleet: Watchers) -> None:
+    row = page.locator("tr[data-agent=gamma]")
+    row.get_by_role("button", name="Wake").click()
+    page.get_by_role("button", name="Cancel").click()
+    row.get_by_role("button", name="Wake").click()
+    expect(page.get_by_role("heading", name="Wake gamma?")).to_be_visible()
+    page.screenshot(path=SHOTS / "ask.png")
+    page.locator("#ask-go").click()
+    expect(page.locator("#told")).to_contain_text("nuc-02's watcher was asked")
+    assert fleet.streams["nuc-02"].of_type("wake").data["agents"] == ["gamma"]
+    row.get_by_role("button", name="Mute").click()
+    page.locator("#ask-go").click()
+    expect(row.locator("[data-f=muted]")).to_be_visible()
+
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_label("To", exact=True).fill("gamma, @research")
+    page.get_by_label("Subject").fill("From your operator")
+    page.get_by_label("Text", exact=True).fill("Please report.")
+    page.screenshot(path=SHOTS / "send.png")
+    page.locator("#send-form").get_by_role("button", name="Send").click()
+    expect(page.locator("#told")).to_contain_text("Sent to gamma (online)")
+    assert fleet.streams["nuc-02"].of_type("message").data["from_agent"] == "operator"
+
+    page.goto("/messages?agent=gamma")
+    page.get_by_role("link", name="From your operator").click()
+    page.locator(".way[data-agent=gamma]").get_by_role("button", name="Ack").click()
+    page.locator("#ask-go").click()
+    expect(page.locator(".way[data-agent=gamma]")).to_contain_text("Read.")
+    page.goto("/audit")
+    actions = page.locator("tbody tr td:nth-child(3)").all_text_contents()
+    assert actions == ["ack", "send", "mute", "wake", "sign_in"]
+    assert "Please report" not in page.locator("main").inner_text()
+    page.screenshot(path=SHOTS / "audit.png")
+
+
+def test_only_the_operator_comes_in_and_sessions_end(chromium: Browser, fleet: Watchers) -> None:
+    hub = fleet.hub
+    status, headers = asked(hub, "POST", "/login", urlencode({"token": ADMIN}))
+    assert status == 303
+    cookie = headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+    assert asked(hub, "POST", "/login", urlencode({"token": "token-nuc-01"}))[0] == 403
+    assert asked(hub, "POST", "/login", urlencode({"token": ADMIN}), Sec_Fetch_Site="cross-site")[
+        0
+    ] == (403)
+    statuses = {asked(hub, "POST", "/login", "token=wrong")[0] for _ in range(25)}
+    assert statuses == {401, 429}
+    assert asked(hub, "POST", "/login", urlencode({"token": ADMIN}))[0] == 303
+    own = cookie.split(";")[0]
+    for path in ("/", "/messages", "/flow", "/latency", "/audit"):
+        assert asked(hub, "GET", path)[0] == 303
+        status, headers = asked(hub, "GET", path, Cookie=own)
+        assert status == 200
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+    for path in ("/ui/stream", "/ui/flows", "/ui/measures", "/ui/session"):
+        assert asked(hub, "GET", path)[0] == 401
+    with signed_in(chromium, hub) as page:
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Admin token")).to_be_visible()
+        page.screenshot(path=SHOTS / "login.png")
+        page.goto("/")
+        expect(page.get_by_label("Admin token")).to_be_visible()
+
+
+def test_writes_without_the_pages_own_proof_are_refused(fleet: Watchers) -> None:
+    hub = fleet.hub
+    headers = asked(hub, "POST", "/login", urlencode({"token": ADMIN}))[1]
+    own = headers["Set-Cookie"].split(";")[0]
+    for name in ("send", "ack", "wake", "mute"):
+        path = f"/ui/{name}"
+        assert asked(hub, "POST", path, "{}")[0] == 401
+        assert asked(hub, "POST", path, "{}", Cookie=own)[0] == 403
+        assert asked(hub, "POST", path, "{}", Cookie=own, X_CSRF_Token="0" * 64)[0] == 403
+    assert asked(hub, "POST", "/logout", "csrf=", Cookie=own)[0] == 403
+    assert asked(hub, "GET", "/", Cookie=own)[0] == 200
+
+
+def test_a_login_link_works_once(chromium: Browser, fleet: Watchers) -> None:
+    made = fleet.hub.client(None).call("POST", "/api/admin/login-link")
+    assert made.status == 201
+    assert fleet.hub.client("nuc-01").call("POST", "/api/admin/login-link").status == 403
+    for works in (True, False):
+        context = chromium.new_context(base_url=f"http://127.0.0.1:{fleet.hub.port}")
+        page = context.new_page()
+        page.goto(made.body["path"])
+        page.get_by_role("button", name="Open the dashboard").click()
+        if works:
+            expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+        else:
+            expect(page.get_by_role("alert")).to_contain_text("used already")
+        context.close()
+
+
+def test_the_first_paint_is_small(chromium: Browser, fleet: Watchers) -> None:
+    with signed_in(chromium, fleet.hub) as page:
+        sizes: list[int] = []
+        page.on("response", lambda answer: sizes.append(_length(answer.headers)))
+        page.reload()
+        page.locator("#link[data-is=on]").wait_for()
+        assert 10_000 < sum(sizes) < 100_000, sizes
+
+
+def _length(headers: dict[str, str]) -> int:
+    return int(headers.get("content-length", "0"))
