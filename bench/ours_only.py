@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench import scenarios
 from bench.measure import Times, resident_kib
 from bench.peers import AGENTS, HOME
+from bench.peers.ours import IDLE
 from bench.peers.web import HttpSender
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dic
         for count in counts:
             while len(opened) < count:
                 batch = [
-                    ours.stream([AGENTS[n % len(AGENTS)]], lambda _body: None)
-                    for n in range(min(100, count - len(opened)))
+                    ours.stream([IDLE], lambda _body: None)
+                    for _ in range(min(100, count - len(opened)))
                 ]
                 opened.extend(await asyncio.gather(*batch))
             times = await _rest(ours, rest_count)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+IDLE = "idle"
+"""A node, and its only agent, that gets no mail: for streams that only wait."""
 RAISED_LIMITS: dict[str, Any] = {
     "sends_per_s": 1_000_000.0,
     "send_burst": 1_000_000,
@@ -34,7 +36,7 @@ class Ours:
         """Start the hub with the reference fleet."""
         self.hub = Hub(folder, dict(RAISED_LIMITS))
         await asyncio.to_thread(self.hub.start)
-        reply = await asyncio.to_thread(self.hub.enrol, FLEET)
+        reply = await asyncio.to_thread(self.hub.enrol, {**FLEET, IDLE: (IDLE,)})
         if reply.status != 200:
             raise RuntimeError(str(reply.body))
         self.hub.hang_up()
@@ -47,7 +49,7 @@ class Ours:
         self, agents: Sequence[str], arrived: Callable[[str], None], last_id: str = ""
     ) -> HttpStream:
         """The stream of the agents' node."""
-        node = HOME[agents[0]]
+        node = HOME.get(agents[0], IDLE)
         return await HttpStream.open(
             self.hub.port, "/api/stream", token=f"token-{node}", arrived=arrived, last_id=last_id
         )

@@ -69,6 +69,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
 
         Threads and connections do not survive a fork, so nothing is built before.
         """
+        runtime.share_interpreter()
         try:
             self._hub = Hub(self._settings)
         except errors.StartupError as error:

@@ -7,6 +7,7 @@ native threads; what crosses the border is a plain queue one way and one wake-up
 from __future__ import annotations
 
 import logging
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
@@ -22,6 +23,8 @@ __all__ = [
     "Event",
     "ThreadedPool",
     "Waiter",
+    "offload",
+    "share_interpreter",
     "sleep",
     "spawn",
     "yield_if_starved",
@@ -163,6 +166,23 @@ class ThreadedPool(Generic[T]):
             self._waiting.popleft().resolve(resource)
         else:
             self._free.append(resource)
+
+
+def offload(work: Callable[[], T]) -> T:
+    """Run pure computation in a native thread; the greenlet waits, the loop goes on.
+
+    It shares the interpreter lock with the loop, so it gains nothing but fairness: see
+    `share_interpreter`.
+    """
+    return gevent.get_hub().threadpool.apply(work)
+
+
+def share_interpreter() -> None:
+    """Let threads take turns after 0.5 ms instead of Python's 5 ms.
+
+    A reader that turns a long page into objects would otherwise stop the loop for 5 ms at a time.
+    """
+    sys.setswitchinterval(0.0005)
 
 
 def yield_if_starved(last_iteration: int) -> int:

@@ -7,9 +7,9 @@ Each one parses, checks whose agents the token may act for, asks the bus, and re
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent_bus import errors, wire
+from agent_bus import errors, runtime, wire
 from agent_bus.model import (
     OPERATOR,
     PRIORITIES,
@@ -29,12 +29,16 @@ from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent_bus.auth import Authenticator, Principal
     from agent_bus.bus import Bus
     from agent_bus.probes import Prober
 
+Row = TypeVar("Row")
+
+RENDERED_AT_ONCE: Final = 32
+"""Rows that are rendered in the loop itself: about 0.3 ms, less than a thread's detour costs."""
 KEY_LIMIT: Final = 255
 """Characters of an Idempotency-Key; a UUID has 36."""
 
@@ -110,15 +114,16 @@ class Api:
         full = len(page) == limit
         content = {
             "agent": agent,
-            "messages": [
-                _shown(d, *before.get(d.seq, (d.last_fetched_at, d.fetch_count))) for d in page
-            ],
             "next_cursor": (
                 encode_cursor(scope, page[-1].message.rank, page[-1].seq) if full else None
             ),
             "unread": self._bus.mailbox(agent).unread,
         }
-        return Answer(200, content)
+
+        def shown(d: Delivery) -> dict[str, Any]:
+            return _shown(d, *before.get(d.seq, (d.last_fetched_at, d.fetch_count)))
+
+        return _page(content, page, shown)
 
     def ack(self, call: Call) -> Answer:
         """Mark messages as read."""
@@ -162,10 +167,9 @@ class Api:
         )
         full = len(page) == limit
         content = {
-            "messages": [self._told(call.principal, *found) for found in page],
             "next_cursor": encode_cursor(scope, page[-1][0].first_seq) if full else None,
         }
-        return Answer(200, content)
+        return _page(content, page, lambda found: self._told(call.principal, *found))
 
     def message(self, call: Call) -> Answer:
         """One message with the timeline of each delivery."""
@@ -335,6 +339,19 @@ def require_admin(principal: Principal) -> None:
     """
     if not principal.is_admin:
         raise errors.ForbiddenError("Only the admin token may do this.")
+
+
+def _page(
+    content: Mapping[str, object], rows: Sequence[Row], render: Callable[[Row], Any]
+) -> Answer:
+    """A page of messages; a long one is rendered in a native thread, so that the loop goes on."""
+
+    def whole() -> dict[str, object]:
+        return {**content, "messages": [render(row) for row in rows]}
+
+    if len(rows) <= RENDERED_AT_ONCE:
+        return Answer(200, whole())
+    return Answer(200, raw=runtime.offload(lambda: compact_json(whole()).encode()))
 
 
 def _shown(of: Delivery, fetched_at: int | None, fetch_count: int) -> dict[str, Any]:
