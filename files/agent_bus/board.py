@@ -139,7 +139,6 @@ class Board:
         active = [row for row in self._shown.values() if row["state"] != "retired"]
         nodes = [node for node, agents in bus.directory.nodes.items() if agents]
         connected = sum(bus.presence.lease(node) is not None for node in nodes)
-        span_s = bus.clock.monotonic() - recent.at
         return {
             "agents": len(active),
             "online": sum(row["state"] == "online" for row in active),
@@ -147,7 +146,7 @@ class Board:
             "nodes": len(nodes),
             "connected": connected,
             "unread": sum(row["unread"] for row in active),
-            "per_min": round((bus.sent_count - recent.sent) * 60 / span_s, 1) if span_s else 0.0,
+            "last_min": bus.sent_count - recent.sent,
             "operator_unread": bus.mailbox(OPERATOR).unread,
             "version": self._version,
         }

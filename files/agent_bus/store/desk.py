@@ -184,7 +184,7 @@ def _search(
     upper = top if until is None else _first_at(connection, until)
     upper = upper if before is None else min(upper, before)
     floor = 0 if since is None else _first_at(connection, since) - 1
-    low = floor if text is None else max(floor, upper - SEARCH_SEQS)
+    low = floor if text is None else max(floor, upper - SEARCH_SEQS - 1)
     bindings: dict[str, Any] = {
         "agent": agent,
         "pattern": None if text is None else pattern_of(text),

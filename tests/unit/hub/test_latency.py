@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from agent_bus.latency import KEPT, REMEMBERED, Latency
+import pytest
+
+from agent_bus.latency import KEPT, REMEMBERED, Latency, quantile
 from agent_bus.model import AgentName, Seq
 
 BETA = AgentName("beta")
@@ -42,3 +44,12 @@ def test_an_agent_that_never_reports_costs_a_bounded_memory() -> None:
     for seq in range(3 * REMEMBERED):
         latency.stored(BETA, Seq(seq), 0.0)
     assert len(latency._stored[BETA]) == REMEMBERED
+
+
+def test_a_quantile_is_linear_within_its_bucket() -> None:
+    bounds = (1.0, 2.0, 4.0)
+    assert quantile([0, 0, 0, 0], bounds, 0.5) == 0
+    assert quantile([4, 0, 0, 0], bounds, 0.5) == 0.5
+    assert quantile([2, 2, 0, 0], bounds, 0.75) == 1.5
+    assert quantile([0, 0, 10, 0], bounds, 0.9) == pytest.approx(3.8)
+    assert quantile([0, 0, 0, 5], bounds, 0.99) == 4.0

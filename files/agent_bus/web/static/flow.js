@@ -55,10 +55,11 @@ function draw() {
   const pairs = grouped();
   const names = [...new Set([...pairs.keys()].flatMap((pair) => pair.split(" ")))];
   names.sort((a, b) => (agents[a] ?? "").localeCompare(agents[b] ?? "") || a.localeCompare(b));
-  const places = new Map(names.map((name, number) => [name, point(number, names.length, SIZE * 0.33)]));
+  const places = new Map(names.map((name, number) => [name, point(number, names.length, SIZE * 0.36)]));
   const most = Math.max(1, ...pairs.values());
   edges.clear();
-  const curves = svg("g");
+  const tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 12, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { class: "tip", d: "M0 0L8 4L0 8z" }));
+  const curves = svg("g", {}, svg("defs", {}, tip));
   for (const [pair, count] of [...pairs].sort((a, b) => a[1] - b[1])) {
     const [from, to] = pair.split(" ");
     const width = 1 + 9 * Math.sqrt(count / most);
@@ -71,7 +72,7 @@ function draw() {
   const dots = svg("g");
   names.forEach((name, number) => {
     const [x, y, angle] = places.get(name);
-    const [tx, ty] = point(number, names.length, SIZE * 0.33 + 14);
+    const [tx, ty] = point(number, names.length, SIZE * 0.36 + 14);
     const isLeft = Math.cos(angle) < -0.01;
     const turn = (angle * 180) / Math.PI + (isLeft ? 180 : 0);
     const label = svg("text", { x: tx, y: ty, "text-anchor": isLeft ? "end" : "start", "dominant-baseline": "middle", transform: `rotate(${turn.toFixed(1)} ${tx.toFixed(1)} ${ty.toFixed(1)})` }, name);

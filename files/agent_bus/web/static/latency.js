@@ -40,7 +40,7 @@ function lines(points, names, unit) {
     root.append(svg("polyline", { class: `line ${number ? "p99" : "p50"}`, points: path }));
   });
   root.append(svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
-  root.append(svg("text", { class: "soft", x: 0, y: 10 }, points.length ? `up to ${unit(most)}` : "nothing in the last hour"));
+  root.append(svg("text", { class: "soft", x: 0, y: 10 }, points.length ? `up to ${unit(most)}` : "nothing sampled yet"));
   const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   if (points.length > 1) root.append(svg("text", { class: "soft", x: 0, y: HEIGHT + FOOT - 4 }, clock(start)), svg("text", { class: "soft", x: WIDTH, y: HEIGHT + FOOT - 4, "text-anchor": "end" }, clock(end)));
   return root;

@@ -1,0 +1,66 @@
+"""The alerts of the operator's page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent_bus import alerts
+
+CALM: dict[str, Any] = {
+    "silent_nodes": (),
+    "deaf_gateways": (),
+    "oldest_unread_s": {"alpha": 20.0},
+    "disk_full_5m": 0,
+    "refused_5m": 3,
+    "commit_p99_s": 0.01,
+    "wal_bytes": 4_000_000,
+    "queue_events_max": 3,
+}
+TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "AgentBusWatcherGone": ({"silent_nodes": ("n1",)}, "n1"),
+    "AgentBusGatewayDown": ({"deaf_gateways": ("alpha",)}, "alpha"),
+    "AgentBusMailUnread": ({"oldest_unread_s": {"beta": 1801.0}}, "beta"),
+    "AgentBusDiskFull": ({"disk_full_5m": 1}, ""),
+    "AgentBusCommitSlow": ({"commit_p99_s": 0.2}, ""),
+    "AgentBusWalLarge": ({"wal_bytes": 200_000_000}, ""),
+    "AgentBusStreamBehind": ({"queue_events_max": 900}, ""),
+    "AgentBusTokensRefused": ({"refused_5m": 100}, ""),
+}
+
+
+def figures(**more: Any) -> alerts.Figures:
+    return alerts.Figures(**{**CALM, **more})
+
+
+def test_a_calm_fleet_has_none_and_every_rule_has_its_trouble() -> None:
+    assert list(alerts.holding(figures())) == []
+    assert set(TROUBLE) == set(alerts.RULES)
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_each_rule_names_its_subject_once_it_held_long_enough(name: str) -> None:
+    more, subject = TROUBLE[name]
+    watch = alerts.Watch()
+    for_s = alerts.RULES[name].for_s
+    before = watch.firing(figures(**more), 1000.0)
+    assert bool(before) is (for_s == 0)
+    (alert,) = watch.firing(figures(**more), 1000.0 + for_s)
+    assert (alert.rule.name, alert.subject) == (name, subject)
+    assert watch.firing(figures(), 1001.0 + for_s) == []
+
+
+def test_a_trouble_that_went_away_must_hold_anew() -> None:
+    watch = alerts.Watch()
+    gone = figures(silent_nodes=("n1",))
+    watch.firing(gone, 0.0)
+    watch.firing(figures(), 100.0)
+    watch.firing(gone, 110.0)
+    assert watch.firing(gone, 200.0) == []
+    assert watch.firing(gone, 230.0)
+
+
+def test_critical_ones_stand_first() -> None:
+    shown = alerts.Watch().firing(figures(disk_full_5m=1, refused_5m=100), 0.0)
+    assert [one.rule.severity for one in shown] == ["critical", "warning"]
