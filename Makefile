@@ -94,4 +94,4 @@ clean: clean-demo ## Remove the demo fleet, the environment and all caches
 .PHONY: bench
 bench: setup ## Measure the hub beside baseline, JetStream and Redis (quiet machine, about 15 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
-	python -m bench.run
+	PYTHONPATH=files python -m bench.run
