@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pytest
-
+from tests.support.network import dropped
 from tests.support.node_side import Gateway, Hub, Node, token_of, until
 
 if TYPE_CHECKING:
@@ -26,26 +24,6 @@ PARTITION_S = float(os.environ.get("AGENT_BUS_PARTITION_S", "8"))
 NODE_ADDRESS = "127.0.0.9"
 AGENTS = ("alpha", "beta")
 FAST = {"wake_min_interval_s": 1.5, "escalate_after_s": 1.5, "rewake_after_s": 3, "stagger_s": 0.3}
-
-
-@contextlib.contextmanager
-def dropped_packets(port: int) -> Iterator[None]:
-    """Drop, not refuse: neither side hears anything of the other."""
-    table = f"agent_bus_test_{os.getpid()}"
-    rules = (
-        f"table inet {table} {{\n chain input {{\n type filter hook input priority 0;\n"
-        f"  ip daddr {NODE_ADDRESS} tcp dport {port} drop\n"
-        f"  ip saddr {NODE_ADDRESS} tcp sport {port} drop\n }}\n}}\n"
-    )
-    applied = subprocess.run(
-        ["nft", "-f", "-"], input=rules, capture_output=True, text=True, check=False
-    )
-    if applied.returncode:
-        pytest.fail(f"this test needs nftables to drop packets: {applied.stderr}")
-    try:
-        yield
-    finally:
-        subprocess.run(["nft", "delete", "table", "inet", table], check=True)
 
 
 @contextlib.contextmanager
@@ -65,6 +43,12 @@ def one_node(folder: Path, **settings: object) -> Iterator[tuple[Hub, Gateway, N
         yield hub, gateway, node
 
 
+def of_the_node(port: int) -> tuple[str, str]:
+    """Packets between the node's watcher and the hub, both ways."""
+    to_hub = f"ip daddr {NODE_ADDRESS} tcp dport {port}"
+    return to_hub, f"ip saddr {NODE_ADDRESS} tcp sport {port}"
+
+
 def test_every_message_of_a_cut_network_has_led_to_a_wake_after_it_heals(tmp_path: Path) -> None:
     with one_node(tmp_path, **FAST) as (hub, _gateway, node):
         stop = threading.Event()
@@ -79,7 +63,7 @@ def test_every_message_of_a_cut_network_has_led_to_a_wake_after_it_heals(tmp_pat
         sender.start()
         try:
             until(lambda: len(sent) > 5, what="traffic has begun")
-            with dropped_packets(hub.port):
+            with dropped(*of_the_node(hub.port)):
                 before = len(sent)
                 until(
                     lambda: "stream ended" in node.watcher.events(),

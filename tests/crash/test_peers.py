@@ -13,9 +13,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.hub import REPOSITORY, Client, Hub, StreamReader, running, wait_until
+from tests.support.network import dropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,22 +152,10 @@ def test_a_peer_that_vanishes_behind_a_dead_network_is_given_up(tmp_path: Path) 
     """No FIN, no RST, no ACK: what a pulled cable looks like to the hub."""
     with running(tmp_path, **QUICK) as hub, silent_socket(hub) as peer:
         port = peer.getsockname()[1]
-        table = f"agent_bus_test_{port}"
-        rules = (
-            f"table inet {table} {{\nchain in {{\ntype filter hook input priority 0\n"
-            f"tcp sport {port} tcp dport {hub.port} drop\n}}\n}}\n"
-        )
-        applied = subprocess.run(
-            ["nft", "-f", "-"], input=rules, capture_output=True, text=True, check=False
-        )
-        if applied.returncode:
-            pytest.fail(f"this test needs nftables to drop packets: {applied.stderr}")
-        try:
+        with dropped(f"tcp sport {port} tcp dport {hub.port}"):
             began = time.monotonic()
             wait_until(lambda: streams_open(hub) == 0)  # keepalives that nobody acknowledges
             assert time.monotonic() - began < 6
-        finally:
-            subprocess.run(["nft", "delete", "table", "inet", table], check=True)
 
 
 def test_a_peer_whose_machine_forgot_the_connection_is_given_up(tmp_path: Path) -> None:
