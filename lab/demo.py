@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from lab import fleet, rollcall
-from lab.paths import ROOT, LabError
+from lab.paths import ROOT, LabError, fleet_dir
 
 HINTS = """
 Look around:
@@ -63,6 +63,10 @@ def show(name: str, source: Path) -> int:
         print(f"\nEach of {len(outcomes)} agents was woken on its own host and nowhere else.")
     first = outcomes[0].letter
     print(HINTS.format(host=first.host, sender=first.sender, recipient=first.recipient))
+    who = rollcall.residents(name)
+    token = (fleet_dir(name) / "secrets" / "admin.token").relative_to(ROOT)
+    print(f"Dashboard: http://{fleet.spec_of(up, who.hub).address}:{who.port}/")
+    print(f"  sign in with the token in {token}\n")
     print(f"demo: {time.monotonic() - started:.0f} s in all")
     return 1 if troubles else 0
 
