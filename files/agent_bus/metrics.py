@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from agent_bus.latency import Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
+"""Refusals with an alert: they are told from 0 on, or their first one would be no increase."""
 STATES: Final = ("online", "gateway-down", "deaf", "offline", "retired")
 
 
@@ -86,7 +88,7 @@ class HubCollector(Collector):
         rejected = CounterMetricFamily(
             "agent_bus_requests_rejected", "Requests answered with a problem.", labels=["code"]
         )
-        for code, count in sorted(self._refusals.items()):
+        for code, count in sorted({**dict.fromkeys(ALERTED, 0), **self._refusals}.items()):
             rejected.add_metric([code], count)
         yield rejected
 
@@ -100,9 +102,17 @@ class HubCollector(Collector):
         for state in STATES:
             reachable.add_metric([state], states[state])
         yield reachable
-        connected = sum(bus.presence.lease(node) is not None for node in bus.directory.nodes)
-        yield _gauge("watchers_connected", "Nodes whose watcher holds its lease.", connected)
-        yield _gauge("nodes", "Nodes of the roster.", len(bus.directory.nodes))
+        # A node without agents (a hub of its own) has no watcher.
+        nodes = sorted(node for node, names in bus.directory.nodes.items() if names)
+        ups = {node: int(bus.presence.lease(node) is not None) for node in nodes}
+        yield _gauge("watchers_connected", "Nodes whose watcher is connected.", sum(ups.values()))
+        yield _gauge("nodes", "Nodes of the roster that have agents.", len(nodes))
+        watchers = GaugeMetricFamily(
+            "agent_bus_watcher_up", "1 while the node's watcher holds its lease.", labels=["node"]
+        )
+        for node, is_up in ups.items():
+            watchers.add_metric([node], is_up)
+        yield watchers
         unread = GaugeMetricFamily(
             "agent_bus_mailbox_unread", "Deliveries not yet acked.", labels=["agent"]
         )
