@@ -70,7 +70,7 @@ unit: setup ## Unit and property tests
 .PHONY: api
 api: setup ## API, integration and crash tests against real processes
 	@echo "== API, integration and crash tests =="
-	pytest tests/conformance tests/api tests/integration tests/crash
+	pytest tests/conformance tests/api tests/integration tests/crash tests/monitoring
 
 .PHONY: soak
 soak: setup ## What is too long for `make test` (about an hour)

@@ -108,7 +108,12 @@ class Hub:
         board.start()
         self.bus.observers.append(board)
         dashboard = Dashboard(
-            bus=self.bus, board=board, sessions=sessions, pages=Pages(), settings=settings
+            bus=self.bus,
+            board=board,
+            sessions=sessions,
+            pages=Pages(),
+            settings=settings,
+            refusals=refusals,
         )
         table = routes(
             api=api,

@@ -74,6 +74,7 @@ class Board:
         self._feed: deque[dict[str, Any]] = deque(maxlen=FEED)
         self._read: deque[dict[str, Any]] = deque(maxlen=FEED)
         self._shown: dict[AgentName, dict[str, Any]] = {}
+        self._told: tuple[dict[AgentName, dict[str, Any]], object] = ({}, None)
         self._oldest: dict[AgentName, int] = {}
         self._is_stale = True
         self._last_wakes: dict[AgentName, int] = {}
@@ -111,6 +112,7 @@ class Board:
         """Take an open page in; answers its first event, the whole fleet."""
         if not self._pages:
             self._look()
+            self._told = (self._shown, (self._alerts, self._nodes))
         self._pages.add(page)
         return self._fleet(list(self._shown.values()), [], full=True)
 
@@ -166,12 +168,14 @@ class Board:
             runtime.sleep(PAUSE_S)
 
     def _publish(self) -> None:
-        before, rest_before = self._shown, (self._alerts, self._nodes)
+        before, rest_before = self._told  # not what was shown: that may have been to one page
         self._look()
+        rest = (self._alerts, self._nodes)
+        self._told = (self._shown, rest)
         changed = [row for name, row in self._shown.items() if before.get(name) != row]
         gone = [name for name in before if name not in self._shown]
         frames = []
-        if changed or gone or rest_before != (self._alerts, self._nodes):
+        if changed or gone or rest_before != rest:
             frames.append(self._fleet(changed, gone, full=False))
         if self._feed or self._read:
             feed, read = list(self._feed), list(self._read)
@@ -201,7 +205,11 @@ class Board:
         """Bring rows and alerts up to date; reads the database only after a change."""
         if self._is_stale:
             self._is_stale = False
-            self._oldest = self._bus.store.oldest_unread()
+            try:
+                self._oldest = self._bus.store.oldest_unread()
+            except BaseException:
+                self._is_stale = True
+                raise
         bus = self._bus
         self._shown = {name: self._row(name) for name in bus.directory.agents if name != OPERATOR}
         self._nodes = [

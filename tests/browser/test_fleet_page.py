@@ -152,6 +152,28 @@ def test_only_the_operator_comes_in_and_sessions_end(chromium: Browser, fleet: W
         expect(page.get_by_label("Admin token")).to_be_visible()
 
 
+def test_alerts_show_without_prometheus(page: Page, fleet: Watchers) -> None:
+    expect(page.locator("#alerts li")).to_have_count(0)
+    for number in range(25):
+        if number % 2:
+            asked(fleet.hub, "GET", "/api/agents", Authorization="Bearer wrong")
+        else:
+            asked(fleet.hub, "POST", "/login", "token=wrong")
+    expect(page.locator("#alerts li")).to_contain_text(["requests with a wrong token"])
+    page.screenshot(path=SHOTS / "alerts.png")
+
+
+def test_what_one_page_load_sees_is_still_told_to_the_others(page: Page, fleet: Watchers) -> None:
+    """A second page that is loaded at the moment of a change must not swallow it."""
+    other = page.context.new_page()
+    client = fleet.hub.client("nuc-01")
+    for number in range(1, 6):
+        client.send(to="gamma", **{"from": "alpha"})
+        other.goto("/", wait_until="commit")
+        expect(page.locator("tr[data-agent=gamma] [data-f=unread]")).to_have_text(str(number))
+    other.close()
+
+
 def test_writes_without_the_pages_own_proof_are_refused(fleet: Watchers) -> None:
     hub = fleet.hub
     headers = asked(hub, "POST", "/login", urlencode({"token": ADMIN}))[1]

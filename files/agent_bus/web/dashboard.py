@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from agent_bus import errors, sse
 from agent_bus.broker import Stream
@@ -21,6 +21,7 @@ from agent_bus.web.session import csrf_of, set_cookie
 from agent_bus.web.timeline import way
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterator
 
     from agent_bus.board import Board
@@ -42,16 +43,28 @@ AUDITED: Final = 200
 
 
 class Dashboard:
-    """The pages, with what they need."""
+    """The pages, with what they need.
+
+    Args:
+        refusals: counts problems by code; failed sign-ins count as wrong tokens.
+    """
 
     def __init__(
-        self, *, bus: Bus, board: Board, sessions: Sessions, pages: Pages, settings: Settings
+        self,
+        *,
+        bus: Bus,
+        board: Board,
+        sessions: Sessions,
+        pages: Pages,
+        settings: Settings,
+        refusals: Counter[str],
     ) -> None:
         self._bus = bus
         self._board = board
         self._sessions = sessions
         self._pages = pages
         self._settings = settings
+        self._refusals = refusals
 
     def routes(self, actions: Actions) -> list[Route]:
         """Every path of the page; none of them is part of the API."""
@@ -88,7 +101,7 @@ class Dashboard:
         from another site would not be sent with the page that follows.
         """
         query = call.parse_query(forms.LoginQuery)
-        return self._sign_in_page(code=query.link or "", place=query.next or "/")
+        return self._sign_in_page(code=query.link or "")
 
     def sign_in(self, actions: Actions, call: Call) -> Answer:
         """Open a session."""
@@ -96,13 +109,13 @@ class Dashboard:
         try:
             cookie = self._sessions.open(call, form.get("token", ""))
         except errors.BusError as error:
+            self._refusals[error.code] += 1
             words = {
                 "unauthenticated": "That is no valid admin token, or the link was used already.",
             }.get(error.code, error.detail)
             return self._sign_in_page(status=error.status, words=words)
         actions.log(call, "sign_in", outcome="done")
-        place = form.get("next", "/")
-        return redirect(_own_place(place), Set_Cookie=set_cookie(call, cookie))
+        return redirect("/", Set_Cookie=set_cookie(call, cookie))
 
     def sign_out(self, actions: Actions, call: Call) -> Answer:
         """End the session."""
@@ -204,8 +217,8 @@ class Dashboard:
             token_sha256=f"page {principal.sha256}",
             queue_limit=self._settings.stream_queue_events,
         )
-        self._bus.broker.admit(page)
         stream.bound_writes(call.socket, self._settings.write_timeout_s)
+        self._bus.broker.admit(page)
         page.socket = call.socket
         return Answer(200, headers=stream.HEADERS, frames=self._frames(call, page))
 
@@ -217,16 +230,12 @@ class Dashboard:
             yield self._board.join(page)
             while True:
                 entry = page.take(settings.keepalive_s)
-                if entry is not None:
-                    yield entry.frame
-                    continue
-                if page.end_reason is not None:
+                self._sessions.require(call)
+                if entry is None and page.end_reason is not None:
                     break
                 if clock.monotonic() >= deadline:
                     page.end("lifetime")
-                    continue
-                self._sessions.require(call)
-                yield sse.KEEPALIVE
+                yield sse.KEEPALIVE if entry is None else entry.frame
         except errors.UnauthenticatedError:
             page.end("revoked")
         finally:
@@ -296,14 +305,5 @@ class Dashboard:
             **context,
         )
 
-    def _sign_in_page(
-        self, *, status: int = 200, code: str = "", place: str = "/", words: str = ""
-    ) -> Answer:
-        return self._pages.page("login", status=status, code=code, place=place, words=words)
-
-
-def _own_place(place: str) -> str:
-    """A path of this very server, or the first page."""
-    parts = urlsplit(place)
-    is_own = not parts.scheme and not parts.netloc and place.startswith("/")
-    return quote(place, safe="/?=&%") if is_own and "\\" not in place else "/"
+    def _sign_in_page(self, *, status: int = 200, code: str = "", words: str = "") -> Answer:
+        return self._pages.page("login", status=status, code=code, words=words)

@@ -37,7 +37,6 @@ class LoginQuery(_Query):
     """Where the sign-in page comes from."""
 
     link: Annotated[str, Field(max_length=100)] | None = None
-    next: Annotated[str, Field(max_length=500)] | None = None
 
 
 class SearchQuery(_Query):
