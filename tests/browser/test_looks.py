@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import apsw
 import pytest
 from playwright.sync_api import expect
 
+from agent_bus.model import new_message_id
 from tests.browser.conftest import AXE, SHOTS, Watchers, signed_in
 from tests.support.hub import running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+    from tests.support.hub import Hub
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -72,10 +78,62 @@ def test_every_page_passes_axe(chromium: Browser, fleet: Watchers, scheme: Any, 
     assert not any(found.values()), found
 
 
-def test_five_hundred_agents_and_traffic_stay_quick(chromium: Browser, tmp_path: Path) -> None:
+def fill(database: Path, agents: list[str], count: int) -> None:
+    """Read messages straight into a stopped hub's file: sending them would take minutes."""
+    now = int(time.time() * 1000)
+    messages, deliveries = [], []
+    for seq in range(1, count + 1):
+        name, sender = agents[seq % len(agents)], agents[seq * 7 % len(agents)]
+        key, at = new_message_id(now), now - (count - seq) * 60
+        messages.append((seq, key, key, sender, f"note {seq} " + "x" * 500, at, now))
+        deliveries.append((seq, seq, name, sender, at + 3, at + 9, at + 40, at + 900, at + 2000))
+    connection = apsw.Connection(str(database))
+    with connection:
+        connection.executemany(
+            "INSERT INTO message (pk, id, thread_id, sender, body, rank, hops, created_at,"
+            " open_count, closed_at) VALUES (?, ?, ?, ?, ?, 2, 0, ?, 0, ?)",
+            messages,
+        )
+        connection.executemany(
+            "INSERT INTO delivery (seq, message_pk, agent, sender, rank, pushed_at, received_at,"
+            " accepted_at, fetched_at, fetch_count, read_at) VALUES (?,?,?,?,2,?,?,?,?,1,?)",
+            deliveries,
+        )
+    connection.close()
+
+
+def longest_pause_of(hub: Hub, work: Callable[[], Any]) -> float:
+    """The longest that another client waits for an answer while `work` runs, in seconds."""
+    waits: list[float] = []
+    done = threading.Event()
+
+    def knock() -> None:
+        client = hub.client(None)
+        while not done.is_set():
+            started = time.monotonic()
+            client.get("/livez")
+            waits.append(time.monotonic() - started)
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    try:
+        work()
+    finally:
+        done.set()
+        thread.join()
+    return max(waits)
+
+
+def test_500_agents_and_100k_messages_stay_quick(chromium: Browser, tmp_path: Path) -> None:
     large = {f"host-{n:02}": tuple(f"agent-{n:02}-{i}" for i in range(10)) for n in range(50)}
+    names = [name for agents in large.values() for name in agents]
     with running(tmp_path, sends_per_s=10_000, send_burst=10_000) as hub:
         assert hub.enrol(large, force=True).status == 200
+        hub.hang_up()
+        hub.stop()
+        fill(tmp_path / "bus.db", names, 100_000)
+        hub.start()
         with signed_in(chromium, hub) as page:
             expect(page.locator("#agents tr")).to_have_count(504)
             sender = hub.client("host-00")
@@ -88,3 +146,19 @@ def test_five_hundred_agents_and_traffic_stay_quick(chromium: Browser, tmp_path:
             expect(page.locator("#agents tr:visible")).to_have_count(10)
             assert time.monotonic() - started < 3
             page.screenshot(path=SHOTS / "fleet-500.png")
+            took = {}
+            for path in (
+                "/",
+                "/messages",
+                "/messages?agent=agent-07-1",
+                "/messages?text=note+99999+",
+                "/messages?text=nowhere",
+                "/flow?window=7d",
+                "/latency",
+            ):
+                started = time.monotonic()
+                pause = longest_pause_of(hub, lambda path=path: page.goto(path))  # type: ignore[misc] # bound now
+                took[path] = (round(time.monotonic() - started, 3), round(pause, 3))
+            print(took)
+            assert all(total < 3 for total, _ in took.values()), took
+            assert all(pause < 0.5 for _, pause in took.values()), took
