@@ -1,6 +1,6 @@
 """`make bench`: measures the hub beside its baseline and two trusted peers; a table and JSON.
 
-    PYTHONPATH=files python -m bench.run [--only rest,load,...] [--quick] [--peers agent-bus,...] [--out FILE]
+    PYTHONPATH=files python -m bench.run [--only rest,...] [--quick] [--peers ...] [--out FILE]
 
 Everything runs on one disk (never tmpfs), one after the other, in the order hub, baseline, peers.
 """
