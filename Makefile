@@ -45,6 +45,7 @@ test: ## Set up all that is needed and run every check
 	@$(MAKE) unit
 	@$(MAKE) api
 	@$(MAKE) molecule
+	@$(MAKE) browser
 	@echo "== make test: all passed. Not run here, by name: make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make e2e-openclaw (real OpenClaw, 4 minutes), make bench =="
 
 .PHONY: lint

@@ -4,12 +4,11 @@ AXE := .cache/axe/node_modules/axe-core/axe.min.js
 
 .PHONY: browser-setup
 browser-setup: $(AXE)
-	@command -v chromium >/dev/null || { \
-	    apt-get update -qq; \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	@lab/setup chromium
 
 $(AXE):
 	@mkdir -p .cache/axe
+	@command -v npm >/dev/null || lab/setup npm
 	npm install --silent --no-save --no-audit --no-fund --prefix .cache/axe axe-core@4
 
 .PHONY: browser
