@@ -77,6 +77,11 @@ def applied(memory: Memory) -> str:
     return "".join(f"{entry['release']} {entry['digest']}\n" for entry in newest)
 
 
+def _noted(home: Path) -> str:
+    note = home / "APPLIED"
+    return note.read_text(encoding="utf-8") if note.exists() else ""
+
+
 def current(home: Path) -> str:
     """Return the release that the link points to; empty without one."""
     link = home / "current"
@@ -91,13 +96,14 @@ def note_good(home: Path, given: dict[str, Any]) -> bool:
     good = [other for other in memory["good"] if other["release"] != release]
     bad = {name: why for name, why in memory["bad"].items() if name != release}
     after = {"good": [*good, entry][-given["keep"] :], "bad": bad}
-    if after != memory:
+    changed = after != memory or _noted(home) != applied(after)
+    if changed:
         write(home, after)
     kept = {other["release"] for other in after["good"]}
     doomed = [path for path in (home / "releases").iterdir() if path.name not in kept]
     for path in doomed:
         shutil.rmtree(path)
-    return after != memory or bool(doomed)
+    return changed or bool(doomed)
 
 
 def go_back(home: Path, given: dict[str, Any]) -> str:
@@ -188,7 +194,7 @@ def main() -> None:
     module.exit_json(
         changed=changed,
         current=current(home),
-        applied=applied(memory),
+        applied=_noted(home),
         good=[entry["release"] for entry in memory["good"]],
         bad=memory["bad"],
         back_to=back_to,

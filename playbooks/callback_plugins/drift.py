@@ -17,6 +17,12 @@ short_description: One line for each difference
 description: Prints HOST, what differs and where, and the reason of each failure; nothing else.
 """
 
+NOT_SHOWN = {
+    "(owner, group or mode)\n": "has another owner or mode",
+    "(secret)\n": "is missing or holds another secret",
+}
+"""What library/host_files.py writes in place of a file's text."""
+
 
 def lines(host: str, task: str, result: dict[str, Any]) -> Iterator[str]:
     """Give one line for each difference in a task's result, at least one."""
@@ -35,8 +41,10 @@ def lines(host: str, task: str, result: dict[str, Any]) -> Iterator[str]:
 def changes(diff: dict[str, Any]) -> str:
     """Return in a few words what a diff would do."""
     before, after = text(diff.get("before")), text(diff.get("after"))
+    if after in NOT_SHOWN:
+        return NOT_SHOWN[after]
     if not before:
-        return "is missing" if after != "(owner, group or mode)\n" else "has another owner or mode"
+        return "is missing"
     if not after:
         return "should not be there"
     old, new = set(before.splitlines()), set(after.splitlines())

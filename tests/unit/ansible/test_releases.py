@@ -117,6 +117,14 @@ def test_an_operator_goes_back_step_by_step(host: Host) -> None:
     assert not host.ask("previous")["changed"]
 
 
+def test_a_note_that_was_lost_is_written_again(host: Host) -> None:
+    host.roll("one", "1")
+    (host.home / "APPLIED").unlink()
+    assert host.ask()["applied"] == ""
+    assert host.ask("good", release="one", digest="d")["changed"]
+    assert host.ask()["applied"] == "one d\n"
+
+
 def test_three_releases_are_kept(host: Host) -> None:
     for number in range(5):
         (host.home / "releases" / f"bad-{number}").mkdir()
