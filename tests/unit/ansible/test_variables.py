@@ -1,0 +1,86 @@
+"""Defaults, argument specs and the reference say the same of every variable."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from docs.generate_inventory import documented
+from roles.preflight.filter_plugins.preflight import INVENTORY_VARIABLES
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLES = sorted((ROOT / "roles").iterdir())
+REFERENCE = (ROOT / "docs" / "reference" / "inventory.md").read_text()
+TYPES = {bool: "bool", int: "int", dict: "dict", list: "list"}
+
+
+def defaults_of(role: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((role / "defaults" / "main.yml").read_text())
+    return found
+
+
+def specs_of(role: Path) -> dict[str, Any]:
+    text = (role / "meta" / "argument_specs.yml").read_text()
+    found: dict[str, Any] = yaml.safe_load(text)["argument_specs"]
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_default_has_a_spec_and_every_spec_a_default(role: Path) -> None:
+    for entry, spec in specs_of(role).items():
+        assert set(spec["options"]) == set(defaults_of(role)), entry
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_default_is_of_the_type_that_its_spec_says(role: Path) -> None:
+    options = specs_of(role)["main"]["options"]
+    for name, default in defaults_of(role).items():
+        if type(default) in TYPES:
+            assert options[name]["type"] == TYPES[type(default)], name
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_variable_is_explained_and_carries_its_role_s_name(role: Path) -> None:
+    explained = {name: meaning for name, _, meaning in documented(role)}
+    assert set(explained) == set(defaults_of(role))
+    for name, meaning in explained.items():
+        assert name.startswith(f"{role.name}_")
+        assert meaning.endswith("."), name
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_entry_of_a_role_that_a_playbook_uses_has_a_spec(role: Path) -> None:
+    used = set()
+    for playbook in [ROOT / "site.yml", *(ROOT / "playbooks").rglob("*.yml")]:
+        found = re.findall(
+            rf"name: {role.name}\n\s+tasks_from: (\w+)", playbook.read_text(), re.MULTILINE
+        )
+        used.update(found)
+    assert used <= set(specs_of(role))
+
+
+def test_the_reference_has_every_variable_of_the_inventory() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", REFERENCE, re.MULTILINE))
+    assert set(INVENTORY_VARIABLES) <= rows
+
+
+def test_the_reference_is_what_defaults_and_specs_say() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "generate_inventory.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_batches_in_the_reference_are_those_of_site_yml() -> None:
+    shown = re.search(r"^\| `rollout_batches` \|[^|]*\| `([^`]*)` \|", REFERENCE, re.MULTILINE)
+    assert shown
+    assert f"default({shown[1]})" in (ROOT / "site.yml").read_text()
