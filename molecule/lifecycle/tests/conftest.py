@@ -27,6 +27,10 @@ class Run:
     code: int
     text: str
 
+    def says(self, words: str) -> bool:
+        """Tell whether these words were said, wherever the lines were broken."""
+        return words in " ".join(self.text.split())
+
     @property
     def changed(self) -> dict[str, int]:
         """How many tasks changed each host."""

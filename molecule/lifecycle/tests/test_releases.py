@@ -103,17 +103,17 @@ def test_a_broken_hub_goes_back_under_traffic_and_keeps_its_database(
     traffic = Traffic(running, sender, recipient, seconds=25)
     run = operator.play("site.yml", *QUICK, checkout=broken)
     assert run.code != 0
-    assert "Backed up to /var/lib/agent-bus-hub/backups/" in run.text
-    assert "The bus runs again in 0.2.0-" in run.text
-    assert f"Migrated the database to schema {number}" in run.text  # the unit's last lines
+    assert run.says("Backed up to /var/lib/agent-bus-hub/backups/")
+    assert run.says("The bus runs again in 0.2.0-")
+    assert run.says(f"Migrated the database to schema {number}")  # the unit's last lines
     all_run(running, "0.2.0")
     assert running.api("/api/stats")["epoch"] == epoch
     traffic.all_arrive()
 
     again = operator.play("site.yml", *QUICK, checkout=broken)
     assert again.code != 0
-    assert "is not tried again" in again.text
-    assert "agent_bus_retry_bad" in again.text
+    assert again.says("is not tried again")
+    assert again.says("agent_bus_retry_bad")
     assert versions(running)["hub"] == "0.2.0"
 
 
@@ -130,8 +130,8 @@ def test_a_broken_watcher_stops_the_rollout_at_the_first_node(
     hub = operator.play("site.yml", *QUICK, "--tags", "nodes", checkout=broken)
     first, *others = running.nodes
     assert hub.code != 0
-    assert "lifecycle: this release is broken" in hub.text
-    assert "The watcher runs again in 0.2.0-" in hub.text
+    assert hub.says("lifecycle: this release is broken")
+    assert hub.says("The watcher runs again in 0.2.0-")
     resume = re.search(r"site[.]yml --limit (\S+)", hub.text)
     assert resume
     assert set(resume[1].split(",")) == set(running.nodes)
@@ -140,3 +140,46 @@ def test_a_broken_watcher_stops_the_rollout_at_the_first_node(
     assert {name for name in others if now[name] != since[name]} == set()
     good = checkout.copy(running.up.name, "0.2.0")
     assert operator.roll_out("--limit", first, checkout=good).changed[first] == 0
+
+
+def test_an_older_checkout_is_rolled_out_on_the_newer_schema(
+    running: RunningFleet, operator: Operator
+) -> None:
+    operator.roll_out()
+    assert set(versions(running).values()) & {"0.2.0"} == set()
+    assert len(set(versions(running).values())) == 1
+
+
+def test_an_operator_goes_back_a_release(running: RunningFleet, operator: Operator) -> None:
+    then, first = versions(running), running.nodes[0]
+    run = operator.play("playbooks/rollback.yml", "--limit", f"{running.who.hub},{first}")
+    assert run.code == 0, run.text
+    until(
+        lambda: versions(running) == {**then, first: "0.2.0", "hub": "0.2.0"},
+        seconds=30,
+        what="hub and first node run the release before, the others the one that they had",
+    )
+    refused = operator.play("site.yml")
+    assert refused.code != 0
+    assert refused.says("an operator went back from it) and is not tried again")
+    operator.roll_out("-e", "agent_bus_retry_bad=true")
+    assert versions(running) == then
+
+
+def test_a_node_that_was_left_half_way_is_finished_by_the_next_run(
+    running: RunningFleet, operator: Operator
+) -> None:
+    host = running.nodes[0]
+    since = running.streams()[host]["stream_since"]
+    dying = checkout.copy(running.up.name, "0.1.0")
+    checkout.change(
+        dying / "roles" / "bus_watcher" / "tasks" / "switch.yml",
+        r"ansible.builtin.import_tasks: service.yml",
+        "ansible.builtin.meta: end_play",
+    )
+    words = ("--limit", host, "-e", '{"bus_watcher_settings": {"stagger_s": 0.5}}')
+    operator.roll_out(*words, checkout=dying)  # new settings, the old process
+    assert running.streams()[host]["stream_since"] == since
+    assert operator.roll_out(*words).changed[host] > 0
+    assert running.streams()[host]["stream_since"] != since
+    operator.roll_out("--limit", host)

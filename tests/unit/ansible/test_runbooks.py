@@ -1,0 +1,47 @@
+"""Each command in the how-to pages exists as it stands there, and a scenario runs its playbook."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from roles.preflight.filter_plugins.inventory_places import role_variables
+from roles.preflight.filter_plugins.preflight import INVENTORY_VARIABLES
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+COMMAND = re.compile(r"ansible-playbook -i inventory/\w+ [^`\n]*")
+COMMANDS = [
+    pytest.param(command, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, command in enumerate(COMMAND.findall(page.read_text()))
+]
+SCENARIOS = "".join(
+    file.read_text() for file in (ROOT / "molecule").rglob("*") if file.suffix in {".py", ".yml"}
+)
+KNOWN = {*INVENTORY_VARIABLES, *role_variables(str(ROOT / "roles"))}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_names_a_playbook_and_variables_that_it_reads(command: str) -> None:
+    words = shlex.split(command)
+    playbook = next(word for word in words if word.endswith(".yml"))
+    text = (ROOT / playbook).read_text()
+    for option, value in itertools.pairwise(words):
+        if option == "-e":
+            name = re.sub(r'^\{"', "", value).split("=")[0].split('"')[0]
+            assert name in KNOWN or re.search(rf"\b{name}\b", text), name
+        if option == "--tags":
+            assert re.search(rf"tags: \[[^\]]*\b{value}\b", text), value
+
+
+@pytest.mark.parametrize("playbook", sorted((ROOT / "playbooks").glob("*.yml")), ids=str)
+def test_every_playbook_is_explained_and_run_by_a_scenario(playbook: Path) -> None:
+    name = f"playbooks/{playbook.name}"
+    assert any(name in page.read_text() for page in PAGES), "no how-to page names it"
+    if playbook.stem not in {"preflight", "verify"}:
+        assert name in SCENARIOS, "no scenario runs it"
