@@ -3,7 +3,7 @@ INVENTORY ?= inventory/production
 FLEET ?= demo
 PYTHON ?= .venv/bin/python
 
-.PHONY: demo clean-demo shell send logs molecule lab-setup
+.PHONY: demo clean-demo shell send logs molecule lifecycle lab-setup
 
 lab-setup:
 	@lab/setup
@@ -25,4 +25,7 @@ logs: ## Show what the bus and the watchers logged: make logs [HOST=...]
 	@$(PYTHON) -m lab.look --name $(FLEET) logs "$${HOST-}"
 
 molecule: venv lab-setup ## Test the whole production fleet in containers of its own
-	@lab/molecule test
+	@lab/molecule test -s default
+
+lifecycle: venv lab-setup ## Test upgrades, rollbacks, moves, rotation, restore and removal on four hosts
+	@lab/molecule test -s lifecycle

@@ -60,7 +60,7 @@ def versions(running: RunningFleet) -> dict[str, str]:
     found = {
         name: node["watcher_version"].split("-")[0]
         for name, node in running.streams().items()
-        if node["connected"]
+        if node["connected"] and node["watcher_version"]  # told with its first presence
     }
     return {**found, "hub": running.api("/readyz")["version"].split("-")[0]}
 
