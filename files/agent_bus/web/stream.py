@@ -139,11 +139,12 @@ class Subscription:
         """Priming frame, hello, perhaps reset, then the backlog."""
         store = self._bus.store
         agents = self.agents()
+        head = self._bus.head  # before the store is asked: what is committed meanwhile comes after
         position, reset_reason = self._resume(agents)
         unread_only = position is None
         if position is None:
             lowest = store.lowest_unread(agents)
-            position = self._bus.head if lowest is None else lowest - 1
+            position = head if lowest is None else lowest - 1
         yield sse.priming(retry_ms=self._settings.retry_ms, resume_id=f"{store.epoch}-{position}")
         self._stream.is_greeted = True  # counters that change from here on are queued behind it
         yield sse.control(

@@ -8,15 +8,16 @@ import gevent
 import pytest
 
 from agent_bus import sse
-from agent_bus.model import NodeName, Roster
+from agent_bus.model import AgentName, NodeName, Roster, Seq
 from agent_bus.settings import Settings
+from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web.stream import REPLAY_PAGE, Subscription
 from agent_bus_client.sse import Event, Parser
 from tests.support.bus import bus_in, stream
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from agent_bus.broker import Stream
@@ -152,6 +153,26 @@ def test_a_closed_subscription_gives_lease_and_place_back(bus: Bus) -> None:
     peer.subscription.close()
     assert bus.presence.lease(NodeName("n1")) is None
     assert len(bus.broker) == 0
+
+
+class Overtaken(SqliteStore):
+    """A store in which a message is committed just after it was asked for the lowest unread."""
+
+    overtake: Callable[[], object] | None = None
+
+    def lowest_unread(self, agents: Sequence[AgentName]) -> Seq | None:
+        lowest = super().lowest_unread(agents)
+        if self.overtake is not None:
+            self.overtake()
+        return lowest
+
+
+def test_a_message_committed_while_a_stream_opens_is_not_passed_over(tmp_path: Path) -> None:
+    with bus_in(tmp_path, kind=Overtaken) as bus:
+        assert isinstance(bus.store, Overtaken)
+        bus.store.overtake = lambda: bus.send(draft())
+        peer = Peer(bus)
+        assert peer.until("message").event_id == f"{bus.store.epoch}-1"
 
 
 def test_a_message_right_between_backlog_and_live_comes_once(bus: Bus) -> None:
