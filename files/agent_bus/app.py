@@ -62,19 +62,7 @@ class Hub:
         self.broker = Broker(
             streams_total=settings.streams_total, streams_per_token=settings.streams_per_token
         )
-        self.bus = Bus(
-            clock=clock,
-            broker=self.broker,
-            directory=directory,
-            presence=Presence(
-                clock=clock, lease_s=settings.lease_s, offline_after_s=settings.offline_after_s
-            ),
-            limiter=RateLimiter(
-                per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock
-            ),
-            latency=Latency(),
-            hop_limit=settings.hop_limit,
-        )
+        self.bus = _bus(settings, self.broker, directory, clock)
         auth = _authenticator(settings, directory, clock)
         self.store = SqliteStore(
             settings.database,
@@ -144,6 +132,20 @@ class Hub:
         """Commit what waits and close the database; the last thing in the process."""
         self.bus.flush_stamps()
         self.store.close()
+
+
+def _bus(settings: Settings, broker: Broker, directory: Directory, clock: Clock) -> Bus:
+    return Bus(
+        clock=clock,
+        broker=broker,
+        directory=directory,
+        presence=Presence(
+            clock=clock, lease_s=settings.lease_s, offline_after_s=settings.offline_after_s
+        ),
+        limiter=RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock),
+        latency=Latency(),
+        hop_limit=settings.hop_limit,
+    )
 
 
 def _authenticator(settings: Settings, directory: Directory, clock: Clock) -> Authenticator:

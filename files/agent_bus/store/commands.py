@@ -149,15 +149,11 @@ def send(
     """
     execute = connection.execute
     if draft.idempotency_key is not None:
-        known = execute(
-            FIND_KEY, (draft.sender, draft.idempotency_key, steady - KEY_LIFETIME_MS)
-        ).fetchone()
+        key = (draft.sender, draft.idempotency_key)
+        known = execute(FIND_KEY, (*key, steady - KEY_LIFETIME_MS)).fetchone()
         if known is not None:
             return _replay(connection, known, draft)
-        execute(
-            KEEP_KEY,
-            (draft.sender, draft.idempotency_key, draft.payload_sha256, message_id, steady),
-        )
+        execute(KEEP_KEY, (*key, draft.payload_sha256, message_id, steady))
     if not draft.recipients:
         raise errors.NoRecipientError
     thread_id, hops = _thread(connection, draft, message_id)
