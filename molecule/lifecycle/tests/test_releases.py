@@ -58,7 +58,7 @@ class Traffic:
 def versions(running: RunningFleet) -> dict[str, str]:
     """Return the version that each part of the fleet says it runs, without the hash."""
     found = {
-        name: node["watcher_version"].split("-")[0]
+        name: (node["watcher_version"] or "").split("-")[0]
         for name, node in running.streams().items()
         if node["connected"] and node["watcher_version"]  # told with its first presence
     }
@@ -183,3 +183,12 @@ def test_a_node_that_was_left_half_way_is_finished_by_the_next_run(
     assert operator.roll_out(*words).changed[host] > 0
     assert running.streams()[host]["stream_since"] != since
     operator.roll_out("--limit", host)
+
+
+def test_a_change_of_the_hub_alone_restarts_no_watcher(
+    running: RunningFleet, operator: Operator
+) -> None:
+    run = operator.roll_out("-e", '{"message_bus_settings": {"keepalive_s": 14}}')
+    assert {host for host, count in run.changed.items() if count} == {running.who.hub}
+    assert "no hosts matched" in run.text.split("PLAY [Roll the nodes]")[1]
+    operator.roll_out()
