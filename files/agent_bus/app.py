@@ -64,13 +64,7 @@ class Hub:
         )
         self.bus = _bus(settings, self.broker, directory, clock)
         auth = _authenticator(settings, directory, clock)
-        self.store = SqliteStore(
-            settings.database,
-            clock=clock,
-            readers=settings.readers,
-            listener=self.bus,
-            fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
-        )
+        self.store = _store(settings, self.bus, clock)
         self.bus.attach(self.store)
         housekeeper = Housekeeper(
             self.bus,
@@ -145,6 +139,16 @@ def _bus(settings: Settings, broker: Broker, directory: Directory, clock: Clock)
         limiter=RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock),
         latency=Latency(),
         hop_limit=settings.hop_limit,
+    )
+
+
+def _store(settings: Settings, bus: Bus, clock: Clock) -> SqliteStore:
+    return SqliteStore(
+        settings.database,
+        clock=clock,
+        readers=settings.readers,
+        listener=bus,
+        fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
     )
 
 
