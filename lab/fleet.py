@@ -215,13 +215,21 @@ def spec_of(fleet: Fleet, host: str) -> containers.Spec:
 def _specs(
     name: str, read: inventory.Inventory, there: Sequence[containers.Container]
 ) -> list[containers.Spec]:
-    tag = image.ensure()
+    distribution = {
+        host: read.variables[host].get("lab_distribution", image.DEFAULT) for host in read.hosts
+    }
+    tags = image.ensure_all(distribution.values(), settled=bool(there))
     key = _ensure_key(name)
     known = {container.host: container.address for container in there}
     address = containers.addresses(name, read.hosts, known)
     return [
         containers.Spec(
-            name, host, address[host], tag, key, tuple(read.variables[host].get("lab_mounts", ()))
+            name,
+            host,
+            address[host],
+            tags[distribution[host]],
+            key,
+            tuple(read.variables[host].get("lab_mounts", ())),
         )
         for host in read.hosts
     ]

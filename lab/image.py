@@ -1,18 +1,48 @@
-"""The lab's image: built once for each content of lab/image/, found again in milliseconds."""
+"""The lab's images, one per distribution: built once for each content of lab/image/.
+
+Found again in milliseconds. Where the archive of a distribution that is not Debian cannot be
+reached, the lab says so by name and runs that host on the default one.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.paths import ROOT
+from lab.paths import ROOT, LabError
 from lab.podman import podman, run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 IMAGE_DIR = ROOT / "lab" / "image"
+NOTES = ROOT / ".cache" / "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A distribution that a host of the lab can run."""
+
+    title: str
+    archive: str | None = None
+    """What answers where its packages can be had; None for Debian, without which no lab is."""
+
+
+DEFAULT = "bookworm"
+DISTRIBUTIONS = {
+    "bookworm": Distribution("Debian 12"),
+    "trixie": Distribution("Debian 13"),
+    "noble": Distribution(
+        "Ubuntu 24.04", "http://archive.ubuntu.com/ubuntu/dists/noble/InRelease"
+    ),
+}
 
 
 def content_hash(*paths: Path) -> str:
@@ -26,20 +56,82 @@ def content_hash(*paths: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def ensure() -> str:
-    """Return the tag of the image, after building it and its base if either is missing."""
-    base = f"localhost/agent-bus-lab-base:{content_hash(IMAGE_DIR / 'bootstrap-base')}"
-    tag = f"localhost/agent-bus-lab:{content_hash(IMAGE_DIR)}"
+def ensure_all(wanted: Iterable[str], *, settled: bool) -> dict[str, str]:
+    """Return the tag of each distribution's image, after building what is missing.
+
+    Args:
+        wanted: keys of DISTRIBUTIONS.
+        settled: what could not be had when the fleet was made is not tried again, so that a
+            standing fleet keeps its containers.
+
+    Raises:
+        LabError: an unknown distribution, or an image that cannot be built.
+    """
+    names = sorted(set(wanted))
+    for name in names:
+        if name not in DISTRIBUTIONS:
+            known = ", ".join(DISTRIBUTIONS)
+            raise LabError(f"lab_distribution is {name!r}; the lab knows {known}")
+    with ThreadPoolExecutor(max_workers=len(DISTRIBUTIONS)) as pool:
+        tags = list(pool.map(lambda name: _ensure(name, settled=settled), names))
+    if None in tags and DEFAULT not in names:
+        return ensure_all([*names, DEFAULT], settled=True)
+    found = dict(zip(names, tags, strict=True))
+    return {name: tag or str(found[DEFAULT]) for name, tag in found.items()}
+
+
+def _ensure(name: str, *, settled: bool) -> str | None:
+    """Return the tag of an image, None when its packages are out of reach."""
+    tag = f"localhost/agent-bus-lab-{name}:{content_hash(IMAGE_DIR)}"
+    note = NOTES / f"not-run-{name}"
+    if settled and note.exists():
+        return None
+    note.unlink(missing_ok=True)
     if _exists(tag):
         return tag
     started = time.monotonic()
-    if not _exists(base):
-        print("lab: making the base image from Debian packages (about 20 s, once)", flush=True)
-        run([str(IMAGE_DIR / "bootstrap-base"), base])
-    print("lab: building the image of a host (about 15 s, once)", flush=True)
+    try:
+        base = _ensure_base(name)
+    except LabError as error:
+        if DISTRIBUTIONS[name].archive is None:
+            raise
+        _leave_out(name, note, str(error))
+        return None
     podman("build", "--quiet", "--build-arg", f"BASE={base}", "--tag", tag, str(IMAGE_DIR))
     print(f"lab: image {tag} ready after {time.monotonic() - started:.0f} s", flush=True)
     return tag
+
+
+def _ensure_base(name: str) -> str:
+    base = f"localhost/agent-bus-lab-base-{name}:{content_hash(IMAGE_DIR / 'bootstrap-base')}"
+    if not _exists(base):
+        archive = DISTRIBUTIONS[name].archive
+        if archive is not None:
+            _reach(archive)
+        title = DISTRIBUTIONS[name].title
+        print(f"lab: making an image of {title} from packages (about 40 s, once)", flush=True)
+        run([str(IMAGE_DIR / "bootstrap-base"), base, name])
+    return base
+
+
+def _reach(archive: str) -> None:
+    """Fail soon where an archive is not reachable; the bootstrap would try for minutes."""
+    try:
+        urllib.request.urlopen(archive, timeout=10).close()  # noqa: S310 - one of the constants above
+    except (urllib.error.URLError, OSError) as error:
+        raise LabError(f"{archive} cannot be reached: {error}") from error
+
+
+def _leave_out(name: str, note: Path, why: str) -> None:
+    """Say by name what is not run, now and in a note for whoever sums up."""
+    words = (
+        f"NOT RUN on {DISTRIBUTIONS[name].title}: its hosts run {DISTRIBUTIONS[DEFAULT].title}, "
+        f"because {why}"
+    )
+    print(f"lab: {words}", file=sys.stderr, flush=True)
+    print(f"lab: {words}", flush=True)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{words}\n")
 
 
 def _exists(tag: str) -> bool:

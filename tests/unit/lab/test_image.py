@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import re
+import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lab import image
+from lab.paths import LabError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,3 +22,43 @@ def test_the_hash_follows_names_and_contents(tmp_path: Path) -> None:
     second = image.content_hash(tmp_path)
     (tmp_path / "units" / "a").rename(tmp_path / "units" / "b")
     assert len({first, second, image.content_hash(tmp_path)}) == 3
+
+
+def test_an_unknown_distribution_is_refused_with_those_there_are() -> None:
+    with pytest.raises(LabError, match="'sid'; the lab knows bookworm, trixie, noble"):
+        image.ensure_all(["bookworm", "sid"], settled=False)
+
+
+def test_each_distribution_can_be_bootstrapped() -> None:
+    script = (image.IMAGE_DIR / "bootstrap-base").read_text()
+    suites = {
+        suite
+        for line in re.findall(r"^(.*)\) official=", script, re.MULTILINE)
+        for suite in line.split(" | ")
+    }
+    assert suites == set(image.DISTRIBUTIONS)
+
+
+def test_an_archive_out_of_reach_is_named_and_its_hosts_run_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = image.Distribution("Elsewhere 1", "http://127.0.0.1:9/dists/elsewhere/InRelease")
+    monkeypatch.setitem(image.DISTRIBUTIONS, "elsewhere", nowhere)
+    monkeypatch.setattr(image, "NOTES", tmp_path)
+    monkeypatch.setattr(image, "podman", only_default_exists)
+    tags = image.ensure_all(["elsewhere"], settled=False)
+    assert tags["elsewhere"] == tags[image.DEFAULT]
+    words = capsys.readouterr().out
+    assert "NOT RUN on Elsewhere 1: its hosts run Debian 12" in words
+    assert (tmp_path / "not-run-elsewhere").read_text() in words
+    # a standing fleet stays as it is, and does not ask again
+    assert image.ensure_all(["elsewhere"], settled=True)["elsewhere"] == tags["elsewhere"]
+    assert capsys.readouterr().out == ""
+
+
+def only_default_exists(
+    *arguments: str,
+    check: bool,
+) -> subprocess.CompletedProcess[str]:
+    there = f"localhost/agent-bus-lab-{image.DEFAULT}:" in arguments[-1]
+    return subprocess.CompletedProcess(arguments, 0 if there else 1, "", "")
