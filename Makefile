@@ -71,6 +71,7 @@ unit: setup ## Unit and property tests
 .PHONY: api
 api: setup ## API, integration and crash tests against real processes
 	@echo "== API, integration and crash tests =="
+	@lab/oldest-python .cache/oldest-python
 	pytest tests/conformance tests/api tests/integration tests/crash tests/monitoring
 
 .PHONY: soak

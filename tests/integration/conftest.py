@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.node_side import Gateway, Hub, Node, until
+from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 AGENTS = ("alpha", "beta")
 FAST = {"wake_min_interval_s": 1.5, "escalate_after_s": 1.5, "rewake_after_s": 3, "stagger_s": 0.3}
+
+
+def pytest_report_header() -> str:
+    version = subprocess.run([NODE_PYTHON, "-V"], capture_output=True, text=True, check=True)
+    return f"watchers and command lines run on: {version.stdout.strip()}"
 
 
 @pytest.fixture

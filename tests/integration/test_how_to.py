@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
-from tests.support.node_side import FILES, ROOT, Hub, Node, until
+from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Hub, Node, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +18,9 @@ def test_the_script_of_the_page_answers_a_question(hub: Hub, node: Node, tmp_pat
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     script, cli = bin_folder / "run-reporter", bin_folder / "agent-bus"
-    script.write_text(found[1].replace("#!/usr/bin/python3", f"#!{sys.executable}"))
+    script.write_text(found[1].replace("#!/usr/bin/python3", f"#!{NODE_PYTHON}"))
     cli.write_text(
-        f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {str(FILES)!r})\n"
+        f"#!{NODE_PYTHON} -IS\nimport sys\nsys.path.insert(0, {str(FILES)!r})\n"
         "from agent_bus_client.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
     )
     for program in (script, cli):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent_bus_client import http1
+from agent_bus_client.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "files"
+_OLDEST = ROOT / ".cache" / "oldest-python" / "bin" / "python3"
+NODE_PYTHON = str(_OLDEST) if _OLDEST.exists() else sys.executable
+"""What watchers and command lines run on: 3.9, where lab/oldest-python could get it."""
 STANDIN = ROOT / "lab" / "gateway_standin" / "gateway_standin.py"
 ADMIN_TOKEN = "a" * 43
 NODE_TOKEN = "n" * 43
@@ -270,6 +274,10 @@ class Node:
     def write(self) -> None:
         self.config.write_text(json.dumps(self.settings), encoding="utf-8")
 
+    def outbox_file(self, key: str, request: dict[str, Any]) -> None:
+        """Have a message wait in the outbox."""
+        Outbox(self.folder / "outbox").add(key, request)
+
     def env(self) -> dict[str, str]:
         return {
             "AGENT_BUS_CONFIG": str(self.config),
@@ -281,7 +289,7 @@ class Node:
         code = launcher(
             f"from agent_bus_client.__main__ import watch; x(watch({str(self.config)!r}))"
         )
-        argv = [sys.executable, "-I", "-S", "-c", code]
+        argv = [NODE_PYTHON, "-I", "-S", "-c", code]
         self.watcher = Process(argv, self.folder / "watcher.log", env={**self.env(), **env})
         return self.watcher
 
@@ -294,7 +302,7 @@ class Node:
     ) -> subprocess.CompletedProcess[str]:
         """Run `agent-bus` and return its output and exit code."""
         code = launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")
-        argv = [sys.executable, "-I", "-S", "-c", code, *arguments]
+        argv = [NODE_PYTHON, "-I", "-S", "-c", code, *arguments]
         return subprocess.run(
             argv,
             env={**os.environ, **self.env(), **(env or {})},
