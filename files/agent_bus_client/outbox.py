@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 MAX_AGE_S = 20 * 3600
 MAX_WAITING = 1000  # per node; past it a send is refused: something is wrong for long
+MAX_SUBJECT = 200  # characters; the hub refuses more
+TO_SENDER_OF = "to_sender_of"  # in a request: a reply made while the hub could not say to whom
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class Entry:
     def sender(self) -> str:
         """The agent that sent it."""
         return str(self.request.get("from", ""))
+
+    @property
+    def recipient(self) -> str:
+        """Whom it is for, in words."""
+        if TO_SENDER_OF in self.request:
+            return f"the sender of {self.request[TO_SENDER_OF]}"
+        to = self.request.get("to", "everybody")
+        return ", ".join(to) if isinstance(to, list) else str(to)
 
 
 @dataclass(frozen=True)
@@ -143,6 +153,24 @@ class Outbox:
         return entries
 
 
+def addressed(request: dict[str, Any], hub: Hub) -> dict[str, Any]:
+    """Return the body of `POST /api/send`; a reply gets its recipient from what it answers.
+
+    Raises:
+        ClientError: see `Hub.call`.
+    """
+    if TO_SENDER_OF not in request:
+        return request
+    original = hub.call("GET", f"/api/messages/{request[TO_SENDER_OF]}")
+    answered = {name: value for name, value in request.items() if name != TO_SENDER_OF}
+    answered["to"] = original["from_agent"]
+    subject = original.get("subject")
+    if subject and not answered.get("subject"):
+        re = subject if subject.startswith("Re: ") else f"Re: {subject}"
+        answered["subject"] = re[:MAX_SUBJECT]
+    return answered
+
+
 def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
     """Send what waits, in order per sender; stop at the first sign that the hub is away."""
     sent = failed = 0
@@ -157,7 +185,8 @@ def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
             continue
         try:
             headers = {"Idempotency-Key": entry.key}
-            hub.call("POST", "/api/send", body=entry.request, headers=headers)
+            request = addressed(entry.request, hub)
+            hub.call("POST", "/api/send", body=request, headers=headers)
         except HubRefusedError as error:
             if error.status == 401:  # noqa: PLR2004 - nobody of this node can send now
                 break

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
-import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.node_side import FILES, ROOT, Gateway, Hub, Node, launcher, until
+from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Gateway, Hub, Node, launcher, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -48,7 +49,7 @@ def test_a_conversation(node: Node, gamma: Node) -> None:
     page = told(node, "inbox", "--as", "alpha", "--ack")
     assert 'subject "Re: hi"' in page
     assert "pong" in page
-    assert "acked all 1" in page
+    assert "acked all 1 that this page shows" in page
     thread = told(node, "thread", "--as", "alpha", first)
     assert thread.index("ping") < thread.index("pong")
     past = told(node, "history", "--as", "alpha", "--with", "gamma")
@@ -57,7 +58,7 @@ def test_a_conversation(node: Node, gamma: Node) -> None:
 
 
 def test_ask_waits_for_the_reply_and_acks_it(node: Node, gamma: Node) -> None:
-    argv = [sys.executable, "-I", "-S", "-c"]
+    argv = [NODE_PYTHON, "-I", "-S", "-c"]
     argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
     argv += ["ask", "--as", "alpha", "gamma", "what is 2+2?"]
     with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as asking:
@@ -77,13 +78,16 @@ def test_ask_says_how_to_go_on_without_a_reply(node: Node) -> None:
     assert "agent-bus inbox --as alpha --thread" in output
 
 
-def test_what_another_turn_was_just_shown_comes_by_its_header(node: Node) -> None:
+def test_what_another_turn_was_just_shown_comes_by_its_header(hub: Hub, node: Node) -> None:
     told(node, "send", "--as", "alpha", "beta", "the body")
     assert "the body" in told(node, "inbox", "--as", "beta")
     again = told(node, "inbox", "--as", "beta")
     assert "the body" not in again
-    assert "to another turn of yours; --all shows it" in again
-    assert "the body" in told(node, "inbox", "--as", "beta", "--all")
+    assert "to another turn of yours" in again
+    (command,) = re.findall("too: agent-bus (.*)", again)
+    assert "the body" in told(node, *command.split())
+    assert "acked" not in told(node, "inbox", "--as", "beta", "--ack")
+    assert hub.agent("beta")["unread"] == 1  # that turn has it in hand
 
 
 def test_a_page_stays_below_20_kb_and_the_rest_can_be_shown(node: Node) -> None:
@@ -97,6 +101,26 @@ def test_a_page_stays_below_20_kb_and_the_rest_can_be_shown(node: Node) -> None:
     part = told(node, "show", ids[2], "--part", "4")
     assert "part 4 of 4" in part
     assert "2" * 5000 in part
+
+
+def test_every_page_names_the_command_that_shows_the_next_one(node: Node) -> None:
+    first = sent_id(told(node, "send", "--as", "alpha", "beta", "body 0"))
+    for number in range(1, 4):
+        told(node, "send", "--as", "alpha", "beta", f"body {number}", "--reply-to", first)
+    told(node, "send", "--as", "alpha", "beta", "of another thread")
+    thread = sent_id(told(node, "send", "--as", "alpha", "gamma", "elsewhere"))
+    for arguments in (
+        ("inbox", "--as", "beta", "--thread", first, "--limit", "2"),
+        ("thread", "--as", "beta", first, "--limit", "2"),
+        ("history", "--as", "beta", "--thread", first, "--limit", "2"),
+    ):
+        page = told(node, *arguments)
+        (command,) = re.findall("more: agent-bus (.*)", page)
+        pages = page + told(node, *command.split())
+        assert sorted(re.findall(r"body \d", pages)) == [f"body {n}" for n in range(4)], pages
+        assert "another thread" not in pages
+    said = told(node, "inbox", "--as", "beta", "--thread", thread)
+    assert said == "no messages for beta that match; 5 unread: agent-bus inbox --as beta\n"
 
 
 def test_control_and_bidi_characters_are_escaped_but_not_in_json(node: Node) -> None:
@@ -145,6 +169,7 @@ def test_urgent_mail_comes_first(node: Node) -> None:
         (("inbox",), 2, "which agent are you? Add --as with one of: alpha, beta"),
         (("inbox", "--as", "gamma"), 2, "gamma is not an agent of this node"),
         (("inbox", "--as", "alpha", "--limit", "x"), 2, "invalid int value"),
+        (("ack", "--as", "alpha"), 2, "name message ids"),
         (("send", "--as", "alpha"), 2, "to whom?"),
         (("send", "--as", "alpha", "beta", "a", "b"), 2, "more than one body"),
         (("send", "--as", "alpha", "beta", "x", "--data", "{"), 2, "--data is not JSON"),
@@ -183,6 +208,77 @@ def test_without_a_hub_a_send_is_kept_and_the_next_one_sends_it_first(
     assert [m["body"] for m in page["messages"]] == ["first", "second"]
 
 
+def test_replies_and_questions_are_kept_too_and_find_their_recipients(
+    hub: Hub, node: Node, gamma: Node
+) -> None:
+    first = sent_id(told(gamma, "send", "beta", "how are you?", "--subject", "health"))
+    hub.process.kill()
+    said = told(node, "reply", "--as", "beta", first, "fine", "--ack")
+    assert "Kept in the outbox" in said
+    assert f"not acked; later: agent-bus ack --as beta {first}" in said
+    assert "Kept in the outbox" in told(node, "ask", "--as", "beta", "gamma", "and you?")
+    hub.start()
+    told(node, "send", "--as", "beta", "gamma", "third")
+    page = json.loads(told(gamma, "inbox", "--json"))
+    assert [m["body"] for m in page["messages"]] == ["fine", "and you?", "third"]
+    assert page["messages"][0]["reply_to"] == first
+    assert page["messages"][0]["subject"] == "Re: health"
+
+
+def test_a_reply_to_what_is_not_there_ends_among_the_failed(hub: Hub, node: Node) -> None:
+    hub.process.kill()
+    unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    told(node, "reply", "--as", "alpha", unknown, "lost")
+    hub.start()
+    done = node.cli("inbox", "--as", "alpha")
+    assert not done.stderr  # nobody has tried yet
+    done = node.cli("send", "--as", "alpha", "beta", "x")
+    assert f"was not delivered: to the sender of {unknown}: 'lost'" in done.stderr
+
+
+@pytest.fixture
+def silent_hub(tmp_path: Path) -> Iterator[Node]:
+    """A node whose hub takes connections and says nothing, and whose gateway is the same."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Node(tmp_path / "n3", "n3", url, [{"name": "delta"}], gateway_url=url)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("inbox",), 69, "does not answer: timed out"),
+        (("ack", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), 69, "does not answer: timed out"),
+        (("send", "beta", "x"), 0, "Kept in the outbox"),
+        (("reply", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "x"), 0, "Kept in the outbox"),
+        (("ask", "beta", "x"), 0, "Kept in the outbox"),
+        (("doctor",), 1, "FAIL hub: the hub at"),
+    ],
+)
+def test_it_answers_within_ten_seconds_whatever_does_not(
+    silent_hub: Node, gateway: Gateway, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    (silent_hub.folder / ".openclaw").symlink_to(gateway.folder)
+    silent_hub.outbox_file("earlier", {"from": "delta", "to": "beta", "body": "earlier"})
+    began = time.monotonic()
+    done = silent_hub.cli(*arguments, env={"HOME": str(silent_hub.folder)})
+    assert time.monotonic() - began < 10
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert words in (done.stderr if code == 69 else done.stdout)
+
+
+def test_a_question_that_is_sent_stays_sent_when_the_hub_goes(hub: Hub, node: Node) -> None:
+    argv = [NODE_PYTHON, "-I", "-S", "-c"]
+    argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
+    argv += ["ask", "--as", "alpha", "gamma", "still there?"]
+    with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as asking:
+        until(lambda: hub.agent("gamma")["unread"], what="the question is stored")
+        hub.process.kill()
+        output, _ = asking.communicate(timeout=15)
+    assert asking.returncode == 0
+    assert re.search(r"sent \w{26}, and then the hub at .* You will be woken", output)
+
+
 def test_what_the_outbox_gave_up_is_told_once(hub: Hub, node: Node) -> None:
     hub.process.kill()
     told(node, "send", "--as", "alpha", "nobody-here", "lost words")
@@ -217,7 +313,7 @@ def test_doctor_names_the_broken_link(
 
 
 def test_tail_prints_messages_as_they_come(node: Node, hub: Hub) -> None:
-    argv = [sys.executable, "-I", "-S", "-c"]
+    argv = [NODE_PYTHON, "-I", "-S", "-c"]
     argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
     argv += ["tail", "--as", "beta"]
     with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as tail:
@@ -251,7 +347,7 @@ def test_the_launchers_start_what_they_should(node: Node, tmp_path: Path, templa
     program = tmp_path / "program"
     program.write_text(text)
     done = subprocess.run(
-        [sys.executable, "-IS", str(program), "agents"],
+        [NODE_PYTHON, "-IS", str(program), "agents"],
         capture_output=True,
         text=True,
         check=False,

@@ -55,8 +55,8 @@ class Context:
         return here if date is None or abs(date - here) <= 2 else date  # noqa: PLR2004
 
     def answer(self, facts: Any, words: str) -> None:  # noqa: ANN401 - decoded JSON
-        """Print `facts` with --json, else `words`."""
-        print(json.dumps(facts, indent=2) if self.options.json else words)
+        """Print `facts` with --json, else one page of `words`."""
+        print(json.dumps(facts, indent=2) if self.options.json else text.page(words))
 
     def tell_failures(self) -> None:
         """Tell the sender once, on stderr, what the outbox has given up."""
@@ -67,7 +67,7 @@ class Context:
             return  # a question that needs no identity
         for entry in failed:
             if entry.sender == agent:
-                to = entry.request.get("to", "everybody")
+                to = entry.recipient
                 body, _ = text.cut(str(entry.request.get("body", "")), 80)
                 print(
                     f"warning: a message that you sent while the hub was away was not delivered:"

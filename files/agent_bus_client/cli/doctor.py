@@ -12,6 +12,7 @@ from agent_bus_client.errors import ClientError, HubRefusedError
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
+HUB_S = 3.0  # with the gateway's timeouts the whole answer comes within 10 s
 SITE = "run the site playbook for this node"
 
 
@@ -27,11 +28,12 @@ class Check(NamedTuple):
 def doctor(context: Context) -> int:
     """Print each check with ok or what to do; exit code 1 when one failed."""
     names = ", ".join(context.settings.agent_names)
+    gateway = _gateway(context)
     checks = [
         Check("settings", True, f"node {context.settings.node}, agents {names}"),
         *_hub(context),
-        *_gateway(context),
-        *_openclaw(context),
+        *gateway,
+        *_openclaw(context, answers=all(check.ok for check in gateway)),
         _outbox(context),
     ]
     lines = []
@@ -48,7 +50,7 @@ def doctor(context: Context) -> int:
 def _hub(context: Context) -> list[Check]:
     url = context.hub.url
     try:
-        roster = context.hub.call("GET", "/api/agents")
+        roster = context.hub.call("GET", "/api/agents", timeout_s=HUB_S)
     except HubRefusedError as error:
         denied = error.status in {401, 403}
         advice = f"the token is not the hub's: {SITE}" if denied else "look at the hub's log"
@@ -90,21 +92,25 @@ def _gateway(context: Context) -> list[Check]:
     return [Check("gateway", ok=ok, found=found, advice=advice)]
 
 
-def _openclaw(context: Context) -> list[Check]:
-    """Return what openclaw.json says, when this user can read it."""
+def _openclaw(context: Context, *, answers: bool) -> list[Check]:
+    """Return what openclaw.json says, when this user can read it, and whether it is in force."""
     path = Path.home() / ".openclaw" / "openclaw.json"
     hooked = [agent.name for agent in context.settings.agents if agent.waker == "hook"]
     if not hooked:
         return []
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []  # another user, or JSON5 with comments: nothing to say
+    except OSError:
+        found = f"not looked at, {path} cannot be read: run this as the gateway's user"
+        return [Check("hooks", ok=True, found=found)]
+    except ValueError:
+        found = f"not looked at, {path} has comments"
+        return [Check("hooks", ok=True, found=found)]
     hooks, roster = config.get("hooks", {}), config.get("agents", {})
     enabled = bool(hooks.get("enabled") and hooks.get("token"))
     found = "on, with a token" if enabled else f"off in {path}"
     checks = [Check("hooks", ok=enabled, found=found, advice=SITE)]
-    if enabled:
+    if enabled and answers:
         checks.append(_hook(context, str(hooks["token"])))
     entries = {str(name).lower() for name in roster.get("entries", {})}
     entries |= {str(entry.get("id")).lower() for entry in roster.get("list", [])}

@@ -80,12 +80,18 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--all", action="store_true", help="with bodies that another turn was just shown"
     )
     verb.add_argument("--read", action="store_true", help="include messages already acked")
-    verb.add_argument("--ack", action="store_true", help="ack the whole page at once")
+    verb.add_argument("--ack", action="store_true", help="ack what the page shows, at once")
     verb.add_argument("--peek", action="store_true", help="look without counting as fetched")
     verb.add_argument("--priority", choices=PRIORITIES, help="only this priority")
     verb.add_argument("--thread", metavar="ID", help="only this thread")
     verb.add_argument("--wait", type=float, metavar="S", help="wait for mail, at most 7 seconds")
-    verb.add_argument("--limit", type=int, default=20, metavar="N", help="messages (default 20)")
+    verb.add_argument(
+        "--limit",
+        type=int,
+        default=20,
+        metavar="N",
+        help="messages (default 20; at most 25 without --json)",
+    )
     verb.add_argument("--cursor", help="the next page, as the page before printed it")
 
     verb = _verb(verbs, "ack", inbox.ack, "mark messages as processed")
@@ -98,7 +104,8 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
     verb = _verb(verbs, "thread", look.thread, "show a whole thread")
     verb.add_argument("id", metavar="ID", help="any message of the thread")
-    verb.add_argument("--limit", type=int, default=100, metavar="N", help="default 100")
+    verb.add_argument("--limit", type=int, default=30, metavar="N", help="default 30")
+    verb.add_argument("--cursor", help="the next page, as the page before printed it")
 
     verb = _verb(verbs, "history", look.history, "list past messages, both directions")
     verb.add_argument("--with", dest="with_agent", metavar="AGENT", help="only with this agent")
@@ -107,7 +114,7 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--until", metavar="TIME", help="as --since")
     verb.add_argument("--archived", action="store_true", help="include the archive")
     verb.add_argument("--limit", type=int, default=50, metavar="N", help="default 50")
-    verb.add_argument("--cursor", help="the next page")
+    verb.add_argument("--cursor", help="the next page, as the page before printed it")
 
 
 def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -9,6 +9,7 @@ from calendar import timegm
 
 BODY_BYTES = 8 * 1024  # of one body; `show` has the rest
 PAGE_BYTES = 20 * 1024  # an agent's exec tool cuts longer output and throws the beginning away
+SUBJECT_BYTES = 160  # in a list; `show` has all of it
 _JOINERS = "\u200c\u200d"  # needed in several scripts and in emoji; they hide nothing
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -45,6 +46,15 @@ def cut(text: str, limit: int) -> tuple[str, int]:
         return text, 0
     head = raw[:limit].decode("utf-8", "ignore")
     return head, len(raw) - len(head.encode("utf-8", "surrogatepass"))
+
+
+def page(words: str) -> str:
+    """Return the words cut to `PAGE_BYTES` at the end of a line, saying that they were."""
+    if len(words.encode("utf-8", "replace")) <= PAGE_BYTES:
+        return words
+    note = "cut at 20 kB: ask for less with --limit, where there is one; --json has all of it"
+    head, _ = cut(words, PAGE_BYTES - len(note) - 1)
+    return f"{head.rpartition(chr(10))[0]}\n{note}"
 
 
 def parse_time(stamp: str) -> float:

@@ -56,5 +56,13 @@ def test_a_date_header_is_understood() -> None:
     assert text.parse_http_date("") is None
 
 
+def test_a_page_is_cut_at_the_end_of_a_line_and_says_so() -> None:
+    assert text.page("x" * 20_480) == "x" * 20_480
+    said = text.page("0123456 ü\n" * 3000)
+    assert len(said.encode()) <= 20_480
+    assert "cut at 20 kB" in said.rpartition("\n")[2]
+    assert said.splitlines()[-2] == "0123456 ü"
+
+
 def test_tables_line_up() -> None:
     assert text.table(["A", "B"], [["long", "x"], ["y", ""]]) == "A     B\nlong  x\ny"
