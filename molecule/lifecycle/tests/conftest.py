@@ -1,8 +1,7 @@
-"""The fleet whose life is told: the one of molecule's create step, or FLEET=name for another."""
+"""The operator whose fleet it is."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ import pytest
 
 from lab import fleet
 from lab.paths import ROOT
-from lab.running import RunningFleet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAME = os.environ.get("FLEET", "lifecycle")
+    from lab.running import RunningFleet
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,6 @@ class Operator:
         run = self.play("site.yml", *arguments, checkout=checkout)
         assert run.code == 0, run.text
         return run
-
-
-@pytest.fixture
-def running() -> RunningFleet:
-    return RunningFleet(NAME)
 
 
 @pytest.fixture

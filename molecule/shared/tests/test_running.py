@@ -1,4 +1,4 @@
-"""Questions to the running systems after all that; nothing here reads a file Ansible wrote."""
+"""Questions to any fleet of a scenario; nothing here reads a file Ansible wrote."""
 
 from __future__ import annotations
 
