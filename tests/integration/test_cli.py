@@ -236,6 +236,18 @@ def test_a_reply_to_what_is_not_there_ends_among_the_failed(hub: Hub, node: Node
     assert f"was not delivered: to the sender of {unknown}: 'lost'" in done.stderr
 
 
+def test_what_waited_for_20_hours_is_given_up_and_told(node: Node) -> None:
+    node.outbox_file("old", {"from": "alpha", "to": "beta", "body": "stale"})
+    (waiting,) = (node.folder / "outbox").glob("*.json")
+    entry = json.loads(waiting.read_text())
+    waiting.write_text(json.dumps({**entry, "created_at": time.time() - 20 * 3600 - 60}))
+    done = node.cli("send", "--as", "alpha", "beta", "fresh")
+    assert done.returncode == 0
+    assert "was not delivered: to beta: 'stale': older than 20 h" in done.stderr
+    page = json.loads(told(node, "inbox", "--as", "beta", "--json"))
+    assert [m["body"] for m in page["messages"]] == ["fresh"]
+
+
 @pytest.fixture
 def silent_hub(tmp_path: Path) -> Iterator[Node]:
     """A node whose hub takes connections and says nothing, and whose gateway is the same."""

@@ -40,8 +40,15 @@ class Node:
         self._url = url
         # the module runs it in a clean environment
         self.command = folder / "openclaw"
+        self.called = folder / "called"
         program = f'exec {sys.executable} {STANDIN}/openclaw "$@"'
-        self.command.write_text(f"#!/bin/sh\nexport OPENCLAW_STATE_DIR={folder}\n{program}\n")
+        note = (
+            f'echo "$@" >>{self.called}; env >>{self.called}\n'
+            f'[ "$2" != patch ] || stat -c "patch file %a" "$4" >>{self.called}\n'
+        )
+        self.command.write_text(
+            f"#!/bin/sh\nexport OPENCLAW_STATE_DIR={folder}\n{note}{program}\n"
+        )
         self.command.chmod(0o755)
 
     def write(self, settings: dict[str, Any]) -> None:
@@ -115,6 +122,28 @@ def test_hooks_are_set_up_once(node: Node) -> None:
     stamp = node.config.stat().st_mtime_ns
     assert not node.run()["changed"]
     assert node.config.stat().st_mtime_ns == stamp
+
+
+def test_the_token_goes_by_a_file_for_its_user_alone_and_the_settings_are_validated(
+    node: Node,
+) -> None:
+    node.run()
+    called = node.called.read_text()
+    assert TOKEN not in called  # neither in a command line nor in an environment
+    assert "patch file 600" in called
+    assert called.index("config patch") < called.index("config validate --json")
+    assert node.config.stat().st_mode & 0o777 == 0o600
+
+
+def test_settings_that_openclaw_does_not_take_are_an_error_in_its_own_words(node: Node) -> None:
+    node.command.write_text(
+        "#!/bin/sh\n"
+        'case "$2" in patch) echo "hooks.token: too short" >&2; exit 1;; esac\n'
+        "echo 2026.9.6\n"
+    )
+    answer = node.run()
+    assert answer["failed"]
+    assert "hooks.token: too short" in answer["msg"]
 
 
 def test_a_check_run_changes_nothing_and_shows_no_token(node: Node) -> None:
