@@ -100,6 +100,7 @@ def test_a_page_stays_below_20_kb_and_the_rest_can_be_shown(node: Node) -> None:
     assert all(f"agent-bus show {message}" in page for message in ids)
     part = told(node, "show", ids[2], "--part", "4")
     assert "part 4 of 4" in part
+    assert f"when processed: agent-bus ack --as beta {ids[2]}" in part
     assert "2" * 5000 in part
 
 
@@ -166,6 +167,8 @@ def test_urgent_mail_comes_first(node: Node) -> None:
     ("arguments", "code", "words"),
     [
         (("send", "--as", "alpha", "bta", "x"), 1, "beta"),
+        (("send", "--as", "alpha", "bta", "x"), 1, "look: agent-bus agents"),
+        ((), 2, "show unread messages, urgent first"),
         (("inbox",), 2, "which agent are you? Add --as with one of: alpha, beta"),
         (("inbox", "--as", "gamma"), 2, "gamma is not an agent of this node"),
         (("inbox", "--as", "alpha", "--limit", "x"), 2, "invalid int value"),

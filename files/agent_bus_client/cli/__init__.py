@@ -10,16 +10,27 @@ from typing import TYPE_CHECKING
 
 from agent_bus_client.cli import parser, text
 from agent_bus_client.cli.context import ANSWER_S, Context
-from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.errors import EXIT_USAGE, ClientError, HubRefusedError
 
 if TYPE_CHECKING:
     import argparse
+
+NEXT = {
+    "unknown_agent": "agent-bus agents",
+    "unknown_message": "agent-bus inbox, or agent-bus history",
+    "invalid_cursor": "the same command without --cursor",
+}
+"""What to look at next, in the words of this program and not of the API."""
 
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code; stdout has the answer, stderr the words."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    options = parser.build().parse_args(arguments)
+    commands = parser.build()
+    if not arguments:
+        commands.print_help(sys.stderr)
+        return EXIT_USAGE
+    options = commands.parse_args(arguments)
     try:
         context = Context(options, answer_s=_answer_s(options))
         status: int = options.run(context)
@@ -49,3 +60,5 @@ def _complain(error: ClientError, *, as_json: bool) -> None:
         code = error.problem if isinstance(error, HubRefusedError) else error.code
         print(json.dumps({"error": {**fields, "code": code, "detail": str(error)}}))
     print(f"agent-bus: {text.escape(str(error))}", file=sys.stderr)
+    if isinstance(error, HubRefusedError) and error.problem in NEXT:
+        print(f"look: {NEXT[error.problem]}", file=sys.stderr)

@@ -94,6 +94,11 @@ def show(context: Context) -> int:
         lines.append(f"data: {data}")
         if left:
             lines.append(f"{left} bytes more of it: agent-bus show {options.id} --json")
+    lines += [
+        f"when processed: agent-bus ack --as {delivery['agent']} {options.id}"
+        for delivery in message["deliveries"]
+        if delivery["agent"] in context.settings.agent_names and not delivery.get("read_at")
+    ]
     if options.part < parts:
         lines.append(f"next: agent-bus show {options.id} --part {options.part + 1}")
     context.answer(message, "\n".join(lines))

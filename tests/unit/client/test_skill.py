@@ -1,0 +1,52 @@
+"""The skill is what a model goes by: its commands exist, and it says what has been agreed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+
+import pytest
+import yaml
+
+from agent_bus_client.cli import parser
+from agent_bus_client.settings import Agent
+from tests.support.node_side import ROOT
+
+TEXT = (ROOT / "roles" / "openclaw_bus" / "files" / "SKILL.md").read_text(encoding="utf-8")
+FRONT, BODY = TEXT.split("---\n")[1:3]
+QUOTED = re.findall(r"`(agent-bus [^`]+)`", BODY)
+LISTED = re.findall(r"^    (agent-bus .*?)(?:  .*)?$", BODY, re.MULTILINE)
+COMMANDS = sorted({*QUOTED, *LISTED} - {"agent-bus --help"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_skill_is_understood(command: str) -> None:
+    words = shlex.split(command.replace(" ...", "").partition("<<")[0])
+    options = parser.build().parse_args(words[1:])
+    assert callable(options.run)
+
+
+def test_the_commands_were_found() -> None:
+    verbs = {command.split()[1] for command in COMMANDS}
+    assert verbs == {"inbox", "reply", "ack", "send", "ask", "agents", "thread", "status"}
+
+
+def test_what_a_prompt_holds_of_the_skill_is_short_and_says_what_a_wake_means() -> None:
+    front = yaml.safe_load(FRONT)
+    assert re.fullmatch(r"[a-z0-9-]+", front["name"])
+    assert len(front["description"]) < 160
+    assert "agent-bus: unread messages" in front["description"]
+    assert "run agent-bus inbox" in front["description"]
+
+
+def test_the_skill_the_hook_and_the_watcher_have_the_same_wake() -> None:
+    path = ROOT / "library" / "openclaw_gateway.py"
+    spec = importlib.util.spec_from_file_location("openclaw_gateway", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    wake = Agent("NAME").wake_text
+    assert module.mapping("NAME")["messageTemplate"] == wake
+    assert f'"{wake}"' in TEXT
