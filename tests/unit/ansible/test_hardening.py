@@ -1,0 +1,76 @@
+"""How much the units may do: `systemd-analyze security` counts, the templates explain the rest."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import jinja2
+import pytest
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
+MOST_EXPOSED = 2.0
+VARIANTS = {
+    "hub": ("agent-bus.service", {"message_bus_home": "/opt/agent-bus"}),
+    "watcher": (
+        "bus-watcher.service",
+        {"bus_watcher_home": "/opt/agent-bus-client", "bus_watcher_user": "bus-watcher"},
+    ),
+    "watcher-with-a-command": (
+        "bus-watcher.service",
+        {
+            "bus_watcher_home": "/opt/agent-bus-client",
+            "bus_watcher_user": "openclaw",
+            "bus_watcher_has_command": True,
+        },
+    ),
+}
+variants = pytest.mark.parametrize("variant", VARIANTS)
+
+
+def unit_file(variant: str, folder: Path) -> Path:
+    """Render a unit as the role would, with everything about TLS and the like left out."""
+    name, values = VARIANTS[variant]
+    jinja = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+    text = (TEMPLATES / f"{name}.j2").read_text()
+    path = folder / name
+    path.write_text(jinja.from_string(text).render(values))
+    return path
+
+
+def analysed(unit: Path) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+    command += [f"--threshold={MOST_EXPOSED * 10:.0f}", str(unit)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_unit_is_one_of_the_variants() -> None:
+    installed = {path.name.removesuffix(".j2") for path in TEMPLATES.glob("*.service.j2")}
+    assert installed == {name for name, _ in VARIANTS.values()}
+
+
+@variants
+def test_a_unit_is_exposed_as_little_as_promised(variant: str, tmp_path: Path) -> None:
+    done = analysed(unit_file(variant, tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@variants
+def test_what_a_unit_may_do_all_the_same_is_explained(variant: str, tmp_path: Path) -> None:
+    unit = unit_file(variant, tmp_path)
+    explained = " ".join(line for line in unit.read_text().splitlines() if line.startswith("#"))
+    counted = re.findall(r"^✗ (\w+)=(?:~(AF_\w+))?", analysed(unit).stdout, re.MULTILINE)
+    assert counted
+    for directive, family in counted:
+        assert directive in explained
+        assert family in {"", "AF_UNIX"} or family.startswith("AF_INET") or family in explained
+
+
+@variants
+def test_secrets_reach_a_unit_as_credentials_only(variant: str, tmp_path: Path) -> None:
+    text = unit_file(variant, tmp_path).read_text()
+    environment = re.findall(r"^Environment(?:File)?=(.*)$", text, re.MULTILINE)
+    assert all("token" not in value.lower() for value in environment)
+    assert not re.search(r"^Exec.*token", text, re.MULTILINE)
+    assert "LoadCredential=" in text
