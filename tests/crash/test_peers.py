@@ -125,7 +125,9 @@ def test_a_stopped_reader_is_cut_and_resumes_without_loss(tmp_path: Path) -> Non
             reader.kill()
             reader.wait()
         print(f"p50 alone {statistics.median(alone):.2f}, beside {statistics.median(beside):.2f}")
-        assert statistics.median(beside) < 2 * statistics.median(alone) + 5
+        # if it were held up it would be until the write timeout; a busy machine is no fault
+        held_up_ms = QUICK["write_timeout_s"] * 1000
+        assert statistics.median(beside) < 2 * statistics.median(alone) + held_up_ms / 5
 
 
 def test_a_peer_that_reads_a_byte_a_moment_is_cut(tmp_path: Path) -> None:
