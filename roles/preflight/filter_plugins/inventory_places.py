@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from ansible.errors import AnsibleFilterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 IGNORED_SUFFIXES = {".pyc", ".cfg", ".retry", ".orig", ".bak", ".token", ".j2", ".md"}
 Place = dict[str, Any]
-"""`file` (a short path), `line` (from 1), `keys` (the way to it) and `value` (or None)."""
+"""`file` (a short path), `line` (from 1), `keys` (the way to it), `value` (or None), and `sets`:
+the variable of a group or host that is set here (or None)."""
 
 
 def inventory_places(sources: Iterable[str]) -> list[Place]:
@@ -32,12 +34,44 @@ def inventory_places(sources: Iterable[str]) -> list[Place]:
     return places
 
 
-def role_variables(roles: str) -> list[str]:
-    """Return the names of all variables that the roles' defaults document."""
-    names: list[str] = []
-    for file in sorted(Path(roles).glob("*/defaults/main.yml")):
-        names.extend(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    return names
+def role_variables(roles: str) -> dict[str, dict[str, Any]]:
+    """Return all variables of the roles, each with what its argument spec says of it."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted(Path(roles).glob("*/meta/argument_specs.yml")):
+        specs = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        found.update(specs["argument_specs"]["main"]["options"])
+    return found
+
+
+def hosts_to_check(sources: Sequence[str], groups: Mapping[str, Any]) -> str:
+    """Return the hosts of the preflight play, once all files of the inventory could be read.
+
+    Ansible goes on without a hosts file that is not YAML, and does not say which vars file is
+    not. It evaluates `hosts:` before it reads any vars file, so this is the place to say it.
+
+    Raises:
+        AnsibleFilterError: names each file and line.
+    """
+    broken = [f"- {sentence}" for sentence in not_yaml(sources)]
+    if broken:
+        raise AnsibleFilterError("\n".join(["these files have to be mended:", *broken]))
+    return "all" if groups.get("all") else "localhost"
+
+
+def not_yaml(sources: Iterable[str]) -> Iterator[str]:
+    """Give a sentence for each file of the inventory that should be YAML and is not."""
+    for source in map(Path, sources):
+        for file, _ in _files(source):
+            if file.suffix not in {".yml", ".yaml"}:
+                continue
+            try:
+                yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+            except yaml.MarkedYAMLError as error:
+                mark = error.problem_mark or error.context_mark
+                line = mark.line + 1 if mark else 1
+                yield f"{_short(file)}:{line}: this is not YAML: {error.problem or error.context}"
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                yield f"{_short(file)}:1: this is not YAML: {error}"
 
 
 def _files(source: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -84,7 +118,7 @@ def _walk(node: yaml.Node, file: str, keys: tuple[str, ...]) -> Iterator[Place]:
         for number, item in enumerate(node.value):
             yield from _walk(item, file, (*keys, str(number)))
     else:
-        yield _place(file, node.start_mark.line, keys, str(node.value))
+        yield {**_place(file, node.start_mark.line, keys, str(node.value)), "sets": None}
 
 
 def _ini(text: str, file: str) -> Iterator[Place]:
@@ -107,7 +141,17 @@ def _ini(text: str, file: str) -> Iterator[Place]:
 
 
 def _place(file: str, line: int, keys: tuple[str, ...], value: str | None) -> Place:
-    return {"file": file, "line": line + 1, "keys": list(keys), "value": value}
+    sets = keys[-1] if len(keys) > 1 and _is_variable(keys) else None
+    return {"file": file, "line": line + 1, "keys": list(keys), "value": value, "sets": sets}
+
+
+def _is_variable(keys: tuple[str, ...]) -> bool:
+    """Tell whether the last key names a variable: of a group, of a host or in a vars file."""
+    if keys[0] in {"group_vars", "host_vars"}:
+        return len(keys) == 3  # noqa: PLR2004 - kind, owner, variable
+    if keys[-2] == "vars":
+        return True
+    return len(keys) > 2 and keys[-3] == "hosts"  # noqa: PLR2004 - hosts, host, variable
 
 
 def _short(file: Path) -> str:
@@ -123,4 +167,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"inventory_places": inventory_places, "role_variables": role_variables}
+        return {
+            "inventory_places": inventory_places,
+            "role_variables": role_variables,
+            "hosts_to_check": hosts_to_check,
+        }

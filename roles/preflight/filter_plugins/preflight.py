@@ -59,20 +59,12 @@ class Places:
 
     def variables(self) -> Iterator[tuple[str, str]]:
         """Give each variable that the operator set, with its place."""
+        seen = set()
         for place in self._places:
-            keys = place["keys"]
-            named = len(keys) > 1 and place["value"] is None
-            if named and _is_variable(keys):
-                yield keys[-1], f"{place['file']}:{place['line']}"
-
-
-def _is_variable(keys: Sequence[str]) -> bool:
-    """Tell whether the last key names a variable: of a group, of a host or in a vars file."""
-    if keys[0] in {"group_vars", "host_vars"}:
-        return len(keys) == 3  # noqa: PLR2004 - kind, owner, variable
-    if keys[-2] == "vars":
-        return True
-    return len(keys) > 2 and keys[-3] == "hosts"  # noqa: PLR2004 - hosts, host, variable
+            at = f"{place['file']}:{place['line']}"
+            if place["sets"] and (place["sets"], at) not in seen:
+                seen.add((place["sets"], at))
+                yield place["sets"], at
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -87,10 +79,14 @@ def preflight_errors(
     hostvars: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
     sources: Sequence[str],
-    role_variables: Sequence[str],
+    role_variables: Iterable[str],
     core_version: str,
+    findings: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
-    """Return one sentence for each thing that has to be mended, in a useful order."""
+    """Return one sentence for each thing that has to be mended, in a useful order.
+
+    `findings` are those of preflight_values.py.
+    """
     where = Places(places, sources)
     nodes, hubs = list(groups.get("nodes", [])), list(groups.get("hub", []))
     everyone = list(dict.fromkeys([*hubs, *nodes, *groups.get("all", [])]))
@@ -113,6 +109,9 @@ def preflight_errors(
     first = everyone[0] if everyone else None
     agent_groups = hostvars[first].get("agent_groups") if first else None
     errors.extend(_agent_groups(where, agent_groups or {}, agents))
+    errors.extend(
+        f"{found.get('at') or where.of(*found['keys'])}: {found['says']}" for found in findings
+    )
     return list(dict.fromkeys(errors))
 
 
@@ -307,7 +306,7 @@ def _agent_groups(
                 )
 
 
-def unknown_variables(where: Places, role_variables: Sequence[str]) -> Iterator[tuple[str, str]]:
+def unknown_variables(where: Places, role_variables: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Give the name and the sentence of each variable that looks like ours and is not.
 
     The operator's own variables are nobody's business: only a name that begins like a role's

@@ -11,6 +11,7 @@ import yaml
 
 from roles.preflight.filter_plugins.inventory_places import inventory_places, role_variables
 from roles.preflight.filter_plugins.preflight import preflight_errors
+from roles.preflight.filter_plugins.preflight_values import value_findings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,13 +38,18 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(text: str, *, core: str = "2.19.14") -> list[str]:
         (tmp_path / "hosts.yml").write_text(text)
         groups, hostvars = groups_and_variables(text)
+        places = inventory_places(["hosts.yml"])
+        specs = role_variables(str(ROOT / "roles"))
         return preflight_errors(
-            inventory_places(["hosts.yml"]),
+            places,
             hostvars=hostvars,
             groups=groups,
             sources=["hosts.yml"],
-            role_variables=role_variables(str(ROOT / "roles")),
+            role_variables=specs,
             core_version=core,
+            findings=value_findings(
+                places, hostvars=hostvars, groups=groups, specs=specs, secrets="secrets"
+            ),
         )
 
     return run
@@ -162,6 +168,57 @@ def test_the_production_inventory_passes() -> None:
             "    mini:\n      bus_address: 10.0.0.1\n      agents:",
             "hosts.yml:13: bus_address is set for mini",
         ),
+        (
+            "  vars:\n",
+            "  vars:\n    message_bus_port: eighty\n",
+            "hosts.yml:3: message_bus_port of box and 1 more is 'eighty', not a whole number",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    message_bus_port: 80910\n",
+            "hosts.yml:3: message_bus_port of box and 1 more is 80910, not a port",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    openclaw_bus_manage_hooks: maybe\n",
+            "hosts.yml:3: openclaw_bus_manage_hooks of box and 1 more is 'maybe', not true or",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    message_bus_settings: [retain]\n",
+            "hosts.yml:3: message_bus_settings of box and 1 more is ['retain'], not a mapping",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    message_bus_settings: {page_limit: 1, retain_red_days: 3}\n",
+            "retain_red_days of box and 1 more is unknown; did you mean 'retain_read_days'?",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    bus_watcher_settings:\n      stagger_s: soon\n",
+            "hosts.yml:4: bus_watcher_settings.stagger_s of box and 1 more is 'soon', not a",
+        ),
+        (
+            "  vars:\n",
+            "  vars:\n    agent_bus_secrets_dir: ~/tokens\n",
+            "hosts.yml:3: agent_bus_secrets_dir of box and 1 more is '~/tokens', not a whole path",
+        ),
+        (
+            "    box:\n      agents: [alpha]",
+            "    box:\n      bus_address: http://10.0.0.1:8091\n      agents: [alpha]",
+            "hosts.yml:11: bus_address of box is 'http://10.0.0.1:8091', not a name or",
+        ),
+        (
+            "    mini:\n      agents:",
+            "    mini:\n      message_bus_port: 8092\n      agents:",
+            "hosts.yml:13: message_bus_port is not the same for all hosts; set it once",
+        ),
+        (
+            "    mini:\n      agents:",
+            "    mini:\n      rack: 1\n      rack: 2\n      agents:",
+            "hosts.yml:14: 'rack' stands here and in line 13; only the last one counts",
+        ),
+        ("    mini:\n", '    "my mini":\n', "hosts.yml:12: host name 'my mini' is not valid"),
     ],
 )
 def test_each_mistake_is_named_with_its_place_and_its_fix(
@@ -196,6 +253,69 @@ def test_an_empty_hub_group_is_refused(check: Any) -> None:
 def test_the_operators_own_variables_are_left_alone(check: Any) -> None:
     own = "    site_name: home\n    ansible_user: me\n    backup_dir: /x\n    rack: 3\n"
     assert check(GOOD.replace("  vars:\n", f"  vars:\n{own}")) == []
+
+
+def test_variables_for_a_host_or_group_that_does_not_exist_are_refused(
+    check: Any, tmp_path: Path
+) -> None:
+    for owner in ("host_vars/mnii", "group_vars/node", "host_vars/other"):
+        (tmp_path / owner).parent.mkdir(exist_ok=True)
+        own = "rack: 1\n" if owner.endswith("other") else "agents: [gamma]\n"
+        (tmp_path / f"{owner}.yml").write_text(own)
+    errors = check(GOOD)
+    assert len(errors) == 2
+    assert errors[0].startswith("group_vars/node.yml:1: agents is set for group 'node', which")
+    assert errors[0].endswith("; did you mean 'nodes'?")
+    assert errors[1].startswith("host_vars/mnii.yml:1: agents is set for host 'mnii', which")
+    assert errors[1].endswith("; did you mean 'mini'?")
+
+
+def test_a_damaged_or_readable_token_is_refused(check: Any, tmp_path: Path) -> None:
+    (tmp_path / "secrets" / "nodes").mkdir(parents=True)
+    admin, box = tmp_path / "secrets" / "admin.token", tmp_path / "secrets" / "nodes" / "box.token"
+    for token, text in ((admin, ""), (box, "x" * 43 + "\n")):
+        token.touch(mode=0o600)
+        token.write_text(text)
+    (error,) = check(GOOD)
+    assert error.startswith("secrets/admin.token: this is not a token; restore it")
+    admin.write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n6364\n")
+    assert check(GOOD) == []
+    box.chmod(0o644)
+    (error,) = check(GOOD)
+    assert error.endswith("others may read this token: chmod 600 secrets/nodes/box.token")
+
+
+BROKEN = {
+    "no hub": ({"hosts.yml": "nodes:\n  hosts:\n    a: {agents: [x]}\n"}, "group 'hub' is empty"),
+    "no host": ({"hosts.yml": "all: {}\n"}, "hosts.yml:1: group 'hub' is empty or missing"),
+    "hosts not YAML": ({"hosts.yml": "hub:\n  hosts:\n    a: [x}\n"}, "hosts.yml:3:"),
+    "vars not YAML": (
+        {"hosts.yml": GOOD, "group_vars/nodes.yml": "x: 1\nagents: [x\n"},
+        "group_vars/nodes.yml:3: this is not YAML",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_an_inventory_that_ansible_would_pass_over_stops_the_run(
+    tmp_path: Path, fault: str
+) -> None:
+    files, expected = BROKEN[fault]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "ansible-playbook",
+            *("-i", tmp_path, "playbooks/preflight.yml"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert expected in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("core", ["2.18.9", "2.22.0", "3.0.1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from agent_bus.settings import Settings as HubSettings
+from agent_bus_client.settings import Settings as NodeSettings
 from docs.generate_inventory import documented
 from roles.preflight.filter_plugins.preflight import INVENTORY_VARIABLES
 
@@ -84,3 +87,35 @@ def test_the_batches_in_the_reference_are_those_of_site_yml() -> None:
     shown = re.search(r"^\| `rollout_batches` \|[^|]*\| `([^`]*)` \|", REFERENCE, re.MULTILINE)
     assert shown
     assert f"default({shown[1]})" in (ROOT / "site.yml").read_text()
+
+
+def kind(annotation: object) -> str:
+    """Return Ansible's name for the type of a setting."""
+    words = str(annotation)
+    known = {"Path": "path", "float": "float", "int": "int", "bool": "bool"}
+    return next((name for word, name in known.items() if word in words), "str")
+
+
+@pytest.mark.parametrize(
+    ("variable", "settings", "set_by_the_role"),
+    [
+        (
+            "message_bus_settings",
+            {name: field.annotation for name, field in HubSettings.model_fields.items()},
+            {"bind", "database", "admin_tokens_file"},
+        ),
+        (
+            "bus_watcher_settings",
+            {field.name: field.type for field in dataclasses.fields(NodeSettings)},
+            {"node", "hub_url", "agents", "gateway_url"},
+        ),
+    ],
+)
+def test_the_further_settings_in_the_specs_are_the_program_s(
+    variable: str, settings: dict[str, object], set_by_the_role: set[str]
+) -> None:
+    role = ROOT / "roles" / variable.removesuffix("_settings")
+    options = specs_of(role)["main"]["options"][variable]["options"]
+    assert {name: option["type"] for name, option in options.items()} == {
+        name: kind(type_) for name, type_ in settings.items() if name not in set_by_the_role
+    }
