@@ -21,14 +21,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lab import containers, image, inventory, overlay
+from lab import containers, image, inventory, limits, overlay
 from lab.paths import LAB_ENV, ROOT, LabError, fleet_dir, socket_dir, tool
 from lab.podman import podman
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-BOOT_TIMEOUT_S = 60
+BOOT_TIMEOUT_S = 180
+"""It takes a second or two, a minute on a machine with ten times more work than cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
 
     Raises:
         LabError: not root, an inventory with mistakes, another clone's fleet, or a host that does
-            not boot within a minute.
+            not boot within three minutes.
     """
     if os.geteuid() != 0:
         raise LabError("the lab needs root, to reach its containers' addresses; try sudo")
@@ -97,6 +98,7 @@ def _carry_out(name: str, steps: containers.Plan) -> bool:
     if not any(counts.values()):
         return False
     _close_connections(name)
+    limits.raise_inotify()
     containers.carry_out(steps, name)
     fresh = [*steps.create, *steps.start]
     with ThreadPoolExecutor(max_workers=max(1, len(fresh))) as pool:

@@ -1,0 +1,160 @@
+"""How long a rollout of the reference fleet takes in the lab: the first, and one without changes.
+
+Run by `make bench-rollout` from the project's root. Beside them, on the same hosts: the same
+playbook as Ansible is set up by default, and a plain role's worth of files, one core module call
+for each. Prints a table and writes .cache/bench-rollout.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lab import fleet
+from lab.paths import ROOT
+
+OUT = ROOT / ".cache" / "bench-rollout.json"
+AS_BY_DEFAULT = {"ANSIBLE_PIPELINING": "false", "ANSIBLE_FORKS": "5"}
+
+
+@dataclass
+class Play:
+    """A play of a run; `calls` counts the tasks that a host was asked to do."""
+
+    name: str
+    seconds: float
+    tasks: dict[str, float] = field(default_factory=dict)
+    calls: int = 0
+
+
+@dataclass
+class Run:
+    """One run of a playbook."""
+
+    name: str
+    seconds: float
+    cpu_seconds: float
+    plays: list[Play]
+    most_tasks_of_a_host: int
+    changed: int
+
+
+def read_plays(report: dict[str, Any]) -> list[Play]:
+    """Return the plays in the output of the callback ansible.posix.json."""
+    plays = []
+    for entry in report["plays"]:
+        play = Play(entry["play"]["name"], _seconds(entry["play"]))
+        for task in entry["tasks"]:
+            name = task["task"]["name"]
+            play.tasks[name] = play.tasks.get(name, 0.0) + _seconds(task["task"])
+            play.calls += sum(not result.get("skipped") for result in task["hosts"].values())
+        plays.append(play)
+    return plays
+
+
+def most_tasks(report: dict[str, Any], *, without: set[str]) -> int:
+    """Return how many tasks the busiest host did, the hub left out."""
+    return max(int(s["ok"]) for host, s in report["stats"].items() if host not in without)
+
+
+def _seconds(entry: dict[str, Any]) -> float:
+    duration = entry["duration"]
+    if "end" not in duration:
+        return 0.0
+    begin, end = (datetime.fromisoformat(duration[key]) for key in ("start", "end"))
+    return (end - begin).total_seconds()
+
+
+def run(up: fleet.Fleet, name: str, playbook: Path, settings: dict[str, str]) -> Run:
+    """Run a playbook over the fleet and measure it.
+
+    Raises:
+        SystemExit: it failed; its output is printed.
+    """
+    environment = {
+        **fleet.environment(),
+        **settings,
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    }
+    before, started = os.times(), time.monotonic()
+    done = subprocess.run(
+        fleet.playbook_command(up, playbook, ()),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took, after = time.monotonic() - started, os.times()
+    if done.returncode != 0:
+        raise SystemExit(f"{playbook} failed:\n{done.stdout[-5000:]}{done.stderr}")
+    report = json.loads(done.stdout[done.stdout.index("{") :])
+    cpu = sum(after[2:4]) - sum(before[2:4])
+    hub = set(up.inventory.hub)
+    changed = sum(stats["changed"] for stats in report["stats"].values())
+    return Run(name, took, cpu, read_plays(report), most_tasks(report, without=hub), changed)
+
+
+def measure(name: str, sources: list[Path]) -> list[Run]:
+    """Measure on a fleet made for it, which is removed again."""
+    site, plain = ROOT / "site.yml", ROOT / "bench" / "rollout_plain.yml"
+    fleet.down(name)
+    up = fleet.up(name, sources)
+    try:
+        return [
+            run(up, "first rollout", site, {}),
+            run(up, "again, nothing to change", site, {}),
+            run(up, "again, Ansible as by default", site, AS_BY_DEFAULT),
+            run(up, "baseline: plain tasks, first", plain, AS_BY_DEFAULT),
+            run(up, "baseline: plain tasks, again", plain, AS_BY_DEFAULT),
+        ]
+    finally:
+        fleet.down(name)
+
+
+def table(runs: list[Run]) -> str:
+    """Return the runs, then the plays of the first two with their slowest tasks."""
+    lines = [
+        f"{'RUN':32} {'SECONDS':>8} {'CPU S':>7} {'CALLS':>6} {'TASKS A NODE':>13} {'CHANGED':>8}"
+    ]
+    for one in runs:
+        calls = sum(play.calls for play in one.plays)
+        lines.append(
+            f"{one.name:32} {one.seconds:8.1f} {one.cpu_seconds:7.1f} {calls:6}"
+            f" {one.most_tasks_of_a_host:13} {one.changed:8}"
+        )
+    for one in runs[:2]:
+        lines += ["", f"{one.name}:"]
+        for play in one.plays:
+            lines.append(f"  {play.seconds:6.1f} s {play.calls:4} calls  {play.name}")
+            slowest = sorted(play.tasks.items(), key=lambda item: -item[1])[:3]
+            lines += [f"    {took:6.1f} s  {task}" for task, took in slowest if took >= 1]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.rollout", description=__doc__)
+    parser.add_argument("--name", default="rollout", help="name of the fleet made for it")
+    parser.add_argument("--inventory", type=Path, default=ROOT / "inventory" / "production")
+    given = parser.parse_args()
+    load = os.getloadavg()[0]
+    runs = measure(given.name, [given.inventory.resolve()])
+    print(f"\nload before: {load:.1f}\n\n{table(runs)}")
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(
+        json.dumps({"load_before": load, "runs": [asdict(one) for one in runs]}, indent=1)
+    )
+    print(f"\nwritten to {OUT.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import Any
+
+from bench.rollout import Run, most_tasks, read_plays, table
+
+
+def task(name: str, seconds: int, **skipped: bool) -> dict[str, Any]:
+    end = f"2026-01-31T12:00:{seconds:02}.000000Z"
+    return {
+        "task": {"name": name, "duration": {"start": "2026-01-31T12:00:00.000000Z", "end": end}},
+        "hosts": {host: {"skipped": skip} for host, skip in skipped.items()},
+    }
+
+
+def play(name: str, *tasks: dict[str, Any]) -> dict[str, Any]:
+    return {"play": task(name, 9)["task"], "tasks": list(tasks)}
+
+
+def test_a_play_has_its_seconds_and_the_calls_that_were_not_skipped() -> None:
+    report = {
+        "plays": [
+            play("Hub", task("Install", 4, box=False), task("Install", 2, box=True)),
+            play("Nodes", task("Place", 3, box=False, mini=False)),
+        ]
+    }
+    hub, nodes = read_plays(report)
+    assert (hub.name, hub.seconds, hub.calls, hub.tasks) == ("Hub", 9, 1, {"Install": 6})
+    assert nodes.calls == 2
+    assert "Hub" in table([Run("first", 9.0, 1.0, [hub, nodes], 3, 4)])
+
+
+def test_the_hub_does_not_count_among_the_nodes() -> None:
+    report = {"stats": {"box": {"ok": 25}, "mini": {"ok": 12}, "midi": {"ok": 11}}}
+    assert most_tasks(report, without={"box"}) == 12
