@@ -97,3 +97,7 @@ clean: clean-demo ## Remove the demo fleet, the environment and all caches
 bench: setup ## Measure the hub beside baseline, JetStream and Redis (quiet machine, about 15 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
 	PYTHONPATH=files python -m bench.run
+
+.PHONY: bench-rollout
+bench-rollout: setup lab-setup ## Measure a first rollout of INVENTORY and one without changes, in the lab (about 5 minutes)
+	$(BIN)/python -m bench.rollout --inventory $(INVENTORY)
