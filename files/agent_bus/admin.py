@@ -11,6 +11,7 @@ import argparse
 import http.client
 import json
 import socket
+import ssl
 import sys
 import time
 from contextlib import closing
@@ -46,12 +47,26 @@ class AdminError(Exception):
         self.exit_code = exit_code
 
 
+class PinnedConnection(http.client.HTTPSConnection):
+    """HTTPS to the hub of this machine, which must show this very certificate, for any name."""
+
+    def __init__(self, host: str, port: int, certificate: Path) -> None:
+        begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+        own = certificate.read_text(encoding="ascii").partition(end)[0].partition(begin)[2]
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=f"{begin}{own}{end}\n")
+        super().__init__(host, port, timeout=TIMEOUT_S, context=context)
+
+
 class Hub:
     """The running hub, by its API."""
 
     def __init__(self, chosen: settings.Settings, token_file: Path) -> None:
         self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(chosen.host, chosen.host)  # noqa: S104 - compared, not bound
         self._port = chosen.port
+        self._certificate = chosen.tls_certificate_file
         try:
             self._token = token_file.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -68,12 +83,17 @@ class Hub:
         payload = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._token}"}
         try:
-            with closing(
-                http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
-            ) as connection:
+            with closing(self._connection()) as connection:
                 connection.request(method, path, payload, headers)
                 answer = connection.getresponse()
                 status, content = answer.status, json.loads(answer.read() or b"null")
+        except ssl.SSLCertVerificationError as error:
+            raise AdminError(
+                f"the hub at {self._host}:{self._port} does not show a valid certificate out of "
+                f"{self._certificate}: {error.verify_message}; run the site playbook, which "
+                "renews it and restarts the hub",
+                EXIT_UNAVAILABLE,
+            ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise AdminError(
                 f"the hub at {self._host}:{self._port} does not answer: {error}; see "
@@ -83,6 +103,17 @@ class Hub:
         if status >= 400:  # noqa: PLR2004 - the first of the refusals
             raise AdminError(f"{content['detail']} ({content['code']})", _exit_of(status))
         return content
+
+    @property
+    def public_url(self) -> str:
+        """The hub's address as other machines may know it."""
+        scheme = "http" if self._certificate is None else "https"
+        return f"{scheme}://{socket.gethostname()}:{self._port}"
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._certificate is not None:
+            return PinnedConnection(self._host, self._port, self._certificate)
+        return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
 
 
 def verbs() -> list[str]:
@@ -131,7 +162,8 @@ def _online(arguments: argparse.Namespace, hub: Hub) -> int:
         content = hub.call("POST", f"/api/agents/{arguments.name}/mute", body)
     elif verb == "login-link":
         content = hub.call("POST", "/api/admin/login-link")
-        content["url"] = f"{arguments.url.rstrip('/')}{content.pop('path')}"
+        url = arguments.url or hub.public_url
+        content["url"] = f"{url.rstrip('/')}{content.pop('path')}"
         _show(arguments, content, [content["url"]])
         return 0
     else:
@@ -241,8 +273,7 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     link = verbs.add_parser("login-link", help="a link that signs a browser in once")
     link.add_argument(
         "--url",
-        default=f"http://{socket.gethostname()}:8091",
-        help="how the browser reaches the hub; default: %(default)s",
+        help="how the browser reaches the hub; default: by this machine's name",
     )
     restore = verbs.add_parser("restore", help="put a backup back (service stopped)")
     restore.add_argument("file", metavar="FILE", type=Path)

@@ -11,7 +11,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_bus import errors
+from agent_bus import errors, tls
 from agent_bus.runtime import Event
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Stream:
         """Close the peer's connection at once, whatever it still had to take."""
         if self.socket is not None:
             with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RDWR)
+                tls.hang_up(self.socket, socket.SHUT_RDWR)
 
 
 class Broker:

@@ -329,6 +329,20 @@ class NotReadyError(BusError):
         super().__init__(detail, retry_after_s=retry_after_s)
 
 
+class TlsRequiredError(BusError):
+    """Plain HTTP came to a hub that speaks TLS; 503, so that clients keep what they send."""
+
+    code = "tls_required"
+    status = 503
+    title = "The hub speaks TLS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Use https:// in place of http://. On a node, run the site playbook for it.",
+            retry_after_s=30.0,
+        )
+
+
 class TooManyStreamsError(BusError):
     """A stream or long poll over the cap."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
 
-from agent_bus import errors, runtime
+from agent_bus import errors, runtime, tls
 from agent_bus.app import Hub
 from agent_bus.worker import HubWorker
 
@@ -31,12 +31,18 @@ BOOT_FAILED: Final = 3
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
-    """gunicorn, configured from `Settings`; `run()` blocks until the server has ended."""
+    """gunicorn, configured from `Settings`; `run()` blocks until the server has ended.
+
+    Raises:
+        errors.StartupError: the certificate or its key cannot be used.
+    """
 
     def __init__(self, settings: Settings, *, notify_socket: str | None) -> None:
         self._settings = settings
         self._notify_socket = notify_socket
         self._hub: Hub | None = None
+        certificate, key = settings.tls_certificate_file, settings.tls_key_file
+        self._tls = tls.load(certificate, key) if certificate and key else None
         super().__init__()
 
     def load_config(self) -> None:
@@ -61,6 +67,10 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             "post_worker_init": self._started,
             "worker_exit": self._ended,
         }
+        if self._tls is not None:
+            chosen["certfile"] = str(self._settings.tls_certificate_file)
+            chosen["keyfile"] = str(self._settings.tls_key_file)
+            chosen["ssl_context"] = lambda _cfg, _default: self._tls
         for name, value in chosen.items():
             self.cfg.set(name, value)
 

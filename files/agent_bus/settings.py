@@ -8,9 +8,16 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from agent_bus import errors
 
@@ -31,6 +38,13 @@ class Settings(BaseModel):
     metrics_tokens_file: Path | None = Field(
         default=None,
         description="As admin_tokens_file, for tokens that may read /metrics and nothing else.",
+    )
+    tls_certificate_file: Path | None = Field(
+        default=None,
+        description="Certificate (PEM, with its chain); with tls_key_file the hub serves https.",
+    )
+    tls_key_file: Path | None = Field(
+        default=None, description="Private key of that certificate (PEM, without a password)."
     )
     body_limit_bytes: int = Field(
         default=65536,
@@ -98,12 +112,26 @@ class Settings(BaseModel):
         default=20, ge=1, description="Wrong tokens an address may try a minute (429 past it)."
     )
 
-    @field_validator("database", "admin_tokens_file", "metrics_tokens_file")
+    @field_validator(
+        "database",
+        "admin_tokens_file",
+        "metrics_tokens_file",
+        "tls_certificate_file",
+        "tls_key_file",
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_absolute():
             raise ValueError("must be an absolute path")
         return value
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError(
+                "tls_certificate_file and tls_key_file are set together or not at all"
+            )
+        return self
 
     @property
     def host(self) -> str:

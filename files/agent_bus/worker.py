@@ -13,12 +13,15 @@ import contextlib
 import errno
 import functools
 import socket
+import ssl
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.util import http_date
 from gunicorn.workers.ggevent import GeventWorker
 
+from agent_bus import errors, tls
+from agent_bus.web import problem
 from agent_bus.web.wsgi import READ_HEADERS, STATUS_LINES, encode
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection until it ends."""
+        if isinstance(client, ssl.SSLSocket) and not tls.greet(client, _plain_refusal):
+            return
         self._idle.add(client)
         try:
             super().handle(listener, client, addr)
@@ -72,7 +77,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         """
         for client in list(self._idle):
             with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RD)
+                tls.hang_up(client, socket.SHUT_RD)
 
     def _plain_send(self, req: Any, addr: Any) -> dict[str, Any] | None:  # noqa: ANN401
         """What an endpoint needs of a plain send; None for every other request."""
@@ -115,3 +120,8 @@ def _response(answer: Answer) -> bytes:
 def _http_date(at: int) -> str:
     """An HTTP date, made once a second."""
     return str(http_date(at))
+
+
+def _plain_refusal() -> bytes:
+    """What a peer that speaks plain HTTP to the TLS port gets, in clear."""
+    return _response(problem.answer(errors.TlsRequiredError()))

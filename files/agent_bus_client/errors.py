@@ -42,6 +42,12 @@ class HttpError(ClientError):
     exit_code = EXIT_UNAVAILABLE
 
 
+class UntrustedError(HttpError):
+    """The other side of a TLS connection is not who it should be; the message says what to do."""
+
+    code = "untrusted"
+
+
 class StreamError(ClientError):
     """The event stream cannot be parsed (one line or event past the limit)."""
 
@@ -62,6 +68,16 @@ class HubUnreachableError(ClientError):
         super().__init__(f"the hub at {url} does not answer: {reason}")
         self.reason = reason
         self.sent = sent
+
+
+class HubUntrustedError(HubUnreachableError):
+    """Nothing was sent, because it would not have gone to the hub or not in secret."""
+
+    code = "hub_untrusted"
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason, sent=False)
+        self.args = (f"the hub at {url} cannot be trusted: {reason}",)
 
 
 class HubRefusedError(ClientError):

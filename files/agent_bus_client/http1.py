@@ -160,8 +160,8 @@ class BodyDecoder:
 class Connection:
     """One connection with one exchange on it.
 
-    The constructor raises OSError when nobody answers within `timeout_s`, SettingsError
-    when the CA file cannot be read.
+    The constructor raises OSError when nobody answers within `timeout_s`, with TLS also
+    SettingsError and UntrustedError, see `tls.secure`.
     """
 
     def __init__(
@@ -181,7 +181,11 @@ class Connection:
                 plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-        self._socket = _secured(plain, origin, ca_file) if origin.tls else plain
+        self._socket: socket.socket = plain
+        if origin.tls:
+            from agent_bus_client import tls
+
+            self._socket = tls.secure(plain, origin.host, ca_file)
 
     def send(
         self, method: str, path: str, *, headers: dict[str, str], body: bytes | None = None
@@ -302,19 +306,3 @@ def read_all(connection: Connection, head: Head, *, deadline: float) -> bytes:
         if size > MAX_BODY_BYTES:
             raise HttpError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
     return b"".join(parts)
-
-
-def _secured(plain: socket.socket, origin: Origin, ca_file: str | None) -> socket.socket:
-    """Return the socket with TLS on it; `ssl` costs 3 MiB, so it is loaded only here."""
-    import ssl
-
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        plain.close()
-        raise SettingsError(f"hub_ca_file {ca_file}: {error}") from error
-    try:
-        return context.wrap_socket(plain, server_hostname=origin.host)
-    except OSError:
-        plain.close()
-        raise

@@ -44,7 +44,9 @@ class Settings:
     """The whole of node.json; the reference page is made from the fields' `metadata`."""
 
     node: str = field(metadata={"doc": "the node's name in the inventory"})
-    hub_url: str = field(metadata={"doc": "base address of the hub, `http://host:port`"})
+    hub_url: str = field(
+        metadata={"doc": "base address of the hub, `http://host:port` or `https://host:port`"}
+    )
     agents: tuple[Agent, ...] = field(
         metadata={"doc": "`[{name, waker: hook or command, command: [argv]}]`, at least one"}
     )
@@ -74,7 +76,9 @@ class Settings:
     outbox_dir: str = _setting(
         "/var/lib/agent-bus/outbox", "messages sent while the hub was away, see the CLI"
     )
-    hub_ca_file: str | None = _setting(None, "CA certificate of an https hub")
+    hub_ca_file: str | None = _setting(
+        None, "CA certificate that an https hub is verified by; without it the system's own"
+    )
 
     @property
     def agent_names(self) -> tuple[str, ...]:

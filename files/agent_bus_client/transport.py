@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus_client import http1, release, sse
 from agent_bus_client.backoff import parse_retry_after
-from agent_bus_client.errors import HttpError, HubRefusedError, HubUnreachableError
+from agent_bus_client.errors import (
+    HttpError,
+    HubRefusedError,
+    HubUnreachableError,
+    HubUntrustedError,
+    UntrustedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,8 +90,7 @@ class Hub:
                 sent=sent,
             )
         except (OSError, HttpError) as error:
-            reason = describe(error)
-            raise HubUnreachableError(self.url, reason, sent=bool(sent)) from error
+            raise unreachable(self.url, error, sent=bool(sent)) from error
         self.date = answer.headers.get("date", "")
         if answer.status not in SUCCESS:
             raise refusal(answer.status, answer.headers, answer.body)
@@ -117,7 +122,7 @@ class Hub:
         except (OSError, HttpError) as error:
             if connection:
                 connection.close()
-            raise HubUnreachableError(self.url, describe(error), sent=True) from error
+            raise unreachable(self.url, error, sent=True) from error
         connection.close()
         raise refusal(head.status, head.headers, body)
 
@@ -174,7 +179,7 @@ class Stream:
             for chunk in chunks:
                 yield from self._parser.feed(chunk)
         except (OSError, HttpError) as error:
-            raise HubUnreachableError(self._url, describe(error), sent=True) from error
+            raise unreachable(self._url, error, sent=True) from error
 
     def close(self) -> None:
         """End the stream; a read in another thread returns at once."""
@@ -198,6 +203,13 @@ def _percent(text: str) -> str:
     from urllib.parse import quote as percent_encode
 
     return percent_encode(text, safe="")
+
+
+def unreachable(url: str, error: Exception, *, sent: bool) -> HubUnreachableError:
+    """Return the error for an exchange without a whole answer."""
+    if isinstance(error, UntrustedError):
+        return HubUntrustedError(url, str(error))
+    return HubUnreachableError(url, describe(error), sent=sent)
 
 
 def describe(error: Exception) -> str:

@@ -54,12 +54,19 @@ def free_port() -> int:
 
 
 def fetch(
-    url: str, path: str, *, method: str = "GET", token: str = "", body: object = None
+    url: str,
+    path: str,
+    *,
+    method: str = "GET",
+    token: str = "",
+    body: object = None,
+    ca_file: str | None = None,
 ) -> http1.Response:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     raw = None if body is None else json.dumps(body).encode()
+    origin = http1.Origin.parse(url)
     return http1.exchange(
-        http1.Origin.parse(url), method, path, headers=headers, body=raw, timeout_s=10
+        origin, method, path, headers=headers, body=raw, timeout_s=10, ca_file=ca_file
     )
 
 
@@ -170,19 +177,34 @@ class Hub:
         nodes: dict[str, tuple[str, ...]],
         *,
         listen: str = "127.0.0.1",
+        ca_file: str | None = None,
         **settings: object,
     ) -> None:
         self.folder = folder
         self.listen = listen
         folder.mkdir(exist_ok=True)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         self.nodes = nodes
         self.settings = settings
+        self.ca_file = ca_file
         self.start()
         self.put_roster()
 
+    @property
+    def url(self) -> str:
+        scheme = "https" if "tls_key_file" in self.settings else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
     def start(self) -> None:
+        self.launch()
+        try:
+            until(self._ready, within_s=30, what="hub is ready")
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def launch(self) -> None:
+        """Start the process and do not wait."""
         digest = hashlib.sha256(ADMIN_TOKEN.encode()).hexdigest()
         tokens = self.folder / "admin-tokens"
         tokens.write_text(digest + "\n", encoding="ascii")
@@ -198,16 +220,11 @@ class Hub:
         argv = [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)]
         env = {"PYTHONPATH": str(FILES)}
         self.process = Process(argv, self.folder / "hub.log", env=env)
-        try:
-            until(self._ready, within_s=30, what="hub is ready")
-        except BaseException:
-            self.process.kill()
-            raise
 
     def _ready(self) -> bool:
         assert self.process.child.poll() is None, self.process.log.read_text()
         try:
-            return fetch(self.url, "/readyz").status == 200
+            return fetch(self.url, "/readyz", ca_file=self.ca_file).status == 200
         except OSError:
             return False
 
@@ -224,7 +241,7 @@ class Hub:
         assert answer["changed"] in {True, False}
 
     def call(self, method: str, path: str, body: object = None, token: str = ADMIN_TOKEN) -> Any:
-        answer = fetch(self.url, path, method=method, token=token, body=body)
+        answer = fetch(self.url, path, method=method, token=token, body=body, ca_file=self.ca_file)
         assert answer.status < 300, (answer.status, answer.body)
         return json.loads(answer.body) if answer.body else None
 

@@ -45,7 +45,8 @@ DESCRIPTION: Final = """\
 Any agent messages any other by name; what was answered 201 is synced to the disk.
 
 Every refusal is `application/problem+json` with a stable `code`; what each code means stands in
-the problems page. An unknown path is 404 `not_found`, a wrong method 405 `method_not_allowed`.
+the problems page. An unknown path is 404 `not_found`, a wrong method 405 `method_not_allowed`,
+plain HTTP to a hub with TLS 503 `tls_required`.
 Paths with `x-unprefixed` also answer without `/api`."""
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_bus_client import release, waker
-from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.errors import ClientError, HubRefusedError, HubUntrustedError
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
 HUB_S = 3.0  # with the gateway's timeouts the whole answer comes within 10 s
 SITE = "run the site playbook for this node"
+TLS = "tls_required"
 
 
 class Check(NamedTuple):
@@ -54,7 +55,10 @@ def _hub(context: Context) -> list[Check]:
     except HubRefusedError as error:
         denied = error.status in {401, 403}
         advice = f"the token is not the hub's: {SITE}" if denied else "look at the hub's log"
+        advice = f"hub_url is of the time before TLS: {SITE}" if error.problem == TLS else advice
         return [Check("token" if denied else "hub", ok=False, found=str(error), advice=advice)]
+    except HubUntrustedError as error:
+        return [Check("hub", ok=False, found=str(error), advice=SITE)]
     except ClientError as error:
         advice = f"is agent-bus.service running on the hub, and {url} open from here?"
         return [Check("hub", ok=False, found=str(error), advice=advice)]

@@ -45,6 +45,8 @@ def test_bind(tmp_path: Path, bind: str, host: str, port: int) -> None:
         ({"database": "bus.db"}, "absolute"),
         ({"readers": 0}, "readers"),
         ({"keepalive_s": 0}, "keepalive_s"),
+        ({"tls_key_file": "/k"}, "set together or not at all"),
+        ({"tls_key_file": "k", "tls_certificate_file": "/c"}, "absolute"),
         ({"zzz": 1}, "'zzz' is no setting"),
     ],
 )
