@@ -93,6 +93,9 @@ class Bus:
         self.head = store.head()
         self._mailboxes = {box.agent: box for box in store.mailboxes()}
         self.directory.replace(*store.roster())
+        for name, agent in self.directory.agents.items():
+            if agent.last_seen_at is not None:
+                self.presence.remember(name, agent.last_seen_at)
 
     @property
     def store(self) -> Store:

@@ -89,6 +89,14 @@ class Presence:
             self._seen[agent] = now
             self._unsaved.add(agent)
 
+    def remember(self, agent: AgentName, at: int) -> None:
+        """Take what an earlier process saw of an agent, in wall-clock ms.
+
+        Without it everybody is offline after a restart, not deaf, until the watchers are back.
+        """
+        age_s = max(0, self._clock.now_ms() - at) / 1000
+        self._seen.setdefault(agent, (self._clock.monotonic() - age_s, at))
+
     def mute(self, agent: AgentName, *, for_s: float) -> None:
         """Ask watchers to leave an agent alone; 0 ends it. Forgotten when the hub restarts."""
         self._muted[agent] = (

@@ -190,3 +190,15 @@ def test_hops_are_kept_until_they_are_flushed(tmp_path: Path) -> None:
         assert found is not None
         assert found[1][0].pushed_at == clock.now_ms()
         assert found[1][0].received_at == 5
+
+
+def test_a_restart_does_not_make_everybody_offline(tmp_path: Path) -> None:
+    """Dashboard and senders would read "offline for 5 minutes" of agents seen a moment ago."""
+    clock = FakeClock()
+    with bus_in(tmp_path, clock=clock) as bus:
+        bus.presence.seen(ALPHA)
+        bus.store.touch_agents(bus.presence.take_unsaved())
+    clock.advance(3)
+    with bus_in(tmp_path, clock=clock) as bus:
+        assert bus.status(ALPHA) == "deaf"
+        assert bus.status(BETA) == "offline"

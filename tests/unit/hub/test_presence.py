@@ -42,6 +42,32 @@ def test_the_five_states(presence: Presence, clock: FakeClock) -> None:
     assert status(presence) == "offline"
 
 
+def test_what_an_earlier_process_saw_counts(presence: Presence, clock: FakeClock) -> None:
+    seen_at = clock.now_ms() - 200_000
+    presence.remember(BETA, seen_at)
+    assert status(presence) == "deaf"
+    assert presence.last_seen_at(BETA) == seen_at
+    assert presence.take_unsaved() == {}
+    clock.advance(101)
+    assert status(presence) == "offline"
+
+
+def test_a_clock_that_was_ahead_then_makes_nobody_immortal(
+    presence: Presence, clock: FakeClock
+) -> None:
+    presence.remember(BETA, clock.now_ms() + 86_400_000)
+    clock.advance(299)
+    assert status(presence) == "deaf"
+    clock.advance(2)
+    assert status(presence) == "offline"
+
+
+def test_what_was_seen_since_is_not_overwritten(presence: Presence, clock: FakeClock) -> None:
+    presence.seen(BETA)
+    presence.remember(BETA, clock.now_ms() - 400_000)
+    assert status(presence) == "deaf"
+
+
 def test_a_report_renews_the_lease_but_cannot_take_one(
     presence: Presence, clock: FakeClock
 ) -> None:
