@@ -76,7 +76,7 @@ api: setup ## API, integration and crash tests against real processes
 
 .PHONY: soak
 soak: setup ## What is too long for `make test` (about an hour)
-	AGENT_BUS_CRASH_CYCLES=1000 pytest tests/crash/test_crash.py
+	AGENT_BUS_CRASH_CYCLES=1000 pytest -s tests/crash/test_crash.py
 	AGENT_BUS_PARTITION_S=120 pytest tests/crash/test_partition.py
 	AGENT_BUS_HYPOTHESIS=soak pytest tests/unit/hub
 

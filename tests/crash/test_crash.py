@@ -117,6 +117,8 @@ def test_kill_9_loses_doubles_and_reorders_nothing(tmp_path: Path) -> None:
         reader.start()
         for cycle in range(CYCLES):
             one_cycle(hub, cycle, ledger, dice)
+            if (cycle + 1) % 50 == 0:
+                print(f"{cycle + 1} kills, {len(ledger.accepted)} messages", flush=True)
         wait_until(lambda: len(reader.events) >= len(ledger.accepted), timeout_s=60)
         reader.stop.set()
         reader.join(10)

@@ -190,6 +190,7 @@ class Hub:
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
     opened: list[Client | StreamReader] = field(default_factory=list)
+    environ: dict[str, str] = field(default_factory=dict)
 
     def start(self, *, wait: bool = True) -> None:
         """Start the server and wait until it is ready."""
@@ -207,7 +208,7 @@ class Hub:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)],
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY / "files")},
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY / "files"), **self.environ},
                 stderr=log,
                 start_new_session=True,
             )
@@ -259,6 +260,12 @@ class Hub:
         self.opened.append(reader)
         return reader
 
+    def streams_open(self) -> int:
+        """How many streams the hub has open."""
+        client = Client(self.port, ADMIN)
+        with contextlib.closing(client):
+            return int(client.get("/api/stats").body["streams"]["open"])
+
     def hang_up(self) -> None:
         """Close every client and stream that was opened."""
         while self.opened:
@@ -280,9 +287,11 @@ def roster(fleet: dict[str, tuple[str, ...]], **more: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[Hub]:
+def running(
+    folder: Path, environ: dict[str, str] | None = None, /, **settings: Any
+) -> Iterator[Hub]:
     """A hub with the test fleet, stopped at the end whatever happens."""
-    hub = Hub(folder, settings)
+    hub = Hub(folder, settings, environ=environ or {})
     try:
         hub.start()
         assert hub.enrol().status == 200
