@@ -1,0 +1,91 @@
+"""`python -m tests.support.bad_peers PORT CURSOR`: all the peers that a hub would rather not have.
+
+A process of its own, so that what they cost on this side does not slow whoever measures beside
+them. Seven ask for n3's mail, from the backlog and from CURSOR on: two stopped readers, four that
+read nothing (a test drops the packets of two), and one that reads a byte a second. The process
+says `ready` when they are connected; from then on it opens streams of n1 and drops them at once.
+It ends with its stdin, and tells how many it has dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+HERE, VANISHING = "127.0.0.1", "127.0.0.2"
+"""Whence the peers come; the packets of the second are those to drop."""
+ACCEPTED = b"HTTP/1.1 200"
+CHURN_INTERVAL_S = 0.02
+
+
+def subscribe(port: int, token: str, *, cursor: str = "", source: str = HERE) -> socket.socket:
+    """A stream's connection with a small buffer, of which only the first bytes were read."""
+    peer = socket.socket()
+    peer.settimeout(20)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    peer.bind((source, 0))
+    peer.connect((HERE, port))
+    lines = ["GET /api/stream HTTP/1.1", "Host: hub", f"Authorization: Bearer {token}"]
+    lines += [f"Last-Event-ID: {cursor}"] if cursor else []
+    peer.sendall("\r\n".join([*lines, "", ""]).encode())
+    answer = peer.recv(len(ACCEPTED), socket.MSG_WAITALL)
+    if answer != ACCEPTED:
+        raise SystemExit(f"refused: {answer!r}")
+    return peer
+
+
+def stopped_reader(port: int, cursor: str) -> int:
+    """The id of a process that has subscribed and then was stopped."""
+    child = os.fork()
+    if child == 0:
+        peer = subscribe(port, "token-n3", cursor=cursor)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        peer.close()
+        os._exit(0)
+    os.waitpid(child, os.WUNTRACED)
+    return child
+
+
+def nibble(peer: socket.socket) -> None:
+    """Read a byte a second."""
+    pause = threading.Event()
+    while not pause.wait(1):
+        peer.recv(1)
+
+
+def wait_for_end(ended: threading.Event) -> None:
+    sys.stdin.read()
+    ended.set()
+
+
+def main() -> None:
+    port, cursor = int(sys.argv[1]), sys.argv[2]
+    begins = ("", cursor)
+    stopped = [stopped_reader(port, begin) for begin in begins]
+    silent = [
+        subscribe(port, "token-n3", cursor=begin, source=source)
+        for begin in begins
+        for source in (HERE, VANISHING)
+    ]
+    nibbled = subscribe(port, "token-n3", cursor=cursor)
+    threading.Thread(target=nibble, args=(nibbled,), daemon=True).start()
+    print("ready", flush=True)
+    ended = threading.Event()
+    threading.Thread(target=wait_for_end, args=(ended,), daemon=True).start()
+    dropped = 0
+    while not ended.wait(CHURN_INTERVAL_S):
+        subscribe(port, "token-n1").close()
+        dropped += 1
+    for child in stopped:
+        os.kill(child, signal.SIGKILL)
+    for peer in silent:
+        peer.close()
+    print(dropped, flush=True)
+    os._exit(0)  # the nibbler may be in the middle of a read
+
+
+if __name__ == "__main__":
+    main()
