@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_bus import errors, tls
@@ -32,6 +32,13 @@ class Entry(NamedTuple):
     frame: bytes
     delivery: Delivery | None = None
     committed: float = 0.0
+
+
+class Holder(NamedTuple):
+    """Whose token holds a long poll open."""
+
+    node: NodeName | None
+    token_sha256: str
 
 
 class Stream:
@@ -127,7 +134,7 @@ class Broker:
     def __init__(self, *, streams_total: int, streams_per_token: int) -> None:
         self._streams: dict[NodeName | None, set[Stream]] = {}
         self._waiting: dict[AgentName, set[Event]] = {}
-        self._polls = 0
+        self._polls: Counter[str] = Counter()
         self._is_ending = False
         self._total = streams_total
         self._per_token = streams_per_token
@@ -149,10 +156,7 @@ class Broker:
         siblings = self._streams.get(stream.node, set())
         older = {s for s in siblings if s.is_watcher and stream.is_watcher}
         staying = siblings - older
-        if sum(s.token_sha256 == stream.token_sha256 for s in staying) >= self._per_token:
-            raise errors.TooManyStreamsError(self._per_token, scope="this token")
-        if len(self) - len(older) + self._polls >= self._total:
-            raise errors.TooManyStreamsError(self._total, scope="the hub")
+        self._require_room(staying, stream.token_sha256, ending=len(older))
         for one in older:
             one.end("superseded")
         self._streams[stream.node] = staying | {stream}
@@ -178,26 +182,24 @@ class Broker:
         for event in self._waiting.get(agent, ()):
             event.set()
 
-    def wait_for_inbox(self, agent: AgentName, *, timeout_s: float) -> bool:
+    def wait_for_inbox(self, agent: AgentName, *, holder: Holder, timeout_s: float) -> bool:
         """Wait until something new may be in an inbox; False when it timed out or all must end.
 
         Raises:
-            errors.TooManyStreamsError: long polls count as streams; so many of one agent as its
-                token may have streams, or so many in all.
+            errors.TooManyStreamsError: long polls count as streams, of the token and in all.
         """
         if self._is_ending:
             return False
-        if len(self._waiting.get(agent, ())) >= self._per_token:
-            raise errors.TooManyStreamsError(self._per_token, scope=f"the inbox of {agent}")
-        if len(self) + self._polls >= self._total:
-            raise errors.TooManyStreamsError(self._total, scope="the hub")
+        self._require_room(self._streams.get(holder.node, ()), holder.token_sha256)
         event = Event()
         self._waiting.setdefault(agent, set()).add(event)
-        self._polls += 1
+        self._polls[holder.token_sha256] += 1
         try:
             return bool(event.wait(timeout_s)) and not self._is_ending
         finally:
-            self._polls -= 1
+            self._polls[holder.token_sha256] -= 1
+            if not self._polls[holder.token_sha256]:
+                del self._polls[holder.token_sha256]
             waiting = self._waiting[agent]
             waiting.discard(event)
             if not waiting:
@@ -210,3 +212,13 @@ class Broker:
             stream.end(reason)
         for agent in list(self._waiting):
             self.wake_inbox(agent)
+
+    def _require_room(
+        self, siblings: Iterable[Stream], token_sha256: str, *, ending: int = 0
+    ) -> None:
+        """Refuse one more stream or long poll over the limits; `siblings` are of its node."""
+        held = sum(s.token_sha256 == token_sha256 for s in siblings) + self._polls[token_sha256]
+        if held >= self._per_token:
+            raise errors.TooManyStreamsError(self._per_token, scope="this token")
+        if len(self) - ending + self._polls.total() >= self._total:
+            raise errors.TooManyStreamsError(self._total, scope="the hub")

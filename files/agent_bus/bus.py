@@ -27,7 +27,7 @@ from agent_bus.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from agent_bus.broker import Stream
+    from agent_bus.broker import Holder, Stream
     from agent_bus.clock import Clock
     from agent_bus.directory import Directory
     from agent_bus.latency import Latency
@@ -154,8 +154,13 @@ class Bus:
         after: tuple[int, int],
         limit: int,
         wait_s: float,
+        holder: Holder,
     ) -> list[Delivery]:
-        """A page of an inbox; waits up to `wait_s` for it not to be empty."""
+        """A page of an inbox; waits up to `wait_s` for it not to be empty.
+
+        Raises:
+            errors.TooManyStreamsError: the `holder` of the long poll, or all, hold too many.
+        """
         deadline = self.clock.monotonic() + wait_s
         while True:
             last_seq = self.mailbox(agent).last_seq
@@ -167,7 +172,7 @@ class Bus:
                 return page
             if self.mailbox(agent).last_seq != last_seq:
                 continue  # it came between that look and this line
-            if not self.broker.wait_for_inbox(agent, timeout_s=left_s):
+            if not self.broker.wait_for_inbox(agent, holder=holder, timeout_s=left_s):
                 return page
 
     def fetch(

@@ -66,7 +66,9 @@ class Settings(BaseModel):
         ge=2,
         description="Replies in a row since the operator's last message in the thread.",
     )
-    streams_per_token: int = Field(default=100, ge=1, description="Open streams of one token.")
+    streams_per_token: int = Field(
+        default=100, ge=1, description="Open streams and long polls of one token (503 past it)."
+    )
     streams_total: int = Field(
         default=5000, ge=1, description="Open streams and long polls of all tokens (503 past it)."
     )

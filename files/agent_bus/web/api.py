@@ -10,6 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent_bus import errors, runtime, wire
+from agent_bus.broker import Holder
 from agent_bus.model import (
     OPERATOR,
     PRIORITIES,
@@ -108,6 +109,7 @@ class Api:
             after=after,
             limit=limit,
             wait_s=query.wait_s,
+            holder=Holder(call.principal.node, call.principal.sha256),
         )
         is_own = agent in self._bus.directory.agents_of(call.principal.node)
         before = self._bus.fetch(agent, page) if is_own and not query.peek else {}

@@ -5,8 +5,8 @@ import pytest
 
 from agent_bus import broker as module
 from agent_bus import errors
-from agent_bus.broker import Broker, Entry
-from agent_bus.model import AgentName
+from agent_bus.broker import Broker, Entry, Holder
+from agent_bus.model import AgentName, NodeName
 from tests.support.bus import frames, stream
 
 BETA = AgentName("beta")
@@ -95,19 +95,41 @@ def test_a_waiting_stream_takes_what_comes() -> None:
     assert one.take(5) is None
 
 
-def test_long_polls_wake_count_and_end_with_the_hub(broker: Broker) -> None:
-    polls = [gevent.spawn(broker.wait_for_inbox, BETA, timeout_s=5) for _ in range(2)]
+def poll(
+    broker: Broker, *, token: str = "t", agent: AgentName = BETA, timeout_s: float = 5
+) -> bool:
+    return broker.wait_for_inbox(agent, holder=Holder(NodeName("n1"), token), timeout_s=timeout_s)
+
+
+def test_long_polls_wake_and_end_with_the_hub(broker: Broker) -> None:
+    polls = [gevent.spawn(poll, broker) for _ in range(2)]
     gevent.sleep(0)
-    with pytest.raises(errors.TooManyStreamsError):
-        broker.wait_for_inbox(BETA, timeout_s=5)
     broker.wake_inbox(BETA)
-    assert [poll.get(timeout=1) for poll in polls] == [True, True]
-    assert broker.wait_for_inbox(BETA, timeout_s=0.001) is False
-    last = gevent.spawn(broker.wait_for_inbox, BETA, timeout_s=5)
+    assert [one.get(timeout=1) for one in polls] == [True, True]
+    assert poll(broker, timeout_s=0.001) is False
+    last = gevent.spawn(poll, broker)
     gevent.sleep(0)
     broker.end_all("shutdown")
     assert last.get(timeout=1) is False
-    assert broker.wait_for_inbox(BETA, timeout_s=5) is False
+    assert poll(broker) is False
     with pytest.raises(errors.NotReadyError):
         broker.admit(stream())
     assert broker._waiting == {}
+
+
+def test_long_polls_count_as_streams_of_their_token_and_in_all(broker: Broker) -> None:
+    broker.admit(stream(token_sha256="t"))
+    first = gevent.spawn(poll, broker)
+    gevent.sleep(0)
+    with pytest.raises(errors.TooManyStreamsError, match="this token"):
+        poll(broker, agent=AgentName("alpha"))
+    with pytest.raises(errors.TooManyStreamsError, match="this token"):
+        broker.admit(stream(token_sha256="t"))
+    others = [gevent.spawn(poll, broker, token=token) for token in ("u", "v")]
+    gevent.sleep(0)
+    for refused in (lambda: poll(broker, token="w"), lambda: broker.admit(stream("n4"))):
+        with pytest.raises(errors.TooManyStreamsError, match="the hub"):
+            refused()
+    broker.wake_inbox(BETA)
+    assert all(one.get(timeout=1) for one in (first, *others))
+    broker.admit(stream(token_sha256="t"))

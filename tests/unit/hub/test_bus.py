@@ -11,6 +11,7 @@ import gevent
 import pytest
 
 from agent_bus import errors
+from agent_bus.broker import Holder
 from agent_bus.model import AgentName, Delivery, NodeName, Roster, Stamp
 from agent_bus.store.sqlite import SqliteStore
 from tests.support.bus import bus_in, frames, stream
@@ -49,9 +50,19 @@ def events(of: Stream) -> list[tuple[str, Any]]:
     return found
 
 
+HOLDER = Holder(NodeName("n1"), "1" * 64)
+
+
 def inbox(bus: Bus, agent: AgentName, *, wait_s: float) -> list[Delivery]:
     return bus.inbox(
-        agent, unread=True, rank=None, thread=None, after=(-1, 0), limit=10, wait_s=wait_s
+        agent,
+        unread=True,
+        rank=None,
+        thread=None,
+        after=(-1, 0),
+        limit=10,
+        wait_s=wait_s,
+        holder=HOLDER,
     )
 
 
@@ -87,7 +98,15 @@ def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
 
 def test_a_long_poll_waits_for_what_its_filter_lets_through(bus: Bus) -> None:
     job = gevent.spawn(
-        bus.inbox, BETA, unread=True, rank=0, thread=None, after=(-1, 0), limit=10, wait_s=30
+        bus.inbox,
+        BETA,
+        unread=True,
+        rank=0,
+        thread=None,
+        after=(-1, 0),
+        limit=10,
+        wait_s=30,
+        holder=HOLDER,
     )
     gevent.sleep(0)
     bus.send(draft(body="normal"))
