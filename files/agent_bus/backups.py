@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -45,19 +46,31 @@ class Backups:
         self._is_running = True
         thread = ThreadedPool([self._target()])
         try:
-            return thread.run(self._write)
+            outcome = thread.run(self._attempt)
         finally:
             self._is_running = False
             thread.close(lambda _target: None)
+        if isinstance(outcome, errors.BusError):
+            raise outcome
+        return outcome
 
     def _target(self) -> Path:
         at = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
         return self._folder / f"bus-{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}Z.db"
 
+    def _attempt(self, target: Path) -> backup.Backup | errors.BusError:
+        """What became of it: gevent writes the stack of whatever is raised in a thread."""
+        try:
+            return self._write(target)
+        except errors.BusError as error:
+            return error
+
     def _write(self, target: Path) -> backup.Backup:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise errors.DiskFullError from error
             raise errors.BackupFailedError(str(error)) from error
         made = backup.write(self._database, target)
         for old in sorted(self._folder.glob("bus-*.db"))[: -self._keep]:

@@ -104,7 +104,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             since_s += ALIVE_POLL_S
             if interval_s and since_s >= interval_s:
                 since_s = 0.0
-                if self._hub is not None and self._hub.health.is_ready():
+                if self._hub is not None and self._hub.health.is_well():
                     self._notify("WATCHDOG=1")
         self._notify("STOPPING=1\nSTATUS=Draining streams")
         if self._hub is not None:

@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from agent_bus import errors
-from tests.support.hub import Client, Hub, running, wait_until
+from tests.support.hub import FLEET, Client, Hub, Reply, running, wait_until
 from tests.support.store import draft, enrolled, opened
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ def test_a_full_disk_refuses_sends_and_nothing_else(small_disk: Path) -> None:
         shown = reader.get("/api/inbox?limit=5")
         assert shown.status == 200
         assert shown.body["messages"][0]["id"] == early["id"]
-        assert hub.client(None).get("/readyz").status == 200
+        assert hub.client(None).get("/livez").status == 200
+        unready = hub.client(None).get("/readyz")
+        assert (unready.status, unready.body["checks"]["reading"]) == (503, "ok")
+        assert "disk is full" in unready.body["checks"]["writing"]
         assert reader.get(f"/api/messages/{early['id']}").status == 200
         assert reader.get("/api/history?limit=3").status == 200
         assert hub.stream("n3").of_type("message").data["id"] == early["id"]
@@ -108,6 +111,7 @@ def test_a_full_disk_refuses_sends_and_nothing_else(small_disk: Path) -> None:
         assert pushed == {early["id"], *accepted.values()}
 
         ballast.unlink()  # nobody restarts anything
+        assert hub.client(None).get("/readyz").status == 200
         after = wait_until(
             lambda: hub.client("n2").post("/api/send", {"to": "delta", "body": "room"}).status
         )
@@ -115,6 +119,58 @@ def test_a_full_disk_refuses_sends_and_nothing_else(small_disk: Path) -> None:
         assert stream.of_type("message").data["body"] == "room"
         acked = reader.post("/api/ack", {"ids": [early["id"]]})
         assert acked.body["acked"] == [early["id"]]
+
+
+def test_on_a_full_disk_every_call_answers_what_it_can(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"\0" * 3_000_000)
+    with hub_on(small_disk) as hub:
+        accepted = fill(hub)
+        reader, operator = hub.client("n3"), hub.client(None)
+        key, first = next(iter(accepted.items()))
+        known = {"to": "delta", "body": key + BODY}
+        again = hub.client("n2").post("/api/send", known, Idempotency_Key=key)
+        assert (again.status, again.body["id"]) == (201, first)
+        for path in ("/api/inbox?wait_s=1", "/api/history", f"/api/messages/{first}",
+                     "/api/agents", "/api/stats"):  # fmt: skip
+            assert reader.get(path).status == 200, path
+        presence = {"node_version": "1", "agents": [{"name": "delta", "gateway": "ok"}]}
+        report = {"agent": "delta", "event": "received", "up_to_seq": 1}
+        assert reader.post("/api/presence", presence).status == 204
+        assert reader.post("/api/wakes", {"reports": [report]}).status == 204
+        for written in (
+            hub.client("n2").post("/api/send", {"to": "delta", "body": BODY}),
+            hub.enrol({**FLEET, "n4": tuple(f"agent-{n}" for n in range(500))}),
+            operator.post("/api/admin/backup", None),
+        ):
+            assert (written.status, written.body["code"]) == (507, "disk_full")
+            assert int(written.headers["retry-after"]) > 0
+        assert "agent-1" not in [a["name"] for a in operator.get("/api/agents").body["agents"]]
+        assert "Traceback" not in hub.log()
+
+
+def test_a_hub_that_starts_on_a_full_disk_serves_what_it_can(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"\0" * 3_000_000)
+    with hub_on(small_disk) as hub:
+        fill(hub)
+        hub.hang_up()
+        hub.kill()
+        hub.start(wait=False)
+        unready = wait_until(lambda: answer_of(hub, "/readyz"), timeout_s=30)
+        assert (unready.status, "disk is full" in unready.body["checks"]["writing"]) == (503, True)
+        assert len(hub.client("n3").get("/api/inbox?limit=5").body["messages"]) == 5
+        ballast.unlink()
+        assert hub.client(None).get("/readyz").status == 200
+        assert hub.client("n2").send("room", to="delta")
+
+
+def answer_of(hub: Hub, path: str) -> Reply | None:
+    """What a hub answers that may not listen yet."""
+    client = Client(hub.port, None)
+    with contextlib.suppress(OSError), contextlib.closing(client):
+        return client.get(path)
+    return None
 
 
 def test_what_was_acknowledged_on_a_full_disk_survives_kill_9(small_disk: Path) -> None:

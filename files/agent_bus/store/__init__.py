@@ -150,6 +150,9 @@ class Store(Protocol):
     def counts(self) -> dict[str, int]:
         """Rows and bytes: message, delivery, archive_message, database_bytes, wal_bytes, ..."""
 
+    def writing(self) -> str:
+        """`ok`, or why nothing can be written now; never blocks."""
+
     def histograms(self) -> dict[str, Histogram]:
         """Distributions since the start: batch_commands, commit_s (the fsync is in it)."""
 

@@ -7,7 +7,7 @@ wait, the loop never does.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.model import new_message_id
 from agent_bus.runtime import ThreadedPool
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     )
     from agent_bus.store import Listener
 
+ROOM_BYTES: Final = 1 << 20
+"""Below it the disk counts as full: on the last few kilobytes a stamp still finds room where a
+message does not."""
+
 
 class SqliteStore:
     """See `agent_bus.store.Store`; one instance a process, one process a file.
@@ -70,7 +74,7 @@ class SqliteStore:
         self._index = connections.reserve_index(path)
         self.epoch = connections.epoch(self._connection)
         self._facts = connections.facts(self._connection)
-        self._writer = Writer(self._connection, fatal=fatal)
+        self._writer = Writer(self._connection, fatal=fatal, has_room=self._has_room)
         self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
         self.desk = Desk(readers=self._readers, writer=self._writer)
 
@@ -282,6 +286,18 @@ class SqliteStore:
             "commits": self._writer.batches,
             "commands": self._writer.commands,
         }
+
+    def writing(self) -> str:
+        """Whether writes can be done."""
+        if self._writer.is_lost:
+            return "the disk failed during a commit; the hub ends and starts again"
+        if not self._has_room():
+            return "the disk is full; what has to be stored is answered 507"
+        return "ok"
+
+    def _has_room(self) -> bool:
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize >= ROOM_BYTES
 
     def histograms(self) -> dict[str, Histogram]:
         """What the writer measured."""

@@ -84,14 +84,23 @@ class Writer:
         connection: the writing connection; from here on used by the writer thread only.
         fatal: called in the loop, LAST_WORDS_S after a commit failed in a way that leaves the
             disk's state unknown; must end the process. Nothing is written any more meanwhile.
+        has_room: whether the disk has room for more than one last small write; in any thread.
     """
 
-    def __init__(self, connection: apsw.Connection, *, fatal: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        fatal: Callable[[], None],
+        has_room: Callable[[], bool],
+    ) -> None:
         self._connection = connection
         self._fatal = fatal
+        self._has_room = has_room
         self._wal_pages = 0
         self._is_lost = False
         self._is_full = False
+        self._has_written = False
         self.batches = 0
         self.batch_sizes = Histogram(BATCH_BOUNDS)
         self.commit_times = Histogram(COMMIT_BOUNDS_S)
@@ -120,6 +129,11 @@ class Writer:
     ) -> None:
         """Apply and commit some time soon; nobody waits."""
         self._thread.submit(Command(apply, committed, None))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a commit's fate is unknown: nothing is written any more."""
+        return self._is_lost
 
     def close(self) -> None:
         """Work off what waits, then end the thread. The connection stays open."""
@@ -157,12 +171,13 @@ class Writer:
         Raises:
             _CommitFailedError: it is not known what is on the disk.
         """
+        self._has_written = False
         try:
             outcomes = self._transaction(batch)
         except apsw.FullError:
             outcomes = [self._alone(command) for command in batch]
         is_full = any(isinstance(o.error, errors.DiskFullError) for o in outcomes)
-        if is_full != self._is_full:
+        if is_full != self._is_full and (is_full or (self._has_written and self._has_room())):
             self._is_full = is_full
             logger.warning("The disk is full" if is_full else "The disk has room again")
         return outcomes
@@ -221,6 +236,7 @@ class Writer:
 
     def _on_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
+        self._has_written = True
         return 0
 
     def _checkpoint_when_idle(self) -> None:

@@ -34,16 +34,21 @@ class Health:
 
         `checks` maps each part to "ok" or to what is wrong with it.
         """
-        checks = {"database": self._check_database()}
-        if self.is_stopping:
-            checks["process"] = "is stopping"
+        checks = {
+            "reading": self._check_reading(),
+            "writing": self._bus.store.writing(),
+            "process": "is stopping" if self.is_stopping else "ok",
+        }
         ready = all(result == "ok" for result in checks.values())
         content = {"ready": ready, "version": self._version, "checks": checks}
         return Answer(200 if ready else 503, content)
 
-    def is_ready(self) -> bool:
-        """Whether the hub can take messages; also feeds systemd's watchdog."""
-        return not self.is_stopping and self._check_database() == "ok"
+    def is_well(self) -> bool:
+        """Whether a restart could not make it better; feeds systemd's watchdog.
+
+        A full disk is no reason: reading and streams go on, and room heals it.
+        """
+        return not self.is_stopping and self._check_reading() == "ok"
 
     def stats(self, call: Call) -> Answer:
         """Totals, depth, latency quantiles, streams and the database's own figures."""
@@ -83,11 +88,11 @@ class Health:
         }
         return Answer(200, content)
 
-    def _check_database(self) -> str:
+    def _check_reading(self) -> str:
         try:
             self._bus.store.head()
         except Exception as error:  # noqa: BLE001 - whatever it is, readiness must say it
-            return f"cannot be read: {error}"
+            return f"the database cannot be read: {error}"
         return "ok"
 
 
