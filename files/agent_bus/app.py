@@ -109,7 +109,7 @@ class Hub:
             Actions(bus=self.bus, api=api, operator=operator, sessions=sessions)
         )
         gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes, refusals=refusals)
-        self.wsgi = _wsgi(table, gate=gate)
+        self.wsgi = _wsgi(table, gate=gate, refusals=refusals)
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
@@ -169,7 +169,7 @@ def release() -> str:
     return marker.read_text(encoding="utf-8").strip() if marker.exists() else __version__
 
 
-def _wsgi(table: list[Route], *, gate: Gate) -> FixedPaths:
+def _wsgi(table: list[Route], *, gate: Gate, refusals: Counter[str]) -> FixedPaths:
     """The whole application: fixed paths first, Flask for the rest."""
     app = Flask("agent_bus", static_folder=None)
     app.url_map.strict_slashes = False
@@ -177,7 +177,13 @@ def _wsgi(table: list[Route], *, gate: Gate) -> FixedPaths:
         serve = view(gate, route, lambda: request.environ)
         for path in route.paths:
             _add(app, route.method, path, serve)
-    app.register_error_handler(Exception, _on_error)
+
+    def on_error(error: Exception) -> Response:
+        told = _as_problem(error)
+        refusals[told.code] += 1
+        return _response(problem.answer(told))
+
+    app.register_error_handler(Exception, on_error)
     return FixedPaths(app, gate, table)
 
 
@@ -186,18 +192,16 @@ def _add(app: Flask, method: str, path: str, serve: Callable[..., Response]) -> 
     app.add_url_rule(path, name, serve, methods=[method], provide_automatic_options=False)
 
 
-def _on_error(error: Exception) -> Response:
-    """Flask's own errors, and defects outside of endpoints, as problem documents."""
+def _as_problem(error: Exception) -> errors.BusError:
+    """Flask's own errors, and defects outside of endpoints, as errors of the bus."""
     if isinstance(error, NotFound):
-        told: errors.BusError = errors.UnknownPathError(request.path)
-    elif isinstance(error, MethodNotAllowed):
-        told = errors.WrongMethodError(error.valid_methods or ())
-    elif isinstance(error, HTTPException) and (error.code or 500) < 500:  # noqa: PLR2004 - 4xx
-        told = errors.InvalidRequestError(f"{error.name}.")
-    else:
-        logger.error("A request failed", exc_info=error)
-        told = errors.InternalError()
-    return _response(problem.answer(told))
+        return errors.UnknownPathError(request.path)
+    if isinstance(error, MethodNotAllowed):
+        return errors.WrongMethodError(error.valid_methods or ())
+    if isinstance(error, HTTPException) and (error.code or 500) < 500:  # noqa: PLR2004 - 4xx
+        return errors.InvalidRequestError(f"{error.name}.")
+    logger.error("A request failed", exc_info=error)
+    return errors.InternalError()
 
 
 def _response(answer: Answer) -> Response:

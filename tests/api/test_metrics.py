@@ -37,6 +37,7 @@ def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
         seq = stream.of_type("message").data["seq"]
         hub.client("n2").send(to="alpha")
         hub.client("n2").post("/api/send", {"body": "x", "to": "nobody"})
+        hub.client("n2").get("/api/nowhere")
         reports = [
             {"agent": "delta", "event": "received", "up_to_seq": seq},
             {"agent": "delta", "event": "accepted", "up_to_seq": seq, "duration_ms": 3},
@@ -51,13 +52,21 @@ def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
         assert value(text, "agent_bus_deliveries_pushed_total") == 1
         assert value(text, "agent_bus_deliveries_acked_total") == 1
         assert value(text, 'agent_bus_requests_rejected_total{code="unknown_agent"}') == 1
+        assert value(text, 'agent_bus_requests_rejected_total{code="not_found"}') == 1
         assert value(text, 'agent_bus_streams{role="watcher"}') == 1
+        assert value(text, "agent_bus_stream_queue_events") == 0
         assert value(text, 'agent_bus_mailbox_unread{agent="alpha"}') == 1
         assert value(text, 'agent_bus_mailbox_unread{agent="delta"}') == 0
         assert value(text, "agent_bus_watchers_connected") == 1
         for hop in ("pushed", "received", "accepted", "fetched", "read"):
             assert value(text, f'agent_bus_hop_seconds_count{{hop="{hop}"}}') == 1, hop
+            assert f'agent_bus_hop_seconds_bucket{{hop="{hop}",le="+Inf"}} 1.0' in text, hop
+        assert value(text, 'agent_bus_mailbox_oldest_unread_seconds{agent="alpha"}') > 0
+        assert value(text, "agent_bus_commit_batch_commands_count") >= 3
+        assert value(text, "agent_bus_commit_batch_commands_sum") >= 3
         assert value(text, "agent_bus_commit_seconds_count") >= 3
+        assert value(text, "agent_bus_commit_seconds_sum") > 0
+        assert value(text, 'agent_bus_database_bytes{part="database"}') > 0
         assert value(text, 'agent_bus_database_bytes{part="wal"}') > 0
         assert "agent_bus_build_info{" in text
 

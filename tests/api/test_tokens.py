@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hub import FLEET, Client, Hub, roster, running
+from tests.support.hub import ADMIN, FLEET, Client, Hub, StreamReader, roster, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,38 @@ def test_a_token_acts_only_for_its_own_agents(
     assert stream is None or stream.status == 403
     for refused in (send, ack, inbox, history):
         assert refused.status < 400 or refused.body["code"] == "forbidden"
+
+
+def test_presence_of_anothers_agents_changes_nothing(tmp_path: Path) -> None:
+    """It is passed over, not refused: an agent that has just moved is still in the settings of
+    its old node, whose other agents must keep their lease."""
+    with running(tmp_path) as hub:
+        for node in ("n1", "n3"):
+            hub.stream(node, "role=watcher").of_type("hello")
+        gateways = [{"name": name, "gateway": "down"} for name in ("alpha", "delta")]
+        body = {"node_version": "1", "agents": gateways}
+        assert hub.client("n3").post("/api/presence", body).status == 204
+        listed = hub.client("n1").get("/api/agents").body["agents"]
+        states = {agent["name"]: agent["status"] for agent in listed}
+        assert (states["alpha"], states["delta"]) == ("online", "gateway-down")
+        refused = hub.client(None).post("/api/presence", body)
+        assert (refused.status, refused.body["code"]) == (403, "forbidden")
+
+
+def test_a_token_streams_its_own_agents_only(tmp_path: Path) -> None:
+    """What a stream without `agents` carries, for every node and the operator."""
+    with running(tmp_path) as hub:
+        for node, agents in FLEET.items():
+            assert hub.stream(node).of_type("hello").data["agents"] == list(agents)
+            named = hub.stream(node, f"agents={agents[-1]}").of_type("hello").data["agents"]
+            assert named == [agents[-1]]
+            both = hub.client(node).get(f"/api/stream?agents={agents[0]},operator")
+            assert (both.status, both.body["code"]) == (403, "forbidden")
+        operator = StreamReader(hub.port, ADMIN)
+        hub.opened.append(operator)
+        assert operator.of_type("hello").data["agents"] == ["operator"]
+        watcher = hub.client(None).get("/api/stream?role=watcher")
+        assert (watcher.status, watcher.body["code"]) == (403, "forbidden")
 
 
 def test_reading_as_operator_never_counts_as_fetching(hub: Hub) -> None:

@@ -71,6 +71,7 @@ class Gate:
             return problem.answer(error)
         except Exception:
             logger.exception("%s %s failed", route.method, route.path)
+            self._refusals[errors.InternalError.code] += 1
             return problem.answer(errors.InternalError())
 
     def _call(self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]) -> Call:
