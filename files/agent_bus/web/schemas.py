@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-KEPT_FORMAT_CHARACTERS: Final = frozenset({"\u200d"})
-"""ZERO WIDTH JOINER is part of many emoji; all other format characters are refused."""
+EMOJI_JOINED: Final = re.compile(r"(?<=[^\w\s\x00-\x7f\u200d])\u200d(?=[^\w\s\x00-\x7f\u200d])")
+"""ZERO WIDTH JOINER, which many emoji are made with, between two signs that are no letters."""
 
 PLAIN_LINE: Final = (
     r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891"
     r"\u08e2\u180e\u200b-\u200c\u200e-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f"
     r"\ufeff\ufff9-\ufffb]*$"
 )
-"""`_plain_line` as a regular expression, for the document; the rare ones past U+FFFF are left to
-the validator, because not every regular expression can name them."""
+"""`_plain_line` as a regular expression, for the document; the rare ones past U+FFFF, and where a
+joiner may stand, are left to the validator, because not every regular expression can say it."""
 
 RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -43,9 +43,8 @@ RFC3339: Final = re.compile(
 
 def _plain_line(value: str) -> str:
     """Refuse what can hide or reorder text: control, bidi and zero-width characters."""
-    for character in value:
-        category = unicodedata.category(character)
-        if category in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in KEPT_FORMAT_CHARACTERS:
+    for character in EMOJI_JOINED.sub("", value):
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
             raise ValueError(f"character U+{ord(character):04X} is not allowed here")
     return value
 

@@ -18,6 +18,7 @@ OPERATIONS = [
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 ]
+JOINER = 0x200D
 
 
 def references(value: Any) -> set[str]:
@@ -74,10 +75,25 @@ def test_the_codes_of_problems_are_unique_and_stable_words() -> None:
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", code) for code in found)
 
 
+@pytest.mark.parametrize("emoji", ["👩🏽‍🚀", "🏳️‍🌈", "🙂‍↔️"])
+def test_a_joiner_stands_between_the_parts_of_an_emoji_only(emoji: str) -> None:
+    assert schemas._plain_line(f"up {emoji} and away") == f"up {emoji} and away"
+    for hidden in (
+        "ad\u200dmin",
+        "\u200dadmin",
+        "admin\u200d",
+        "🚀\u200dadmin",
+        "-\u200d-",
+        "🚀\u200d\u200d🚀",
+    ):
+        with pytest.raises(ValueError, match=r"U\+200D"):
+            schemas._plain_line(hidden)
+
+
 def test_the_pattern_of_a_line_says_what_its_validator_refuses() -> None:
     pattern = re.compile(schemas.PLAIN_LINE)
     for number in range(min(sys.maxunicode, 0xFFFF)):
-        if 0xD800 <= number <= 0xDFFF:
+        if 0xD800 <= number <= 0xDFFF or number == JOINER:
             continue
         try:
             schemas._plain_line(chr(number))
