@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from agent_bus.model import AgentName
     from agent_bus.settings import Settings
 
-REPLAY_PAGE: Final = 200
-"""Deliveries read from the store at once while catching up: about 1 ms of a reader's time."""
+REPLAY_PAGE: Final = 50
+"""Deliveries read from the store at once while catching up: about 1 ms of a reader's time, and at
+most 3 MB that a peer which stops in the middle of its backlog keeps in memory."""
 USER_TIMEOUT_FACTOR: Final = 3
 """The kernel gives a peer up that acknowledges nothing for so many write timeouts (30 s): a write
 that fits its buffer succeeds though nobody is there."""
