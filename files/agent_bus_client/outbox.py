@@ -2,7 +2,9 @@
 
 One file a message, named so that the order of names is the order of sending. The idempotency key
 was made with the message, so that two programs draining at once deliver it once. The hub remembers
-keys for 24 h, so what is older than 20 h goes to `failed/` instead of risking a second copy.
+keys for 24 h, so what is older than 20 h goes to `failed/` instead of risking a second copy. Ages
+are counted by the machine since its boot: a wall clock that is set right, hours or years ahead,
+must give up nothing. Only over a reboot the wall has to be believed.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
 
 from agent_bus_client.errors import ClientError, HubRefusedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agent_bus_client.transport import Hub
 
 logger = logging.getLogger(__name__)
@@ -26,18 +28,27 @@ logger = logging.getLogger(__name__)
 MAX_AGE_S = 20 * 3600
 MAX_WAITING = 1000  # per node; past it a send is refused: something is wrong for long
 MAX_SUBJECT = 200  # characters; the hub refuses more
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TO_SENDER_OF = "to_sender_of"  # in a request: a reply made while the hub could not say to whom
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One waiting or failed message; `request` is the body of `POST /api/send`."""
+    """One waiting or failed message.
+
+    Attributes:
+        created_at: by the wall.
+        request: the body of `POST /api/send`.
+        boot, counted_at: which boot it was made in, and how many seconds after it.
+    """
 
     path: Path
     key: str
     created_at: float
     request: dict[str, Any]
     reason: str = ""
+    boot: str = ""
+    counted_at: float = 0.0
 
     @property
     def sender(self) -> str:
@@ -53,6 +64,30 @@ class Entry:
         return ", ".join(to) if isinstance(to, list) else str(to)
 
 
+def boot_id() -> str:
+    """Return what is the same until the machine's next boot, empty when it cannot be known.
+
+    The watcher's unit hides /proc/sys from it and hands it over instead.
+    """
+    try:
+        found = os.environ.get("AGENT_BUS_BOOT") or BOOT_ID.read_text(encoding="ascii")
+    except OSError:
+        return ""
+    return found.strip().replace("-", "")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The machine's: wall in seconds, seconds since boot (suspended ones too), and which boot."""
+
+    wall: Callable[[], float] = time.time
+    counted: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    boot: Callable[[], str] = boot_id
+
+
+MACHINE = Clock()
+
+
 @dataclass(frozen=True)
 class Drained:
     """What one run has done."""
@@ -65,8 +100,9 @@ class Drained:
 class Outbox:
     """The folder; every method may be called from several processes at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, clock: Clock = MACHINE) -> None:
         self.folder = folder
+        self._clock = clock
 
     def add(self, key: str, request: dict[str, Any]) -> Entry:
         """Store one message durably.
@@ -75,13 +111,28 @@ class Outbox:
             ClientError: the outbox is full.
             OSError: it cannot be written.
         """
-        if len(self._names()) >= MAX_WAITING:
+        names = self._names()
+        if len(names) >= MAX_WAITING:
             raise ClientError(
                 f"{self.folder} holds {MAX_WAITING} messages: the hub is away for long"
             )
-        entry = Entry(self.folder / f"{time.time_ns():020d}-{key}.json", key, time.time(), request)
+        clock = self._clock
+        entry = Entry(
+            self.folder / f"{_place(names, clock.wall()):020d}-{key}.json",
+            key,
+            clock.wall(),
+            request,
+            boot=clock.boot(),
+            counted_at=clock.counted(),
+        )
         self._write(entry.path, entry)
         return entry
+
+    def age_s(self, entry: Entry) -> float:
+        """Return how long ago a message was made."""
+        if entry.boot and entry.boot == self._clock.boot():
+            return self._clock.counted() - entry.counted_at
+        return self._clock.wall() - entry.created_at
 
     def waiting(self) -> list[Entry]:
         """Return what waits, oldest first."""
@@ -112,7 +163,7 @@ class Outbox:
         finally:
             os.umask(umask)
         target = folder / entry.path.name
-        self._write(target, Entry(target, entry.key, entry.created_at, entry.request, reason))
+        self._write(target, replace(entry, path=target, reason=reason))
         self.remove(entry)
 
     def _names(self) -> list[str]:
@@ -125,6 +176,8 @@ class Outbox:
             "created_at": entry.created_at,
             "request": entry.request,
             "reason": entry.reason,
+            "boot": entry.boot,
+            "counted_at": entry.counted_at,
         }
         temporary = path.with_suffix(".tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -142,7 +195,15 @@ class Outbox:
             try:
                 raw = json.loads(path.read_text(encoding="utf-8"))
                 request = dict(raw["request"])
-                entry = Entry(path, raw["key"], raw["created_at"], request, raw.get("reason", ""))
+                entry = Entry(
+                    path,
+                    raw["key"],
+                    raw["created_at"],
+                    request,
+                    raw.get("reason", ""),
+                    raw.get("boot", ""),
+                    raw.get("counted_at", 0.0),
+                )
             except FileNotFoundError:
                 continue  # the other program was quicker
             except (OSError, ValueError, KeyError, TypeError) as error:
@@ -151,6 +212,12 @@ class Outbox:
                 continue
             entries.append(entry)
         return entries
+
+
+def _place(names: list[str], wall: float) -> int:
+    """Return the next file's number: nanoseconds, behind all others whatever the wall says."""
+    numbers = [int(name[:20]) for name in names if name[:20].isdigit()]
+    return max([int(wall * 1e9), *(number + 1 for number in numbers)])
 
 
 def addressed(request: dict[str, Any], hub: Hub) -> dict[str, Any]:
@@ -179,7 +246,7 @@ def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
     for entry in waiting:
         if entry.sender in stuck:
             continue
-        if time.time() - entry.created_at > MAX_AGE_S:
+        if box.age_s(entry) > MAX_AGE_S:
             box.give_up(entry, "older than 20 h when the hub was back")
             failed += 1
             continue

@@ -244,7 +244,8 @@ def test_what_waited_for_20_hours_is_given_up_and_told(node: Node) -> None:
     node.outbox_file("old", {"from": "alpha", "to": "beta", "body": "stale"})
     (waiting,) = (node.folder / "outbox").glob("*.json")
     entry = json.loads(waiting.read_text())
-    waiting.write_text(json.dumps({**entry, "created_at": time.time() - 20 * 3600 - 60}))
+    long_ago = {"created_at": time.time() - 20 * 3600 - 60, "boot": "an earlier one"}
+    waiting.write_text(json.dumps({**entry, **long_ago}))
     done = node.cli("send", "--as", "alpha", "beta", "fresh")
     assert done.returncode == 0
     assert "was not delivered: to beta: 'stale': older than 20 h" in done.stderr

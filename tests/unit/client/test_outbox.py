@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus_client.errors import ClientError
-from agent_bus_client.outbox import MAX_WAITING, Outbox
+from agent_bus_client.outbox import MAX_AGE_S, MAX_WAITING, Clock, Outbox, boot_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,65 @@ def test_a_missing_folder_is_empty_and_cannot_be_written(tmp_path: Path) -> None
     assert box.waiting() == []
     with pytest.raises(OSError, match="No such file"):
         box.add("k", {"from": "alpha", "body": "x"})
+
+
+class Machine:
+    """A machine whose wall clock somebody sets."""
+
+    def __init__(self) -> None:
+        self.wall_s, self.counted_s, self.boot = 1_790_000_000.0, 100.0, "first"
+        self.clock = Clock(lambda: self.wall_s, lambda: self.counted_s, lambda: self.boot)
+
+    def wait(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.counted_s += seconds
+
+    def reboot(self) -> None:
+        self.counted_s, self.boot = 5.0, "second"
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.mark.parametrize("jump_s", [86_400.0, -86_400.0, 40 * 365 * 86_400.0])
+def test_a_wall_clock_that_is_set_ages_nothing(
+    tmp_path: Path, machine: Machine, jump_s: float
+) -> None:
+    box = Outbox(tmp_path, clock=machine.clock)
+    box.add("k", {"from": "alpha", "body": "x"})
+    machine.wall_s += jump_s
+    machine.wait(MAX_AGE_S - 1)
+    (entry,) = box.waiting()
+    assert box.age_s(entry) == MAX_AGE_S - 1
+    machine.wait(2)
+    assert box.age_s(entry) > MAX_AGE_S
+
+
+def test_over_a_reboot_the_wall_is_believed(tmp_path: Path, machine: Machine) -> None:
+    box = Outbox(tmp_path, clock=machine.clock)
+    entry = box.add("k", {"from": "alpha", "body": "x"})
+    machine.wait(3600)
+    machine.reboot()
+    assert box.age_s(entry) == 3600
+
+
+def test_the_order_is_that_of_sending_though_the_clock_is_set_back(
+    tmp_path: Path, machine: Machine
+) -> None:
+    box = Outbox(tmp_path, clock=machine.clock)
+    for number in range(4):
+        box.add(f"key{number}", {"from": "alpha", "body": str(number)})
+        machine.wall_s -= 86_400
+    assert [entry.request["body"] for entry in box.waiting()] == list("0123")
+
+
+def test_both_programs_know_the_boot_by_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = boot_id()
+    assert len(here) == 32
+    monkeypatch.setenv("AGENT_BUS_BOOT", here)  # systemd's %b
+    assert boot_id() == here
 
 
 def test_a_full_outbox_refuses(tmp_path: Path) -> None:
