@@ -109,6 +109,16 @@ def test_a_limited_run_touches_one_host_only(running: RunningFleet) -> None:
     assert changed == {host: 0}
 
 
+def test_a_release_that_was_only_unpacked_is_completed(running: RunningFleet) -> None:
+    """As a rollout leaves a host that was cut off between the two."""
+    host = running.nodes[5]
+    home = "/opt/agent-bus-client"
+    running.on(host, f"cd {home} && sudo rm -r APPLIED current/INSTALLED current/*/__pycache__")
+    assert roll_out(running.up, "--limit", host)[host] > 0
+    running.on(host, f"ls {home}/APPLIED {home}/current/INSTALLED {home}/current/*/__pycache__")
+    assert running.streams()[host]["connected"]
+
+
 def test_a_check_run_on_the_running_fleet_finds_nothing_by_few_tasks(
     running: RunningFleet,
 ) -> None:
