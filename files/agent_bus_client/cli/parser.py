@@ -66,7 +66,7 @@ def _mail(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _outgoing(verb)
 
     verb = _verb(verbs, "ask", send.ask, "send, wait for the reply and ack it")
-    verb.add_argument("recipient", metavar="TO", help="a name")
+    verb.add_argument("recipient", metavar="TO", help="a name; several: the first reply counts")
     verb.add_argument("body", nargs="?", metavar="BODY", help="- or none reads standard input")
     verb.add_argument(
         "--wait", type=float, default=8.0, metavar="S", help="seconds to wait (default 8)"
@@ -99,7 +99,7 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--up-to", metavar="ID", help="all that were shown to you up to this one")
 
     verb = _verb(verbs, "show", look.show, "show one message, long bodies in parts")
-    verb.add_argument("id", metavar="ID")
+    verb.add_argument("id", metavar="ID", help="the message, sent or received by this node")
     verb.add_argument("--part", type=int, default=1, metavar="N", help="8 kB each (default 1)")
 
     verb = _verb(verbs, "thread", look.thread, "show a whole thread")
@@ -119,14 +119,14 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "status", look.status, "show each hop of a message and what failed")
-    verb.add_argument("id", metavar="ID")
+    verb.add_argument("id", metavar="ID", help="the message, sent or received by this node")
     _verb(verbs, "agents", look.agents, "list agents and groups with their state")
     _verb(verbs, "stats", look.stats, "show the hub's figures")
     verb = _verb(verbs, "tail", look.tail, "print messages as they come, until interrupted")
     verb.set_defaults(answer_s=None)
     _verb(verbs, "doctor", _doctor, "check this node's chain and say what to do")
     verb = verbs.add_parser("check-config", help="check a node.json (for Ansible's validate)")
-    verb.add_argument("file", metavar="FILE")
+    verb.add_argument("file", metavar="FILE", help="the settings to check")
 
 
 def _doctor(context: Context) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
 from agent_bus_client.cli import parser
@@ -44,3 +46,15 @@ def test_the_version_is_the_release(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser.build().parse_args(["--version"])
     assert capsys.readouterr().out.startswith("agent-bus 0.1.0")
+
+
+def test_every_argument_is_explained() -> None:
+    kind = argparse._SubParsersAction
+    (verbs,) = (action for action in parser.build()._actions if isinstance(action, kind))
+    silent = [
+        f"{name} {action.dest}"
+        for name, verb in verbs.choices.items()
+        for action in verb._actions
+        if not action.help
+    ]
+    assert not silent
