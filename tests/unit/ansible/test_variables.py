@@ -102,7 +102,10 @@ def kind(annotation: object) -> str:
         (
             "message_bus_settings",
             {name: field.annotation for name, field in HubSettings.model_fields.items()},
-            {"bind", "database", "admin_tokens_file"},
+            {
+                *("bind", "database", "admin_tokens_file"),
+                *("tls_certificate_file", "tls_key_file"),
+            },
         ),
         (
             "bus_watcher_settings",
