@@ -22,6 +22,7 @@ from agent_bus.broker import Broker
 from agent_bus.bus import Bus
 from agent_bus.clock import SystemClock
 from agent_bus.directory import Directory
+from agent_bus.fleet import Fleet
 from agent_bus.latency import Latency
 from agent_bus.limits import RateLimiter
 from agent_bus.metrics import Exporter
@@ -32,6 +33,7 @@ from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web import openapi, problem
 from agent_bus.web.actions import Actions
 from agent_bus.web.api import Api
+from agent_bus.web.audit import Audit
 from agent_bus.web.dashboard import Dashboard
 from agent_bus.web.health import Health, metrics_endpoint
 from agent_bus.web.operator import Operator
@@ -73,11 +75,14 @@ class Hub:
             retain_archive_days=settings.retain_archive_days,
         )
         housekeeper.start()
-        prober = Prober(broker=self.broker, directory=directory, clock=clock)
-        api = Api(bus=self.bus, auth=auth, prober=prober, page_limit=settings.page_limit)
-        streams = Streams(bus=self.bus, settings=settings, version=version)
-        self.health = Health(bus=self.bus, clock=clock, version=version)
         refusals: Counter[str] = Counter()
+        fleet, board = _board(self.bus, refusals, version)
+        prober = Prober(broker=self.broker, directory=directory, clock=clock)
+        api = Api(
+            bus=self.bus, fleet=fleet, auth=auth, prober=prober, page_limit=settings.page_limit
+        )
+        streams = Streams(bus=self.bus, settings=settings, version=version)
+        self.health = Health(bus=self.bus, board=board, clock=clock, version=version)
         exporter = Exporter(bus=self.bus, refusals=refusals, version=version)
         sessions = Sessions(store=self.store, auth=auth, clock=clock)
         operator = Operator(
@@ -86,9 +91,6 @@ class Hub:
             backups=Backups(settings.database, keep=settings.backup_keep, clock=clock),
             sessions=sessions,
         )
-        board = Board(bus=self.bus, refusals=refusals, version=version)
-        board.start()
-        self.bus.observers.append(board)
         dashboard = Dashboard(
             bus=self.bus,
             board=board,
@@ -97,16 +99,19 @@ class Hub:
             settings=settings,
             refusals=refusals,
         )
-        table = routes(
-            api=api,
-            operator=operator,
-            streams=streams,
-            health=self.health,
-            document=openapi.endpoint(),
-            metrics=metrics_endpoint(exporter),
+        audit = Audit(bus=self.bus)
+        table = audit.over(
+            routes(
+                api=api,
+                operator=operator,
+                streams=streams,
+                health=self.health,
+                document=openapi.endpoint(),
+                metrics=metrics_endpoint(exporter),
+            )
         )
         table += dashboard.routes(
-            Actions(bus=self.bus, api=api, operator=operator, sessions=sessions)
+            Actions(bus=self.bus, api=api, operator=operator, sessions=sessions, audit=audit)
         )
         gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes, refusals=refusals)
         self.wsgi = _wsgi(table, gate=gate, refusals=refusals)
@@ -140,6 +145,16 @@ def _bus(settings: Settings, broker: Broker, directory: Directory, clock: Clock)
         latency=Latency(),
         hop_limit=settings.hop_limit,
     )
+
+
+def _board(bus: Bus, refusals: Counter[str], version: str) -> tuple[Fleet, Board]:
+    """What watches the bus for the operator; the fleet first, which the board looks at."""
+    fleet = Fleet(bus)
+    fleet.start()
+    board = Board(bus=bus, fleet=fleet, refusals=refusals, version=version)
+    board.start()
+    bus.observers += [fleet, board]
+    return fleet, board
 
 
 def _store(settings: Settings, bus: Bus, clock: Clock) -> SqliteStore:

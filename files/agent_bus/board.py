@@ -2,7 +2,8 @@
 
 One greenlet looks at the bus when something happened, at most five times a second, and at least
 once a second because leases lapse by themselves. It sends what changed to all open pages. Nothing
-here blocks or reads the database but that greenlet; with no page open it only takes samples.
+here blocks or reads the database but that greenlet; with no page open it only takes samples and
+looks at the alerts, every 10 s.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent_bus.bus import Bus
-    from agent_bus.model import Acked, AgentName, NodeName, Sent, Stamp
+    from agent_bus.fleet import AgentFacts, Fleet, NodeFacts
+    from agent_bus.model import Acked, AgentName, Sent, Stamp
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,6 @@ WINDOW_S: Final = 300.0
 """Rates of alerts are over five minutes, as in the rules for Prometheus."""
 OPENING: Final = 80
 """Characters of a text that stand for it where it has no subject."""
-PROBLEMS: Final = {"gateway-down": 3, "deaf": 3, "offline": 2}
-"""State -> how far up the list it goes."""
 
 
 class Sample(NamedTuple):
@@ -51,7 +51,7 @@ class Sample(NamedTuple):
     pushed: int
     acked: int
     hops: dict[str, list[int]]
-    commits: list[int]
+    disk: dict[str, list[int]]
     refusals: dict[str, int]
     wal_bytes: int
 
@@ -64,9 +64,12 @@ class Board:
         version: the running release, with which a page can tell that it is out of date.
     """
 
-    def __init__(self, *, bus: Bus, refusals: Mapping[str, int], version: str) -> None:
+    def __init__(
+        self, *, bus: Bus, fleet: Fleet, refusals: Mapping[str, int], version: str
+    ) -> None:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES)
         self._bus = bus
+        self._fleet = fleet
         self._refusals = refusals
         self._version = version
         self._pages: set[Stream] = set()
@@ -75,37 +78,29 @@ class Board:
         self._read: deque[dict[str, Any]] = deque(maxlen=FEED)
         self._shown: dict[AgentName, dict[str, Any]] = {}
         self._told: tuple[dict[AgentName, dict[str, Any]], object] = ({}, None)
-        self._oldest: dict[AgentName, int] = {}
-        self._is_stale = True
-        self._last_wakes: dict[AgentName, int] = {}
         self._watch = alerts.Watch()
         self._alerts: list[dict[str, str]] = []
         self._nodes: list[dict[str, Any]] = []
 
     def start(self) -> None:
-        """Begin; the bus must have its store."""
-        self._last_wakes = self._bus.store.desk.last_wakes()
+        """Begin; bus and fleet must have begun."""
         self._sample()
         runtime.spawn(self._run)
 
     def on_sent(self, sent: Sent) -> None:
         """A message is durable."""
-        self._is_stale = True
         if self._pages:
             self._feed.append(brief(sent))
         self._event.set()
 
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read."""
-        self._is_stale = True
         if self._pages:
             self._read.extend({"id": d.message.id, "agent": d.agent} for d in acked.receipts)
         self._event.set()
 
-    def on_hop(self, stamp: Stamp) -> None:
+    def on_hop(self, _stamp: Stamp) -> None:
         """A watcher reported a hop."""
-        if stamp.kind == "accepted":
-            self._last_wakes[stamp.agent] = stamp.at
         self._event.set()
 
     def join(self, page: Stream) -> bytes:
@@ -114,7 +109,7 @@ class Board:
             self._look()
             self._told = (self._shown, (self._alerts, self._nodes))
         self._pages.add(page)
-        return self._fleet(list(self._shown.values()), [], full=True)
+        return self._event_of(list(self._shown.values()), [], full=True)
 
     def leave(self, page: Stream) -> None:
         """Let a page go; harmless when repeated."""
@@ -122,6 +117,7 @@ class Board:
 
     def fleet(self) -> dict[str, Any]:
         """All agents, problems first, with alerts and totals, for the first paint."""
+        self._fleet.refresh(anyway=True)
         self._look()
         ordered = sorted(
             self._shown.values(),
@@ -159,13 +155,29 @@ class Board:
             self._event.wait(TICK_S)
             self._event.clear()
             try:
-                if self._bus.clock.monotonic() - self.samples[-1].at >= SAMPLE_S:
-                    self._sample()
-                if self._pages:
-                    self._publish()
+                self.tick()
             except Exception:
                 logger.exception("The operator's board could not be brought up to date")
             runtime.sleep(PAUSE_S)
+
+    def tick(self) -> None:
+        """Take a sample when one is due, and tell the open pages what has changed.
+
+        Alerts are looked at with each sample, so that they hold since when they do and not since
+        somebody looks.
+        """
+        is_due = self._bus.clock.monotonic() - self.samples[-1].at >= SAMPLE_S
+        if is_due:
+            self._sample()
+        if self._pages:
+            self._publish()
+        elif is_due:
+            self._look()
+
+    @property
+    def firing(self) -> list[dict[str, str]]:
+        """The alerts that fire, as of the last look: 10 s ago at most."""
+        return self._alerts
 
     def _publish(self) -> None:
         before, rest_before = self._told  # not what was shown: that may have been to one page
@@ -176,7 +188,7 @@ class Board:
         gone = [name for name in before if name not in self._shown]
         frames = []
         if changed or gone or rest_before != rest:
-            frames.append(self._fleet(changed, gone, full=False))
+            frames.append(self._event_of(changed, gone, full=False))
         if self._feed or self._read:
             feed, read = list(self._feed), list(self._read)
             self._feed.clear()
@@ -187,7 +199,7 @@ class Board:
             for frame in frames:
                 page.put(Entry(frame))
 
-    def _fleet(
+    def _event_of(
         self, agents: Sequence[dict[str, Any]], gone: Sequence[AgentName], *, full: bool
     ) -> bytes:
         fields: dict[str, object] = {
@@ -203,18 +215,10 @@ class Board:
 
     def _look(self) -> None:
         """Bring rows and alerts up to date; reads the database only after a change."""
-        if self._is_stale:
-            self._is_stale = False
-            try:
-                self._oldest = self._bus.store.oldest_unread()
-            except BaseException:
-                self._is_stale = True
-                raise
+        self._fleet.refresh()
         bus = self._bus
-        self._shown = {name: self._row(name) for name in bus.directory.agents if name != OPERATOR}
-        self._nodes = [
-            self._node(node, names) for node, names in sorted(bus.directory.nodes.items()) if names
-        ]
+        self._shown = {facts.name: agent_row(facts) for facts in self._fleet.agents()}
+        self._nodes = [node_row(facts) for facts in self._fleet.nodes() if facts.agents]
         firing = self._watch.firing(self._figures(), bus.clock.monotonic())
         self._alerts = [
             {
@@ -227,44 +231,6 @@ class Board:
             for one in firing
         ]
 
-    def _row(self, name: AgentName) -> dict[str, Any]:
-        bus = self._bus
-        known = bus.directory.agents[name]
-        lease = bus.presence.lease(known.node)
-        state = bus.status(name)
-        box = bus.mailbox(name)
-        oldest = self._oldest.get(name) if box.unread else None
-        muted_until = bus.presence.muted_until(name)
-        age_s = 0 if oldest is None else (bus.clock.now_ms() - oldest) / 1000
-        problem = PROBLEMS.get(state, 0)
-        if state != "retired" and age_s > alerts.UNREAD_S:
-            problem = max(problem, 1)
-        seen = bus.presence.last_seen_at(name) or known.last_seen_at
-        return {
-            "agent": name,
-            "node": known.node,
-            "state": state,
-            "problem": problem,
-            "muted_until": rfc3339(muted_until),
-            "version": lease.version if lease else None,
-            "unread": box.unread,
-            "unfetched": box.unfetched,
-            "oldest_at": rfc3339(oldest),
-            "wake_at": rfc3339(self._last_wakes.get(name)),
-            # An agent that is there is seen every 30 s, which is no news.
-            "seen_at": None if state == "online" else rfc3339(seen),
-        }
-
-    def _node(self, node: NodeName, agents: Sequence[AgentName]) -> dict[str, Any]:
-        lease = self._bus.presence.lease(node)
-        return {
-            "node": node,
-            "agents": len(agents),
-            "connected": lease is not None,
-            "version": lease.version if lease else None,
-            "unconfigured": list(lease.unconfigured) if lease else [],
-        }
-
     def _sample(self) -> None:
         bus = self._bus
         self.samples.append(
@@ -275,7 +241,7 @@ class Board:
                 pushed=bus.delivered_count,
                 acked=bus.acked_count,
                 hops={name: list(h.counts) for name, h in bus.latency.histograms.items()},
-                commits=list(bus.store.histograms()["commit_s"].counts),
+                disk={name: list(h.counts) for name, h in bus.store.histograms().items()},
                 refusals=dict(self._refusals),
                 wal_bytes=bus.store.counts()["wal_bytes"],
             )
@@ -291,7 +257,7 @@ class Board:
         then = self._since(WINDOW_S)
         now_ms = bus.clock.now_ms()
         commits = bus.store.histograms()["commit_s"]
-        grown = [new - old for new, old in zip(commits.counts, then.commits, strict=True)]
+        grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
 
         def more(*codes: str) -> int:
             return sum(self._refusals.get(c, 0) - then.refusals.get(c, 0) for c in codes)
@@ -305,8 +271,8 @@ class Board:
             deaf_gateways=tuple(n for n, r in self._shown.items() if r["state"] == "gateway-down"),
             oldest_unread_s={
                 name: (now_ms - at) / 1000
-                for name, at in self._oldest.items()
-                if name != OPERATOR and bus.mailbox(name).unread
+                for name, at in self._fleet.oldest.items()
+                if name != OPERATOR
             },
             disk_full_5m=more("disk_full"),
             refused_5m=more("unauthenticated", "auth_throttled"),
@@ -314,6 +280,36 @@ class Board:
             wal_bytes=self.samples[-1].wal_bytes,
             queue_events_max=max((stream.waiting for stream in bus.broker), default=0),
         )
+
+
+def agent_row(facts: AgentFacts) -> dict[str, Any]:
+    """An agent as the page is told of it."""
+    return {
+        "agent": facts.name,
+        "node": facts.node,
+        "state": facts.status,
+        "problem": facts.problem,
+        "muted_until": rfc3339(facts.muted_until),
+        "version": facts.watcher_version,
+        "unread": facts.unread,
+        "unfetched": facts.unfetched,
+        "oldest_at": rfc3339(facts.oldest_unread_at),
+        "wake_at": rfc3339(facts.last_wake_at),
+        # An agent that is there is seen every 30 s, which is no news.
+        "seen_at": None if facts.status == "online" else rfc3339(facts.last_seen_at),
+    }
+
+
+def node_row(facts: NodeFacts) -> dict[str, Any]:
+    """A host as the page is told of it."""
+    reachable = "gateway-down" if facts.gateway is False else "online"
+    return {
+        "node": facts.node,
+        "agents": len(facts.agents),
+        "state": reachable if facts.connected else "offline",
+        "version": facts.watcher_version,
+        "unconfigured": list(facts.unconfigured),
+    }
 
 
 def brief(sent: Sent) -> dict[str, Any]:

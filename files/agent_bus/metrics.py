@@ -168,6 +168,7 @@ class HubCollector(Collector):
         for name, words, key in (
             ("commit_batch_commands", "Commands in one commit.", "batch_commands"),
             ("commit_seconds", "COMMIT, which holds the fsync.", "commit_s"),
+            ("transaction_seconds", "From BEGIN to the end of COMMIT.", "transaction_s"),
         ):
             buckets, total = _buckets(measured[key])
             yield HistogramMetricFamily(f"agent_bus_{name}", words, buckets, total)

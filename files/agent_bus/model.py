@@ -216,10 +216,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that the operator did. `detail` is what was asked, without message bodies."""
+    """One thing that the operator did. `detail` is what was asked, without message bodies.
+
+    `way` is `page` for what was done by a click, `api` for a call with the admin token.
+    """
 
     at: int
     address: str
+    way: str
     action: str
     agent: AgentName | None
     detail: dict[str, object]
@@ -236,6 +240,14 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class Flows:
+    """Who talks to whom. `since` (ms) says from when on, where that is later than was asked."""
+
+    flows: list[Flow]
+    since: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Crossing:
     """When one delivery reached each hop (ms; None = not yet)."""
 
@@ -249,13 +261,24 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A message that a search found; `recipients` says of each whether it has read it."""
+
+    message: Message
+    recipients: dict[AgentName, bool]
+    is_archived: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPage:
-    """Messages found, each with its recipients and whether they have read it.
+    """What a search found, newest first.
 
     `before` is where to go on, None at the end; `is_cut` says that there may be more although the
-    page is not full, because a search for text looks through a bounded part at a time.
+    page is not full, because a search for text looks through a bounded part at a time, and
+    `reached_at` (ms) how far back it has looked then.
     """
 
-    messages: list[tuple[Message, dict[AgentName, bool]]]
+    messages: list[Found]
     before: int | None
     is_cut: bool
+    reached_at: int | None

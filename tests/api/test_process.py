@@ -90,7 +90,7 @@ def test_a_file_that_a_newer_release_extended_compatibly_still_opens(tmp_path: P
         connection.execute("ALTER TABLE message ADD COLUMN later TEXT")
         connection.execute("ALTER TABLE delivery ADD COLUMN later TEXT")
         connection.execute("ALTER TABLE idempotency ADD COLUMN later TEXT")
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 99")
         connection.close()
         hub.start()
         sent = hub.client("n2").post(

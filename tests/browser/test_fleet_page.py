@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 from playwright.sync_api import expect
 
 from tests.browser.conftest import FLEET, SHOTS, Watchers, signed_in
-from tests.support.hub import ADMIN
+from tests.support.hub import ADMIN, running, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, Page
 
     from tests.support.hub import Hub
@@ -57,6 +59,46 @@ def test_problems_stand_first_and_changes_come_live(page: Page, fleet: Watchers)
     expect(page.locator("tr[data-agent=nu] [data-f=state]")).to_have_text("online")
     assert not requests, "the stream tells everything; nothing is asked for"
     page.screenshot(path=SHOTS / "fleet-live.png")
+
+
+def test_every_state_is_shown_and_the_worst_stands_first(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    with running(tmp_path, retry_ms=200, keepalive_s=1, offline_after_s=5) as hub:
+        assert hub.enrol(FLEET, force=True).status == 200
+        watchers = Watchers(hub)
+        watchers.connect("nuc-01", "nuc-02", "pi-kitchen", "mac-mini")
+        watchers.report_presence("pi-kitchen", eta="down")
+        left = {**FLEET, "nuc-02": ("gamma",)}
+        with signed_in(chromium, hub) as page:
+            watchers.disconnect("mac-mini")
+
+            def is_deaf() -> bool:
+                watchers.report_presence("mac-mini")  # a sign of life is no watcher
+                return state(page, "mu") == "deaf"
+
+            wait_until(is_deaf)
+            assert hub.enrol(left, force=True).status == 200
+            expect(page.locator("tr[data-agent=mu] [data-f=state]")).to_have_text(
+                "offline", timeout=20_000
+            )
+            gone = page.locator("tr[data-agent=research-2]")
+            expect(gone.locator("[data-f=state]")).to_have_text("retired")
+            expect(gone.get_by_role("button")).to_have_count(0)
+            shown = page.locator("#agents tr").evaluate_all(
+                "rows => rows.map(row => [row.dataset.agent, Number(row.dataset.problem)])"
+            )
+            page.screenshot(path=SHOTS / "fleet-states.png", full_page=True)
+            assert shown[0][0] == "eta"
+            problems = [problem for _, problem in shown]
+            assert problems == sorted(problems, reverse=True)
+            assert set(problems) == {3, 2, 0}
+            expect(page.locator("[data-t=agents]")).to_have_text("18")
+            before = page.locator("#agents tr").all_inner_texts()
+            page.reload()
+            page.locator("#link[data-is=on]").wait_for()
+            assert len(page.locator("#agents tr").all_inner_texts()) == len(before)
+            expect(page.locator("#agents tr").first).to_have_attribute("data-agent", "eta")
 
 
 def test_the_page_survives_a_restart_of_the_hub(page: Page, fleet: Watchers) -> None:
@@ -115,8 +157,15 @@ def test_the_operators_hand_asks_acts_and_is_written_down(page: Page, fleet: Wat
     page.locator("#ask-go").click()
     expect(page.locator(".way[data-agent=gamma]")).to_contain_text("Read.")
     page.goto("/audit")
-    actions = page.locator("tbody tr td:nth-child(3)").all_text_contents()
-    assert actions == ["ack", "send", "mute", "wake", "sign_in"]
+    fleet.hub.client(None).post("/api/agents/mu/mute", {"for_s": 60})
+    page.reload()
+    done = page.locator("tbody tr").evaluate_all(
+        "rows => rows.map(row => row.cells[3].innerText + ' by ' + row.cells[2].innerText)"
+    )
+    assert done == [
+        "mute by API", "ack by page", "send by page", "mute by page", "wake by page",
+        "sign_in by page", "roster by API", "roster by API",
+    ]  # fmt: skip
     assert "Please report" not in page.locator("main").inner_text()
     page.screenshot(path=SHOTS / "audit.png")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 import pytest
@@ -63,23 +63,48 @@ def test_every_page_passes_axe(chromium: Browser, fleet: Watchers, scheme: Any, 
     message_id = busy(fleet)
     options: dict[str, Any] = dict(PHONE) if size == "phone" else {}
     found = {}
+    door = chromium.new_page(
+        base_url=f"http://127.0.0.1:{fleet.hub.port}", color_scheme=scheme, **options
+    )
+    door.goto("/login")
+    found["login"] = violations(door)
+    door.screenshot(path=SHOTS / f"login-{size}-{scheme}.png")
+    door.close()
     with signed_in(chromium, fleet.hub, color_scheme=scheme, **options) as page:
         expect(page.locator("tr[data-agent=eta] [data-f=state]")).to_have_text("gateway-down")
-        for name in ("", "messages", f"messages/{message_id}", "flow", "latency", "audit"):
+        for name in (
+            "",
+            "messages",
+            f"messages/{message_id}",
+            "flow",
+            "latency",
+            "latency?host=nuc-01",
+            "audit",
+            "messages/01J00000000000000000000000",
+        ):
             page.goto(f"/{name}")
             page.locator("#link[data-is=on]").wait_for()
             found[name] = violations(page)
             width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert width <= 0, f"{name} scrolls sideways by {width}px"
-            shot = f"{(name.split('/')[0] or 'fleet') + ('-one' if '/' in name else '')}"
+            shot = (name.partition("?")[0].partition("/")[0] or "fleet") + (
+                "-error" if "01J0000" in name else "-one" if {"/", "?"} & set(name) else ""
+            )
             page.screenshot(path=SHOTS / f"{shot}-{size}-{scheme}.png")
+        page.goto("/")
+        page.locator("tr[data-agent=eta]").get_by_role("button", name="Mute").click()
+        found["ask"] = violations(page)
+        page.get_by_role("button", name="Cancel").click()
         page.get_by_role("button", name="Send", exact=True).click()
         found["send"] = violations(page)
     assert not any(found.values()), found
 
 
 def fill(database: Path, agents: list[str], count: int) -> None:
-    """Read messages straight into a stopped hub's file: sending them would take minutes."""
+    """Read messages, half of them archived, straight into a stopped hub's file.
+
+    Sending them would take minutes.
+    """
     now = int(time.time() * 1000)
     messages, deliveries = [], []
     for seq in range(1, count + 1):
@@ -88,41 +113,69 @@ def fill(database: Path, agents: list[str], count: int) -> None:
         messages.append((seq, key, key, sender, f"note {seq} " + "x" * 500, at, now))
         deliveries.append((seq, seq, name, sender, at + 3, at + 9, at + 40, at + 900, at + 2000))
     connection = apsw.Connection(str(database))
+    half = count // 2
     with connection:
-        connection.executemany(
-            "INSERT INTO message (pk, id, thread_id, sender, body, rank, hops, created_at,"
-            " open_count, closed_at) VALUES (?, ?, ?, ?, ?, 2, 0, ?, 0, ?)",
-            messages,
-        )
-        connection.executemany(
-            "INSERT INTO delivery (seq, message_pk, agent, sender, rank, pushed_at, received_at,"
-            " accepted_at, fetched_at, fetch_count, read_at) VALUES (?,?,?,?,2,?,?,?,?,1,?)",
-            deliveries,
-        )
+        for prefix, more, part in (
+            ("archive_", "archived_at", slice(half)),
+            ("", "open_count, closed_at", slice(half, None)),
+        ):
+            values = "?" if prefix else "0, ?"
+            connection.executemany(
+                f"INSERT INTO {prefix}message (pk, id, thread_id, sender, body, rank, hops,"
+                f" created_at, {more}) VALUES (?, ?, ?, ?, ?, 2, 0, ?, {values})",
+                messages[part],
+            )
+            connection.executemany(
+                f"INSERT INTO {prefix}delivery (seq, message_pk, agent, sender, rank, pushed_at,"
+                " received_at, accepted_at, fetched_at, fetch_count, read_at)"
+                " VALUES (?,?,?,?,2,?,?,?,?,1,?)",
+                deliveries[part],
+            )
     connection.close()
 
 
-def longest_pause_of(hub: Hub, work: Callable[[], Any]) -> float:
-    """The longest that another client waits for an answer while `work` runs, in seconds."""
+class Timed(NamedTuple):
+    """How long a page took, and the longest that another client waited meanwhile."""
+
+    total_s: float
+    pause_s: float
+
+
+def timed(hub: Hub, work: Callable[[], Any]) -> Timed:
+    """Time a piece of work while another client asks again and again."""
     waits: list[float] = []
     done = threading.Event()
 
     def knock() -> None:
         client = hub.client(None)
-        while not done.is_set():
+        while not done.wait(0.005):
             started = time.monotonic()
             client.get("/livez")
             waits.append(time.monotonic() - started)
-            time.sleep(0.005)
 
     thread = threading.Thread(target=knock)
+    began = time.monotonic()
     thread.start()
     try:
         work()
     finally:
+        total_s = time.monotonic() - began
         done.set()
         thread.join()
-    return max(waits)
+    return Timed(round(total_s, 3), round(max(waits, default=0.0), 3))
+
+
+PAGES_OF_A_LARGE_FLEET = (
+    "/",
+    "/messages",
+    "/messages?agent=agent-07-1",
+    "/messages?text=note+99999+",
+    "/messages?text=note+17+",
+    "/messages?text=nowhere",
+    "/flow?window=7d",
+    "/latency",
+    "/latency?host=host-07",
+)
 
 
 def test_500_agents_and_100k_messages_stay_quick(chromium: Browser, tmp_path: Path) -> None:
@@ -140,25 +193,16 @@ def test_500_agents_and_100k_messages_stay_quick(chromium: Browser, tmp_path: Pa
             for number in range(300):
                 to = f"agent-{number % 50:02}-{number % 10}"
                 sender.send("load", to=to, **{"from": "agent-00-1"})
-            started = time.monotonic()
             expect(page.locator("[data-t=unread]")).to_have_text("300")
             page.get_by_placeholder("Filter").fill("agent-07")
             expect(page.locator("#agents tr:visible")).to_have_count(10)
-            assert time.monotonic() - started < 3
             page.screenshot(path=SHOTS / "fleet-500.png")
             took = {}
-            for path in (
-                "/",
-                "/messages",
-                "/messages?agent=agent-07-1",
-                "/messages?text=note+99999+",
-                "/messages?text=nowhere",
-                "/flow?window=7d",
-                "/latency",
-            ):
-                started = time.monotonic()
-                pause = longest_pause_of(hub, lambda path=path: page.goto(path))  # type: ignore[misc] # bound now
-                took[path] = (round(time.monotonic() - started, 3), round(pause, 3))
+            for path in PAGES_OF_A_LARGE_FLEET:
+                quiet = timed(hub, lambda: page.goto("/audit"))
+                took[path] = (quiet, timed(hub, lambda path=path: page.goto(path)))  # type: ignore[misc] # bound now
             print(took)
-            assert all(total < 3 for total, _ in took.values()), took
-            assert all(pause < 0.5 for _, pause in took.values()), took
+            for path, (quiet, busy_one) in took.items():
+                # Beside a small page in the same moment, as other work may hold both up.
+                assert busy_one.total_s < 2 + 10 * quiet.total_s, (path, took)
+                assert busy_one.pause_s < 0.3 + 10 * quiet.pause_s, (path, took)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SHOTS, Watchers
+from tests.browser.conftest import SHOTS, Watchers, signed_in
+from tests.support.hub import running, wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
 
 XSS = (
     "<script>window.pwned = 1</script>",
@@ -144,6 +147,45 @@ def test_search_by_agent_text_and_time(page: Page, fleet: Watchers) -> None:
     )
 
 
+def test_a_reply_in_the_feed_leads_to_how_its_thread_began(page: Page, fleet: Watchers) -> None:
+    page.goto("/flow")
+    page.locator("#link[data-is=on]").wait_for()
+    first = fleet.hub.client("nuc-01").send("Who?", to="gamma", subject="Q", **{"from": "alpha"})
+    reply = fleet.hub.client("nuc-02").send(
+        "I.", to=["alpha", "beta"], reply_to=first["id"], **{"from": "gamma"}
+    )
+    row = page.locator(f"#feed tr[data-id='{reply['id']}']")
+    expect(row.locator("[data-f=read]")).to_have_text("unread")
+    fleet.hub.client("nuc-01").post("/api/ack", {"agent": "beta", "ids": [reply["id"]]})
+    expect(row.locator("[data-f=read]")).to_have_text("1 of 2 read")
+    row.locator("[data-label=thread] a").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Q")
+    page.goto("/flow")
+    expect(row.locator("[data-f=read]")).to_have_text("1 of 2 read")
+    expect(row.locator("[data-label=thread] a")).to_have_attribute(
+        "href", f"/messages/{first['id']}"
+    )
+
+
+def test_the_search_finds_what_was_archived_and_says_so(chromium: Browser, tmp_path: Path) -> None:
+    with running(tmp_path, retain_read_days=1e-9, sweep_interval_s=3600) as hub:
+        old = hub.client("n2").send("an old needle", to="delta", subject="Kept")
+        hub.client("n3").post("/api/ack", {"ids": [old["id"]]})
+        wait_until(lambda: hub.client(None).call("POST", "/api/admin/archive").body["touched"])
+        hub.client("n2").send("a new needle", to="delta")
+        with signed_in(chromium, hub) as page:
+            rows = page.locator("table.mail tbody tr")
+            for query in ("", "?text=NEEDLE", "?agent=delta", "?agent=gamma&text=needle"):
+                page.goto(f"/messages{query}")
+                expect(rows).to_have_count(2)
+                expect(rows.nth(0).locator("[data-state=archived]")).to_have_count(0)
+                expect(rows.nth(1).locator("[data-state=archived]")).to_be_visible()
+                expect(rows.nth(1).locator("[data-f=read]")).to_have_text("read")
+            page.screenshot(path=SHOTS / "messages-archived.png")
+            page.get_by_role("link", name="Kept").click()
+            expect(page.locator(".way[data-agent=delta]")).to_contain_text("Read.")
+
+
 def test_flow_and_latency_draw_what_happened(page: Page, fleet: Watchers) -> None:
     talk = [("alpha", "gamma"), ("gamma", "alpha"), ("beta", "delta"), ("delta", "eta"),
             ("eta", "theta"), ("kappa", "alpha"), ("mu", "gamma")]  # fmt: skip
@@ -158,13 +200,27 @@ def test_flow_and_latency_draw_what_happened(page: Page, fleet: Watchers) -> Non
     before = page.locator("#pairs tr").count()
     fleet.through("zeta", "theta", "new pair", priority="high", subject="Hello from zeta")
     expect(page.locator("#feed tr").first).to_contain_text("Hello from zeta")
-    expect(page.locator("#feed tr").first.locator("[data-f=read]")).to_have_text("1/1")
+    fresh = page.locator("#feed tr").first
+    expect(fresh.locator("[data-label=priority]")).to_have_text("high")
+    expect(fresh.locator("[data-label=thread]")).to_have_text("new")
+    expect(fresh.locator("[data-f=read]")).to_have_text("read")
     expect(page.locator("#pairs tr")).to_have_count(before + 1)
     page.screenshot(path=SHOTS / "flow.png")
     page.locator("#grain").select_option("node")
     assert page.locator("#graph .node").count() == 9
     page.goto("/latency")
-    expect(page.locator(".plot")).to_have_count(7)
-    expect(page.locator(".plot").first).to_contain_text("median")
+    expect(page.locator(".plot")).to_have_count(8)
+    for title in ("pushed", "received", "wake accepted", "fetched", "read", "fsync"):
+        card = page.locator(".plot", has=page.get_by_role("heading", name=title))
+        expect(card.first).to_contain_text("median")
+        assert card.first.locator("rect.bar-rect").count() > 0, title
     expect(page.locator("#hosts tr th")).to_contain_text(["nuc-01", "nuc-02"])
     page.screenshot(path=SHOTS / "latency.png", full_page=True)
+    page.get_by_role("link", name="nuc-02").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Latency of nuc-02")
+    expect(page.locator("#hosts tr")).to_have_count(1)
+    expect(page.locator(".plot")).to_have_count(6)
+    read = page.locator(".plot", has=page.get_by_role("heading", name="read (acked)"))
+    expect(read).to_contain_text("timed")
+    assert (read.locator("polyline.p50").get_attribute("points") or "").count(",") > 1
+    page.screenshot(path=SHOTS / "latency-host.png", full_page=True)

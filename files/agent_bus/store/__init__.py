@@ -154,7 +154,7 @@ class Store(Protocol):
         """`ok`, or why nothing can be written now; never blocks."""
 
     def histograms(self) -> dict[str, Histogram]:
-        """Distributions since the start: batch_commands, commit_s (the fsync is in it)."""
+        """Distributions since the start: batch_commands, transaction_s, commit_s (the fsync)."""
 
     def facts(self) -> dict[str, object]:
         """What the database runs with: journal_mode, synchronous, auto_vacuum, versions."""

@@ -304,6 +304,7 @@ class SqliteStore:
         return {
             "batch_commands": self._writer.batch_sizes,
             "commit_s": self._writer.commit_times,
+            "transaction_s": self._writer.transaction_times,
         }
 
     def facts(self) -> dict[str, object]:

@@ -104,6 +104,7 @@ class Writer:
         self.batches = 0
         self.batch_sizes = Histogram(BATCH_BOUNDS)
         self.commit_times = Histogram(COMMIT_BOUNDS_S)
+        self.transaction_times = Histogram(COMMIT_BOUNDS_S)
         self.commands = 0
         connection.set_wal_hook(self._on_wal)
         self._thread: BatchThread[Command[Any]] = BatchThread(
@@ -198,6 +199,7 @@ class Writer:
 
     def _transaction(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
         execute = self._connection.execute
+        begun = time.perf_counter()
         execute("BEGIN IMMEDIATE")
         try:
             outcomes = [self._apply(command) for command in batch]
@@ -212,7 +214,9 @@ class Writer:
             raise
         except apsw.Error as error:
             raise _CommitFailedError from error
-        self.commit_times.observe(time.perf_counter() - started)
+        ended = time.perf_counter()
+        self.commit_times.observe(ended - started)
+        self.transaction_times.observe(ended - begun)
         return outcomes
 
     def _apply(self, command: Command[Any]) -> Outcome:

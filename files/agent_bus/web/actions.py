@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent_bus import errors
-from agent_bus.model import OPERATOR, AgentName, AuditEntry, MessageId
+from agent_bus.model import MessageId
 from agent_bus.web import forms
 from agent_bus.web.http import Answer
 
@@ -19,18 +19,23 @@ if TYPE_CHECKING:
 
     from agent_bus.bus import Bus
     from agent_bus.web.api import Api
+    from agent_bus.web.audit import Audit
     from agent_bus.web.http import Call
     from agent_bus.web.operator import Operator
     from agent_bus.web.session import Sessions
 
-UNLOGGED = frozenset({"body", "data"})
-"""Fields that the audit leaves out: messages are kept where messages are kept."""
-
 
 class Actions:
-    """The operator's hand."""
+    """The operator's hand.
 
-    def __init__(self, *, bus: Bus, api: Api, operator: Operator, sessions: Sessions) -> None:
+    Args:
+        audit: what is done here is written down there, as are sign-ins.
+    """
+
+    def __init__(
+        self, *, bus: Bus, api: Api, operator: Operator, sessions: Sessions, audit: Audit
+    ) -> None:
+        self.audit = audit
         self._bus = bus
         self._api = api
         self._operator = operator
@@ -38,43 +43,17 @@ class Actions:
 
     def endpoints(self) -> dict[str, Callable[[Call], Answer]]:
         """Name of each action, and its endpoint."""
-        doing = {"send": self._send, "ack": self._ack, "wake": self._wake, "mute": self._mute}
-        return {name: self._audited(name, do) for name, do in doing.items()}
+        doing = {"send": self._api.send, "ack": self._ack, "wake": self._wake, "mute": self._mute}
+        return {name: self._guarded(name, do) for name, do in doing.items()}
 
-    def log(
-        self,
-        call: Call,
-        action: str,
-        *,
-        outcome: str,
-        agent: AgentName | None = None,
-        detail: dict[str, Any] | None = None,
-    ) -> None:
-        """Write down what was done; durable when this returns."""
-        now = self._bus.clock.now_ms()
-        entry = AuditEntry(now, call.address, action, agent, detail or {}, outcome)
-        self._bus.store.desk.log(entry)
+    def _guarded(self, name: str, do: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+        audited = self.audit.of("page", name, do)
 
-    def _audited(self, name: str, do: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
-        def audited(call: Call) -> Answer:
+        def guarded(call: Call) -> Answer:
             principal = self._sessions.require_write(call)
-            call = dataclasses.replace(call, principal=principal)
-            detail = _asked(call)
-            agent = detail.pop("agent", None)
-            try:
-                answer = do(call)
-            except errors.BusError as error:
-                self.log(call, name, outcome=error.code, agent=agent, detail=detail)
-                raise
-            if isinstance(answer.content, dict) and "id" in answer.content:
-                detail["id"] = answer.content["id"]
-            self.log(call, name, outcome="done", agent=agent, detail=detail)
-            return answer
+            return audited(dataclasses.replace(call, principal=principal))
 
-        return audited
-
-    def _send(self, call: Call) -> Answer:
-        return self._api.send(call)
+        return guarded
 
     def _ack(self, call: Call) -> Answer:
         """Mark one message as read for an agent; that is no sign of the agent's life."""
@@ -95,19 +74,3 @@ class Actions:
         return self._operator.mute(
             dataclasses.replace(call, path={"name": body.agent}, body=inner)
         )
-
-
-def _asked(call: Call) -> dict[str, Any]:
-    """The fields of a request, as far as they can be read, without bodies; at most 2 KB."""
-    try:
-        found = json.loads(call.body)
-    except ValueError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    kept = {k: v for k, v in found.items() if k not in UNLOGGED}
-    if len(json.dumps(kept)) > 2000 or not isinstance(kept.get("agent", ""), str):  # noqa: PLR2004
-        return {}
-    if kept.get("from") == OPERATOR:
-        del kept["from"]
-    return kept

@@ -1,4 +1,4 @@
-"""What the API answers and what its streams carry, as pydantic models for the OpenAPI document.
+"""What the API answers, as pydantic models for the OpenAPI document.
 
 Nothing is validated against them at run time: `wire.py` and the endpoints make the values, and
 the contract test holds them to this description.
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_bus.web.schemas import Name, Priority, Recipient, Ulid
+from agent_bus.web.schemas import Name, Priority, Ulid
 
 Time = Annotated[
     str,
@@ -29,7 +29,9 @@ Cursor = Annotated[
 ]
 
 
-class _Answer(BaseModel):
+class AnswerModel(BaseModel):
+    """An object of which every field is described."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -46,7 +48,7 @@ class Problem(BaseModel):
     field: Annotated[str, Field(description="The field or parameter at fault.")] = ""
 
 
-class SentTo(_Answer):
+class SentTo(AnswerModel):
     """One recipient of an accepted message."""
 
     agent: Name
@@ -54,7 +56,7 @@ class SentTo(_Answer):
     reachability: Annotated[Status, Field(description="Whether it can be woken now.")]
 
 
-class SendAnswer(_Answer):
+class SendAnswer(AnswerModel):
     """The message is stored and synced to the disk."""
 
     id: Ulid
@@ -63,7 +65,9 @@ class SendAnswer(_Answer):
     recipients: list[SentTo]
 
 
-class _Message(_Answer):
+class MessageFields(AnswerModel):
+    """What every form of a message has."""
+
     id: Ulid
     from_agent: Name
     subject: str | None
@@ -75,7 +79,7 @@ class _Message(_Answer):
     created_at: Time
 
 
-class InboxMessage(_Message):
+class InboxMessage(MessageFields):
     """A message as one recipient sees it."""
 
     seq: Seq
@@ -88,7 +92,7 @@ class InboxMessage(_Message):
     fetch_count: Annotated[Count, Field(description="How often it was shown before this call.")]
 
 
-class InboxAnswer(_Answer):
+class InboxAnswer(AnswerModel):
     """A page of an inbox."""
 
     agent: Name
@@ -97,7 +101,7 @@ class InboxAnswer(_Answer):
     unread: Annotated[Count, Field(description="Of the whole inbox, not of the page.")]
 
 
-class AckAnswer(_Answer):
+class AckAnswer(AnswerModel):
     """What became of each id."""
 
     acked: list[Ulid]
@@ -105,7 +109,7 @@ class AckAnswer(_Answer):
     unknown: list[Ulid]
 
 
-class Timeline(_Answer):
+class Timeline(AnswerModel):
     """The hops of one delivery; null where one has not happened."""
 
     agent: Name
@@ -124,34 +128,41 @@ class Timeline(_Answer):
     expired_at: Time | None
 
 
-class MessageAnswer(_Message):
+class MessageAnswer(MessageFields):
     """A message with the timelines that the caller may see."""
 
     expires_at: Time | None
     deliveries: list[Timeline]
 
 
-class HistoryAnswer(_Answer):
+class HistoryAnswer(AnswerModel):
     """A page of the past."""
 
     messages: list[MessageAnswer]
     next_cursor: Cursor
 
 
-class AgentEntry(_Answer):
+class AgentEntry(AnswerModel):
     """One agent of the registry."""
 
     name: Name
     node: Node | None
     status: Status
+    problem: Annotated[
+        int, Field(ge=0, le=3, description="0 without one, else how far up a list it goes.")
+    ]
+    watcher_version: str | None
     last_seen_at: Time | None
     unread: Count
     unfetched: Count
     oldest_unread_at: Time | None
+    last_wake_at: Annotated[
+        Time | None, Field(description="When its gateway last accepted a wake.")
+    ]
     muted_until: Annotated[Time | None, Field(description="Not woken until then.")]
 
 
-class NodeEntry(_Answer):
+class NodeEntry(AnswerModel):
     """One node and its watcher."""
 
     node: Node
@@ -166,7 +177,7 @@ class NodeEntry(_Answer):
     ]
 
 
-class AgentsAnswer(_Answer):
+class AgentsAnswer(AnswerModel):
     """The registry."""
 
     agents: list[AgentEntry]
@@ -174,7 +185,7 @@ class AgentsAnswer(_Answer):
     nodes: list[NodeEntry]
 
 
-class RosterAnswer(_Answer):
+class RosterAnswer(AnswerModel):
     """What the roster changed, or would change in a dry run."""
 
     changed: bool
@@ -186,7 +197,7 @@ class RosterAnswer(_Answer):
     tokens_changed: list[Node]
 
 
-class ProbeResult(_Answer):
+class ProbeResult(AnswerModel):
     """Whether one agent could be woken."""
 
     agent: Name
@@ -198,14 +209,14 @@ class ProbeResult(_Answer):
     reason: Annotated[str | None, Field(description="Why not, when not ok.")]
 
 
-class ProbesAnswer(_Answer):
+class ProbesAnswer(AnswerModel):
     """One result an agent."""
 
     probe_id: str
     results: list[ProbeResult]
 
 
-class WakeAnswer(_Answer):
+class WakeAnswer(AnswerModel):
     """The watcher was told; it wakes for unfetched mail."""
 
     agent: Name
@@ -214,14 +225,14 @@ class WakeAnswer(_Answer):
     unfetched: Count
 
 
-class MuteAnswer(_Answer):
+class MuteAnswer(AnswerModel):
     """Until when the agent is left alone."""
 
     agent: Name
     muted_until: Time | None
 
 
-class BackupAnswer(_Answer):
+class BackupAnswer(AnswerModel):
     """A verified and synced file on the hub."""
 
     path: str
@@ -231,20 +242,20 @@ class BackupAnswer(_Answer):
     schema_version: int
 
 
-class ArchiveAnswer(_Answer):
+class ArchiveAnswer(AnswerModel):
     """How many messages were expired, archived or dropped."""
 
     touched: Count
 
 
-class StreamFigures(_Answer):
+class StreamFigures(AnswerModel):
     """Open streams."""
 
     open: Count
     watchers: Count
 
 
-class MessageFigures(_Answer):
+class MessageFigures(AnswerModel):
     """Counted since the hub started; unread, unfetched and head as of now."""
 
     accepted: Count
@@ -256,7 +267,7 @@ class MessageFigures(_Answer):
     head: Seq
 
 
-class Quantiles(_Answer):
+class Quantiles(AnswerModel):
     """Milliseconds over the most recent observations of one hop."""
 
     count: Count
@@ -266,7 +277,7 @@ class Quantiles(_Answer):
     max: float
 
 
-class DatabaseFigures(_Answer):
+class DatabaseFigures(AnswerModel):
     """What the database runs with and how big it is."""
 
     journal_mode: str
@@ -281,7 +292,17 @@ class DatabaseFigures(_Answer):
     commands: Count
 
 
-class StatsAnswer(_Answer):
+class AlertEntry(AnswerModel):
+    """An alert that fires, as Prometheus would have it."""
+
+    name: str
+    severity: Literal["critical", "warning"]
+    subject: Annotated[str, Field(description="A node or an agent; empty for the hub.")]
+    words: str
+    advice: str
+
+
+class StatsAnswer(AnswerModel):
     """The hub's figures."""
 
     version: str
@@ -292,107 +313,20 @@ class StatsAnswer(_Answer):
     streams: StreamFigures
     messages: MessageFigures
     latency_ms: dict[str, Quantiles]
+    alerts: list[AlertEntry]
     database: DatabaseFigures
 
 
-class LiveAnswer(_Answer):
+class LiveAnswer(AnswerModel):
     """The process serves requests."""
 
     alive: Literal[True]
     version: str
 
 
-class ReadyAnswer(_Answer):
+class ReadyAnswer(AnswerModel):
     """Whether the hub can take messages; each check says `ok` or what is wrong."""
 
     ready: bool
     version: str
     checks: dict[str, str]
-
-
-class MessageEvent(_Message):
-    """An unnamed event with an id: one delivery."""
-
-    seq: Seq
-    to_agent: Name
-    read_at: Time | None
-
-
-class _Control(_Answer):
-    to_agent: Annotated[None, Field(description="Null in every event that is no message.")]
-
-
-class Mailbox(_Answer):
-    """How much one agent has not yet fetched or read."""
-
-    agent: Name
-    unfetched: Count
-    unread: Count
-    max_unfetched_seq: Seq | None
-    muted_until: Annotated[
-        Time | None, Field(description="Do not wake it; another event tells when that ends.")
-    ]
-
-
-class HelloEvent(_Control):
-    """The first event of each stream."""
-
-    epoch: str
-    head: Seq
-    keepalive_s: float
-    agents: list[Name]
-    mailboxes: list[Mailbox]
-    version: str
-
-
-class MailboxEvent(_Control, Mailbox):
-    """An agent's counters changed; on watcher streams only."""
-
-
-class ReceiptEvent(_Control):
-    """A message of this stream's agents was read; with `receipts=1` only."""
-
-    id: Ulid
-    agent: Name
-    seq: Seq
-    read_at: Time
-
-
-class ProbeEvent(_Control):
-    """The watcher is asked to check the gateways of these agents and to report."""
-
-    probe_id: str
-    agents: list[Name]
-
-
-class WakeEvent(_Control):
-    """The operator wants these agents to be woken again."""
-
-    agents: list[Recipient]
-
-
-class ResetEvent(_Control):
-    """The cursor cannot be resumed; the unread backlog follows."""
-
-    reason: Literal["epoch", "ahead", "archived"]
-    oldest: Seq
-    head: Seq
-
-
-class ByeEvent(_Control):
-    """The last event; reconnect after the `retry:` that comes with it."""
-
-    reason: Literal["shutdown", "superseded", "lifetime", "overflow", "revoked"]
-
-
-EVENTS: dict[str, type[BaseModel]] = {
-    "message": MessageEvent,
-    "hello": HelloEvent,
-    "mailbox": MailboxEvent,
-    "receipt": ReceiptEvent,
-    "probe": ProbeEvent,
-    "wake": WakeEvent,
-    "reset": ResetEvent,
-    "bye": ByeEvent,
-}
-"""Type of event -> what its `data:` line holds."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from agent_bus import errors, runtime, wire
 from agent_bus.broker import Holder
 from agent_bus.model import (
-    OPERATOR,
     PRIORITIES,
     AgentName,
     Delivery,
@@ -26,7 +25,7 @@ from agent_bus.model import (
     rfc3339,
 )
 from agent_bus.sse import compact_json
-from agent_bus.web import schemas
+from agent_bus.web import registry, schemas
 from agent_bus.web.http import Answer, Call, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from agent_bus.auth import Authenticator, Principal
     from agent_bus.bus import Bus
+    from agent_bus.fleet import Fleet
     from agent_bus.probes import Prober
 
 Row = TypeVar("Row")
@@ -51,8 +51,11 @@ class Api:
         page_limit: most rows a page may have, whatever `limit` asks for.
     """
 
-    def __init__(self, *, bus: Bus, auth: Authenticator, prober: Prober, page_limit: int) -> None:
+    def __init__(
+        self, *, bus: Bus, fleet: Fleet, auth: Authenticator, prober: Prober, page_limit: int
+    ) -> None:
         self._bus = bus
+        self._fleet = fleet
         self._auth = auth
         self._prober = prober
         self._page_limit = page_limit
@@ -189,24 +192,11 @@ class Api:
     def agents(self, call: Call) -> Answer:
         """The registry, with who can be reached now."""
         call.parse_query(schemas.NoQuery)
-        bus = self._bus
-        oldest = bus.store.oldest_unread()
-        listed = [
-            {
-                "name": name,
-                "node": agent.node,
-                "status": bus.status(name),
-                "last_seen_at": rfc3339(bus.presence.last_seen_at(name) or agent.last_seen_at),
-                "unread": bus.mailbox(name).unread,
-                "unfetched": bus.mailbox(name).unfetched,
-                "oldest_unread_at": rfc3339(oldest.get(name)),
-                "muted_until": rfc3339(bus.presence.muted_until(name)),
-            }
-            for name, agent in sorted(bus.directory.agents.items())
-            if name != OPERATOR
-        ]
-        groups = {name: sorted(of) for name, of in bus.directory.roster.groups.items()}
-        return Answer(200, {"agents": listed, "groups": groups, "nodes": self._nodes()})
+        self._fleet.refresh(anyway=True)
+        groups = {n: sorted(of) for n, of in self._bus.directory.roster.groups.items()}
+        agents = [registry.agent(facts) for facts in self._fleet.agents()]
+        nodes = [registry.node(facts) for facts in self._fleet.nodes()]
+        return Answer(200, {"agents": agents, "groups": groups, "nodes": nodes})
 
     def put_agents(self, call: Call) -> Answer:
         """Replace the roster (operator)."""
@@ -309,28 +299,6 @@ class Api:
         if not principal.is_admin and of.sender not in own:
             deliveries = [d for d in deliveries if d.agent in own]
         return wire.with_timeline(of, deliveries)
-
-    def _nodes(self) -> list[dict[str, Any]]:
-        bus = self._bus
-        listed = []
-        for node, agents in sorted(bus.directory.nodes.items()):
-            lease = bus.presence.lease(node)
-            seen = [at for a in agents if (at := bus.presence.last_seen_at(a)) is not None]
-            listed.append(
-                {
-                    "node": node,
-                    "agents": agents,
-                    "connected": lease is not None,
-                    "watcher_version": lease.version if lease else None,
-                    "gateway": (
-                        all(lease.gateways.values()) if lease and lease.gateways else None
-                    ),
-                    "stream_since": rfc3339(lease.since_at) if lease else None,
-                    "last_seen_at": rfc3339(max(seen, default=None)),
-                    "unconfigured": lease.unconfigured if lease else (),
-                }
-            )
-        return listed
 
 
 def require_admin(principal: Principal) -> None:

@@ -6,13 +6,14 @@ They read what the API reads and need a session instead of a token. What changes
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from agent_bus import errors, sse
 from agent_bus.broker import Stream
-from agent_bus.model import OPERATOR, PRIORITIES, AgentName, MessageId, rfc3339
+from agent_bus.model import OPERATOR, PRIORITIES, AgentName, MessageId, NodeName, rfc3339
 from agent_bus.web import forms, measures, schemas, stream
 from agent_bus.web.http import Answer
 from agent_bus.web.pages import redirect
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from agent_bus.board import Board
     from agent_bus.bus import Bus
-    from agent_bus.model import Delivery, Message
+    from agent_bus.model import Delivery, Found, Message, SearchPage
     from agent_bus.settings import Settings
     from agent_bus.web.actions import Actions
     from agent_bus.web.http import Call
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 """Messages on a page of the search."""
+SEARCH_S: Final = 1.0
+"""So long a search for text goes on before the operator is asked whether to look further."""
 FIRST_ROWS: Final = 50
 """Agents in the first paint, problems first (45 KB); the stream brings the others."""
 THREAD: Final = 200
@@ -84,13 +87,13 @@ class Dashboard:
             get("/messages", show(self.messages), query=forms.SearchQuery),
             get("/messages/<message_id>", show(self.message)),
             get("/flow", show(self.flow), query=forms.FlowQuery),
-            get("/latency", show(self.latency)),
+            get("/latency", show(self.latency), query=forms.LatencyQuery),
             get("/audit", show(self.audit)),
             get("/static/<digest>/<name>", self._pages.file),
             get("/ui/stream", self.stream),
             get("/ui/session", self.session),
             get("/ui/flows", self.flows, query=forms.FlowQuery),
-            get("/ui/measures", self.measures),
+            get("/ui/measures", self.measures, query=forms.LatencyQuery),
             *(post(f"/ui/{name}", one) for name, one in actions.endpoints().items()),
         ]
 
@@ -114,7 +117,7 @@ class Dashboard:
                 "unauthenticated": "That is no valid admin token, or the link was used already.",
             }.get(error.code, error.detail)
             return self._sign_in_page(status=error.status, words=words)
-        actions.log(call, "sign_in", outcome="done")
+        actions.audit.log(call, "page", "sign_in")
         return redirect("/", Set_Cookie=set_cookie(call, cookie))
 
     def sign_out(self, actions: Actions, call: Call) -> Answer:
@@ -125,7 +128,7 @@ class Dashboard:
         except errors.UnauthenticatedError:
             return redirect("/login")
         self._sessions.close(call)
-        actions.log(call, "sign_out", outcome="done")
+        actions.audit.log(call, "page", "sign_out")
         return redirect("/login", Set_Cookie=set_cookie(call, ""))
 
     def fleet(self, call: Call) -> Answer:
@@ -136,19 +139,10 @@ class Dashboard:
     def messages(self, call: Call) -> Answer:
         """Search."""
         query = call.parse_query(forms.SearchQuery)
-        page = self._bus.store.desk.search(
-            agent=AgentName(query.agent) if query.agent else None,
-            text=query.text or None,
-            since=schemas.milliseconds(query.since or None),
-            until=schemas.milliseconds(query.until or None),
-            before=query.before,
-            limit=PAGE,
-        )
+        page = self._search(query)
         asked = {name: call.query.get(name, "") for name in ("agent", "text", "since", "until")}
         older = "" if page.before is None else urlencode({**asked, "before": page.before})
-        return self._show(
-            call, "messages", found=page.messages, is_cut=page.is_cut, older=older, asked=asked
-        )
+        return self._show(call, "messages", found=page, older=older, asked=asked)
 
     def message(self, call: Call) -> Answer:
         """One message with the way of each delivery and its thread."""
@@ -184,8 +178,9 @@ class Dashboard:
         )
 
     def latency(self, call: Call) -> Answer:
-        """How long the hops take."""
-        return self._show(call, "latency", measured=measures.of(self._bus, self._board.samples))
+        """How long the hops take, on the whole or to one host."""
+        host = call.parse_query(forms.LatencyQuery).host
+        return self._show(call, "latency", host=host, measured=self._measured(host))
 
     def audit(self, call: Call) -> Answer:
         """What was done by hand."""
@@ -204,7 +199,7 @@ class Dashboard:
     def measures(self, call: Call) -> Answer:
         """The latency view's figures."""
         self._sessions.require(call)
-        return Answer(200, measures.of(self._bus, self._board.samples))
+        return Answer(200, self._measured(call.parse_query(forms.LatencyQuery).host))
 
     def stream(self, call: Call) -> Answer:
         """The live stream of a page: `fleet` and `feed` events until `bye`."""
@@ -245,14 +240,40 @@ class Dashboard:
 
     def _flows(self, window: str) -> dict[str, Any]:
         since = self._bus.clock.now_ms() - forms.WINDOWS[window] * 1000
-        flows = self._bus.store.desk.flows(since=since)
+        found = self._bus.store.desk.flows(since=since)
         nodes = self._bus.directory.roster.agents
-        names = {name for flow in flows for name in (flow.sender, flow.agent)}
+        names = {name for flow in found.flows for name in (flow.sender, flow.agent)}
         return {
             "window": window,
+            "since": rfc3339(found.since),
             "agents": {name: nodes.get(name) for name in sorted(names)},
-            "flows": [[flow.sender, flow.agent, flow.count] for flow in flows],
+            "flows": [[flow.sender, flow.agent, flow.count] for flow in found.flows],
         }
+
+    def _search(self, query: forms.SearchQuery) -> SearchPage:
+        """A page of the search; a text is looked for step by step until a second has passed."""
+        clock = self._bus.clock
+        deadline = clock.monotonic() + SEARCH_S
+        found: list[Found] = []
+        before = query.before
+        while True:
+            page = self._bus.store.desk.search(
+                agent=AgentName(query.agent) if query.agent else None,
+                text=query.text or None,
+                since=schemas.milliseconds(query.since or None),
+                until=schemas.milliseconds(query.until or None),
+                before=before,
+                limit=PAGE - len(found),
+            )
+            found += page.messages
+            before = page.before
+            if not page.is_cut or clock.monotonic() >= deadline:
+                return dataclasses.replace(page, messages=found)
+
+    def _measured(self, host: str) -> dict[str, Any]:
+        if host:
+            return measures.of_host(self._bus, NodeName(host))
+        return measures.of(self._bus, self._board.samples)
 
     def _thread(self, thread_id: MessageId) -> list[tuple[int, Message, list[Delivery]]]:
         """(depth, message, deliveries) of a thread, archived ones too, each below its parent."""

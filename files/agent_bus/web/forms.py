@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from agent_bus.web.schemas import DateTime, Name, Ulid
+from agent_bus.web.schemas import DateTime, Name, Node, Ulid
 
 WINDOWS: Final[dict[str, int]] = {"5m": 300, "1h": 3600, "24h": 86_400, "7d": 604_800}
 """Windows of the flow view, in seconds."""
@@ -53,6 +53,12 @@ class FlowQuery(_Query):
     """Over which time."""
 
     window: Literal["5m", "1h", "24h", "7d"] = "1h"
+
+
+class LatencyQuery(_Query):
+    """Of which host; empty for the whole fleet."""
+
+    host: Node | Literal[""] = ""
 
 
 class AgentBody(_Body):

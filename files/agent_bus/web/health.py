@@ -11,6 +11,7 @@ from agent_bus.web.http import Answer, Call
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_bus.board import Board
     from agent_bus.bus import Bus
     from agent_bus.clock import Clock
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class Health:
     """`/livez`, `/readyz` (open to all, without names) and `/api/stats`."""
 
-    def __init__(self, *, bus: Bus, clock: Clock, version: str) -> None:
+    def __init__(self, *, bus: Bus, board: Board, clock: Clock, version: str) -> None:
         self._bus = bus
+        self._board = board
         self._clock = clock
         self._version = version
         self._started = clock.monotonic()
@@ -51,7 +53,7 @@ class Health:
         return not self.is_stopping and self._check_reading() == "ok"
 
     def stats(self, call: Call) -> Answer:
-        """Totals, depth, latency quantiles, streams and the database's own figures."""
+        """Totals, depth, latency quantiles, alerts, streams and the database's own figures."""
         call.parse_query(schemas.NoQuery)
         bus = self._bus
         uptime_s = self._clock.monotonic() - self._started
@@ -77,6 +79,7 @@ class Health:
                 "head": counts["head"],
             },
             "latency_ms": bus.latency.quantiles(),
+            "alerts": self._board.firing,
             "database": {
                 **bus.store.facts(),
                 "bytes": counts["database_bytes"],

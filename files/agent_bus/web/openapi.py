@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic.json_schema import models_json_schema
 
 from agent_bus import __version__, errors
-from agent_bus.web import answers, problem, schemas
+from agent_bus.web import answers, events, problem, schemas
 from agent_bus.web.api import Api
 from agent_bus.web.health import Health
 from agent_bus.web.http import Answer, Call
@@ -56,7 +56,7 @@ def document() -> dict[str, Any]:
     table = _table()
     models = sorted(
         {model for route in table for model in _models(route)}
-        | set(answers.EVENTS.values())
+        | set(events.EVENTS.values())
         | {answers.Problem},
         key=lambda model: model.__name__,
     )
@@ -161,12 +161,12 @@ def _success(route: Route) -> dict[str, Any]:
     if route.path == "/stream":
         types = "\n".join(
             f"- `{name}`: {(model.__doc__ or '').splitlines()[0]}"
-            for name, model in answers.EVENTS.items()
+            for name, model in events.EVENTS.items()
         )
         return {
             "description": f"Events until `bye`. Types (`message` events carry no name):\n{types}",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            "x-events": {name: _reference(model) for name, model in answers.EVENTS.items()},
+            "x-events": {name: _reference(model) for name, model in events.EVENTS.items()},
         }
     if route.status == 204:  # noqa: PLR2004 - No Content
         return {"description": "Taken."}

@@ -93,7 +93,7 @@ def routes(
             "/stats",
             health.stats,
             "Figures of the hub",
-            "Totals since the start, depth, latency quantiles a hop, streams, database.",
+            "Totals since the start, depth, latency quantiles a hop, alerts, streams, database.",
             answer=a.StatsAnswer,
             unprefixed=True,
         ),

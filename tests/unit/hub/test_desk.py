@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_bus.model import AgentName, AuditEntry, Session
+from agent_bus.model import AgentName, AuditEntry, Flow, Session, Stamp
 from agent_bus.store import desk
+from agent_bus.store import search as search_of_store
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, draft, enrolled, opened
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     import pytest
 
     from agent_bus.model import SearchPage
+    from agent_bus.store.sqlite import SqliteStore
 
 
 def bodies(page: SearchPage) -> list[str]:
-    return [message.body for message, _ in page.messages]
+    return [found.message.body for found in page.messages]
 
 
 def search(of: desk.Desk, **more: Any) -> SearchPage:
@@ -43,10 +45,10 @@ def test_the_audit_is_newest_first_and_bounded(
     monkeypatch.setattr(desk, "AUDIT_KEPT", 3)
     with opened(tmp_path) as store:
         for at in range(5):
-            store.desk.log(AuditEntry(at, "::1", "wake", ALPHA, {"n": at}, "done"))
+            store.desk.log(AuditEntry(at, "::1", "api", "wake", ALPHA, {"n": at}, "done"))
         assert [entry.at for entry in store.desk.audit(limit=10)] == [4, 3, 2]
         assert store.desk.audit(limit=1)[0] == AuditEntry(
-            4, "::1", "wake", ALPHA, {"n": 4}, "done"
+            4, "::1", "api", "wake", ALPHA, {"n": 4}, "done"
         )
 
 
@@ -62,7 +64,7 @@ def test_search_takes_agent_text_and_time_together(tmp_path: Path) -> None:
         found = search(store.desk)
         assert bodies(found) == [f"note {n} 50%_off" for n in (4, 3, 2, 1, 0)]
         assert found.before is None
-        assert found.messages[0][1] == {BETA: False}
+        assert found.messages[0].recipients == {BETA: False}
         assert len(bodies(search(store.desk, agent=GAMMA))) == 2
         assert len(bodies(search(store.desk, agent=ALPHA))) == 5
         assert bodies(search(store.desk, agent=AgentName("nobody"))) == []
@@ -95,7 +97,7 @@ def test_pages_go_on_where_the_last_ended(tmp_path: Path) -> None:
 def test_a_search_for_text_looks_through_a_bounded_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "SEARCH_SEQS", 4)
+    monkeypatch.setattr(search_of_store, "SEARCH_SEQS", 4)
     with opened(tmp_path) as store:
         enrolled(store)
         store.send(draft(body="needle"), hop_limit=50)
@@ -120,10 +122,96 @@ def test_flows_count_pairs_from_a_time_on(tmp_path: Path) -> None:
         now = clock.now_ms()
         for to in ("beta", "gamma", "gamma"):
             store.send(draft(to), hop_limit=50)
-        found = {(flow.sender, flow.agent): flow.count for flow in store.desk.flows(since=now)}
+        found = {
+            (flow.sender, flow.agent): flow.count for flow in store.desk.flows(since=now).flows
+        }
         assert found == {(ALPHA, BETA): 1, (ALPHA, GAMMA): 2}
         everything = store.desk.flows(since=0)
-        assert sum(flow.count for flow in everything) == 4
-        assert store.desk.flows(since=now + 1) == []
+        assert sum(flow.count for flow in everything.flows) == 4
+        assert everything.since is None
+        assert store.desk.flows(since=now + 1).flows == []
         assert [one.agent for one in store.desk.crossings(head=4)] == [BETA, BETA, GAMMA, GAMMA]
         assert store.desk.last_wakes() == {}
+
+
+def archived(store: SqliteStore, *, agent: AgentName, bodies_of: list[str]) -> None:
+    """Read what `agent` was sent under these texts, and move it to the archive."""
+    page = search(store.desk, agent=agent, limit=100)
+    ids = [found.message.id for found in page.messages if found.message.body in bodies_of]
+    store.ack_ids(agent, ids)
+    moved = store.sweep(retain_read_ms=0, retain_archive_ms=10**12, limit=100)
+    assert moved == len(bodies_of)
+
+
+def test_search_finds_what_is_archived_in_its_place(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        times = []
+        for number in range(6):
+            clock.advance(60)
+            times.append(clock.now_ms())
+            to = ("beta", "gamma") if number % 2 else ("beta",)
+            recipients = tuple(AgentName(name) for name in to)
+            store.send(draft(body=f"note {number}", recipients=recipients), hop_limit=50)
+        # 0, 2 and 4 went to beta alone: read, they leave the others between them behind.
+        archived(store, agent=BETA, bodies_of=["note 0", "note 2", "note 4"])
+        found = search(store.desk)
+        assert bodies(found) == [f"note {n}" for n in (5, 4, 3, 2, 1, 0)]
+        assert [one.is_archived for one in found.messages] == [False, True] * 3
+        assert found.messages[1].recipients == {BETA: True}
+        assert bodies(search(store.desk, agent=BETA)) == bodies(found)
+        assert bodies(search(store.desk, agent=ALPHA)) == bodies(found)
+        assert bodies(search(store.desk, agent=GAMMA)) == ["note 5", "note 3", "note 1"]
+        assert bodies(search(store.desk, text="NOTE 2")) == ["note 2"]
+        assert bodies(search(store.desk, text="note 0", agent=BETA)) == ["note 0"]
+        assert bodies(search(store.desk, since=times[2], until=times[5])) == [
+            "note 4", "note 3", "note 2"
+        ]  # fmt: skip
+        seen: list[str] = []
+        before = None
+        while before is not None or not seen:
+            page = search(store.desk, before=before, limit=2)
+            seen += bodies(page)
+            before = page.before
+        assert seen == bodies(found)
+
+
+def test_flows_and_last_wakes_count_what_is_archived(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        sent = store.send(draft("beta", "done"), hop_limit=50)
+        seq = sent.deliveries[0].seq
+        store.stamp([Stamp("accepted", BETA, seq, clock.now_ms(), up_to=True)])
+        store.send(draft("beta", "open"), hop_limit=50)  # and the stamp before it is kept
+        woken = store.desk.last_wakes()
+        assert woken == {BETA: clock.now_ms()}
+        archived(store, agent=BETA, bodies_of=["done"])
+        assert store.desk.flows(since=0).flows == [Flow(ALPHA, BETA, 2)]
+        assert store.desk.last_wakes() == woken
+
+
+def test_a_picture_of_too_much_says_from_when_on_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "FLOW_SEQS", 2)
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        for _ in range(5):
+            clock.advance(60)
+            store.send(draft("beta"), hop_limit=50)
+        found = store.desk.flows(since=0)
+        assert found.flows == [Flow(ALPHA, BETA, 3)]
+        assert found.since == clock.now_ms() - 2 * 60_000
+
+
+def test_hops_of_a_host_are_those_of_its_agents(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        enrolled(store)
+        for to in ("beta", "gamma", "beta"):
+            store.send(draft(to), hop_limit=50)
+        assert [one.agent for one in store.desk.crossings_of([BETA])] == [BETA, BETA]
+        assert len(store.desk.crossings_of([BETA, GAMMA])) == 3
+        assert store.desk.crossings_of([]) == []

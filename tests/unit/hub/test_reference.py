@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from agent_bus import admin, settings
-from agent_bus.web import answers
+from agent_bus.web import events
 from tests.support.hub import REPOSITORY
 
 REFERENCE = REPOSITORY / "docs/reference"
@@ -29,7 +29,7 @@ def test_every_setting_is_described() -> None:
 
 def test_the_api_page_has_every_event_type_with_its_fields() -> None:
     page = (REFERENCE / "api.md").read_text()
-    for name, model in answers.EVENTS.items():
+    for name, model in events.EVENTS.items():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| {name} ")]
         for field in model.model_fields:
             assert field == "to_agent" or field in row, (name, field)

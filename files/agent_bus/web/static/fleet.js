@@ -101,10 +101,10 @@ function showHosts(nodes) {
     ...nodes.map((node) => {
       const chip = document.createElement("span");
       chip.className = "state";
-      chip.dataset.state = node.connected ? "online" : "offline";
+      chip.dataset.state = node.state;
       chip.textContent = node.node;
       const unknown = node.unconfigured.length ? `; no settings for ${node.unconfigured.join(", ")}` : "";
-      chip.title = `${node.agents} agents, watcher ${node.version ?? "not connected"}${unknown}`;
+      chip.title = `${node.state}: ${node.agents} agents, watcher ${node.version ?? "not connected"}${unknown}`;
       const item = document.createElement("li");
       item.dataset.node = node.node;
       item.append(chip);

@@ -5,6 +5,8 @@ import { svg } from "./svg.js";
 import { timeOf } from "./times.js";
 
 const SIZE = 720;
+// On a phone the names are larger (style.css), so the ring leaves them more room.
+const RING = SIZE * (matchMedia("(max-width: 44rem)").matches ? 0.26 : 0.36);
 const MOST_AGENTS = 60;
 const FEED = 100;
 const picture = JSON.parse(document.getElementById("picture").textContent);
@@ -55,7 +57,7 @@ function draw() {
   const pairs = grouped();
   const names = [...new Set([...pairs.keys()].flatMap((pair) => pair.split(" ")))];
   names.sort((a, b) => (agents[a] ?? "").localeCompare(agents[b] ?? "") || a.localeCompare(b));
-  const places = new Map(names.map((name, number) => [name, point(number, names.length, SIZE * 0.36)]));
+  const places = new Map(names.map((name, number) => [name, point(number, names.length, RING)]));
   const most = Math.max(1, ...pairs.values());
   edges.clear();
   const tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 12, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { class: "tip", d: "M0 0L8 4L0 8z" }));
@@ -72,7 +74,7 @@ function draw() {
   const dots = svg("g");
   names.forEach((name, number) => {
     const [x, y, angle] = places.get(name);
-    const [tx, ty] = point(number, names.length, SIZE * 0.36 + 14);
+    const [tx, ty] = point(number, names.length, RING + 14);
     const isLeft = Math.cos(angle) < -0.01;
     const turn = (angle * 180) / Math.PI + (isLeft ? 180 : 0);
     const label = svg("text", { x: tx, y: ty, "text-anchor": isLeft ? "end" : "start", "dominant-baseline": "middle", transform: `rotate(${turn.toFixed(1)} ${tx.toFixed(1)} ${ty.toFixed(1)})` }, name);
@@ -123,8 +125,22 @@ function line(message) {
   head.scope = "row";
   head.append(link);
   row.append(head);
-  cell("read", `0/${message.to.length}`).dataset.f = "read";
+  const thread = document.createElement(message.thread_id === message.id ? "span" : "a");
+  thread.className = message.thread_id === message.id ? "none" : "mono";
+  thread.textContent = message.thread_id === message.id ? "new" : message.thread_id.slice(-6).toLowerCase();
+  if (thread.localName === "a") thread.href = `/messages/${encodeURIComponent(message.thread_id)}`;
+  cell("thread", thread);
+  const state = document.createElement("span");
+  state.dataset.f = "read";
+  cell("state", state);
+  showRead(state, 0, message.to.length);
   return row;
+}
+
+function showRead(state, read, all) {
+  state.dataset.read = read;
+  state.dataset.all = all;
+  state.textContent = read === 0 ? "unread" : read < all ? `${read} of ${all} read` : "read";
 }
 
 live({
@@ -142,10 +158,10 @@ live({
     }
     while (feed.rows.length > FEED) feed.lastElementChild.remove();
     for (const one of event.read) {
-      const cell = feed.querySelector(`[data-id="${CSS.escape(one.id)}"] [data-f=read]`);
-      if (!cell) continue;
-      const [read, all] = cell.textContent.split("/").map(Number);
-      cell.textContent = `${Math.min(all, read + 1)}/${all}`;
+      const state = feed.querySelector(`[data-id="${CSS.escape(one.id)}"] [data-f=read]`);
+      if (!state) continue;
+      const [read, all] = [Number(state.dataset.read), Number(state.dataset.all)];
+      showRead(state, Math.min(all, read + 1), all);
     }
     if (event.messages.length && !drawing) drawing = setTimeout(draw, 1000);
   },

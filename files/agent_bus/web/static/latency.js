@@ -23,14 +23,15 @@ function histogram(of) {
     bar.append(svg("title", {}, `${words}: ${count}`));
     root.append(bar);
     const step = Math.ceil(shown.length / 6);
-    if (bound !== undefined && number % step === 0) root.append(svg("text", { class: "soft", x: (number + 1) * wide, y: HEIGHT + FOOT - 4, "text-anchor": number === shown.length - 1 ? "end" : "middle" }, ms(bound)));
+    if (bound !== undefined && number % step === 0 && number < shown.length - 1) root.append(svg("text", { class: "soft", x: (number + 1) * wide, y: HEIGHT + FOOT - 4, "text-anchor": "middle" }, ms(bound)));
   });
   root.append(svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
   return root;
 }
 
 function lines(points, names, unit) {
-  const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + FOOT}`, role: "img", "aria-label": `The last hour, ${names.join(" and ")}` });
+  if (!points.length) return svg("svg", { viewBox: `0 0 ${WIDTH} ${FOOT}`, role: "img", "aria-label": "No line yet" }, svg("text", { class: "soft", x: 0, y: 13 }, "no line yet: nothing came in between two samples"));
+  const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + FOOT}`, role: "img", "aria-label": `Over time, ${names.join(" and ")}` });
   const most = Math.max(1e-6, ...points.flatMap((point) => point.slice(1)));
   const [start, end] = [points[0]?.[0] ?? 0, points.at(-1)?.[0] ?? 1];
   const x = (at) => (end > start ? ((at - start) / (end - start)) * WIDTH : WIDTH / 2);
@@ -38,9 +39,10 @@ function lines(points, names, unit) {
   names.forEach((name, number) => {
     const path = points.map((point) => `${x(point[0]).toFixed(1)},${y(point[number + 1]).toFixed(1)}`).join(" ");
     root.append(svg("polyline", { class: `line ${number ? "p99" : "p50"}`, points: path }));
+    if (points.length === 1) root.append(svg("circle", { class: "dot", cx: x(points[0][0]), cy: y(points[0][number + 1]), r: 4 }));
   });
   root.append(svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
-  root.append(svg("text", { class: "soft", x: 0, y: 10 }, points.length ? `up to ${unit(most)}` : "nothing sampled yet"));
+  root.append(svg("text", { class: "soft", x: 0, y: 10 }, `up to ${unit(most)}`));
   const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   if (points.length > 1) root.append(svg("text", { class: "soft", x: 0, y: HEIGHT + FOOT - 4 }, clock(start)), svg("text", { class: "soft", x: WIDTH, y: HEIGHT + FOOT - 4, "text-anchor": "end" }, clock(end)));
   return root;
@@ -60,16 +62,18 @@ function card(title, words, ...drawn) {
 const figures = (of) => (of.count ? `median ${ms(of.p50)} · p90 ${ms(of.p90)} · p99 ${ms(of.p99)} · ${of.count} timed` : "nothing timed yet");
 
 function show(measured) {
-  const cards = measured.hops.map((hop) => card(hop.title, figures(hop), histogram(hop), lines(hop.over_time, ["median", "p99"], ms)));
+  const cards = measured.cards.map((one) => card(one.title, figures(one), histogram(one), lines(one.over_time, ["median", "p99"], ms)));
   const perMinute = (value) => `${+value.toPrecision(3)} a minute`;
-  cards.push(card(measured.commit.title, figures(measured.commit), histogram(measured.commit)));
   cards.push(card("messages and acks (dashed) a minute", "", lines(measured.throughput, ["messages", "acks"], perMinute)));
   document.getElementById("plots").replaceChildren(...cards);
   document.getElementById("hosts").replaceChildren(...measured.hosts.map((host) => {
     const row = document.createElement("tr");
     const head = document.createElement("th");
     head.scope = "row";
-    head.textContent = host.node;
+    const link = document.createElement("a");
+    link.href = `/latency?host=${encodeURIComponent(host.node)}`;
+    link.textContent = host.node;
+    head.append(link);
     row.append(head);
     for (const hop of ["pushed", "received", "accepted", "fetched", "read"]) {
       const cell = row.insertCell();
@@ -88,7 +92,7 @@ live({
     waiting = true;
     setTimeout(async () => {
       waiting = false;
-      const answer = await fetch("/ui/measures").catch(() => null);
+      const answer = await fetch(`/ui/measures${location.search}`).catch(() => null);
       if (answer?.ok) show(await answer.json());
     }, 5000);
   },

@@ -1,0 +1,108 @@
+"""What the admin token does through the API stands in the audit; what nodes do does not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+
+from agent_bus.web.audit import ACTIONS
+from tests.support.hub import FLEET, Hub, digest, roster, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def entries(hub: Hub) -> list[dict[str, Any]]:
+    """The audit of a hub, oldest first; stops it."""
+    hub.hang_up()
+    hub.stop()
+    connection = apsw.Connection(str(hub.folder / "bus.db"))
+    rows = connection.execute(
+        "SELECT address, way, action, agent, detail, outcome FROM audit ORDER BY pk"
+    )
+    names = ("address", "way", "action", "agent", "detail", "outcome")
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    connection.close()
+    return [{**entry, "detail": json.loads(entry["detail"])} for entry in found]
+
+
+def told(hub: Hub) -> list[tuple[str, str | None, str]]:
+    found = entries(hub)
+    assert {entry["address"] for entry in found} <= {"127.0.0.1"}
+    assert {entry["way"] for entry in found} <= {"api"}
+    return [(entry["action"], entry["agent"], entry["outcome"]) for entry in found]
+
+
+def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        admin = hub.client(None)
+        stream = hub.stream("n3", "role=watcher")
+        stream.of_type("hello")
+        sent = admin.send("a secret of the operator", to="delta", subject="Hello", data={"k": 1})
+        answer = hub.client("n3").send("and back", to="operator")
+        admin.post("/api/ack", {"agent": "operator", "ids": [answer["id"]]})
+        admin.call("POST", "/api/agents/delta/wake")
+        admin.post("/api/agents/delta/mute", {"for_s": 60})
+        admin.call("POST", "/api/admin/archive")
+        backup = admin.call("POST", "/api/admin/backup").body
+        link = admin.call("POST", "/api/admin/login-link").body
+        admin.post("/api/probes", {"agents": ["gamma"]})
+        assert hub.enrol({**FLEET, "n2": ("gamma", "newcomer")}).status == 200
+        # by the paths of the first bus, and refused ones
+        assert admin.post("/send", {"to": "nobody", "body": "x"}).status == 404
+        assert admin.call("POST", "/api/agents/alpha/wake").status == 409
+        found = entries(hub)[1:]  # the first one is the roster that `running` put
+    by_action = {entry["action"]: entry for entry in found if entry["outcome"] == "done"}
+    assert set(by_action) == set(ACTIONS.values())
+    assert by_action["send"]["detail"] == {"to": "delta", "subject": "Hello", "id": sent["id"]}
+    assert by_action["ack"]["agent"] == "operator"
+    assert by_action["wake"]["agent"] == by_action["mute"]["agent"] == "delta"
+    assert by_action["mute"]["detail"] == {"for_s": 60}
+    assert by_action["backup"]["detail"] == {"path": backup["path"]}
+    assert by_action["probe"]["detail"] == {"agents": ["gamma"]}
+    assert by_action["roster"]["detail"] == {"registered": ["newcomer"]}
+    assert [(e["action"], e["agent"], e["outcome"]) for e in found if e["outcome"] != "done"] == [
+        ("send", None, "unknown_agent"),
+        ("wake", "alpha", "no_watcher"),
+    ]
+    text = json.dumps(found)
+    for secret in ("secret of the operator", link["path"].partition("=")[2], digest("token-n2")):
+        assert secret not in text
+
+
+def test_what_nodes_do_and_what_changes_nothing_is_left_out(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        sent = hub.client("n2").send(to="delta")
+        hub.client("n3").post("/api/ack", {"ids": [sent["id"]]})
+        assert hub.client("n3").call("POST", "/api/admin/backup").status == 403
+        assert hub.enrol(FLEET).body["changed"] is False  # as each rollout does
+        put = hub.client(None).call(
+            "PUT", "/api/agents?dry_run=1", roster({"n1": ("alpha",)}, force=True)
+        )
+        assert put.body["changed"] is True
+        hub.client(None).get("/api/agents")
+        assert told(hub) == [("roster", None, "done")]
+
+
+def test_a_roster_that_is_refused_and_one_that_retires_are_told(tmp_path: Path) -> None:
+    fleet: dict[str, tuple[str, ...]] = {f"n{number}": (f"a{number}",) for number in range(30)}
+    with running(tmp_path) as hub:
+        assert hub.enrol(fleet, force=True).status == 200
+        assert hub.enrol({"n1": ("a1",)}).status == 409
+        assert hub.enrol({"n1": ("a1",)}, force=True).status == 200
+        found = entries(hub)[1:]
+    assert [entry["outcome"] for entry in found] == ["done", "roster_shrinks", "done"]
+    registered = found[0]["detail"]["registered"]
+    assert (len(registered), registered[-1]) == (21, "and 10 more")
+    assert found[2]["detail"]["retired"][-1] == "and 9 more"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"agent": 7}', b'{"for_s": "long"}'])
+def test_a_request_that_makes_no_sense_is_no_action(tmp_path: Path, body: bytes) -> None:
+    with running(tmp_path) as hub:
+        refused = hub.client(None).call("POST", "/api/agents/delta/mute", body)
+        assert (refused.status, refused.body["code"]) == (400, "invalid_request")
+        assert told(hub) == [("roster", None, "done")]
