@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from typing import Any
+from urllib.parse import urlencode
 
 from lab.paths import fleet_dir
 
@@ -14,6 +15,7 @@ class Hub:
 
     def __init__(self, fleet: str, address: str, port: int) -> None:
         token = (fleet_dir(fleet) / "secrets" / "admin.token").read_text().strip()
+        self._token = token
         self._headers = {"Authorization": f"Bearer {token}"}
         self._base = f"http://{address}:{port}"
 
@@ -26,3 +28,16 @@ class Hub:
         request = urllib.request.Request(self._base + path, headers=self._headers)  # noqa: S310 - always http
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
             return json.load(answer)
+
+    def page(self) -> str:
+        """Return the dashboard's first page."""
+        return page_of(self._base, self._token)
+
+
+def page_of(base: str, admin_token: str) -> str:
+    """Return the dashboard's first page as a browser gets it that signs in with the token."""
+    form = urlencode({"token": admin_token}).encode()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(f"{base}/login", form, timeout=20) as answer:  # and the redirect to it
+        text: str = answer.read().decode()
+    return text

@@ -65,6 +65,10 @@ class RunningFleet:
         """Return the hub's answer to a GET with the admin's token."""
         return self._hub.get(path)
 
+    def page(self) -> str:
+        """Return the dashboard's first page."""
+        return self._hub.page()
+
     def streams(self) -> dict[str, dict[str, Any]]:
         """Return what the hub says about each node."""
         return {node["node"]: node for node in self.api("/api/agents")["nodes"]}

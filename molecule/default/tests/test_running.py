@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
+
+from lab import fleet
+from lab.paths import ROOT
+from lab.running import until
+from tests.support import status
 
 if TYPE_CHECKING:
     from lab.running import RunningFleet
@@ -49,3 +55,25 @@ def test_the_database_is_durable(running: RunningFleet) -> None:
     database = running.api("/api/stats")["database"]
     assert database["journal_mode"] == "wal"
     assert database["synchronous"] == "full"
+
+
+def test_the_status_playbook_and_the_page_show_the_same(running: RunningFleet) -> None:
+    command = fleet.playbook_command(running.up, ROOT / "playbooks" / "status.yml", [])
+    plain = {**fleet.environment(), "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
+    agents = {name for names in running.who.agents.values() for name in names}
+    text = ""
+
+    def is_the_same() -> bool:
+        """Whether both told the same; a wake that falls in between is told by one of them."""
+        nonlocal text
+        before = status.on_page(running.page())
+        done = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        told = status.printed(text)
+        assert agents <= set(told.agents), text
+        assert set(running.nodes) == set(told.hosts), text
+        return told in (before, status.on_page(running.page()))
+
+    until(is_the_same, seconds=60, what="playbooks/status.yml and the page tell the same")
+    assert all(row[5] for row in status.printed(text).agents.values()), "every release is told"
