@@ -1,4 +1,6 @@
-"""Alert rules through promtool, and names of metrics against what a hub really exports."""
+"""Alert rules and scrape configuration through promtool, the dashboard through Grafana's model,
+and all names of metrics and labels against what a hub really exports.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from agent_bus import alerts, errors
 from tests.support.hub import ADMIN, REPOSITORY, running
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER = REPOSITORY / "files/monitoring"
@@ -23,6 +29,8 @@ RULES = FOLDER / "agent-bus.rules.yml"
 DASHBOARD = FOLDER / "grafana-dashboard.json"
 CACHE = REPOSITORY / ".cache/prometheus"
 NAME = re.compile(r"\b(?:agent_bus|process)_[a-z0-9_]+")
+SAMPLE = re.compile(r"^(\w+)(\{(.*)\})? \S+$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="')
 UNIT_S = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -35,18 +43,17 @@ def promtool() -> str:
     program = CACHE / "usr/bin/promtool"
     if not program.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        for command in (
-            ["apt-get", "download", "-qq", "prometheus"],
-            ["sh", "-c", "dpkg -x prometheus_*.deb ."],
-        ):
-            done = subprocess.run(
-                command, cwd=CACHE, capture_output=True, text=True, timeout=120, check=False
+        fetch = "apt-get download -qq prometheus"
+        script = f"{fetch} || {{ apt-get update -qq && {fetch}; }} && dpkg -x prometheus_*.deb ."
+        done = subprocess.run(
+            ["sh", "-c", script],
+            cwd=CACHE, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            pytest.fail(
+                f"promtool is missing and apt-get could not get Debian's prometheus: "
+                f"{done.stderr.strip()}"
             )
-            if done.returncode != 0:
-                pytest.fail(
-                    f"promtool is missing and {command[0]} could not get Debian's prometheus "
-                    f"(try `apt-get update`, or install prometheus): {done.stderr.strip()}"
-                )
     return str(program)
 
 
@@ -59,12 +66,71 @@ def seconds(text: str) -> float:
     return float(text[:-1]) * UNIT_S[text[-1]]
 
 
-def expressions() -> list[str]:
-    """All PromQL of the rules and of the dashboard."""
+def expressions() -> list[tuple[str, str]]:
+    """All PromQL of the rules and of the dashboard, each with the legend or words about it."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
-    return [rule["expr"] for rule in rules().values()] + [
-        target["expr"] for panel in panels for target in panel.get("targets", ())
+    told = [
+        (rule["expr"], " ".join(rule["annotations"].values()).replace("$labels.", ""))
+        for rule in rules().values()
     ]
+    return [(expr, re.sub(r"\{\{[^}]*\$[^}]*\}\}", "", words)) for expr, words in told] + [
+        (target["expr"], target.get("legendFormat", ""))
+        for panel in panels
+        for target in panel.get("targets", ())
+    ]
+
+
+def exported(folder: Path) -> str:
+    """What a hub exports that has seen a message through every hop, and a refusal."""
+    with running(folder) as hub:
+        stream = hub.stream("n3", "role=watcher")
+        stream.of_type("hello")
+        hub.client(None).post("/api/agents/delta/wake", {})
+        stream.of_type("wake")  # past the backlog: what is pushed from now on is timed
+        sent = hub.client("n2").send(to="delta")
+        seq = stream.of_type("message").data["seq"]
+        reports = [
+            {"agent": "delta", "event": event, "up_to_seq": seq, "duration_ms": 3}
+            for event in ("received", "accepted")
+        ]
+        hub.client("n3").post("/api/wakes", {"reports": reports})
+        hub.client("n3").get("/api/inbox")
+        hub.client("n3").post("/api/ack", {"ids": [sent["id"]]})
+        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN}"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+    return text
+
+
+def labels_of(text: str) -> dict[str, set[str]]:
+    """Each exported name with the labels that its samples have."""
+    found: dict[str, set[str]] = {}
+    for name, _, inner in SAMPLE.findall(text):
+        found.setdefault(name, set()).update(LABEL.findall(inner))
+    return found
+
+
+def unknown(exprs: list[tuple[str, str]], text: str) -> list[str]:
+    """Names of metrics and labels in (PromQL, legend) pairs that nothing exports."""
+    there = labels_of(text)
+    wrong = []
+    for expr, legend in exprs:
+        names = NAME.findall(expr)
+        wrong += [name for name in names if name not in there]
+        known = {"job", "instance"}.union(*(there.get(name, set()) for name in names))
+        asked = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", expr))
+        for group in re.findall(r"\b(?:by|without)\s*\(([^)]*)\)", expr):
+            asked |= {one.strip() for one in group.split(",")}
+        asked |= set(re.findall(r"\{\{\s*(\w+)\s*\}\}", legend))
+        wrong += [f"{label} of {names}" for label in sorted(asked - known)]
+    return wrong
+
+
+def ran(promtool: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [promtool, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_promtool_accepts_the_rules_and_they_fire_as_they_should(
@@ -76,15 +142,40 @@ def test_promtool_accepts_the_rules_and_they_fire_as_they_should(
         ["check", "rules", "agent-bus.rules.yml"],
         ["test", "rules", "rules.test.yml"],
     ):
-        done = subprocess.run(
-            [promtool, *command],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = ran(promtool, tmp_path, *command)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_rule_is_seen_to_fire_and_to_keep_quiet() -> None:
+    text = (REPOSITORY / "tests/monitoring/rules.test.yml").read_text()
+    calm, *_ = yaml.safe_load(text)["tests"]
+    assert {test["alertname"] for test in calm["alert_rule_test"]} == set(rules())
+    for name in rules():
+        assert f'alertname="{name}"' in text or f"alertname: {name}\n" in text, name
+
+
+def test_the_scrape_configuration_of_the_page_is_accepted(promtool: str, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/how-to/monitor.md").read_text()
+    found = [
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+        if "scrape_configs" in block
+    ]
+    assert found
+    token = tmp_path / "agent-bus.token"
+    token.write_text("a token")
+    shutil.copy(RULES, tmp_path)
+    for number, text in enumerate(found):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(text.replace("/etc/prometheus/", f"{tmp_path}/"))
+        done = ran(promtool, tmp_path, "check", "config", path.name)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 rule files found" in done.stdout + done.stderr
+        (job,) = yaml.safe_load(path.read_text())["scrape_configs"]
+        assert job["job_name"] == re.findall(r'job="([^"]+)"', rules()["AgentBusDown"]["expr"])[0]
+        assert job["authorization"]["credentials_file"] == str(token)
+        path.write_text(path.read_text().replace("credentials_file", "credential_file"))
+        assert ran(promtool, tmp_path, "check", "config", path.name).returncode != 0
 
 
 def test_the_page_and_prometheus_have_the_same_alerts() -> None:
@@ -105,28 +196,59 @@ def test_the_page_and_prometheus_have_the_same_alerts() -> None:
         assert float(theirs[name]["expr"].rpartition(">")[2]) == bound, name
 
 
-def test_every_metric_asked_for_is_exported(tmp_path: Path) -> None:
-    with running(tmp_path) as hub:
-        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
-        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN}"})
-        text = connection.getresponse().read().decode()
-        connection.close()
-    exported = set()
-    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)", text, re.MULTILINE):
-        suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
-        exported |= {f"{name}{suffix}" for suffix in suffixes}
-    asked = {name for expr in expressions() for name in NAME.findall(expr)}
-    assert len(asked) > 12
-    assert asked <= exported, asked - exported
+def test_every_metric_and_label_asked_for_is_exported(tmp_path: Path) -> None:
+    text = exported(tmp_path)
+    asked = expressions()
+    assert len({name for expr, _ in asked for name in NAME.findall(expr)}) > 12
+    assert unknown(asked, text) == []
     for code in ("disk_full", "unauthenticated", "auth_throttled"):
         assert f'agent_bus_requests_rejected_total{{code="{code}"}}' in text
+    # and a name that is changed on the hub is noticed, whichever it is
+    for name in sorted({name for expr, _ in asked for name in NAME.findall(expr)}):
+        renamed = re.sub(rf"^{name}\b", f"{name}_renamed", text, flags=re.MULTILINE)
+        assert name in unknown(asked, renamed)
+    for label in ("hop", "part", "status", "node", "agent", "code"):
+        assert unknown(asked, text.replace(f"{label}=", "renamed=")), label
 
 
 def test_every_code_asked_for_exists() -> None:
     codes = {one.code for one in errors.BusError.__subclasses__()}
-    for expr in expressions():
+    for expr, _ in expressions():
         for words in re.findall(r'code=~?"([^"]+)"', expr):
             assert set(words.split("|")) <= codes
+
+
+def lost(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
+    """Where one JSON document has what another has not."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key, value in ours.items():
+            if value is not None:
+                yield from lost(value, theirs.get(key), f"{path}/{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for number, pair in enumerate(zip(ours, theirs, strict=True)):
+            yield from lost(*pair, f"{path}/{number}")
+    elif ours != theirs:
+        yield path
+
+
+def through_grafana(dashboard: dict[str, Any]) -> list[str]:
+    """What Grafana's own model of a dashboard does not know of ours."""
+    register_default_plugins()
+    model = Dashboard.from_json(json.loads(json.dumps(dashboard)))
+    return list(lost(dashboard, json.loads(JSONEncoder().encode(model))))
+
+
+def test_grafanas_own_model_knows_all_that_the_dashboard_says() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    assert through_grafana(dashboard) == []
+    panel = next(one for one in dashboard["panels"] if one["type"] == "timeseries")
+    panel["options"]["legned"] = panel["options"].pop("legend")
+    panel["targets"][0]["exprr"] = panel["targets"][0].pop("expr")
+    number = dashboard["panels"].index(panel)
+    assert through_grafana(dashboard) == [
+        f"/panels/{number}/options/legned",
+        f"/panels/{number}/targets/0/exprr",
+    ]
 
 
 def test_the_dashboard_is_whole() -> None:
@@ -137,5 +259,18 @@ def test_the_dashboard_is_whole() -> None:
         assert panel["title"]
         assert panel["datasource"]["uid"] == "${datasource}"
         assert panel["targets"]
+        assert {target["refId"] for target in panel["targets"]} == set(
+            "ABC"[: len(panel["targets"])]
+        )
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
+    taken = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(taken) == len(set(taken)), "panels lie over each other"
+    assert dashboard["uid"] == "agent-bus"
+    (source,) = dashboard["templating"]["list"]
+    assert (source["type"], source["query"]) == ("datasource", "prometheus")
