@@ -14,4 +14,4 @@ $(AXE):
 .PHONY: browser
 browser: setup browser-setup ## The operator's page in Chromium; screenshots in .cache/screenshots
 	@echo "== browser tests =="
-	timeout --kill-after=10 180 pytest tests/browser
+	timeout --kill-after=10 900 pytest tests/browser
