@@ -67,6 +67,7 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
     fleet = Fleet(name, tuple(sources), folder, tuple(specs), changed, read)
     prepared = _prepared_digest(read, specs)
     if changed or before.get("prepared") != prepared:
+        _wait_until_booted(specs)
         print("lab: giving each host its user and its stand-in for OpenClaw", flush=True)
         _prepare(fleet)
     state = {
@@ -85,7 +86,7 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
 
 
 def _carry_out(name: str, steps: containers.Plan) -> bool:
-    """Take the steps and wait until new hosts have booted; return whether there were any."""
+    """Take the steps; return whether there were any."""
     counts = {
         "removing": len(steps.remove),
         "creating": len(steps.create),
@@ -97,12 +98,10 @@ def _carry_out(name: str, steps: containers.Plan) -> bool:
     socket_dir(name).mkdir(mode=0o700, exist_ok=True)
     if not any(counts.values()):
         return False
+    _state_file(name).unlink(missing_ok=True)  # if this fails, the next run prepares all anew
     _close_connections(name)
     limits.raise_inotify()
     containers.carry_out(steps, name)
-    fresh = [*steps.create, *steps.start]
-    with ThreadPoolExecutor(max_workers=max(1, len(fresh))) as pool:
-        list(pool.map(_wait_until_booted, fresh))
     return True
 
 
@@ -259,7 +258,12 @@ def _refuse_foreign(name: str, there: Sequence[containers.Container]) -> None:
         )
 
 
-def _wait_until_booted(spec: containers.Spec) -> None:
+def _wait_until_booted(specs: Sequence[containers.Spec]) -> None:
+    with ThreadPoolExecutor(max_workers=len(specs)) as pool:
+        list(pool.map(_wait_for_one, specs))
+
+
+def _wait_for_one(spec: containers.Spec) -> None:
     command = [*overlay.ssh_command(spec), "systemctl is-system-running --wait"]
     deadline = time.monotonic() + BOOT_TIMEOUT_S
     while time.monotonic() < deadline:
