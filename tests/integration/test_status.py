@@ -68,6 +68,11 @@ def presence(hub: Hub, node: str, **gateways: str) -> None:
     assert hub.client(node).post("/api/presence", body).status == 204
 
 
+def state_of(hub: Hub, name: str) -> str:
+    listed = hub.client(None).get("/api/agents").body["agents"]
+    return str(next(agent["status"] for agent in listed if agent["name"] == name))
+
+
 def in_every_state(hub: Hub) -> None:
     """Bring the fleet into every state that there is, and have an alert fire."""
     streams = {node: hub.stream(node, "role=watcher") for node in ("n1", "n2", "n4")}
@@ -82,6 +87,7 @@ def in_every_state(hub: Hub) -> None:
     hub.client(None).post("/api/agents/muted-one/mute", {"for_s": 3600})
     hub.client("n1").send(to="leaves", **{"from": "alpha"})
     streams["n4"].close()
+    wait_until(lambda: state_of(hub, "epsilon") == "deaf")
     left = {**FLEET, "n4": ("epsilon",)}
     assert hub.enrol(left, force=True).status == 200
     wrong = hub.client("n3")
@@ -93,7 +99,8 @@ def in_every_state(hub: Hub) -> None:
 
 def test_the_playbook_and_the_page_show_the_same(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
-    with running(tmp_path / "hub", auth_failures_per_min=1000) as hub:
+    settings = {"auth_failures_per_min": 1000, "keepalive_s": 1, "lease_s": 600}
+    with running(tmp_path / "hub", **settings, offline_after_s=600) as hub:
         assert hub.enrol(FLEET, force=True).status == 200
         in_every_state(hub)
         text = played(inventory_of(hub, tmp_path))
