@@ -127,6 +127,19 @@ def test_filter_and_keyboard(page: Page) -> None:
     expect(visible).to_have_count(0)
     expect(page.get_by_text("No agent matches.")).to_be_visible()
 
+    page.get_by_label("problems only").uncheck()
+    wake = page.locator("tr[data-agent=delta]").get_by_role("button", name="Wake")
+    wake.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Wake delta?")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#ask")).to_be_hidden()
+    expect(wake).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text("nuc-03's watcher was asked")
+
 
 def test_the_operators_hand_asks_acts_and_is_written_down(page: Page, fleet: Watchers) -> None:
     row = page.locator("tr[data-agent=gamma]")
