@@ -12,7 +12,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_bus import errors, tls
-from agent_bus.runtime import Event
+from agent_bus.runtime import Event, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +24,11 @@ QUEUE_BYTES: Final = 8 * 1024 * 1024
 """Frames that may wait for one stream, in bytes: past it the stream ends as past its count of
 events, or a few stopped peers of a thousand large messages each would eat a small hub's memory.
 Redis cuts a subscriber off at 8 MiB that last (`client-output-buffer-limit pubsub`)."""
+
+
+WRITE_BYTES: Final = 32 * 1024
+"""Frames are written together up to so many bytes: a burst costs a stream one write, and a slow
+peer still has its write timeout for no more than this and one frame."""
 
 
 class Entry(NamedTuple):
@@ -71,7 +76,7 @@ class Stream:
         self._queue: deque[Entry] = deque()
         self._queued_bytes = 0
         self._limit = queue_limit
-        self._event = Event()
+        self._signal = Signal()
 
     def carries(self, agent: AgentName) -> bool:
         """Whether this stream asked for this agent's events."""
@@ -90,7 +95,7 @@ class Stream:
             return
         self._queue.append(entry)
         self._queued_bytes += len(entry.frame)
-        self._event.set()
+        self._signal.give()
 
     def end(self, reason: str) -> None:
         """Ask the stream's greenlet to say bye and stop; the first reason stays.
@@ -103,23 +108,28 @@ class Stream:
             if reason not in {"lifetime", "shutdown"}:
                 self._queue.clear()
                 self._queued_bytes = 0
-        self._event.set()
+        self._signal.give()
 
     @property
     def waiting(self) -> int:
         """How many frames are queued."""
         return len(self._queue)
 
-    def take(self, timeout_s: float) -> Entry | None:
-        """The next frame, or None after `timeout_s` or when the stream was ended."""
+    def take(self, timeout_s: float) -> list[Entry]:
+        """The next frames, for one write; none after `timeout_s` or when the stream was ended.
+
+        One at least, and more as long as they make up less than `WRITE_BYTES`.
+        """
         if not self._queue and self.end_reason is None:
-            self._event.clear()
-            self._event.wait(timeout_s)
-        if not self._queue:
-            return None
-        entry = self._queue.popleft()
-        self._queued_bytes -= len(entry.frame)
-        return entry
+            self._signal.wait(timeout_s)
+        taken: list[Entry] = []
+        size = 0
+        while self._queue and size < WRITE_BYTES:
+            entry = self._queue.popleft()
+            size += len(entry.frame)
+            taken.append(entry)
+        self._queued_bytes -= size
+        return taken
 
     def cut(self) -> None:
         """Close the peer's connection at once, whatever it still had to take."""

@@ -240,17 +240,17 @@ class Bus:
         if for_s:
             runtime.spawn(self._publish_after, agent, for_s)
 
-    def note_pushed(self, entry: Entry) -> None:
-        """A delivery's frame was handed to the kernel."""
-        delivery = entry.delivery
-        if delivery is None:
-            return
-        self.delivered_count += 1
-        if entry.committed:
-            waited_ms = (self.clock.monotonic() - entry.committed) * 1000
-            self.latency.observe("stored_to_pushed", waited_ms)
-        if delivery.pushed_at is None:
-            self._stamps.append(Stamp("pushed", delivery.agent, delivery.seq, self.clock.now_ms()))
+    def note_pushed(self, entries: Iterable[Entry]) -> None:
+        """These frames were handed to the kernel, in one write."""
+        now, at = self.clock.monotonic(), self.clock.now_ms()
+        for _, delivery, committed in entries:
+            if delivery is None:
+                continue
+            self.delivered_count += 1
+            if committed:
+                self.latency.observe("stored_to_pushed", (now - committed) * 1000)
+            if delivery.pushed_at is None:
+                self._stamps.append(Stamp("pushed", delivery.agent, delivery.seq, at))
 
     def note_hop(self, stamp: Stamp) -> None:
         """A watcher reported a hop; it is kept within a second."""

@@ -102,6 +102,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         while worker.alive:
             runtime.sleep(ALIVE_POLL_S)
             since_s += ALIVE_POLL_S
+            worker.hang_up_overdue()
             if interval_s and since_s >= interval_s:
                 since_s = 0.0
                 if self._hub is not None and self._hub.health.is_well():

@@ -28,27 +28,28 @@ class RateLimiter:
 
     def take(self, key: str) -> float:
         """Take one; answers 0.0, or the seconds to wait when nothing is left (nothing taken)."""
-        level = self._level(key)
+        now = self._clock.monotonic()
+        level = self._level(key, now)
         if level < 1.0:
             return (1.0 - level) / self._per_s
-        self._keep(key, level - 1.0)
+        self._keep(key, level - 1.0, now)
         return 0.0
 
     def peek(self, key: str) -> float:
         """The seconds to wait before `take` would succeed; 0.0 when it would now."""
-        return max(0.0, 1.0 - self._level(key)) / self._per_s
+        return max(0.0, 1.0 - self._level(key, self._clock.monotonic())) / self._per_s
 
     def give_back(self, key: str) -> None:
         """Undo one `take`."""
-        self._keep(key, min(self._burst, self._level(key) + 1.0))
-
-    def _level(self, key: str) -> float:
         now = self._clock.monotonic()
+        self._keep(key, min(self._burst, self._level(key, now) + 1.0), now)
+
+    def _level(self, key: str, now: float) -> float:
         level, at = self._buckets.get(key, (self._burst, now))
         return min(self._burst, level + (now - at) * self._per_s)
 
-    def _keep(self, key: str, level: float) -> None:
+    def _keep(self, key: str, level: float, now: float) -> None:
         self._buckets.pop(key, None)
-        self._buckets[key] = (level, self._clock.monotonic())  # last in the dictionary's order
+        self._buckets[key] = (level, now)  # last in the dictionary's order
         if len(self._buckets) > KEPT:
             del self._buckets[next(iter(self._buckets))]

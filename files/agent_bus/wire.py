@@ -11,7 +11,7 @@ from agent_bus.sse import compact_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent_bus.model import Delivery, Mailbox, Message
+    from agent_bus.model import Delivery, Mailbox, Message, Sent
 
 
 def message(of: Message) -> dict[str, Any]:
@@ -60,6 +60,24 @@ def event_line(of: Delivery) -> str:
         f'"priority":"{PRIORITIES[m.rank]}","reply_to":{reply_to},"thread_id":"{m.thread_id}",'
         f'"created_at":"{rfc3339(m.created_at)}","read_at":{read_at}}}'
     )
+
+
+def accepted(sent: Sent, reachable: Sequence[str]) -> bytes:
+    """The answer to a send, as JSON; `reachable` has one status a delivery.
+
+    Put together by hand like `event_line`: nothing in it comes from a sender unchecked.
+    """
+    recipients = ",".join(
+        [
+            f'{{"agent":"{d.agent}","seq":{d.seq},"reachability":"{status}"}}'
+            for d, status in zip(sent.deliveries, reachable, strict=True)
+        ]
+    )
+    m = sent.message
+    return (
+        f'{{"id":"{m.id}","thread_id":"{m.thread_id}",'
+        f'"created_at":"{rfc3339(m.created_at)}","recipients":[{recipients}]}}'
+    ).encode()
 
 
 def receipt(of: Delivery) -> dict[str, object]:

@@ -1,10 +1,12 @@
-"""gunicorn's gevent worker, with two things that it lacks.
+"""gunicorn's gevent worker, with three things that it lacks.
 
-It hangs up idle connections when it ends, and it answers plain sends without building a whole
-WSGI environment and with a single write, which halves what gunicorn spends on them.
+It hangs up idle connections when it ends, lets no client that always has its next request ready
+keep the others waiting, and answers the sends that follow each other on a connection with one
+read, one write, and a C parser between them.
 
-gunicorn parses every request; nothing here reads HTTP from a socket. What a send must pass
-(authentication, limits, validation) is the same `Gate` as on every other way.
+gunicorn accepts every connection and reads its first request, and takes over again whenever a
+request is not a plain send. What a send must pass (authentication, limits, validation) is the same
+`Gate` as on every other way.
 """
 
 from __future__ import annotations
@@ -12,30 +14,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import math
 import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from gunicorn.http.body import LengthReader
 from gunicorn.util import http_date
 from gunicorn.workers.ggevent import GeventWorker
 
-from agent_bus import errors, tls
+from agent_bus import errors, runtime, tls
 from agent_bus.web import problem
-from agent_bus.web.wsgi import READ_HEADERS, STATUS_LINES, encode
+from agent_bus.web.plain import PlainReader
+from agent_bus.web.wsgi import STATUS_LINES, encode
 
 if TYPE_CHECKING:
     from agent_bus.web.http import Answer
 
 HTTP_1_1: Final = (1, 1)
-ENVIRON_KEYS: Final = {
-    "CONTENT-LENGTH": "CONTENT_LENGTH",
-    "AUTHORIZATION": "HTTP_AUTHORIZATION",
-    **{name.upper(): key for name, key in READ_HEADERS.items()},
-}
-"""The request headers that an endpoint can see, and their names in a WSGI environment."""
-UNUSUAL: Final = frozenset({"TRANSFER-ENCODING", "CONNECTION", "UPGRADE", "EXPECT"})
-"""Requests with these take gunicorn's own way."""
+RECEIVED_BYTES: Final = 16_384
+"""Read at once: what does not fit is no plain send, and gunicorn reads it."""
 
 
 class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type information
@@ -43,31 +42,34 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*arguments, **named)
-        self._idle: set[socket.socket] = set()
+        self._idle: dict[socket.socket, float] = {}
+        """Connections without a request under way, and until when they may stay so."""
+        self._turns: dict[socket.socket, int] = {}
+        """The loop's turn in which each connection had its last request."""
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection until it ends."""
         if isinstance(client, ssl.SSLSocket) and not tls.greet(client, _plain_refusal):
             return
-        self._idle.add(client)
+        self._idle[client] = math.inf  # gunicorn has its own limit
         try:
             super().handle(listener, client, addr)
         finally:
-            self._idle.discard(client)
+            self._idle.pop(client, None)
+            self._turns.pop(client, None)
 
-    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:  # noqa: ANN401
-        """Serve one request of a connection."""
-        self._idle.discard(sock)
+    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
+        """Serve one request of a connection, and the plain sends that follow it."""
+        self._idle.pop(sock, None)
+        self._turns[sock] = runtime.yield_if_starved(self._turns.get(sock, -1))
         try:
-            environ = self._plain_send(req, addr)
-            if environ is None:
-                return super().handle_request(listener_name, req, sock, addr)
-            _write(sock, _response(self.wsgi.answer_send(environ)))
-            return True
+            super().handle_request(listener_name, req, sock, addr)
+            if self.alive and _is_done(req):
+                self._serve_sends(req, sock, addr)
         except TimeoutError as error:  # a slow stream's; gunicorn would log it as a defect
             raise BrokenPipeError(errno.EPIPE, "The peer takes no bytes") from error
         finally:
-            self._idle.add(sock)
+            self._idle[sock] = math.inf
 
     def hang_up_idle(self) -> None:
         """End the connections that have no request under way.
@@ -75,28 +77,49 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         gunicorn's own shutdown waits for them like for requests, so that one kept-alive client
         would burn the whole graceful timeout while nobody can connect.
         """
-        for client in list(self._idle):
+        self._hang_up(math.inf)
+
+    def hang_up_overdue(self) -> None:
+        """End the connections that have been kept alive long enough for their next send."""
+        self._hang_up(time.monotonic())
+
+    def _hang_up(self, now: float) -> None:
+        for client in [client for client, until in self._idle.items() if until <= now]:
             with contextlib.suppress(OSError):
                 tls.hang_up(client, socket.SHUT_RD)
 
-    def _plain_send(self, req: Any, addr: Any) -> dict[str, Any] | None:  # noqa: ANN401
-        """What an endpoint needs of a plain send; None for every other request."""
-        if req.method != "POST" or req.query or not self.wsgi.is_send(req.path):
-            return None
-        if req.version != HTTP_1_1 or not self.alive:
-            return None
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": "POST",
-            "REMOTE_ADDR": addr[0] if isinstance(addr, tuple) else "",
-            "wsgi.input": req.body,
-        }
-        for name, value in req.headers:
-            key = ENVIRON_KEYS.get(name)
-            if name in UNUSUAL or (key is not None and key in environ):
-                return None
-            if key is not None:
-                environ[key] = value
-        return environ if "CONTENT_LENGTH" in environ else None
+    def _serve_sends(self, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
+        """Answer plain sends; what is anything else goes back to gunicorn, as it came."""
+        address = addr[0] if isinstance(addr, tuple) else ""
+        reader = PlainReader(self.wsgi.send_paths, address=address)
+        turn = self._turns[sock]
+        readable = runtime.Readable(sock.fileno())
+        try:
+            while self.alive:
+                self._idle[sock] = time.monotonic() + self.cfg.keepalive
+                if isinstance(sock, ssl.SSLSocket):  # it may have bytes that came already
+                    turn = runtime.yield_if_starved(turn)
+                else:
+                    readable.wait()
+                received = sock.recv(RECEIVED_BYTES)
+                environ = reader.read(received)
+                if environ is None:
+                    req.unreader.unread(received)
+                    return
+                self._idle.pop(sock, None)
+                _write(sock, _response(self.wsgi.answer_send(environ)))
+        finally:
+            readable.close()
+
+
+def _is_done(req: Any) -> bool:  # noqa: ANN401 - gunicorn's request
+    """Whether the connection stays open and stands at the start of the next request."""
+    body = req.body.reader
+    if req.version != HTTP_1_1 or req.should_close():
+        return False
+    ahead = req.unreader.take_buffered()
+    req.unreader.unread(ahead)
+    return not ahead and isinstance(body, LengthReader) and body.length == 0
 
 
 def _write(sock: socket.socket, response: bytes) -> None:
@@ -109,17 +132,18 @@ def _write(sock: socket.socket, response: bytes) -> None:
 def _response(answer: Answer) -> bytes:
     """A whole response, for one write to the socket."""
     payload = encode(answer)
-    now = int(time.time())
-    headers = {"Date": _http_date(now), "Content-Type": "application/json", **answer.headers}
-    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    head = f"HTTP/1.1 {STATUS_LINES[answer.status]}\r\n{''.join(lines)}"
+    head = _head(answer.status, int(time.time()))
+    if "Content-Type" not in answer.headers:
+        head += "Content-Type: application/json\r\n"
+    for name, value in answer.headers.items():
+        head += f"{name}: {value}\r\n"
     return f"{head}Content-Length: {len(payload)}\r\n\r\n".encode("latin-1") + payload
 
 
-@functools.lru_cache(maxsize=2)
-def _http_date(at: int) -> str:
-    """An HTTP date, made once a second."""
-    return str(http_date(at))
+@functools.lru_cache(maxsize=64)
+def _head(status: int, at: int) -> str:
+    """What all answers of a second begin with."""
+    return f"HTTP/1.1 {STATUS_LINES[status]}\r\nDate: {http_date(at)}\r\n"
 
 
 def _plain_refusal() -> bytes:

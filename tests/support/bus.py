@@ -59,7 +59,7 @@ def stream(node: str | None = "n1", **more: Any) -> Stream:
 
 def frames(of: Stream) -> list[bytes]:
     """What waits in a stream's queue."""
-    found = []
-    while (entry := of.take(0)) is not None:
-        found.append(entry.frame)
+    found: list[bytes] = []
+    while entries := of.take(0):
+        found.extend(entry.frame for entry in entries)
     return found

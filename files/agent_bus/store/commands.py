@@ -17,13 +17,12 @@ from agent_bus.model import (
     Delivery,
     Draft,
     Fetched,
-    Message,
     MessageId,
     Sent,
     Seq,
     Stamp,
 )
-from agent_bus.store import rows
+from agent_bus.store import bulk, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
 """How long a repeated Idempotency-Key answers the first result."""
 
-HIGHEST_SEQ: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'delivery'"
 FIND_KEY: Final = (
     "SELECT message_id, payload_sha256 FROM idempotency"
     " WHERE sender = ? AND key = ? AND created_at > ?"
@@ -49,17 +47,6 @@ FIND_PARENT: Final = (
 IS_RECIPIENT: Final = (
     "SELECT 1 FROM delivery WHERE message_pk = ?1 AND agent = ?2"
     " UNION ALL SELECT 1 FROM archive_delivery WHERE message_pk = ?1 AND agent = ?2"
-)
-INSERT_MESSAGE: Final = (
-    "INSERT INTO message (pk, id, thread_id, sender, subject, body, data, rank, reply_to, hops,"
-    " created_at, expires_at, open_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-INSERT_DELIVERY: Final = (
-    "INSERT INTO delivery (seq, message_pk, agent, sender, rank) VALUES (?, ?, ?, ?, ?)"
-)
-COUNT_SENT: Final = (
-    "UPDATE mailbox SET unread = unread + 1, unfetched = unfetched + 1, last_seq = ?"
-    f" WHERE agent = ? RETURNING {rows.MAILBOX_COLUMNS}"
 )
 MESSAGE_BY_ID: Final = f"SELECT {rows.MESSAGE_COLUMNS} FROM message m WHERE m.id = ?"
 DELIVERIES_OF: Final = (
@@ -102,9 +89,6 @@ MARK_FETCHED: Final = (
     "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?1), last_fetched_at = ?1,"
     " fetch_count = fetch_count + 1 WHERE seq = ?2"
 )
-STAMP_ONE: Final = {
-    "pushed": "UPDATE delivery SET pushed_at = coalesce(pushed_at, :at) WHERE seq = :seq",
-}
 _UPDATE_OPEN: Final = "UPDATE delivery INDEXED BY delivery_unread SET"
 _WAITING: Final = (
     " WHERE agent = :agent AND read_at IS NULL AND expired_at IS NULL AND seq <= :seq"
@@ -159,38 +143,8 @@ def send(
     thread_id, hops = _thread(connection, draft, message_id)
     if hops > hop_limit:
         raise errors.ThreadBudgetError(thread_id, hop_limit)
-    highest = execute(HIGHEST_SEQ).fetchone()
-    first = Seq((highest[0] if highest else 0) + 1)
-    expires_at = None if draft.expires_in_s is None else steady + draft.expires_in_s * 1000
-    stored = Message(
-        id=message_id,
-        first_seq=first,
-        thread_id=thread_id,
-        sender=draft.sender,
-        subject=draft.subject,
-        body=draft.body,
-        data_json=draft.data_json,
-        rank=draft.rank,
-        reply_to=draft.reply_to,
-        hops=hops,
-        created_at=now,
-        expires_at=expires_at,
-    )
-    execute(
-        INSERT_MESSAGE,
-        (
-            first, message_id, thread_id, draft.sender, draft.subject, draft.body,
-            draft.data_json, draft.rank, draft.reply_to, hops, now, expires_at,
-            len(draft.recipients),
-        ),
-    )  # fmt: skip
-    boxes: list[Any] = []
-    deliveries: list[Delivery] = []
-    for seq, agent in enumerate(draft.recipients, first):
-        execute(INSERT_DELIVERY, (seq, first, agent, draft.sender, draft.rank))
-        boxes.extend(execute(COUNT_SENT, (seq, agent)))
-        deliveries.append(Delivery(Seq(seq), agent, stored))
-    return Sent(stored, tuple(deliveries), rows.mailboxes(boxes))
+    ready = bulk.Ready(draft, message_id, thread_id, hops, now, steady)
+    return bulk.store(connection, [ready])[0]
 
 
 def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -> Sent:
@@ -315,11 +269,11 @@ def fetch(
     return Fetched(before, rows.mailboxes(boxes))
 
 
-def stamp(connection: apsw.Connection, stamps: Iterable[Stamp]) -> None:
-    """Record hops."""
+def stamp(connection: apsw.Connection, stamps: Sequence[Stamp]) -> None:
+    """Record hops: of single deliveries (all of them pushes), and of all up to one."""
+    bulk.stamp_pushed(connection, [one for one in stamps if not one.up_to])
     for one in stamps:
         if not one.up_to:
-            connection.execute(STAMP_ONE[one.kind], {"at": one.at, "seq": one.seq})
             continue
         mark = 0
         if one.kind in MARKS:

@@ -10,7 +10,7 @@ import heapq
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent_bus.model import PRIORITIES, Delivery, Mailbox, Message, Seq
-from agent_bus.store import commands, rows
+from agent_bus.store import bulk, commands, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,7 +144,7 @@ def mailboxes(connection: apsw.Connection) -> list[Mailbox]:
 
 def head(connection: apsw.Connection) -> Seq:
     """The newest seq ever given."""
-    row = connection.execute(commands.HIGHEST_SEQ).fetchone()
+    row = connection.execute(bulk.HIGHEST_SEQ).fetchone()
     return Seq(row[0] if row else 0)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.model import new_message_id
 from agent_bus.runtime import ThreadedPool
-from agent_bus.store import commands, connections, history, reads, registry, sweeps
+from agent_bus.store import bulk, commands, connections, history, reads, registry, sweeps
 from agent_bus.store.desk import Desk
 from agent_bus.store.writer import Writer
 
@@ -102,7 +102,12 @@ class SqliteStore:
                 hop_limit=hop_limit,
             )
 
-        return self._writer.run(apply, committed=self._listener.on_sent)
+        if draft.idempotency_key or draft.reply_to or not draft.recipients:
+            return self._writer.run(apply, committed=self._listener.on_sent)
+        ready = bulk.Ready(draft, message_id, message_id, 0, now, steady)
+        return self._writer.run(
+            apply, committed=self._listener.on_sent, together=bulk.store, share=ready
+        )
 
     def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:
         """Mark these messages as read by `agent`."""

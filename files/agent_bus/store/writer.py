@@ -7,19 +7,19 @@ in order. One bad command rolls back its own savepoint and nothing else.
 
 from __future__ import annotations
 
+import itertools
 import logging
+import operator
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import apsw
 
 from agent_bus import errors
 from agent_bus.latency import Histogram
 from agent_bus.runtime import BatchThread, Waiter, sleep, spawn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +37,24 @@ COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 """One fsync: 0.1 ms on a server's disk, 10 ms and more on an SD card."""
 
 
+Together = Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]]
+"""Applies many commands of one kind, given their shares; answers their results in order."""
+
+
 @dataclass(slots=True)
 class Command(Generic[T]):
     """One unit of work, its reaction in the loop, and who waits for it.
 
-    `committed` runs in the loop after the commit and before `waiter` goes on.
+    `committed` runs in the loop after the commit and before `waiter` goes on. Neighbours in a
+    batch with the same `together` are applied by one call of it with their `share`s; when that
+    fails, by `apply` one by one.
     """
 
     apply: Callable[[apsw.Connection], T]
     committed: Callable[[T], None] | None = None
     waiter: Waiter[T] | None = field(default_factory=Waiter)
+    together: Together | None = None
+    share: Any = None
 
 
 @dataclass(slots=True)
@@ -57,8 +65,8 @@ class Outcome:
     result: Any = None
     error: Exception | None = None
 
-    def hand_out(self) -> None:
-        """Tell the listener, then the waiter; in the loop's thread.
+    def tell(self) -> None:
+        """Tell the listener; in the loop's thread.
 
         What was committed is committed: a listener that fails is logged, the caller gets its
         answer, and so do the others of the batch.
@@ -68,6 +76,9 @@ class Outcome:
                 self.command.committed(self.result)
             except Exception:
                 logger.exception("A commit could not be told to its listener")
+
+    def answer(self) -> None:
+        """Let its caller go on; in the loop itself."""
         if self.command.waiter is None:
             if self.error is not None:
                 logger.warning("A lazy write failed: %s", self.error)
@@ -116,10 +127,12 @@ class Writer:
         apply: Callable[[apsw.Connection], T],
         *,
         committed: Callable[[T], None] | None = None,
+        together: Together | None = None,
+        share: Any = None,  # noqa: ANN401 - whatever `together` takes
     ) -> T:
         """Apply, commit, answer; blocks the greenlet until it is durable."""
         waiter: Waiter[T] = Waiter()
-        self._thread.submit(Command(apply, committed, waiter))
+        self._thread.submit(Command(apply, committed, waiter, together, share))
         return waiter.wait()
 
     def post(
@@ -202,7 +215,11 @@ class Writer:
         begun = time.perf_counter()
         execute("BEGIN IMMEDIATE")
         try:
-            outcomes = [self._apply(command) for command in batch]
+            outcomes = [
+                outcome
+                for together, commands in itertools.groupby(batch, _KIND)
+                for outcome in self._apply_neighbours(together, list(commands))
+            ]
         except BaseException:
             self._roll_back()
             raise
@@ -218,6 +235,18 @@ class Writer:
         self.commit_times.observe(ended - started)
         self.transaction_times.observe(ended - begun)
         return outcomes
+
+    def _apply_neighbours(
+        self, together: Together | None, commands: list[Command[Any]]
+    ) -> list[Outcome]:
+        """Apply commands of one kind by one call, or one by one if they have none or it fails."""
+        if together is None or len(commands) == 1:
+            return [self._apply(command) for command in commands]
+        shares = [command.share for command in commands]
+        whole = self._apply(Command(lambda connection: together(connection, shares)))
+        if whole.error is not None:
+            return [self._apply(command) for command in commands]
+        return [Outcome(*one) for one in zip(commands, whole.result, strict=True)]
 
     def _apply(self, command: Command[Any]) -> Outcome:
         execute = self._connection.execute
@@ -255,9 +284,15 @@ class Writer:
         self._wal_pages = 0
 
 
+_KIND: Final = operator.attrgetter("together")
+
+
 def _hand_out(outcomes: Sequence[Outcome]) -> None:
+    """All of a batch is fanned out before the first of its senders is answered."""
     for outcome in outcomes:
-        outcome.hand_out()
+        outcome.tell()
+    for outcome in outcomes:
+        outcome.answer()
 
 
 class _CommitFailedError(Exception):

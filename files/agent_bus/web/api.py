@@ -83,16 +83,8 @@ class Api:
             payload_sha256=None if key is None else _canonical_sha256(body),
         )
         sent = self._bus.send(draft)
-        content = {
-            "id": sent.message.id,
-            "thread_id": sent.message.thread_id,
-            "created_at": rfc3339(sent.message.created_at),
-            "recipients": [
-                {"agent": d.agent, "seq": d.seq, "reachability": self._bus.status(d.agent)}
-                for d in sent.deliveries
-            ],
-        }
-        return Answer(201, content)
+        reachable = [self._bus.status(d.agent) for d in sent.deliveries]
+        return Answer(201, raw=wire.accepted(sent, reachable))
 
     def inbox(self, call: Call) -> Answer:
         """Read an inbox."""

@@ -224,13 +224,13 @@ class Dashboard:
             yield f"retry: {settings.retry_ms}\n\n".encode()
             yield self._board.join(page)
             while True:
-                entry = page.take(settings.keepalive_s)
+                entries = page.take(settings.keepalive_s)
                 self._sessions.require(call)
-                if entry is None and page.end_reason is not None:
+                if not entries and page.end_reason is not None:
                     break
                 if clock.monotonic() >= deadline:
                     page.end("lifetime")
-                yield sse.KEEPALIVE if entry is None else entry.frame
+                yield b"".join([entry.frame for entry in entries]) or sse.KEEPALIVE
         except errors.UnauthenticatedError:
             page.end("revoked")
         finally:

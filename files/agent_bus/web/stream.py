@@ -11,19 +11,21 @@ import contextlib
 import random
 import re
 import socket
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from agent_bus import errors, sse
-from agent_bus.broker import Stream
+from agent_bus.broker import WRITE_BYTES, Stream
 from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agent_bus.auth import Principal
+    from agent_bus.broker import Entry
     from agent_bus.bus import Bus
-    from agent_bus.model import AgentName
+    from agent_bus.model import AgentName, Delivery
     from agent_bus.settings import Settings
 
 REPLAY_PAGE: Final = 50
@@ -190,19 +192,39 @@ class Subscription:
                 unread=unread_only,
                 limit=REPLAY_PAGE,
             )
-            for delivery in page:
-                position = delivery.seq
+            waiting = deque(page)
+            while waiting:
                 if self._stream.has_ended():
                     return
-                if delivery.agent in self.agents():  # it may move while a slow peer reads
-                    entry = self._bus.entry_of(delivery)
-                    yield entry.frame
-                    self._bus.note_pushed(entry)
+                yield from self._written(self._next_frames(waiting))
+                position = page[-1 - len(waiting)].seq
             if len(page) < REPLAY_PAGE:
                 position = head
                 if head == self._bus.head:  # nothing came meanwhile: from here on live
                     self._stream.is_live = True
                     return
+
+    def _next_frames(self, waiting: deque[Delivery]) -> list[Entry]:
+        """Frames for one write, made of stored deliveries that are then no longer waiting."""
+        entries: list[Entry] = []
+        size = 0
+        while waiting and size < WRITE_BYTES:
+            entry = self._bus.entry_of(waiting.popleft())
+            size += len(entry.frame)
+            entries.append(entry)
+        return entries
+
+    def _written(self, entries: Sequence[Entry]) -> Iterator[bytes]:
+        """The frames that this stream may still carry, as one write; noted once it is done.
+
+        An agent may move while its mail waits here: whoever has the token of its former node
+        has no right to it any more.
+        """
+        own = self.agents()
+        allowed = [e for e in entries if e.delivery is None or e.delivery.agent in own]
+        if allowed:
+            yield b"".join([entry.frame for entry in allowed])
+            self._bus.note_pushed(allowed)
 
     def _live(self) -> Iterator[bytes]:
         clock = self._bus.clock
@@ -212,11 +234,9 @@ class Subscription:
             left_s = deadline - clock.monotonic()
             if left_s <= 0:
                 self._stream.end("lifetime")
-            entry = self._stream.take(max(0.0, min(self._settings.keepalive_s, left_s)))
-            if entry is not None:
-                if entry.delivery is None or entry.delivery.agent in self.agents():
-                    yield entry.frame
-                    self._bus.note_pushed(entry)
+            entries = self._stream.take(max(0.0, min(self._settings.keepalive_s, left_s)))
+            if entries:
+                yield from self._written(entries)
             elif self._stream.end_reason is not None:
                 return
             elif clock.monotonic() < deadline:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from agent_bus import errors, runtime
+from agent_bus import errors
 from agent_bus.auth import NOBODY
 from agent_bus.sse import compact_json
 from agent_bus.web import problem
@@ -54,13 +54,11 @@ class Gate:
         self._auth = auth
         self._refusals = refusals
         self._body_limit_bytes = body_limit_bytes
-        self._iteration = -1
 
     def answer(
         self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str] | None = None
     ) -> Answer:
         """What the route's endpoint answers, or the problem that kept it from answering."""
-        self._iteration = runtime.yield_if_starved(self._iteration)
         try:
             if environ["REQUEST_METHOD"] != route.method and route.access != "open":
                 # A HEAD, which Flask takes for a GET, must not count as having read a page.
@@ -122,10 +120,12 @@ class FixedPaths:
             for path in route.paths
         }
         self._send = self._routes["POST", "/api/send"]
+        self._send_paths = frozenset(path.encode() for path in self._send.paths)
 
-    def is_send(self, path: str) -> bool:
-        """Whether a POST to this path sends a message."""
-        return path in self._send.paths
+    @property
+    def send_paths(self) -> frozenset[bytes]:
+        """The request targets to which a POST sends a message."""
+        return self._send_paths
 
     def answer_send(self, environ: WSGIEnvironment) -> Answer:
         """Answer a send from the few parts of an environment that endpoints look at."""

@@ -88,11 +88,25 @@ def test_what_waits_is_still_written_at_the_end_of_a_lifetime_only() -> None:
 def test_a_waiting_stream_takes_what_comes() -> None:
     one = stream()
     gevent.spawn(one.put, Entry(b"x"))
-    taken = one.take(5)
-    assert taken is not None
-    assert taken.frame == b"x"
+    assert [entry.frame for entry in one.take(5)] == [b"x"]
     gevent.spawn(one.end, "shutdown")
-    assert one.take(5) is None
+    assert one.take(5) == []
+
+
+def test_what_waits_is_taken_for_one_write_up_to_its_size() -> None:
+    one = stream()
+    large = b"x" * (module.WRITE_BYTES // 2)
+    for _ in range(5):
+        one.put(Entry(large))
+    assert [len(one.take(0)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_what_was_taken_without_waiting_wakes_nobody_later() -> None:
+    one = stream()
+    one.put(Entry(b"x"))
+    assert len(one.take(5)) == 1
+    gevent.spawn(one.put, Entry(b"y"))
+    assert [entry.frame for entry in one.take(5)] == [b"y"]
 
 
 def poll(

@@ -200,7 +200,7 @@ def test_hops_are_kept_until_they_are_flushed(tmp_path: Path) -> None:
     clock = FakeClock()
     with bus_in(tmp_path, clock=clock) as bus:
         sent = bus.send(draft())
-        bus.note_pushed(bus.entry_of(sent.deliveries[0], committed=clock.monotonic()))
+        bus.note_pushed([bus.entry_of(sent.deliveries[0], committed=clock.monotonic())])
         bus.note_hop(Stamp("received", BETA, sent.deliveries[0].seq, 5, up_to=True))
         bus.flush_stamps()
         bus.flush_stamps()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BIG = re.compile(r"SCAN (?:m|d|message|delivery|archive_message|archive_delivery)\b")
 SORTED = re.compile(r"USE TEMP B-TREE FOR")
-STATEMENT = re.compile(r"(?:SELECT|INSERT|UPDATE|DELETE)\b")
+STATEMENT = re.compile(r"(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 ALLOWED: dict[str, str] = {}
 """Statement -> why its scan of a big table is right."""
 SORTS = dict.fromkeys(

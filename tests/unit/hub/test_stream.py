@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
 
 from agent_bus import sse
+from agent_bus.broker import WRITE_BYTES
 from agent_bus.model import AgentName, NodeName, Roster, Seq
 from agent_bus.settings import Settings
 from agent_bus.store.sqlite import SqliteStore
@@ -45,23 +47,28 @@ class Peer:
         bus.broker.admit(self.stream)
         self.parser = Parser()
         self._frames = iter(self.subscription)
+        self._events: deque[Event] = deque()
 
     def frame(self) -> list[Event]:
         return self.parser.feed(next(self._frames))
 
     def until(self, kind: str) -> Event:
-        for raw in self._frames:
-            for event in self.parser.feed(raw):
+        while True:
+            while self._events:
+                event = self._events.popleft()
                 if event.type == kind:
                     return event
-        raise AssertionError(f"ended before {kind}")
+            self._events.extend(self.frame())
 
     def rest(self) -> list[str]:
-        return [event.type for raw in self._frames for event in self.parser.feed(raw)]
+        for raw in self._frames:
+            self._events.extend(self.parser.feed(raw))
+        return [event.type for event in self._events]
 
     def until_quiet(self) -> list[str]:
-        frames = iter(lambda: next(self._frames), sse.KEEPALIVE)
-        return [event.type for raw in frames for event in self.parser.feed(raw)]
+        for raw in iter(lambda: next(self._frames), sse.KEEPALIVE):
+            self._events.extend(self.parser.feed(raw))
+        return [event.type for event in self._events]
 
 
 @pytest.mark.parametrize(
@@ -112,24 +119,45 @@ def test_a_long_backlog_is_followed_by_what_came_meanwhile(bus: Bus) -> None:
     assert seqs == [f"{bus.store.epoch}-{n + 1}" for n in range(len(seqs))]
 
 
+LARGE = "x" * (WRITE_BYTES // 2)
+"""Two such messages are one write, so that ten of them are five."""
+
+
 def test_a_moved_agents_mail_stops_in_the_middle_of_a_backlog(bus: Bus) -> None:
     for _ in range(10):
-        bus.send(draft())
+        bus.send(draft(body=LARGE))
     peer = Peer(bus)
     peer.until("message")
     moved = {ALPHA: NodeName("n1"), BETA: NodeName("n2"), GAMMA: NodeName("n2")}
     bus.put_roster(Roster(agents=moved, tokens=ROSTER.tokens), force=False, dry_run=False)
-    assert peer.until_quiet() == ["mailbox"]
+    assert peer.until_quiet() == ["message", "mailbox"]
 
 
 def test_a_revoked_stream_stops_in_the_middle_of_a_backlog(bus: Bus) -> None:
     for _ in range(10):
-        bus.send(draft())
+        bus.send(draft(body=LARGE))
     peer = Peer(bus)
     peer.until("message")
     peer.stream.end("revoked")
-    assert peer.rest() == ["bye"]
+    assert peer.rest() == ["message", "bye"]
     assert len(bus.broker) == 0
+
+
+def test_a_backlog_of_small_messages_takes_few_writes(bus: Bus) -> None:
+    for number in range(100):
+        bus.send(draft(body=str(number)))
+    peer = Peer(bus)
+    peer.until("hello")
+    assert [len(peer.frame()) for _ in range(2)] == [100, 0]
+
+
+def test_what_came_together_is_written_together(bus: Bus) -> None:
+    peer = Peer(bus)
+    peer.until_quiet()
+    for number in range(5):
+        bus.send(draft(body=str(number)))
+    kinds = [event.type for event in peer.frame()]
+    assert kinds == ["message", "mailbox"] * 5
 
 
 def test_an_overflow_while_live_ends_with_bye_and_a_cursor_to_resume_from(bus: Bus) -> None:

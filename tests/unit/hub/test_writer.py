@@ -134,3 +134,33 @@ def test_the_wal_is_reset_while_readers_never_stop(
     stop.set()
     gevent.joinall(readers, timeout=10)
     assert max(sizes) < 8_000_000  # 16 MB were written; without a reset all would be in there
+
+
+def test_sends_of_one_commit_are_stored_together_and_counted_once(tmp_path: Path) -> None:
+    told = Told()
+    with opened(tmp_path, listener=told) as store:
+        enrolled(store)
+        recipients = (AgentName("beta"), AgentName("gamma"))
+        sent = at_once(store, [str(n) for n in range(150)], recipients=recipients)
+        seqs = [d.seq for one in sent for d in one.deliveries]
+        assert seqs == list(range(seqs[0], seqs[0] + 300))
+        assert [one.message.body for one in told.sent] == [str(n) for n in range(150)]
+        assert len(told.mailboxes) < 300
+        boxes = {box.agent: box for box in store.mailboxes()}
+        assert (boxes[recipients[0]].unread, boxes[recipients[1]].unfetched) == (150, 150)
+        assert {box.agent: box for box in told.mailboxes} == {
+            agent: boxes[agent] for agent in recipients
+        }
+        for one in sent:
+            found = store.message(one.message.id)
+            assert found is not None
+            assert found[0] == one.message
+            assert tuple(found[1]) == one.deliveries
+
+
+def test_sends_that_cannot_be_stored_together_fail_alone(store: SqliteStore) -> None:
+    bodies = [draft(body="good") for _ in range(4)] + [draft(body="bad", rank=1 << 70)]
+    jobs = [gevent.spawn(store.send, one, hop_limit=50) for one in bodies]
+    gevent.joinall(jobs, timeout=10)
+    assert [job.exception is None for job in jobs] == [True] * 4 + [False]
+    assert inbox(store, "beta") == ["good"] * 4
