@@ -144,11 +144,11 @@ def test_a_revoked_stream_stops_in_the_middle_of_a_backlog(bus: Bus) -> None:
 
 
 def test_a_backlog_of_small_messages_takes_few_writes(bus: Bus) -> None:
-    for number in range(100):
+    for number in range(REPLAY_PAGE):
         bus.send(draft(body=str(number)))
     peer = Peer(bus)
     peer.until("hello")
-    assert [len(peer.frame()) for _ in range(2)] == [100, 0]
+    assert [len(peer.frame()) for _ in range(2)] == [REPLAY_PAGE, 0]
 
 
 def test_what_came_together_is_written_together(bus: Bus) -> None:
