@@ -65,13 +65,22 @@ def test_a_roster_that_contradicts_itself_is_refused(hub: Hub) -> None:
     twice = hub.enrol({"n1": ("alpha",), "n2": ("alpha",)})
     lost = hub.enrol(groups={"g": ["nobody"]})
     reserved = hub.enrol({"n1": ("operator",)})
-    for refused, word in ((twice, "alpha"), (lost, "nobody"), (reserved, "reserved")):
+    one = {"node": "n1", "sha256": ["1" * 64]}
+    shared = hub.enrol(tokens=[one, {**one, "node": "n2"}])
+    again = hub.enrol(tokens=[one, {**one, "sha256": ["2" * 64]}])
+    for refused, word in (
+        (twice, "alpha"),
+        (lost, "nobody"),
+        (reserved, "reserved"),
+        (shared, "1" * 64),
+        (again, "n1"),
+    ):
         assert refused.status == 400
         assert word in refused.body["detail"]
 
 
 def test_the_five_states_of_an_agent(tmp_path: Path) -> None:
-    with running(tmp_path, lease_s=1.5, offline_after_s=2.0) as hub:
+    with running(tmp_path) as hub:
         assert status_of(hub, "gamma") == "offline"
         hub.client("n2").get("/api/inbox")
         assert status_of(hub, "gamma") == "deaf"
@@ -86,10 +95,21 @@ def test_the_five_states_of_an_agent(tmp_path: Path) -> None:
             n for n in hub.client("n1").get("/api/agents").body["nodes"] if n["node"] == "n2"
         )
         assert node["watcher_version"] == "0.1.0-test"
-        wait_until(lambda: status_of(hub, "gamma") == "deaf")  # the lease was not renewed
-        wait_until(lambda: status_of(hub, "gamma") == "offline")
+        hub.stream("n2", "role=watcher").close()  # it ends the first one and leaves itself
+        assert stream.of_type("bye").data["reason"] == "superseded"
+        hub.client("n1").send(**{"from": "alpha", "to": "gamma"})  # a write finds the peer gone
+        wait_until(lambda: status_of(hub, "gamma") == "deaf")
         hub.enrol({"n1": FLEET["n1"], "n2": (), "n3": FLEET["n3"]})
         assert status_of(hub, "gamma") == "retired"
+
+
+def test_a_lease_that_is_not_renewed_lapses_though_its_stream_is_open(tmp_path: Path) -> None:
+    with running(tmp_path, lease_s=0.5, offline_after_s=1, keepalive_s=0.1) as hub:
+        stream = hub.stream("n2", "role=watcher")
+        stream.of_type("hello")
+        wait_until(lambda: status_of(hub, "gamma") == "offline")
+        hub.client("n1").send("still there", **{"from": "alpha", "to": "gamma"})
+        assert stream.of_type("message").data["body"] == "still there"
 
 
 def test_a_plain_reader_does_not_look_like_a_watcher(hub: Hub) -> None:
@@ -178,6 +198,19 @@ def test_counters_and_roster_survive_a_restart(tmp_path: Path) -> None:
         inbox = hub.client("n3").get("/api/inbox").body
         assert [m["id"] for m in inbox["messages"]] == [sent["id"]]
         assert inbox["unread"] == 1
+
+
+def test_stats_tell_depth_and_age_of_what_is_unread(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        client = hub.client("n2")
+        assert client.get("/api/stats").body["messages"]["oldest_unread_at"] is None
+        first, second = (client.send(to=to) for to in ("alpha", "delta"))
+        told = client.get("/api/stats").body["messages"]
+        assert told["oldest_unread_at"] == first["created_at"]
+        assert (told["unread"], told["unfetched"], told["head"]) == (2, 2, 2)
+        hub.client("n1").post("/api/ack", {"agent": "alpha", "ids": [first["id"]]})
+        told = client.get("/api/stats").body["messages"]
+        assert told["oldest_unread_at"] == second["created_at"]
 
 
 def test_stats_tell_the_durability_contract(hub: Hub) -> None:

@@ -256,7 +256,7 @@ class StreamFigures(AnswerModel):
 
 
 class MessageFigures(AnswerModel):
-    """Counted since the hub started; unread, unfetched and head as of now."""
+    """Counted since the hub started; what is unread, unfetched and head as of now."""
 
     accepted: Count
     delivered: Count
@@ -264,6 +264,7 @@ class MessageFigures(AnswerModel):
     accepted_per_s: float
     unread: Count
     unfetched: Count
+    oldest_unread_at: Time | None
     head: Seq
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_bus import metrics
+from agent_bus.model import rfc3339
 from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
 
@@ -76,6 +77,7 @@ class Health:
                 "accepted_per_s": round(bus.sent_count / max(uptime_s, 0.001), 3),
                 "unread": counts["unread"],
                 "unfetched": counts["unfetched"],
+                "oldest_unread_at": rfc3339(min(bus.store.oldest_unread().values(), default=None)),
                 "head": counts["head"],
             },
             "latency_ms": bus.latency.quantiles(),

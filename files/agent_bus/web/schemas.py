@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -222,9 +223,11 @@ class RosterBody(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> RosterBody:
         names = [agent.name for agent in self.agents]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"named twice: {', '.join(twice)}")
+        digests = [digest for node in self.tokens for digest in set(node.sha256)]
+        for given in (names, [node.node for node in self.tokens], digests):
+            twice = sorted(one for one, count in Counter(given).items() if count > 1)
+            if twice:
+                raise ValueError(f"named twice: {', '.join(twice)}")
         missing = {m for members in self.groups.values() for m in members} - set(names)
         if missing:
             raise ValueError(f"in a group but not in agents: {', '.join(sorted(missing))}")
