@@ -85,6 +85,22 @@ def test_a_key_is_one_message_whichever_way_it_comes(hub: Hub) -> None:
     assert len(ids) == 1
 
 
+@pytest.mark.parametrize("head", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("framing", ["Content-Length: 500", "Transfer-Encoding: chunked"])
+def test_a_request_that_breaks_off_is_no_message(hub: Hub, head: str, framing: str) -> None:
+    """RFC 9112, section 8: what came of the body may look whole and is not."""
+    before = hub.client("n2").get("/api/stats").body["messages"]["head"]
+    fields = f"Authorization: Bearer token-n2\r\n{framing}\r\n\r\n"
+    size = "1a\r\n" if "chunked" in framing else ""
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=10) as peer:
+        peer.sendall(f'{head}{fields}{size}{{"to": "delta", "body": "x"}}'.encode())
+        peer.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert not answer or answer.split()[1] == b"400", answer
+    assert "Traceback" not in hub.log()
+    assert hub.client("n2").get("/api/stats").body["messages"]["head"] == before
+
+
 def test_requests_that_follow_each_other_on_a_connection_are_answered_in_order(hub: Hub) -> None:
     body = b'{"to": "delta", "body": "x"}'
     auth = "Authorization: Bearer token-n2\r\n"

@@ -13,6 +13,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from gunicorn.http.errors import ParseException
+
 from agent_bus import errors
 from agent_bus.auth import NOBODY
 from agent_bus.sse import compact_json
@@ -101,9 +103,14 @@ class Gate:
             raise errors.TooLargeError(self._body_limit_bytes)
         if not length and "HTTP_TRANSFER_ENCODING" not in environ:
             return b""
-        body: bytes = environ["wsgi.input"].read(self._body_limit_bytes + 1)
+        try:
+            body: bytes = environ["wsgi.input"].read(self._body_limit_bytes + 1)
+        except (OSError, ParseException) as error:
+            raise errors.InvalidRequestError("The body broke off or is badly framed.") from error
         if len(body) > self._body_limit_bytes:
             raise errors.TooLargeError(self._body_limit_bytes)
+        if length and len(body) < int(length):
+            raise errors.InvalidRequestError("The body broke off: it is shorter than it said.")
         return body
 
 
