@@ -129,8 +129,13 @@ def _asked(call: Call, action: str) -> dict[str, Any]:
 
 def _told(action: str, answer: Answer) -> dict[str, Any]:
     """What came of it: those parts of the answer that say something."""
-    content = answer.content if isinstance(answer.content, dict) else {}
-    return {name: content[name] for name in TOLD.get(action, ()) if content.get(name)}
+    wanted = TOLD.get(action, ())
+    content = answer.content
+    if wanted and answer.raw is not None:  # a send's, which is put together by hand
+        content = json.loads(answer.raw)
+    if not isinstance(content, dict):
+        return {}
+    return {name: content[name] for name in wanted if content.get(name)}
 
 
 def _has_changed(call: Call, answer: Answer) -> bool:
