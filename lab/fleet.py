@@ -99,7 +99,7 @@ def _carry_out(name: str, steps: containers.Plan) -> bool:
     if not any(counts.values()):
         return False
     _state_file(name).unlink(missing_ok=True)  # if this fails, the next run prepares all anew
-    _close_connections(name)
+    close_connections(name)
     limits.raise_inotify()
     containers.carry_out(steps, name)
     return True
@@ -140,7 +140,7 @@ def _prepared_digest(read: inventory.Inventory, specs: Sequence[containers.Spec]
 
 def down(name: str) -> None:
     """Remove the fleet's containers, network, keys, secrets and connections."""
-    _close_connections(name)
+    close_connections(name)
     count = containers.remove_all(name)
     subprocess.run(["rm", "-rf", str(fleet_dir(name)), str(socket_dir(name))], check=True)
     if not podman("ps", "--all", "--quiet").stdout.strip():
@@ -276,7 +276,7 @@ def _wait_for_one(spec: containers.Spec) -> None:
     raise LabError(f"{spec.host} did not boot: {result.stdout.strip()} {result.stderr.strip()}")
 
 
-def _close_connections(name: str) -> None:
+def close_connections(name: str) -> None:
     """End ssh's shared connections: those to a removed container would hang."""
     for socket in socket_dir(name).glob("*"):
         subprocess.run(

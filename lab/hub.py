@@ -25,8 +25,20 @@ class Hub:
         Raises:
             OSError: the hub does not answer within 5 s, or not with success.
         """
-        request = urllib.request.Request(self._base + path, headers=self._headers)  # noqa: S310 - always http
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+        return self._ask(path, None, timeout_s=5)
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - decoded JSON
+        """Return the answer to a POST.
+
+        Raises:
+            OSError: the hub does not answer within 10 s, or not with success.
+        """
+        return self._ask(path, json.dumps(body).encode(), timeout_s=10)
+
+    def _ask(self, path: str, body: bytes | None, *, timeout_s: float) -> Any:  # noqa: ANN401
+        headers = {**self._headers, "Content-Type": "application/json"}
+        request = urllib.request.Request(self._base + path, body, headers)  # noqa: S310 - always http
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - as above
             return json.load(answer)
 
     def page(self) -> str:

@@ -3,7 +3,7 @@ INVENTORY ?= inventory/production
 FLEET ?= demo
 PYTHON ?= .venv/bin/python
 
-.PHONY: demo clean-demo shell send logs molecule lifecycle lab-setup
+.PHONY: demo clean-demo shell send logs molecule lifecycle faults lab-setup
 
 lab-setup:
 	@lab/setup
@@ -29,3 +29,7 @@ molecule: venv lab-setup ## Test the whole production fleet in containers of its
 
 lifecycle: venv lab-setup ## Test upgrades, rollbacks, moves, rotation, restore and removal on four hosts
 	@lab/molecule test -s lifecycle
+
+faults: venv lab-setup ## Test faults under traffic on four hosts: kills, hangs, lost packets, a full disk, clock jumps, power cuts
+	@rm -f .cache/faults.md
+	@trap 'cat .cache/faults.md 2>/dev/null || true' EXIT; lab/molecule test -s faults

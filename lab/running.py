@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from lab import fleet, rollcall
 from lab.hub import Hub
 from lab.overlay import ssh_command
+from lab.paths import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class RunningFleet:
@@ -30,15 +31,23 @@ class RunningFleet:
         """The hosts with agents."""
         return list(self.who.agents)
 
-    def on(self, host: str, command: str) -> str:
-        """Run a command on a host and return what it printed."""
-        return subprocess.run(
+    def on(self, host: str, command: str, *, stdin: str = "") -> str:
+        """Run a command on a host and return what it printed.
+
+        Raises:
+            LabError: it failed; the message has its last words.
+        """
+        done = subprocess.run(
             [*ssh_command(fleet.spec_of(self.up, host)), command],
             capture_output=True,
             text=True,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        ).stdout
+            check=False,
+            input=stdin,
+        )
+        if done.returncode:
+            words = f"{command!r} on {host} ended with {done.returncode}"
+            raise LabError(f"{words}: {(done.stderr or done.stdout)[-2000:]}")
+        return done.stdout
 
     def on_nodes(self, command: str) -> Mapping[str, str]:
         """Run a command on every host with agents and return what each printed."""
@@ -68,6 +77,13 @@ class RunningFleet:
     def page(self) -> str:
         """Return the dashboard's first page."""
         return self._hub.page()
+
+    def probe(self, agents: Sequence[str]) -> list[dict[str, Any]]:
+        """Return whether each agent could be woken; wakes nobody."""
+        results: list[dict[str, Any]] = self._hub.post("/api/probes", {"agents": list(agents)})[
+            "results"
+        ]
+        return results
 
     def streams(self) -> dict[str, dict[str, Any]]:
         """Return what the hub says about each node."""
