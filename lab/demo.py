@@ -65,7 +65,8 @@ def show(name: str, source: Path) -> int:
     print(HINTS.format(host=first.host, sender=first.sender, recipient=first.recipient))
     who = rollcall.residents(name)
     token = (fleet_dir(name) / "secrets" / "admin.token").relative_to(ROOT)
-    print(f"Dashboard: http://{fleet.spec_of(up, who.hub).address}:{who.port}/")
+    scheme = "https" if who.ca else "http"
+    print(f"Dashboard: {scheme}://{fleet.spec_of(up, who.hub).address}:{who.port}/")
     print(f"  sign in with the token in {token}\n")
     print(f"demo: {time.monotonic() - started:.0f} s in all")
     return 1 if troubles else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.request
 from typing import Any
 from urllib.parse import urlencode
@@ -11,13 +12,14 @@ from lab.paths import fleet_dir
 
 
 class Hub:
-    """The HTTP API of one fleet's hub."""
+    """The HTTP API of one fleet's hub; with the CA of its certificate if it has TLS."""
 
-    def __init__(self, fleet: str, address: str, port: int) -> None:
+    def __init__(self, fleet: str, address: str, port: int, *, ca: str = "") -> None:
         token = (fleet_dir(fleet) / "secrets" / "admin.token").read_text().strip()
         self._token = token
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._base = f"http://{address}:{port}"
+        self._base = f"{'https' if ca else 'http'}://{address}:{port}"
+        self._tls = ssl.create_default_context(cafile=ca) if ca else None
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - decoded JSON
         """Return the answer to a GET.
@@ -25,6 +27,7 @@ class Hub:
         Raises:
             OSError: the hub does not answer within 5 s, or not with success.
         """
+<<<<<<< HEAD
         return self._ask(path, None, timeout_s=5)
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - decoded JSON
@@ -39,17 +42,23 @@ class Hub:
         headers = {**self._headers, "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, body, headers)  # noqa: S310 - always http
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - as above
+=======
+        request = urllib.request.Request(self._base + path, headers=self._headers)  # noqa: S310 - always http
+        with urllib.request.urlopen(request, timeout=5, context=self._tls) as answer:  # noqa: S310 - as above
+>>>>>>> 3861b64 (Roll TLS out by one variable, with an authority of the fleet's own or the operator's files)
             return json.load(answer)
 
     def page(self) -> str:
         """Return the dashboard's first page."""
-        return page_of(self._base, self._token)
+        return page_of(self._base, self._token, tls=self._tls)
 
 
-def page_of(base: str, admin_token: str) -> str:
+def page_of(base: str, admin_token: str, *, tls: ssl.SSLContext | None = None) -> str:
     """Return the dashboard's first page as a browser gets it that signs in with the token."""
     form = urlencode({"token": admin_token}).encode()
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPCookieProcessor(), urllib.request.HTTPSHandler(context=tls)
+    )
     with opener.open(f"{base}/login", form, timeout=20) as answer:  # and the redirect to it
         text: str = answer.read().decode()
     return text

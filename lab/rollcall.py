@@ -60,6 +60,8 @@ class Residents:
 
     hub: str
     port: int
+    ca: str
+    """File with the CA of the hub's certificate; empty without TLS."""
     agents: Mapping[str, Sequence[str]]
     """The agents of each host."""
     users: Mapping[str, str]
@@ -96,6 +98,7 @@ def residents(fleet: str) -> Residents:
     return Residents(
         hub=noted["hub"],
         port=int(noted["port"]),
+        ca=noted["ca"],
         agents={host: entry["agents"] for host, entry in hosts.items()},
         users={host: entry["user"] for host, entry in hosts.items()},
         gateways={host: entry["gateway"] for host, entry in hosts.items()},
@@ -255,7 +258,7 @@ def _timelines(
     fleet: Fleet, who: Residents, sent: Iterable[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Return each recipient's stamps; those that the bus writes lazily are waited for."""
-    hub = Hub(fleet.name, spec_of(fleet, who.hub).address, who.port)
+    hub = Hub(fleet.name, spec_of(fleet, who.hub).address, who.port, ca=who.ca)
     found = {}
     for entry in sent:
         recipient, deadline = entry["recipient"], time.monotonic() + 3

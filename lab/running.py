@@ -24,7 +24,7 @@ class RunningFleet:
         self.up = fleet.recall(name)
         self.who = rollcall.residents(name)
         hub = fleet.spec_of(self.up, self.who.hub)
-        self._hub = Hub(name, hub.address, self.who.port)
+        self._hub = Hub(name, hub.address, self.who.port, ca=self.who.ca)
 
     @property
     def nodes(self) -> list[str]:

@@ -137,8 +137,7 @@ def test_a_twentieth_agent_restarts_only_its_own_watcher(running: RunningFleet) 
     (extra / "host_vars" / f"{host}.yml").write_text(yaml.safe_dump({"agents": names}))
     streams = running.streams()
 
-    production = ROOT / "inventory" / "production"
-    up = fleet.up(running.up.name, [production, extra])
+    up = fleet.up(running.up.name, [*dict.fromkeys([*running.up.sources, extra])])
     changed = roll_out(up)
 
     # the roster's change is told by the first host of its play, which is the hub

@@ -77,3 +77,12 @@ def test_the_status_playbook_and_the_page_show_the_same(running: RunningFleet) -
 
     until(is_the_same, seconds=60, what="playbooks/status.yml and the page tell the same")
     assert all(row[5] for row in status.printed(text).agents.values()), "every release is told"
+
+
+def test_the_bus_speaks_tls_and_tells_who_does_not(running: RunningFleet) -> None:
+    hub, node = running.who.hub, running.nodes[1]
+    place = f"{hub}:{running.who.port}/readyz"
+    trusting = running.on(node, f"curl -sS --cacert /etc/agent-bus/ca.crt https://{place}")
+    assert '"ready":true' in trusting
+    assert "tls_required" in running.on(node, f"curl -sS http://{place}")
+    assert "certificate problem" in running.on(node, f"curl -sS https://{place} 2>&1; true")

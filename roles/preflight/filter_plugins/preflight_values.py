@@ -132,6 +132,8 @@ def _wrong(
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Give the way to each wrong value, and what it is and should be instead."""
     kind, choices = spec.get("type", "raw"), spec.get("choices", [])
+    if value is False and "off" in choices:
+        return  # YAML's word for an `off` without quotes
     if not _is_of(kind, value):
         yield way, f"{value!r}, not {WORDS.get(kind, 'a text')}"
     elif choices and value not in choices:

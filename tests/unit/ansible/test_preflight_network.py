@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from roles.preflight.filter_plugins import preflight_network as network
+from tests.support.certificates import Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWN = {
+    "message_bus_tls": "own",
+    "message_bus_tls_certificate": "/c.crt",
+    "message_bus_tls_key": "/c.key",
+    "message_bus_tls_ca": "/ca.crt",
+    "bus_address": "127.0.0.1",
+}
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "tls")
+
+
+def texts(authority: Authority, **how: Any) -> dict[str, str]:
+    """Give what the operator's three files hold."""
+    made = authority.issue("own", **how)
+    return {
+        "certificate": (authority.folder / "own.crt").read_text(),
+        "key": (authority.folder / made["tls_key_file"]).read_text(),
+        "ca": authority.ca_file.read_text(),
+    }
+
+
+def tls(variables: dict[str, Any], given: dict[str, str] | None = None) -> list[str]:
+    found = network.tls_findings(variables, hub="t440", texts=given or {})
+    assert all(finding["keys"] for finding in found)
+    return [finding["says"] for finding in found]
+
+
+@pytest.mark.parametrize("value", [None, False, "off", "fleet"])
+def test_what_needs_no_files_passes(value: object) -> None:
+    assert tls({"message_bus_tls": value}) == []
+
+
+def test_own_files_have_to_be_named_and_readable() -> None:
+    assert "needs message_bus_tls_certificate" in tls({"message_bus_tls": "own"})[0]
+    assert "/c.crt cannot be read on this machine" in tls(OWN)[0]
+
+
+def test_a_certificate_that_fits_passes(authority: Authority) -> None:
+    assert tls(OWN, texts(authority)) == []
+    assert tls({**OWN, "bus_address": "LOCALHOST"}, texts(authority)) == []
+    assert tls({**OWN, "bus_address": "a.lan"}, texts(authority, names=["*.lan"])) == []
+
+
+def test_everything_wrong_with_a_certificate_is_said(tmp_path: Path, authority: Authority) -> None:
+    given = texts(authority, names=["elsewhere", "10.0.0.9"], days=-2)
+    other = Authority(tmp_path / "other")
+    given["ca"] = other.ca_file.read_text()
+    given["key"] = texts(other)["key"]
+    found = " ".join(tls(OWN, given))
+    assert "has expired on" in found
+    assert "is for elsewhere, 10.0.0.9, not for 127.0.0.1" in found
+    assert "the key is not the one of the certificate" in found
+    assert "is not signed by message_bus_tls_ca" in found
+
+
+@pytest.mark.parametrize("kind", ["certificate", "key", "ca"])
+def test_what_is_no_pem_is_said(authority: Authority, kind: str) -> None:
+    found = tls(OWN, {**texts(authority), kind: "rubbish"})
+    assert len(found) == 1
+    assert "cannot be read as PEM" in found[0]
+
+
+def test_a_wildcard_covers_one_label_only(authority: Authority) -> None:
+    given = texts(authority, names=["*.lan"])
+    assert "not for a.b.lan" in tls({**OWN, "bus_address": "a.b.lan"}, given)[0]
+
+
+HOSTS = {
+    "mini": {"ansible_host": "192.168.1.21"},
+    "box": {"ansible_host": "192.168.1.20"},
+    "six": {"ansible_host": "fd00::21"},
+}
+
+
+def rule(hosts: dict[str, Any] = HOSTS, **more: Any) -> list[str]:
+    given = {"message_bus_firewall": True, **more}
+    return [finding["says"] for finding in network.firewall_findings(given, hosts=hosts)]
+
+
+def test_addresses_of_the_inventory_are_let_through() -> None:
+    assert rule() == []
+    allow = {"message_bus_firewall_allow": ["192.168.1.21", "10.1.0.0/16", "192.168.9.7/24"]}
+    assert network.firewall_sets(allow, HOSTS) == {
+        "ipv4": ["10.1.0.0/16", "192.168.1.20/31", "192.168.9.0/24"],
+        "ipv6": ["fd00::21/128"],
+    }
+
+
+def test_a_list_of_the_operator_replaces_the_inventory_s() -> None:
+    fleet = {"message_bus_firewall_fleet": ["10.0.0.0/24"]}
+    assert network.firewall_sets(fleet, HOSTS) == {"ipv4": ["10.0.0.0/24"], "ipv6": []}
+    assert rule({"nobody.invalid": {}}, **fleet) == []
+
+
+def test_hosts_without_a_known_address_are_named() -> None:
+    found = rule({"nobody.invalid": {}, "box": {"ansible_host": "alias.invalid"}})
+    assert len(found) == 1
+    assert found[0].startswith("this machine cannot tell the addresses of nobody.invalid, box")
+
+
+def test_a_name_that_means_the_control_node_itself_is_no_address() -> None:
+    assert "addresses of mini" in rule({"mini": {"ansible_host": "localhost"}})[0]
+
+
+def test_what_is_no_address_is_refused() -> None:
+    assert "'10.0.0.300', which is neither" in rule(message_bus_firewall_allow=["10.0.0.300"])[0]
+
+
+def test_nothing_is_asked_without_the_rule() -> None:
+    assert rule({"nobody.invalid": {}}, message_bus_firewall=False) == []
