@@ -25,7 +25,7 @@ FLEET = {"n1": ("alpha", "beta"), "n2": ("gamma",), "n3": ("delta",)}
 """Node -> its agents; a node's token is `token-<node>`."""
 
 
-def wait_until(condition: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 30.0) -> Any:
     """The first true value of `condition`; fails the test when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -213,7 +213,7 @@ class Hub:
                 start_new_session=True,
             )
         if wait:
-            wait_until(self.is_ready)
+            wait_until(self.is_ready, timeout_s=60)  # a second, or ten on a busy machine
 
     def is_ready(self) -> bool:
         """Whether /readyz answers 200; fails the test when the process has ended."""
