@@ -27,7 +27,6 @@ class Hub:
         Raises:
             OSError: the hub does not answer within 5 s, or not with success.
         """
-<<<<<<< HEAD
         return self._ask(path, None, timeout_s=5)
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - decoded JSON
@@ -41,11 +40,7 @@ class Hub:
     def _ask(self, path: str, body: bytes | None, *, timeout_s: float) -> Any:  # noqa: ANN401
         headers = {**self._headers, "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, body, headers)  # noqa: S310 - always http
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - as above
-=======
-        request = urllib.request.Request(self._base + path, headers=self._headers)  # noqa: S310 - always http
-        with urllib.request.urlopen(request, timeout=5, context=self._tls) as answer:  # noqa: S310 - as above
->>>>>>> 3861b64 (Roll TLS out by one variable, with an authority of the fleet's own or the operator's files)
+        with urllib.request.urlopen(request, timeout=timeout_s, context=self._tls) as answer:  # noqa: S310 - as above
             return json.load(answer)
 
     def page(self) -> str:
