@@ -18,6 +18,8 @@ class Times:
     per_s: float | None = None
     lost: int = 0
     doubled: int = 0
+    client_us: float | None = None
+    """CPU of the measuring process for each message."""
 
     def quantile(self, share: float) -> float:
         """A quantile in milliseconds."""
@@ -34,6 +36,8 @@ class Times:
             found["max_ms"] = round(max(self.seconds) * 1000, 3)
         if self.per_s is not None:
             found["per_s"] = round(self.per_s, 1)
+        if self.client_us is not None:
+            found["client_us"] = round(self.client_us, 1)
         return found
 
 
@@ -80,6 +84,12 @@ def machine(folder: Path) -> dict[str, Any]:
         "file_system": file_system(folder),
         "fsync": fsync_ms(folder),
     }
+
+
+def process_cpu_s(pid: int) -> float:
+    """CPU that a process has used, in user and kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_kib(pid: int) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
 from bench import scenarios
-from bench.measure import Times, resident_kib
+from bench.measure import Times, process_cpu_s, resident_kib
 from bench.peers import AGENTS, HOME
 from bench.peers.ours import IDLE
 from bench.peers.web import HttpSender
@@ -55,6 +56,21 @@ async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dic
 
 async def _rest(ours: Ours, count: int) -> Times:
     return await scenarios.with_post(ours, lambda post: scenarios.at_rest(post, count=count))
+
+
+async def senders(ours: Ours, counts: list[int], *, messages: int) -> dict[str, Any]:
+    """Throughput and latency by the number of senders, each with one message in flight."""
+    found: dict[str, Any] = {}
+    for count in counts:
+        share = max(messages // 4 if count == 1 else messages, count)
+        before = process_cpu_s(worker_pid(ours))
+        times = await scenarios.with_post(
+            ours, functools.partial(scenarios.load, count=share, senders=count)
+        )
+        spent_s = process_cpu_s(worker_pid(ours)) - before
+        server_us = round(spent_s / (share // count * count) * 1e6, 1)
+        found[str(count)] = {**times.figures(), "server_us": server_us}
+    return found
 
 
 def _get(path: str, token: str) -> bytes:

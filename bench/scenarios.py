@@ -111,13 +111,14 @@ async def load(post: Post, *, count: int, senders: int = 32) -> Times:
         numbers.extend([await post.send(client, random.choice(others)) for _ in range(share)])
         await client.close()
 
-    began = time.perf_counter()
+    began, cpu_s = time.perf_counter(), time.process_time()
     tasks = [one(AGENTS[n % len(AGENTS)], count // senders) for n in range(senders)]
     await asyncio.gather(*tasks)
     await post.settle(numbers, timeout_s=30)
     ended = max(max(found) for found in post.arrivals.values())
     times = post.result(numbers)
     times.per_s = len(numbers) / (ended - began)
+    times.client_us = (time.process_time() - cpu_s) / len(numbers) * 1e6
     return times
 
 

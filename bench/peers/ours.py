@@ -18,7 +18,8 @@ IDLE = "idle"
 RAISED_LIMITS: dict[str, Any] = {
     "sends_per_s": 1_000_000.0,
     "send_burst": 1_000_000,
-    "streams_per_token": 5000,
+    "streams_per_token": 6000,
+    "streams_total": 6000,
 }
 """Only the numbers are raised; the limiters stay in the path."""
 
