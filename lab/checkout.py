@@ -46,6 +46,15 @@ def copy(fleet: str, version: str) -> Path:
     return folder
 
 
+def version() -> str:
+    """Return the version of this checkout."""
+    text = (ROOT / "files" / "agent_bus" / "__init__.py").read_text()
+    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    if found is None:
+        raise ValueError("agent_bus/__init__.py has no __version__")
+    return found[1]
+
+
 def change(file: Path, pattern: str, replacement: str) -> None:
     """Replace the first match in a file, which has to have one."""
     text, count = re.subn(pattern, replacement, file.read_text(), count=1)

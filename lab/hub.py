@@ -15,19 +15,22 @@ class Hub:
     """The HTTP API of one fleet's hub; with the CA of its certificate if it has TLS."""
 
     def __init__(self, fleet: str, address: str, port: int, *, ca: str = "") -> None:
-        token = (fleet_dir(fleet) / "secrets" / "admin.token").read_text().strip()
-        self._token = token
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._token_file = fleet_dir(fleet) / "secrets" / "admin.token"
         self._base = f"{'https' if ca else 'http'}://{address}:{port}"
         self._tls = ssl.create_default_context(cafile=ca) if ca else None
+
+    @property
+    def _token(self) -> str:
+        """The admin's token as it is now: a rotation replaces it."""
+        return self._token_file.read_text().strip()
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - decoded JSON
         """Return the answer to a GET.
 
         Raises:
-            OSError: the hub does not answer within 5 s, or not with success.
+            OSError: the hub does not answer within 15 s, or not with success.
         """
-        return self._ask(path, None, timeout_s=5)
+        return self._ask(path, None, timeout_s=15)
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - decoded JSON
         """Return the answer to a POST.
@@ -38,7 +41,7 @@ class Hub:
         return self._ask(path, json.dumps(body).encode(), timeout_s=10)
 
     def _ask(self, path: str, body: bytes | None, *, timeout_s: float) -> Any:  # noqa: ANN401
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, body, headers)  # noqa: S310 - always http
         with urllib.request.urlopen(request, timeout=timeout_s, context=self._tls) as answer:  # noqa: S310 - as above
             return json.load(answer)

@@ -15,16 +15,24 @@ from lab.paths import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 
 class RunningFleet:
     """The fleet as an operator sees it: hosts by ssh, the hub by its API."""
 
     def __init__(self, name: str) -> None:
-        self.up = fleet.recall(name)
-        self.who = rollcall.residents(name)
-        hub = fleet.spec_of(self.up, self.who.hub)
-        self._hub = Hub(name, hub.address, self.who.port, ca=self.who.ca)
+        self._become(fleet.recall(name))
+
+    def _become(self, up: fleet.Fleet) -> None:
+        self.up = up
+        self.who = rollcall.residents(up.name)
+        hub = fleet.spec_of(up, self.who.hub)
+        self._hub = Hub(up.name, hub.address, self.who.port, ca=self.who.ca)
+
+    def remake(self, sources: Sequence[Path]) -> None:
+        """Make the fleet what another inventory says; what that leaves alone goes on running."""
+        self._become(fleet.up(self.up.name, sources))
 
     @property
     def nodes(self) -> list[str]:
@@ -88,6 +96,24 @@ class RunningFleet:
     def streams(self) -> dict[str, dict[str, Any]]:
         """Return what the hub says about each node."""
         return {node["node"]: node for node in self.api("/api/agents")["nodes"]}
+
+    def connected(self) -> set[str]:
+        """Return the nodes whose watcher the hub sees."""
+        return {name for name, node in self.streams().items() if node["connected"]}
+
+    def homes(self) -> dict[str, str]:
+        """Return where the hub has each agent."""
+        return {a["name"]: a["node"] for a in self.api("/api/agents")["agents"] if a["node"]}
+
+    def send(self, sender: str, recipient: str, text: str) -> str:
+        """Send a message on the sender's host, as its agent would, and return its id."""
+        words = f"agent-bus send --json --no-spool --as {sender} --to {recipient} '{text}'"
+        return str(json.loads(self.as_user(self.homes()[sender], words))["id"])
+
+    def is_fetched(self, message: str) -> bool:
+        """Tell whether each recipient of a message has fetched it."""
+        deliveries = self.api(f"/api/messages/{message}")["deliveries"]
+        return all(delivery["fetched_at"] for delivery in deliveries)
 
 
 def until(condition: Callable[[], Any], *, seconds: float, what: str) -> float:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from lab import fleet
-from lab.paths import ROOT
+from lab.paths import ROOT, fleet_dir
+from lab.running import RunningFleet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from lab.running import RunningFleet
+INVENTORY = ROOT / "tests" / "inventories" / "four-hosts"
+HUB_SETTINGS = '{"message_bus_settings": {"keepalive_s": 14}}'
+"""Given by an operator in one test, missed by those who do not give it in a later one."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +46,27 @@ class Run:
 
 
 class Operator:
-    """Runs playbooks over the fleet, from this checkout or another."""
+    """Edits the inventory and runs playbooks over the fleet, from this checkout or another."""
 
-    def __init__(self, up: fleet.Fleet) -> None:
-        self._up = up
+    hub_settings = ("-e", HUB_SETTINGS)
+    at_once = ("-e", '{"rollout_batches": ["100%"]}')
+    """One batch, where the batches are not what is tested."""
+
+    def __init__(self, running: RunningFleet) -> None:
+        self._running = running
+
+    def edit(self, **hosts: Mapping[str, Any]) -> None:
+        """Set hosts' variables in the inventory; what was set for other hosts before stays so."""
+        own = fleet_dir(self._running.up.name) / "inventory-of-mine"
+        (own / "host_vars").mkdir(parents=True, exist_ok=True)
+        (own / "hosts.yml").write_text("---\nall: {}\n")
+        for host, variables in hosts.items():
+            (own / "host_vars" / f"{host}.yml").write_text(yaml.safe_dump(dict(variables)))
+        self._running.remake([INVENTORY, own])
 
     def play(self, playbook: str, *arguments: str, checkout: Path = ROOT) -> Run:
         """Run a playbook and return what came of it."""
-        command = fleet.playbook_command(self._up, checkout / playbook, arguments)
+        command = fleet.playbook_command(self._running.up, checkout / playbook, arguments)
         environment = {
             **fleet.environment(),
             "ANSIBLE_CONFIG": str(checkout / "ansible.cfg"),
@@ -52,6 +74,7 @@ class Operator:
             "ANSIBLE_NOCOLOR": "true",
             "ANSIBLE_DISPLAY_OK_HOSTS": "true",
         }
+        started = time.monotonic()
         done = subprocess.run(
             command,
             env=environment,
@@ -61,6 +84,8 @@ class Operator:
             cwd=checkout,
             stdin=subprocess.DEVNULL,
         )
+        # shown with `pytest -rP`, and when the test fails
+        print(f"{time.monotonic() - started:5.1f} s  {playbook} {shlex.join(arguments)}")
         return Run(done.returncode, done.stdout + done.stderr)
 
     def roll_out(self, *arguments: str, checkout: Path = ROOT) -> Run:
@@ -69,7 +94,38 @@ class Operator:
         assert run.code == 0, run.text
         return run
 
+    def follow(
+        self,
+        page: str,
+        command: str,
+        *more: str,
+        here: Mapping[str, str] = MappingProxyType({}),
+        checkout: Path = ROOT,
+    ) -> Run:
+        """Run a command of a how-to page, which has to have it word for word.
+
+        Args:
+            page: the page's name in docs/how-to.
+            command: what the page says after `ansible-playbook -i inventory/mine `.
+            more: what else is needed here, where nobody answers a prompt.
+            here: this fleet's words for the page's, such as the name of a host.
+            checkout: where the playbook is run from.
+        """
+        text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text()
+        lines = {line.strip() for line in text.splitlines()}
+        assert f"ansible-playbook -i inventory/mine {command}" in lines, f"{page}.md has it not"
+        for word, own in here.items():
+            command = command.replace(word, own)
+        playbook, *arguments = shlex.split(command)
+        return self.play(playbook, *arguments, *more, checkout=checkout)
+
+
+@pytest.fixture(scope="session")
+def running() -> RunningFleet:
+    """Return one for all tests: `Operator.edit` changes it with the fleet."""
+    return RunningFleet(os.environ["FLEET"])
+
 
 @pytest.fixture
 def operator(running: RunningFleet) -> Operator:
-    return Operator(running.up)
+    return Operator(running)

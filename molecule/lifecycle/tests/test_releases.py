@@ -1,10 +1,9 @@
-"""Releases come, are refused, and are taken back; nothing that was accepted is lost."""
+"""Agents and releases come, are refused, and are taken back; nothing that was accepted is lost."""
 
 from __future__ import annotations
 
 import re
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from lab import checkout
@@ -13,43 +12,49 @@ from lab.running import RunningFleet, until
 if TYPE_CHECKING:
     from conftest import Operator
 
+VERSION = checkout.version()
 QUICK = ("-e", "message_bus_gate_s=8", "-e", "bus_watcher_gate_s=8")
+ENOUGH = "/run/lifecycle-traffic-is-enough"
+TRAFFIC_S = 300
+"""Only so that a test that fails leaves no traffic behind."""
 MIGRATION = "CREATE TABLE lifecycle_test (note TEXT NOT NULL) STRICT;\n"
 
 
 class Traffic:
     """Messages from one agent to another of the fleet, while something happens to it."""
 
-    def __init__(self, running: RunningFleet, sender: str, recipient: str, seconds: int) -> None:
+    def __init__(self, running: RunningFleet, sender: str, recipient: str) -> None:
         self._running = running
+        self._host = next(h for h, names in running.who.agents.items() if sender in names)
         self.accepted: list[str] = []
-        host = next(h for h, names in running.who.agents.items() if sender in names)
+        running.on(self._host, f"sudo rm -f {ENOUGH}")
         program = (
-            "import json, subprocess, time\n"
-            f"end = time.time() + {seconds}\n"
-            "while time.time() < end:\n"
+            "import json, os, subprocess, time\n"
+            f"end = time.time() + {TRAFFIC_S}\n"
+            f"while not os.path.exists('{ENOUGH}') and time.time() < end:\n"
             f"    words = ['agent-bus', 'send', '--json', '--no-spool', '--as', '{sender}']\n"
             f"    words += ['--to', '{recipient}', 'meanwhile']\n"
             "    done = subprocess.run(words, capture_output=True, text=True)\n"
             "    if done.returncode == 0:\n"
             "        print(json.loads(done.stdout)['id'], flush=True)\n"
-            "    time.sleep(0.1)\n"
+            "    time.sleep(0.5)\n"
         )
-        self._thread = threading.Thread(target=self._write, args=(host, program))
+        self._thread = threading.Thread(target=self._write, args=(program,))
         self._thread.start()
 
-    def _write(self, host: str, program: str) -> None:
-        self.accepted.extend(self._running.as_user(host, f'python3 -c "{program}"').split())
+    def _write(self, program: str) -> None:
+        self.accepted.extend(self._running.as_user(self._host, f'python3 -c "{program}"').split())
+
+    def stop(self) -> None:
+        """Have the last message sent."""
+        self._running.on(self._host, f"sudo touch {ENOUGH}")
+        self._thread.join()
 
     def all_arrive(self) -> None:
         """Fail unless each message that was accepted reaches its agent."""
-        self._thread.join()
         assert len(self.accepted) > 10
         until(
-            lambda: all(
-                self._running.api(f"/api/messages/{message}")["deliveries"][0]["fetched_at"]
-                for message in self.accepted
-            ),
+            lambda: all(self._running.is_fetched(message) for message in self.accepted),
             seconds=60,
             what="every accepted message has reached its agent",
         )
@@ -69,20 +74,55 @@ def all_run(running: RunningFleet, version: str) -> None:
     """Wait until the hub and every watcher that it sees run a version."""
     until(
         lambda: versions(running) == dict.fromkeys([*running.nodes, "hub"], version),
-        seconds=30,
+        seconds=60,
         what=f"the whole fleet runs {version}",
     )
 
 
-def test_an_upgrade_reaches_every_host_in_batches(
+def kept_releases(running: RunningFleet, host: str, folder: str) -> int:
+    """Return how many releases lie on a host."""
+    return len(running.on(host, f"ls {folder}/releases").split())
+
+
+def test_an_agent_is_added(running: RunningFleet, operator: Operator) -> None:
+    since = {name: node["stream_since"] for name, node in running.streams().items()}
+    operator.edit(cedar={"agents": ["bert", "bea"]})
+    run = operator.follow(
+        "add-an-agent", "site.yml --limit nuc-office", here={"nuc-office": "cedar"}
+    )
+    assert run.code == 0, run.text
+    assert {host for host, count in run.changed.items() if count} == {"cedar"}
+    assert running.homes()["bea"] == "cedar"
+    now = {name: node["stream_since"] for name, node in running.streams().items()}
+    assert {name for name in since if now[name] != since[name]} == {"cedar"}
+    asked = operator.follow("add-an-agent", "playbooks/verify.yml")
+    assert asked.code == 0, asked.text
+    assert re.search(r"bea +cedar +online +yes", asked.text)
+
+
+def test_an_upgrade_goes_in_batches_and_takes_a_moved_agent_along(
     running: RunningFleet, operator: Operator
 ) -> None:
-    started = time.time()
-    run = operator.roll_out(checkout=checkout.copy(running.up.name, "0.2.0"))
-    took = time.time() - started
-    print(f"upgrade of hub and three nodes: {took:.0f} s")
+    # bea cannot fetch on her old host what waits for her
+    running.on("cedar", "sudo systemctl stop openclaw-gateway-standin")
+    waiting = running.send("ada", "bea", "before the move")
+    operator.edit(cedar={"agents": ["bert"]}, dogwood={"agents": ["cleo", "carl", "bea"]})
+    new = checkout.copy(running.up.name, "0.2.0")
+    run = operator.follow("upgrade", "site.yml", checkout=new)
+    assert run.code == 0, run.text
     assert run.text.count("PLAY [Roll the nodes]") == 3
     all_run(running, "0.2.0")
+    for host in running.nodes:  # the hub's last word to each stream was good-bye
+        said = running.on(host, "sudo journalctl -u bus-watcher --output cat --no-pager")
+        assert re.search(r'"reason": ?"shutdown"', said), said[-2000:]
+
+    running.on("cedar", "sudo systemctl start openclaw-gateway-standin")
+    assert running.homes()["bea"] == "dogwood"
+    until(
+        lambda: running.is_fetched(waiting),
+        seconds=60,
+        what="bea has fetched on her new host what was sent to the old one",
+    )
 
 
 def test_a_broken_hub_goes_back_under_traffic_and_keeps_its_database(
@@ -100,17 +140,21 @@ def test_a_broken_hub_goes_back_under_traffic_and_keeps_its_database(
     )
     epoch = running.api("/api/stats")["epoch"]
     sender, recipient = (running.who.agents[host][0] for host in running.nodes[:2])
-    traffic = Traffic(running, sender, recipient, seconds=25)
-    run = operator.play("site.yml", *QUICK, checkout=broken)
+    traffic = Traffic(running, sender, recipient)
+    try:
+        run = operator.play("site.yml", *QUICK, checkout=broken)
+    finally:
+        traffic.stop()
     assert run.code != 0
     assert run.says("Backed up to /var/lib/agent-bus-hub/backups/")
     assert run.says("The bus runs again in 0.2.0-")
     assert run.says(f"Migrated the database to schema {number}")  # the unit's last lines
+    assert re.search(r"ansible-playbook -i \S+ -i \S+ (-i \S+ )?site[.]yml", run.text)
     all_run(running, "0.2.0")
     assert running.api("/api/stats")["epoch"] == epoch
     traffic.all_arrive()
 
-    again = operator.play("site.yml", *QUICK, checkout=broken)
+    again = operator.play("site.yml", *QUICK, "--tags", "hub", checkout=broken)
     assert again.code != 0
     assert again.says("is not tried again")
     assert again.says("agent_bus_retry_bad")
@@ -127,68 +171,61 @@ def test_a_broken_watcher_stops_the_rollout_at_the_first_node(
         r'\1    raise SystemExit("lifecycle: this release is broken")\n',
     )
     since = {name: node["stream_since"] for name, node in running.streams().items()}
-    hub = operator.play("site.yml", *QUICK, "--tags", "nodes", checkout=broken)
-    first, *others = running.nodes
-    assert hub.code != 0
-    assert hub.says("lifecycle: this release is broken")
-    assert hub.says("The watcher runs again in 0.2.0-")
-    resume = re.search(r"site[.]yml --limit (\S+)", hub.text)
+    run = operator.play("site.yml", *QUICK, "--tags", "nodes", checkout=broken)
+    assert run.code != 0
+    assert run.says("lifecycle: this release is broken")
+    assert run.says("The watcher runs again in 0.2.0-")
+    resume = re.search(r"site[.]yml --limit (\S+)", run.text)
     assert resume
     assert set(resume[1].split(",")) == set(running.nodes)
     all_run(running, "0.2.0")
     now = {name: node["stream_since"] for name, node in running.streams().items()}
-    assert {name for name in others if now[name] != since[name]} == set()
-    good = checkout.copy(running.up.name, "0.2.0")
-    assert operator.roll_out("--limit", first, checkout=good).changed[first] == 0
+    assert {name for name in running.nodes[1:] if now[name] != since[name]} == set()
 
 
-def test_an_older_checkout_is_rolled_out_on_the_newer_schema(
-    running: RunningFleet, operator: Operator
-) -> None:
-    operator.roll_out()
-    assert set(versions(running).values()) & {"0.2.0"} == set()
-    assert len(set(versions(running).values())) == 1
-
-
-def test_an_operator_goes_back_a_release(running: RunningFleet, operator: Operator) -> None:
-    then, first = versions(running), running.nodes[0]
-    run = operator.play("playbooks/rollback.yml", "--limit", f"{running.who.hub},{first}")
-    assert run.code == 0, run.text
-    until(
-        lambda: versions(running) == {**then, first: "0.2.0", "hub": "0.2.0"},
-        seconds=30,
-        what="hub and first node run the release before, the others the one that they had",
-    )
-    refused = operator.play("site.yml")
-    assert refused.code != 0
-    assert refused.says("an operator went back from it) and is not tried again")
-    operator.roll_out("-e", "agent_bus_retry_bad=true")
-    assert versions(running) == then
-
-
-def test_a_node_that_was_left_half_way_is_finished_by_the_next_run(
+def test_an_older_checkout_on_the_newer_schema_finishes_a_node_left_half_way(
     running: RunningFleet, operator: Operator
 ) -> None:
     host = running.nodes[0]
-    since = running.streams()[host]["stream_since"]
-    dying = checkout.copy(running.up.name, "0.1.0")
+    older = versions(running)[host]
+    dying = checkout.copy(running.up.name, VERSION)
     checkout.change(
         dying / "roles" / "bus_watcher" / "tasks" / "switch.yml",
         r"ansible.builtin.import_tasks: service.yml",
         "ansible.builtin.meta: end_play",
     )
-    words = ("--limit", host, "-e", '{"bus_watcher_settings": {"stagger_s": 0.5}}')
-    operator.roll_out(*words, checkout=dying)  # new settings, the old process
-    assert running.streams()[host]["stream_since"] == since
-    assert operator.roll_out(*words).changed[host] > 0
-    assert running.streams()[host]["stream_since"] != since
-    operator.roll_out("--limit", host)
+    operator.roll_out("--limit", host, checkout=dying)  # all files are there, the old process runs
+    assert versions(running)[host] == older
+    operator.roll_out(*operator.at_once)
+    all_run(running, VERSION)
+    assert kept_releases(running, host, "/opt/agent-bus-client") <= 3
+    assert kept_releases(running, running.who.hub, "/opt/agent-bus") <= 3
 
 
-def test_a_change_of_the_hub_alone_restarts_no_watcher(
+def test_an_operator_goes_back_a_release_and_insists_on_the_newer_one(
     running: RunningFleet, operator: Operator
 ) -> None:
-    run = operator.roll_out("-e", '{"message_bus_settings": {"keepalive_s": 14}}')
-    assert {host for host, count in run.changed.items() if count} == {running.who.hub}
-    assert "no hosts matched" in run.text.split("PLAY [Roll the nodes]")[1]
-    operator.roll_out()
+    hub, first, *others = [running.who.hub, *running.nodes]
+    for command in (
+        "playbooks/rollback.yml --tags hub",
+        "playbooks/rollback.yml --tags nodes --limit nuc-office",
+    ):
+        run = operator.follow("roll-back", command, here={"nuc-office": first})
+        assert run.code == 0, run.text
+    then = {**dict.fromkeys(others, VERSION), first: "0.2.0", "hub": "0.2.0"}
+    until(
+        lambda: versions(running) == then,
+        seconds=60,
+        what="hub and first node run the release before, the others the one that they had",
+    )
+    refused = operator.play("site.yml", "--tags", "hub")
+    assert refused.code != 0
+    assert refused.says("an operator went back from it) and is not tried again")
+
+    # together with new settings for the hub, which concern no node
+    run = operator.follow(
+        "upgrade", "site.yml -e agent_bus_retry_bad=true", *operator.hub_settings
+    )
+    assert run.code == 0, run.text
+    assert {host for host, count in run.changed.items() if count} == {hub, first}
+    all_run(running, VERSION)
