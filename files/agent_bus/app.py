@@ -113,7 +113,12 @@ class Hub:
         table += dashboard.routes(
             Actions(bus=self.bus, api=api, operator=operator, sessions=sessions, audit=audit)
         )
-        gate = Gate(auth, body_limit_bytes=settings.body_limit_bytes, refusals=refusals)
+        gate = Gate(
+            auth,
+            body_limit_bytes=settings.body_limit_bytes,
+            read_timeout_s=settings.read_timeout_s,
+            refusals=refusals,
+        )
         self.wsgi = _wsgi(table, gate=gate, refusals=refusals)
 
     def drain(self) -> None:

@@ -86,6 +86,9 @@ class Settings(BaseModel):
     write_timeout_s: float = Field(
         default=10.0, gt=0, description="A peer that takes no bytes for so long is cut."
     )
+    read_timeout_s: float = Field(
+        default=30.0, gt=0, description="A peer that stops in the middle of a body is cut (400)."
+    )
     retry_ms: int = Field(
         default=1000, ge=0, description="Reconnect delay that streams recommend to clients."
     )

@@ -210,3 +210,14 @@ def test_the_log_does_not_take_slow_peers_for_defects(tmp_path: Path) -> None:
             flood(hub)
             wait_until(lambda: hub.streams_open() == 0)
         assert "Traceback" not in hub.log()
+
+
+def test_a_peer_that_stops_in_the_middle_of_a_body_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path, **{**QUICK, "read_timeout_s": 0.5}) as hub:
+        with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as peer:
+            peer.sendall(
+                b"POST /api/send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer token-n2\r\n"
+                b'Content-Length: 40\r\n\r\n{"to": "delta", '
+            )
+            assert peer.recv(4096).startswith(b"HTTP/1.1 400 ")
+        assert hub.client("n3").get("/api/inbox").body["messages"] == []

@@ -47,15 +47,22 @@ class Gate:
 
     Args:
         body_limit_bytes: a longer body is refused before it is read.
+        read_timeout_s: a peer that sends no byte of its body for so long is refused.
         refusals: counts problems by code, for the metrics.
     """
 
     def __init__(
-        self, auth: Authenticator, *, body_limit_bytes: int, refusals: Counter[str]
+        self,
+        auth: Authenticator,
+        *,
+        body_limit_bytes: int,
+        read_timeout_s: float,
+        refusals: Counter[str],
     ) -> None:
         self._auth = auth
         self._refusals = refusals
         self._body_limit_bytes = body_limit_bytes
+        self._read_timeout_s = read_timeout_s
 
     def answer(
         self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str] | None = None
@@ -103,10 +110,16 @@ class Gate:
             raise errors.TooLargeError(self._body_limit_bytes)
         if not length and "HTTP_TRANSFER_ENCODING" not in environ:
             return b""
+        peer = environ.get("gunicorn.socket")
+        if peer is not None:  # None: the whole body is there already
+            peer.settimeout(self._read_timeout_s)
         try:
             body: bytes = environ["wsgi.input"].read(self._body_limit_bytes + 1)
         except (OSError, ParseException) as error:
             raise errors.InvalidRequestError("The body broke off or is badly framed.") from error
+        finally:
+            if peer is not None:
+                peer.settimeout(None)  # the connection may serve other requests
         if len(body) > self._body_limit_bytes:
             raise errors.TooLargeError(self._body_limit_bytes)
         if length and len(body) < int(length):
