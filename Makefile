@@ -39,13 +39,14 @@ preflight: setup ## Check INVENTORY without touching any host
 	ansible-playbook -i $(INVENTORY) playbooks/preflight.yml
 
 .PHONY: test
-test: ## Set up all that is needed and run every check
+test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) api
 	@$(MAKE) molecule
 	@$(MAKE) browser
+	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@echo "== make test: all passed. Not run here, by name: make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make faults (kills, lost packets, a full disk, power cuts on four hosts under traffic), make lifecycle (upgrade, broken upgrade, move, rotate, restore, uninstall on four hosts), make e2e-openclaw (real OpenClaw, 4 minutes), make bench =="
 
 .PHONY: lint

@@ -2,4 +2,4 @@
 
 .PHONY: e2e-openclaw
 e2e-openclaw: setup lab-setup ## The whole loop between two real OpenClaw gateways (only the model is scripted)
-	@timeout --kill-after=60 900 python -m tests.e2e.run
+	@timeout --kill-after=60 2400 python -m tests.e2e.run

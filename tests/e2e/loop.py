@@ -8,6 +8,7 @@ hand is the user's one line. Containers share this machine's clock, so that time
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
 
 ASKER, ASKER_HOST = "alice", "upstairs"
 ANSWERER, ANSWERER_HOST = "bob", "downstairs"
+HOSTS = (ASKER_HOST, ANSWERER_HOST)
 BUSY, BUSY_S = "carol", 30
 """Lives beside bob; while her turn runs no wake of that gateway starts."""
 ORDER = f"Ask {ANSWERER} over the agent bus as {ASKER} how he is."
-ROUND_TIMEOUT_S = 60
-COMMAND_TIMEOUT_S = 90
+ROUND_TIMEOUT_S = 180
+COMMAND_TIMEOUT_S = 180
 
 
-STORED = "message on disk"
 ESCALATED = "escalated: the mapped hook"
+WOKEN = f"{ANSWERER}'s model runs agent-bus inbox"
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Round:
 
     hops: list[Hop] = field(default_factory=list)
     skill_read: bool = False
+    busy_until: float = math.inf
+    """When the turn ended beside which it was played."""
 
     @property
     def missing(self) -> list[Hop]:
@@ -60,11 +64,11 @@ class Round:
         return [hop for hop in self.hops if hop.at is None and not hop.optional]
 
     @property
-    def escalated_s(self) -> float | None:
-        """Return how long after the message was stored its wake was escalated, if it was."""
+    def overtook(self) -> bool:
+        """Tell whether the escalated wake's turn had begun before the other one ended."""
         at = {hop.what: hop.at for hop in self.hops}
-        stored, escalated = at[STORED], at[ESCALATED]
-        return None if stored is None or escalated is None else escalated - stored
+        escalated, begun = at[ESCALATED], at[WOKEN]
+        return escalated is not None and begun is not None and begun < self.busy_until
 
 
 def on(fleet: Fleet, host: str, command: str) -> str:
@@ -77,6 +81,13 @@ def on(fleet: Fleet, host: str, command: str) -> str:
         stdin=subprocess.DEVNULL,
         timeout=COMMAND_TIMEOUT_S,
     ).stdout
+
+
+def doctor(fleet: Fleet, host: str) -> list[str]:
+    """Return what `agent-bus doctor` finds wrong on a host, as the gateway's user runs it."""
+    said = on(fleet, host, "runuser -l openclaw -c 'agent-bus doctor || true'")
+    failed = [line for line in said.splitlines() if not line.startswith("ok ")]
+    return failed if "ok   wake hook" in said else [*failed, f"no wake hook was proven: {said}"]
 
 
 def play(fleet: Fleet, hub: Hub) -> Round:
@@ -103,13 +114,19 @@ def play_beside_a_busy_agent(fleet: Fleet, hub: Hub) -> Round:
     with ThreadPoolExecutor(max_workers=1) as pool:
         words = f"Think for {BUSY_S} seconds."
         turn = pool.submit(tell, fleet, ANSWERER_HOST, BUSY, words)
-        while not any("after_s" in c for c in _model_calls(fleet, ANSWERER_HOST, started)):
+        while not (busy := _busy_since(fleet, started)):
             if turn.done() or time.monotonic() > deadline:
                 raise LabError(f"{BUSY} does not get busy")
             time.sleep(0.5)
         found = play(fleet, hub)
+        found.busy_until = busy + BUSY_S
         turn.result()
     return found
+
+
+def _busy_since(fleet: Fleet, since: float) -> float | None:
+    calls = _model_calls(fleet, ANSWERER_HOST, since)
+    return next((float(call["at"]) for call in calls if "after_s" in call), None)
 
 
 def tell(fleet: Fleet, host: str, agent: str, words: str) -> None:
@@ -124,12 +141,12 @@ def _look(fleet: Fleet, hub: Hub, since: float) -> Round:
     woken = f"agent-bus inbox --as {ASKER}"
     hops = [
         Hop(f"{ASKER}'s model runs agent-bus send", ASKER_HOST, _first(asker, "agent-bus send")),
-        Hop(STORED, "hub", _stamp(question, "stored_at")),
+        Hop("message on disk", "hub", _stamp(question, "stored_at")),
         Hop(f"pushed to {ANSWERER}'s watcher", "hub", _stamp(question, "pushed_at")),
         Hop("wake accepted by the gateway", ANSWERER_HOST, _stamp(question, "accepted_at")),
         Hop(ESCALATED, ANSWERER_HOST, _stamp(question, "escalated_at"), optional=True),
         Hop(
-            f"{ANSWERER}'s model runs agent-bus inbox",
+            WOKEN,
             ANSWERER_HOST,
             _first(answerer, f"agent-bus inbox --as {ANSWERER}"),
         ),
@@ -168,7 +185,8 @@ def _messages(hub: Hub, since: float) -> tuple[dict[str, Any], dict[str, Any]]:
 def _delivery(hub: Hub, messages: list[dict[str, Any]]) -> dict[str, Any]:
     if not messages:
         return {}
-    found: dict[str, Any] = hub.get(f"/api/messages/{messages[0]['id']}")["deliveries"][0]
+    first = messages[-1]  # the newest comes first
+    found: dict[str, Any] = hub.get(f"/api/messages/{first['id']}")["deliveries"][0]
     return found
 
 

@@ -24,7 +24,8 @@ WAKE = re.compile(r"agent-bus: unread messages for (?P<agent>[a-z0-9_-]+)")
 ORDER = re.compile(r"Ask (?P<recipient>[a-z0-9_-]+) over the agent bus as (?P<sender>[a-z0-9_-]+)")
 BUSY = re.compile(r"Think for (?P<seconds>\d+) seconds")
 SKILL = re.compile(r"<location>(?P<path>[^<]*/agent-bus/SKILL\.md)</location>")
-HEAD = re.compile(r"^(?P<id>[0-9A-HJKMNP-TV-Z]{26}) from [^\n]*$", re.MULTILINE)
+HEAD = re.compile(r"^(?P<id>[0-9A-HJKMNP-TV-Z]{26}) from [^\n]*$(?!\n  shown )", re.MULTILINE)
+"""A message of the inbox; not one that another turn of the agent has in hand."""
 
 SILENT = "NO_REPLY"  # what a woken agent says when its user need not hear anything
 
