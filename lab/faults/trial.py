@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from lab.traffic.hosts import Traffic
     from lab.traffic.ledger import Accepted
 
-HEAL_S = 90
-DELIVER_S = 90
+HEAL_S = 120
+DELIVER_S = 180
 """An agent is woken once in 12 s, and a turn shows it 20 kB."""
 LOOK_S = 0.25
 AWAY = "no answer"
