@@ -113,13 +113,7 @@ class Hub:
         table += dashboard.routes(
             Actions(bus=self.bus, api=api, operator=operator, sessions=sessions, audit=audit)
         )
-        gate = Gate(
-            auth,
-            body_limit_bytes=settings.body_limit_bytes,
-            read_timeout_s=settings.read_timeout_s,
-            refusals=refusals,
-        )
-        self.wsgi = _wsgi(table, gate=gate, refusals=refusals)
+        self.wsgi = _wsgi(table, gate=_gate(settings, auth, refusals), refusals=refusals)
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
@@ -180,6 +174,15 @@ def _authenticator(settings: Settings, directory: Directory, clock: Clock) -> Au
         scraper_digests=frozenset() if scrapers is None else load_digests(scrapers),
         directory=directory,
         failures=RateLimiter(per_s=per_min / 60, burst=per_min, clock=clock),
+    )
+
+
+def _gate(settings: Settings, auth: Authenticator, refusals: Counter[str]) -> Gate:
+    return Gate(
+        auth,
+        body_limit_bytes=settings.body_limit_bytes,
+        read_timeout_s=settings.read_timeout_s,
+        refusals=refusals,
     )
 
 

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from library import fleet_ca
+from tests.support.module import answer_of
 
-MODULE = Path(__file__).resolve().parents[3] / "library" / "fleet_ca.py"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NAMES = ["t440", "192.168.1.5", "::1"]
 FILES = ("ca.crt", "ca.key", "hub.crt", "hub.key")
 
@@ -19,15 +19,7 @@ FILES = ("ca.crt", "ca.key", "hub.crt", "hub.key")
 def ask(folder: Path, names: list[str] | None = None, *, check: bool = False) -> dict[str, Any]:
     """Run the module as Ansible does."""
     arguments = {"folder": str(folder), "names": names or NAMES, "_ansible_check_mode": check}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(MODULE)],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return answer_of("fleet_ca", arguments)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-MODULE = Path(__file__).resolve().parents[3] / "library" / "host_files.py"
+from tests.support.module import answer_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -22,15 +22,7 @@ def place(tmp_path: Path) -> Any:
             "_ansible_diff": True,
             "_ansible_remote_tmp": str(tmp_path / "ansible-tmp"),
         }
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(MODULE)],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        return answer_of("host_files", arguments)
 
     return run
 

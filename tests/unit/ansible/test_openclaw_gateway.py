@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.module import answer_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
-MODULE = ROOT / "library" / "openclaw_gateway.py"
 STANDIN = ROOT / "lab" / "gateway_standin"
 TOKEN = "t" * 43
 MAPPING = {
@@ -71,15 +71,8 @@ class Node:
             "_ansible_diff": True,
             **more,
         }
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(MODULE)],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert TOKEN not in done.stdout
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer = answer_of("openclaw_gateway", arguments)
+        assert TOKEN not in json.dumps(answer)
         return answer
 
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-MODULE = Path(__file__).resolve().parents[3] / "library" / "releases.py"
+from tests.support.module import answer_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Host:
@@ -29,15 +28,7 @@ class Host:
             "_ansible_check_mode": check,
             "_ansible_remote_tmp": str(self._tmp),
         }
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(MODULE)],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        return answer_of("releases", arguments)
 
     def place(self, release: str, settings: str) -> None:
         """Do what a rollout does before the gate."""
