@@ -33,10 +33,12 @@ def test_nobody_can_log_in_as_the_programs_users(running: RunningFleet) -> None:
     assert all(entry[-1].endswith("nologin") for entry in entries)
 
 
-def test_others_can_read_nothing_but_a_node_s_settings(running: RunningFleet) -> None:
+def test_others_can_read_nothing_but_settings_and_certificates(running: RunningFleet) -> None:
     """They hold no secret, and whoever runs the command line reads them."""
     found = answers(running, f"sudo find {FOLDERS} -type f -perm /007 2>/dev/null; true")
-    assert {file for out in found.values() for file in out.split()} <= {"/etc/agent-bus/node.json"}
+    files = {file for out in found.values() for file in out.split()}
+    certificate = re.compile(r"/etc/agent-bus/(ca|tls/hub-[0-9a-f]+)\.crt")
+    assert {f for f in files if not certificate.fullmatch(f)} <= {"/etc/agent-bus/node.json"}
 
 
 def test_only_its_owner_can_read_a_token(running: RunningFleet) -> None:
