@@ -47,7 +47,9 @@ deadline = time.time() + %d
 while True:
     wakes = json.load(urllib.request.urlopen(url + "/standin/wakes"))["wakes"]
     wakes = [wake for wake in wakes if wake["at"] >= since]
-    if {wake["agent"] for wake in wakes} >= set(wanted) or time.time() > deadline:
+    # a wake for what came before the letter says nothing
+    woken = {wake["agent"] for wake in wakes if wake["at"] >= wanted.get(wake["agent"], since)}
+    if woken >= set(wanted) or time.time() > deadline:
         break
     time.sleep(0.1)
 print(json.dumps(wakes))
@@ -133,9 +135,9 @@ def call(fleet: Fleet) -> list[Outcome]:
     sends = [_send(fleet, who, host, wanted) for host in who.agents]
     sent = {entry["recipient"]: entry for entries in sends for entry in entries}
     with ThreadPoolExecutor(max_workers=len(who.agents)) as pool:
-        list(pool.map(lambda host: _listen(fleet, who, host, since), who.agents))
+        list(pool.map(lambda host: _listen(fleet, who, host, since, sent), who.agents))
         # once more, now that all were woken: nobody may have been woken elsewhere meanwhile
-        final = pool.map(lambda host: _listen(fleet, who, host, since), who.agents)
+        final = pool.map(lambda host: _listen(fleet, who, host, since, sent), who.agents)
         wakes = dict(zip(who.agents, final, strict=True))
     timelines = _timelines(fleet, who, sent.values())
     for letter in wanted:
@@ -228,8 +230,17 @@ def _send(
     return [json.loads(line) for line in out.splitlines()]
 
 
-def _listen(fleet: Fleet, who: Residents, host: str, since: float) -> list[dict[str, Any]]:
-    expected = [agent for agent in who.agents[host] if agent not in who.commanded]
+def _listen(
+    fleet: Fleet,
+    who: Residents,
+    host: str,
+    since: float,
+    sent: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """The host's wakes since then, once each of its agents was woken after its letter was sent."""
+    expected = {
+        agent: sent[agent]["at"] for agent in who.agents[host] if agent not in who.commanded
+    }
     asked = [expected, since, who.gateways[host]]
     heard: list[dict[str, Any]] = json.loads(
         _on_host(fleet, host, LISTENER % WAKE_TIMEOUT_S, asked)
