@@ -135,9 +135,11 @@ def call(fleet: Fleet) -> list[Outcome]:
     sends = [_send(fleet, who, host, wanted) for host in who.agents]
     sent = {entry["recipient"]: entry for entries in sends for entry in entries}
     with ThreadPoolExecutor(max_workers=len(who.agents)) as pool:
-        list(pool.map(lambda host: _listen(fleet, who, host, since, sent), who.agents))
+        list(pool.map(lambda host: _listen(fleet, who, host, since=since, sent=sent), who.agents))
         # once more, now that all were woken: nobody may have been woken elsewhere meanwhile
-        final = pool.map(lambda host: _listen(fleet, who, host, since, sent), who.agents)
+        final = pool.map(
+            lambda host: _listen(fleet, who, host, since=since, sent=sent), who.agents
+        )
         wakes = dict(zip(who.agents, final, strict=True))
     timelines = _timelines(fleet, who, sent.values())
     for letter in wanted:
@@ -234,6 +236,7 @@ def _listen(
     fleet: Fleet,
     who: Residents,
     host: str,
+    *,
     since: float,
     sent: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
