@@ -12,6 +12,7 @@ A body is unique, so that a message is known by it whether or not an answer told
 
 from __future__ import annotations
 
+import abc
 import argparse
 import itertools
 import json
@@ -51,7 +52,7 @@ class Notes:
         return json.loads(lines[-1]) if lines else {}
 
 
-class Sender(threading.Thread):
+class Sender(threading.Thread, abc.ABC):
     """Sends one message after the other, round the recipients, and notes what was accepted."""
 
     kind = ""
@@ -80,9 +81,9 @@ class Sender(threading.Thread):
             self._notes.add(body=body, sender=sender, to=recipient, tries=tries, **answer)
             time.sleep(max(0.0, self._interval_s - (time.time() - began)))
 
+    @abc.abstractmethod
     def send(self, sender: str, recipient: str, body: str, key: str) -> dict[str, Any] | None:
         """Try once: what was answered, None when it is to be tried again with the same key."""
-        raise NotImplementedError
 
 
 class CliSender(Sender):
