@@ -86,15 +86,16 @@ def judge(
     verdict = Verdict(accepted=len(accepted))
     for message in accepted:
         place = (message.body, message.to)
+        name = f"{message.body} to {message.to}"
         found = deliveries.get(place, [])
         if not found:
-            verdict.unstored.append(message.body)
+            verdict.unstored.append(name)
         elif not any(delivery.fetched for delivery in found):
-            verdict.unfetched.append(message.body)
+            verdict.unfetched.append(name)
         if not ears[place]:
-            verdict.unheard.append(message.body)
+            verdict.unheard.append(name)
         if len(found) > 1 or ears[place] > 1:
-            verdict.doubled.append(message.body)
+            verdict.doubled.append(name)
     return verdict
 
 

@@ -91,6 +91,21 @@ def test_what_another_turn_was_just_shown_comes_by_its_header(hub: Hub, node: No
     assert hub.agent("beta")["unread"] == 1  # that turn has it in hand
 
 
+def test_a_turn_that_died_with_a_full_page_hides_none_of_the_mail_behind_it(
+    hub: Hub, node: Node
+) -> None:
+    for number in range(43):
+        hub.send("beta", f"body {number}.")
+    for _ in range(2):
+        told(node, "inbox", "--as", "beta")  # 20 bodies, and no ack follows
+    page = told(node, "inbox", "--as", "beta", "--ack")
+    assert [number for number in range(43) if f"body {number}." in page] == [40, 41, 42]
+    assert page.count("to another turn of yours") == 10
+    assert "(30 more than listed here)" in page
+    assert "acked all 3 that this page shows" in page
+    assert hub.agent("beta")["unread"] == 40
+
+
 def test_a_page_stays_below_20_kb_and_the_rest_can_be_shown(node: Node) -> None:
     ids = [
         sent_id(told(node, "send", "--as", "alpha", "beta", "-", stdin=f"{n}" * 30_000))

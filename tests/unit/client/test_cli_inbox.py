@@ -67,6 +67,22 @@ def test_what_was_just_shown_comes_by_header_unless_asked_for() -> None:
     assert "the body" in page_words(page(lately), COMMAND, "beta", now=NOW + 101, everything=False)
 
 
+def test_most_of_what_another_turn_has_in_hand_is_counted_only() -> None:
+    in_hand = [message(n, "old", fetched_at="2026-11-19T23:59:40.000Z") for n in range(30)]
+    found = page(*in_hand, message(31, "the new one"), cursor="abc")
+    words = page_words(found, COMMAND, "beta", now=NOW, everything=False)
+    assert "the new one" in words
+    assert "11 on this page" in words
+    assert words.count("to another turn of yours") == 10
+    assert "shown, too (20 more than listed here): agent-bus inbox --as beta --all" in words
+    assert words.endswith("more: agent-bus inbox --as beta --limit 1 --cursor abc")
+
+
+def test_a_fetch_stamped_by_a_clock_that_was_set_back_hides_nothing() -> None:
+    tomorrow = message(1, "the body", fetched_at="2026-11-21T00:00:00.000Z")
+    assert "the body" in page_words(page(tomorrow), COMMAND, "beta", now=NOW, everything=False)
+
+
 def test_the_next_page_is_named() -> None:
     words = page_words(
         page(message(1, "x"), cursor="abc"), COMMAND, "beta", now=NOW, everything=False

@@ -17,23 +17,23 @@ def test_what_was_stored_heard_and_fetched_once_is_delivered() -> None:
 
 
 def test_each_way_to_lose_a_message_is_named() -> None:
-    assert judge([MESSAGE], [], [HEARD]).words() == "1 not stored: http 1"
-    assert judge([MESSAGE], [STORED], []).words() == "1 not on its host's stream: http 1"
+    assert judge([MESSAGE], [], [HEARD]).words() == "1 not stored: http 1 to ada"
+    assert judge([MESSAGE], [STORED], []).words() == "1 not on its host's stream: http 1 to ada"
     unfetched = judge([MESSAGE], [replace(STORED, fetched=False)], [HEARD])
-    assert unfetched.words() == "1 not fetched: http 1"
+    assert unfetched.words() == "1 not fetched: http 1 to ada"
     assert unfetched.delivered == 0
     elsewhere = judge([MESSAGE], [replace(STORED, agent="bert")], [HEARD])
-    assert elsewhere.unstored == ["http 1"]
+    assert elsewhere.unstored == ["http 1 to ada"]
 
 
 def test_a_message_stored_twice_is_doubled() -> None:
     verdict = judge([MESSAGE], [STORED, replace(STORED, seq=8)], [HEARD])
-    assert verdict.doubled == ["http 1"]
+    assert verdict.doubled == ["http 1 to ada"]
     assert not verdict.is_good
 
 
 def test_a_message_that_a_stream_carried_twice_is_doubled() -> None:
-    assert judge([MESSAGE], [STORED], [HEARD, HEARD]).doubled == ["http 1"]
+    assert judge([MESSAGE], [STORED], [HEARD, HEARD]).doubled == ["http 1 to ada"]
 
 
 def test_what_was_stored_without_an_answer_is_no_fault() -> None:
@@ -44,7 +44,7 @@ def test_a_ledger_judges_the_share_of_a_time() -> None:
     early = replace(MESSAGE, body="http 0", at=50.0)
     ledger = Ledger([early, MESSAGE], [STORED], [HEARD])
     assert ledger.verdict(90.0, 110.0).is_good
-    assert ledger.verdict().unstored == ["http 0"]
+    assert ledger.verdict().unstored == ["http 0 to ada"]
 
 
 def test_history_has_a_delivery_for_each_recipient() -> None:
