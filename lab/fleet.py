@@ -187,6 +187,12 @@ def environment() -> dict[str, str]:
     return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
 
 
+def readable_environment() -> dict[str, str]:
+    """Return the same for a run whose output is read by a program, also from within molecule."""
+    plain = {"ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
+    return {**environment(), **plain, "ANSIBLE_DISPLAY_OK_HOSTS": "true"}
+
+
 def _state_file(name: str) -> Path:
     return fleet_dir(name) / "fleet.json"
 

@@ -30,7 +30,7 @@ def roll_out(up: fleet.Fleet, *arguments: str) -> dict[str, int]:
 def recap(up: fleet.Fleet, *arguments: str) -> dict[str, tuple[int, int]]:
     """Run site.yml; return how many tasks each host did, and how many of them changed it."""
     command = fleet.playbook_command(up, SITE, arguments)
-    plain = {**fleet.environment(), "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
+    plain = fleet.readable_environment()
     done = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.findall(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)", done.stdout, re.MULTILINE)

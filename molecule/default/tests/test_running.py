@@ -59,7 +59,7 @@ def test_the_database_is_durable(running: RunningFleet) -> None:
 
 def test_the_status_playbook_and_the_page_show_the_same(running: RunningFleet) -> None:
     command = fleet.playbook_command(running.up, ROOT / "playbooks" / "status.yml", [])
-    plain = {**fleet.environment(), "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
+    plain = fleet.readable_environment()
     agents = {name for names in running.who.agents.values() for name in names}
     text = ""
 

@@ -67,13 +67,8 @@ class Operator:
     def play(self, playbook: str, *arguments: str, checkout: Path = ROOT) -> Run:
         """Run a playbook and return what came of it."""
         command = fleet.playbook_command(self._running.up, checkout / playbook, arguments)
-        environment = {
-            **fleet.environment(),
-            "ANSIBLE_CONFIG": str(checkout / "ansible.cfg"),
-            "ANSIBLE_FORCE_COLOR": "false",
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_DISPLAY_OK_HOSTS": "true",
-        }
+        config = str(checkout / "ansible.cfg")
+        environment = {**fleet.readable_environment(), "ANSIBLE_CONFIG": config}
         started = time.monotonic()
         done = subprocess.run(
             command,
