@@ -12,6 +12,8 @@ PYTHON_CODE := files lab library roles tests docs bench
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The fleet that demo, preflight and check look at: a folder or a file.
 INVENTORY ?= inventory/production
+# One process a core, each with whole files: those mostly wait for processes of their own.
+SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 
 include lab/lab.mk
 include tests/e2e/e2e.mk
@@ -69,13 +71,14 @@ format: setup ## Format all Python code
 .PHONY: unit
 unit: setup ## Unit and property tests
 	@echo "== unit tests =="
-	pytest tests/unit
+	pytest $(SIDE_BY_SIDE) tests/unit
 
 .PHONY: api
 api: setup ## API, integration and crash tests against real processes
 	@echo "== API, integration and crash tests =="
 	@lab/oldest-python .cache/oldest-python
-	pytest tests/conformance tests/api tests/integration tests/crash tests/monitoring
+	pytest $(SIDE_BY_SIDE) tests/conformance tests/api tests/integration tests/monitoring
+	pytest tests/crash
 
 .PHONY: soak
 soak: setup ## What is too long for `make test` (about an hour)

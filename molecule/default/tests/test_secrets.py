@@ -53,7 +53,7 @@ def play(running: RunningFleet, name: str, *arguments: str) -> str:
     """Run a playbook as talkative as a troubled operator would; return what it showed."""
     command = fleet.playbook_command(running.up, ROOT / name, ["-vvv", "--diff", *arguments])
     done = subprocess.run(
-        command, env=fleet.environment(), capture_output=True, text=True, check=False
+        command, env=fleet.readable_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done.stdout + done.stderr

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parents[3]
+from lab.paths import ROOT, tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PLAY = """
 - hosts: localhost
   gather_facts: false
@@ -30,7 +34,7 @@ def test_a_host_that_is_switched_off_is_not_even_looked_at(tmp_path: Path) -> No
     }
     given = ["--extra-vars", json.dumps(variables)]
     done = subprocess.run(
-        ["ansible-playbook", "-i", "localhost,", str(tmp_path / "play.yml"), *given],
+        [tool("ansible-playbook"), "-i", "localhost,", str(tmp_path / "play.yml"), *given],
         env={
             **os.environ,
             "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
