@@ -22,8 +22,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lab import containers, image, inventory, limits, overlay
-from lab.paths import LAB_ENV, ROOT, LabError, fleet_dir, socket_dir, tool
-from lab.podman import podman
+from lab.paths import ROOT, LabError, fleet_dir, socket_dir, tool
+from lab.podman import in_use, stop_if_unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,14 +55,14 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
         raise LabError("the lab needs root, to reach its containers' addresses; try sudo")
     started = time.monotonic()
     read = inventory.read(sources)
-    there = containers.existing(name)
-    _refuse_foreign(name, there)
     before = _load_state(name)
-    if before.get("inventory") != read.digest:
-        _preflight(sources)
-    specs = _specs(name, read, there)
-    steps = containers.plan(specs, there)
-    changed = _carry_out(name, steps)
+    with in_use():
+        there = containers.existing(name)
+        _refuse_foreign(name, there)
+        if before.get("inventory") != read.digest:
+            _preflight(sources)
+        specs = _specs(name, read, there)
+        changed = _carry_out(name, containers.plan(specs, there))
     folder = overlay.write(specs, read)
     fleet = Fleet(name, tuple(sources), folder, tuple(specs), changed, read)
     prepared = _prepared_digest(read, specs)
@@ -143,8 +143,7 @@ def down(name: str) -> None:
     close_connections(name)
     count = containers.remove_all(name)
     subprocess.run(["rm", "-rf", str(fleet_dir(name)), str(socket_dir(name))], check=True)
-    if not podman("ps", "--all", "--quiet").stdout.strip():
-        subprocess.run([str(LAB_ENV), "--stop"], check=False)
+    stop_if_unused()
     print(f"lab: fleet {name}: {count} containers removed")
 
 

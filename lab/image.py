@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.paths import ROOT, LabError
-from lab.podman import podman, run
+from lab.podman import in_use, podman, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,3 +136,13 @@ def _leave_out(name: str, note: Path, why: str) -> None:
 
 def _exists(tag: str) -> bool:
     return podman("image", "exists", tag, check=False).returncode == 0
+
+
+def main() -> None:
+    """Build every image that is missing."""
+    with in_use():
+        ensure_all(DISTRIBUTIONS, settled=False)
+
+
+if __name__ == "__main__":
+    main()

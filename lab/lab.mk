@@ -3,10 +3,13 @@ INVENTORY ?= inventory/production
 FLEET ?= demo
 PYTHON ?= .venv/bin/python
 
-.PHONY: demo clean-demo shell send logs molecule lifecycle faults lab-setup
+.PHONY: images demo clean-demo shell send logs molecule lifecycle faults lab-setup
 
 lab-setup:
 	@lab/setup
+
+images: venv lab-setup ## Build the images of the lab's hosts, one a distribution
+	@$(PYTHON) -m lab.image
 
 demo: venv lab-setup ## Show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for your fleet)
 	@$(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)

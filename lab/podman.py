@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.paths import LAB_ENV, LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+IN_USE = Path(tempfile.gettempdir()) / "agent-bus-lab.lock"
 
 
 def run(command: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -33,3 +39,22 @@ def run(command: Sequence[str], *, check: bool = True) -> subprocess.CompletedPr
 def podman(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run podman with the arguments."""
     return run(["podman", *arguments], check=check)
+
+
+@contextlib.contextmanager
+def in_use() -> Iterator[None]:
+    """Keep the private namespace while the block makes containers, beside other fleets."""
+    with IN_USE.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def stop_if_unused() -> None:
+    """End the private namespace unless there are containers, or somebody makes some."""
+    with IN_USE.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if not podman("ps", "--all", "--quiet").stdout.strip():
+            subprocess.run([str(LAB_ENV), "--stop"], check=False)
