@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
+import sqlite3
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +106,24 @@ def test_a_turn_that_died_with_a_full_page_hides_none_of_the_mail_behind_it(
     assert "(30 more than listed here)" in page
     assert "acked all 3 that this page shows" in page
     assert hub.agent("beta")["unread"] == 40
+
+
+def test_what_a_dead_turn_had_in_hand_comes_back_though_others_look_at_it_meanwhile(
+    hub: Hub, node: Node
+) -> None:
+    def wait(seconds: int) -> None:
+        with contextlib.closing(sqlite3.connect(hub.folder / "bus.db")) as database, database:
+            database.execute(
+                "UPDATE delivery SET last_fetched_at = last_fetched_at - ?", (seconds * 1000,)
+            )
+
+    hub.send("beta", "the body")
+    assert "the body" in told(node, "inbox", "--as", "beta")  # and no ack follows
+    for seconds in (60, 55):  # of real time a little more
+        wait(seconds)
+        assert "to another turn of yours" in told(node, "inbox", "--as", "beta")
+    wait(6)
+    assert "the body" in told(node, "inbox", "--as", "beta")
 
 
 def test_a_page_stays_below_20_kb_and_the_rest_can_be_shown(node: Node) -> None:

@@ -85,9 +85,14 @@ SHOWN_BEFORE: Final = (
     "SELECT last_fetched_at, fetch_count, read_at, expired_at FROM delivery"
     " WHERE seq = ? AND agent = ?"
 )
+SHOWN_LATELY_MS: Final = 120_000
+"""The command line's SHOWN_LATELY_S: what was shown within it comes by its header only and keeps
+its stamp. Else an agent that looks more often than that would never see the body again after the
+turn that saw it died. A stamp ahead of now is from before the clock was set back, and moves."""
 MARK_FETCHED: Final = (
-    "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?1), last_fetched_at = ?1,"
-    " fetch_count = fetch_count + 1 WHERE seq = ?2"
+    "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?1), last_fetched_at = CASE"
+    f" WHEN last_fetched_at > ?1 - {SHOWN_LATELY_MS} AND last_fetched_at <= ?1"
+    " THEN last_fetched_at ELSE ?1 END, fetch_count = fetch_count + 1 WHERE seq = ?2"
 )
 _UPDATE_OPEN: Final = "UPDATE delivery INDEXED BY delivery_unread SET"
 _WAITING: Final = (

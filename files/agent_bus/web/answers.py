@@ -87,7 +87,11 @@ class InboxMessage(MessageFields):
     expires_at: Time | None
     read_at: Time | None
     fetched_at: Annotated[
-        Time | None, Field(description="When it was last shown before this call.")
+        Time | None,
+        Field(
+            description="When it was shown before this call; to be shown again within two minutes"
+            " of that leaves it."
+        ),
     ]
     fetch_count: Annotated[Count, Field(description="How often it was shown before this call.")]
 

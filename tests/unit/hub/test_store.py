@@ -9,6 +9,8 @@ import pytest
 
 from agent_bus import errors
 from agent_bus.model import OPERATOR, AgentName, MessageId, NodeName, Roster, Seq, Stamp
+from agent_bus.store import commands
+from agent_bus_client.cli import inbox as inbox_of_cli
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, Told, draft, enrolled, inbox, opened
 
@@ -77,6 +79,32 @@ def test_a_fetch_counts_and_keeps_its_first_time(tmp_path: Path) -> None:
         assert again.before == {seq: (at, 1)}
         assert again.mailboxes == ()
         assert store.fetch(GAMMA, [seq, Seq(99)]).before == {}
+
+
+def test_a_fetch_within_two_minutes_leaves_the_stamp_of_the_one_before(tmp_path: Path) -> None:
+    assert commands.SHOWN_LATELY_MS == inbox_of_cli.SHOWN_LATELY_S * 1000
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        seq = store.send(draft(), hop_limit=2).deliveries[0].seq
+        first = clock.now_ms()
+        store.fetch(BETA, [seq])
+        for count, seconds in enumerate((60.0, 59.0, 2.0), start=1):
+            clock.advance(seconds)
+            assert store.fetch(BETA, [seq]).before == {seq: (first, count)}
+        assert store.fetch(BETA, [seq]).before == {seq: (first + 121_000, 4)}
+
+
+@pytest.mark.parametrize("back_s", [1.0, 60.0, DAY_S])
+def test_a_stamp_from_before_the_clock_was_set_back_moves(tmp_path: Path, back_s: float) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as store:
+        enrolled(store)
+        seq = store.send(draft(), hop_limit=2).deliveries[0].seq
+        store.fetch(BETA, [seq])
+        clock.jump(-back_s)
+        store.fetch(BETA, [seq])
+        assert store.fetch(BETA, [seq]).before == {seq: (clock.now_ms(), 2)}
 
 
 def test_reports_reach_what_they_are_about(store: SqliteStore) -> None:
