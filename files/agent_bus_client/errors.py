@@ -13,6 +13,9 @@ EXIT_TRY_LATER = 75
 EXIT_DENIED = 77
 EXIT_SETTINGS = 78
 
+LATER = {408, 429, 500, 502, 503, 504, 507}
+NEVER = {"thread_budget_exhausted"}  # a 429 that no waiting ends
+
 
 class ClientError(Exception):
     """An expected failure; the message says what to do."""
@@ -111,5 +114,5 @@ class HubRefusedError(ClientError):
 
     @property
     def later(self) -> bool:
-        """The same request can succeed later: throttled, full, restarting."""
-        return self.status in {408, 429, 502, 503, 504, 507}
+        """The same request can succeed later: throttled, full, failing, restarting."""
+        return self.status in LATER and self.problem not in NEVER

@@ -16,7 +16,7 @@ EXIT_CODES = """exit codes:
   1   failed: the hub refused it, or doctor found something
   2   usage
   69  the hub or its answer is unavailable
-  75  try later (throttled, full, restarting)
+  75  try later (throttled, full, failing, restarting)
   77  the token is not accepted, or not for this agent
   78  settings unusable
 """

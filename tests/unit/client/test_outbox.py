@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client.errors import ClientError
-from agent_bus_client.outbox import MAX_AGE_S, MAX_WAITING, Clock, Outbox, boot_id
+from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.outbox import MAX_AGE_S, MAX_WAITING, Clock, Drained, Outbox, boot_id, drain
+from agent_bus_client.transport import Hub
+from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -114,3 +117,54 @@ def test_a_full_outbox_refuses(tmp_path: Path) -> None:
         (tmp_path / f"{number}.json").touch()
     with pytest.raises(ClientError, match="away for long"):
         Outbox(tmp_path).add("k", {"from": "alpha", "body": "x"})
+
+
+BUDGET = (429, {"code": "thread_budget_exhausted", "detail": "The thread has 50 replies."})
+ANSWERS = {"budget": BUDGET, "broken": (500, {"code": "internal"}), "refused": (404, {})}
+
+
+@pytest.fixture
+def hub() -> Iterator[PlayedHub]:
+    """Answer a message as its body says; accept any other."""
+    with PlayedHub(lambda _method, _path, body: ANSWERS.get(body["body"], (201, {}))) as played:
+        yield played
+
+
+def drained(box: Outbox, hub: PlayedHub) -> Drained:
+    return drain(box, Hub(hub.url, lambda: "token"))
+
+
+def test_a_spent_thread_stops_only_its_own_reply(tmp_path: Path, hub: PlayedHub) -> None:
+    box = Outbox(tmp_path)
+    for number, body in enumerate(("budget", "after it")):
+        box.add(f"key{number}", {"from": "alpha", "to": "beta", "body": body})
+    assert drained(box, hub) == Drained(sent=1, failed=1, waiting=0)
+    (failed,) = box.failed()
+    assert "thread_budget_exhausted" in failed.reason
+
+
+def test_a_hub_that_fails_is_tried_again_and_the_order_kept(
+    tmp_path: Path, hub: PlayedHub
+) -> None:
+    box = Outbox(tmp_path)
+    for number, (sender, body) in enumerate(
+        [("alpha", "broken"), ("alpha", "after it"), ("beta", "of another")]
+    ):
+        box.add(f"key{number}", {"from": sender, "to": "gamma", "body": body})
+    assert drained(box, hub) == Drained(sent=1, failed=0, waiting=2)
+    assert [body["body"] for body in hub.bodies] == ["broken", "of another"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        (429, "thread_budget_exhausted", 1),
+        (404, "unknown_agent", 1),
+        (403, "forbidden", 77),
+        *((status, "anything", 75) for status in (408, 429, 500, 502, 503, 504, 507)),
+    ],
+)
+def test_only_what_can_pass_is_for_later(status: int, code: str, exit_code: int) -> None:
+    error = HubRefusedError(status, {"code": code}, retry_after_s=None)
+    assert error.exit_code == exit_code
+    assert error.later == (exit_code == 75)
