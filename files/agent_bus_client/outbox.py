@@ -9,6 +9,7 @@ must give up nothing. Only over a reboot the wall has to be believed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -147,7 +148,12 @@ class Outbox:
         entry.path.unlink(missing_ok=True)
 
     def told(self, entry: Entry) -> None:
-        """The sender has heard of this failed message; only `doctor` shows it from now on."""
+        """The sender has heard of this failed message; only `doctor` shows it from now on.
+
+        Raises:
+            FileNotFoundError: another program has told it.
+            OSError: it cannot be marked.
+        """
         entry.path.rename(entry.path.with_suffix(".told"))
 
     def told_count(self) -> int:
@@ -155,7 +161,11 @@ class Outbox:
         return len(list((self.folder / "failed").glob("*.told")))
 
     def give_up(self, entry: Entry, reason: str) -> None:
-        """Move a message to `failed/` with the reason."""
+        """Move a message to `failed/` with the reason.
+
+        Raises:
+            OSError: it cannot be moved, and waits as before.
+        """
         folder = self.folder / "failed"
         umask = os.umask(0o002)  # as for the files; the parent lets nobody else in
         try:
@@ -179,14 +189,19 @@ class Outbox:
             "boot": entry.boot,
             "counted_at": entry.counted_at,
         }
-        temporary = path.with_suffix(".tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(temporary, flags, 0o664), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o664)  # the umask of a shell would lock the watcher out
-            json.dump(raw, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary = path.with_name(f"{os.getpid()}-{os.urandom(4).hex()}.tmp")  # nobody else's
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o664), "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o664)  # the umask of a shell would lock the watcher out
+                json.dump(raw, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
 
     @staticmethod
     def _read(folder: Path) -> list[Entry]:
@@ -239,32 +254,53 @@ def addressed(request: dict[str, Any], hub: Hub) -> dict[str, Any]:
 
 
 def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
-    """Send what waits, in order per sender; stop at the first sign that the hub is away."""
+    """Send what waits, in order per sender; stop at the first sign that the hub is away.
+
+    What cannot be moved or removed for want of rights or of room stays, and all that its sender
+    has behind it.
+    """
     sent = failed = 0
     stuck: set[str] = set()
     waiting = [entry for entry in box.waiting() if sender in {None, entry.sender}]
     for entry in waiting:
         if entry.sender in stuck:
             continue
-        if box.age_s(entry) > MAX_AGE_S:
-            box.give_up(entry, "older than 20 h when the hub was back")
-            failed += 1
-            continue
         try:
-            headers = {"Idempotency-Key": entry.key}
-            request = addressed(entry.request, hub)
-            hub.call("POST", "/api/send", body=request, headers=headers)
+            refusal = _refusal(box, hub, entry)
+            if refusal:
+                box.give_up(entry, refusal)
+                failed += 1
+            else:
+                box.remove(entry)
+                sent += 1
         except HubRefusedError as error:
             if error.status == 401:  # noqa: PLR2004 - nobody of this node can send now
                 break
-            if error.later:
-                stuck.add(entry.sender)
-            else:
-                box.give_up(entry, str(error))
-                failed += 1
+            stuck.add(entry.sender)
         except ClientError:
             break
-        else:
-            box.remove(entry)
-            sent += 1
+        except OSError as error:
+            extra = {"path": str(entry.path), "error": str(error)}
+            logger.error("outbox file was not moved, its sender's mail waits", extra=extra)
+            stuck.add(entry.sender)
     return Drained(sent, failed, len(waiting) - sent - failed)
+
+
+def _refusal(box: Outbox, hub: Hub, entry: Entry) -> str:
+    """Send one message; return why it never can be, empty when it was sent.
+
+    Raises:
+        HubRefusedError: it can be later, or this node's token is not accepted.
+        ClientError: the hub is away.
+    """
+    if box.age_s(entry) > MAX_AGE_S:
+        return "older than 20 h when the hub was back"
+    try:
+        headers = {"Idempotency-Key": entry.key}
+        request = addressed(entry.request, hub)
+        hub.call("POST", "/api/send", body=request, headers=headers)
+    except HubRefusedError as error:
+        if error.later or error.status == 401:  # noqa: PLR2004 - as for `drain`
+            raise
+        return str(error)
+    return ""

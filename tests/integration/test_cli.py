@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent_bus_client.outbox import Outbox
 from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Gateway, Hub, Node, launcher, until
 
 if TYPE_CHECKING:
@@ -349,6 +350,25 @@ def test_what_the_outbox_gave_up_is_told_once(hub: Hub, node: Node) -> None:
     assert "was not delivered: to nobody-here: 'lost words'" in done.stderr
     assert not node.cli("inbox", "--as", "alpha").stderr
     assert "FAIL outbox: 0 waiting, 1 failed" in node.cli("doctor").stdout
+
+
+def test_failures_that_cannot_be_marked_as_told_are_all_told_with_a_way_to_send_once(
+    hub: Hub, node: Node
+) -> None:
+    box = Outbox(node.folder / "outbox")
+    for number in range(2):
+        box.give_up(box.add(f"k{number}", {"from": "alpha", "body": f"lost {number}"}), "refused")
+    for entry in box.failed():  # a folder where the mark belongs: not even root can mark
+        entry.path.with_suffix(".told").mkdir()
+    said = [node.cli("inbox", "--as", "alpha").stderr for _ in range(2)]
+    assert said[0] == said[1]
+    assert "'lost 0': refused (you may have heard this before" in said[0]
+    assert "'lost 1': refused (you may have heard this before" in said[0]
+    (key, other) = re.findall("--key ([a-z0-9-]+)", said[0])
+    assert key != other
+    for _ in range(2):
+        told(node, "send", "--as", "alpha", "beta", "lost 0", "--key", key)
+    assert hub.agent("beta")["unread"] == 1
 
 
 def test_doctor_names_the_broken_link(

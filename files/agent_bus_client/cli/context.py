@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import sys
@@ -19,6 +20,8 @@ from agent_bus_client.transport import Hub
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+
+    from agent_bus_client.outbox import Entry
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs 10 s into the background
 OPERATOR = "operator"
@@ -67,17 +70,27 @@ class Context:
             return  # a question that needs no identity
         for entry in failed:
             if entry.sender == agent:
-                to = entry.recipient
-                body, _ = text.cut(str(entry.request.get("body", "")), 80)
-                print(
-                    f"warning: a message that you sent while the hub was away was not delivered:"
-                    f" to {to}: {text.line(body)!r}: {text.line(entry.reason)}",
-                    file=sys.stderr,
-                )
-                try:
-                    self.outbox.told(entry)
-                except OSError:  # the folder is not ours: say it again next time
-                    return
+                self._tell(entry)
+
+    def _tell(self, entry: Entry) -> None:
+        """Mark, then tell: what cannot be marked is told again, but must not be sent each time."""
+        again = ""
+        try:
+            self.outbox.told(entry)
+        except FileNotFoundError:
+            return  # another command was quicker
+        except OSError as error:
+            key = f"again-{hashlib.sha256(entry.key.encode()).hexdigest()[:16]}"
+            again = (
+                f" (you may have heard this before: it cannot be marked as told, {error.strerror};"
+                f" if it still matters, send it with --key {key}, which sends once)"
+            )
+        body, _ = text.cut(str(entry.request.get("body", "")), 80)
+        print(
+            f"warning: a message that you sent while the hub was away was not delivered:"
+            f" to {entry.recipient}: {text.line(body)!r}: {text.line(entry.reason)}{again}",
+            file=sys.stderr,
+        )
 
 
 def identify(

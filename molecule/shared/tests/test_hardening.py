@@ -46,6 +46,12 @@ def test_only_its_owner_can_read_a_token(running: RunningFleet) -> None:
     assert {host: out.strip() for host, out in found.items() if out.strip()} == {}
 
 
+def test_agents_and_watcher_share_the_outbox_and_what_failed(running: RunningFleet) -> None:
+    folders = "/var/lib/agent-bus/outbox /var/lib/agent-bus/outbox/failed"
+    for host, answer in running.on_nodes(f"sudo stat -c '%U %G %a' {folders}").items():
+        assert answer.splitlines() == [f"{running.who.users[host]} agent-bus 2770"] * 2, host
+
+
 def test_no_unit_has_a_token_in_its_environment(running: RunningFleet) -> None:
     show = "systemctl show bus-watcher agent-bus --property=Environment"
     for host, answer in answers(running, show).items():

@@ -122,3 +122,15 @@ def test_the_further_settings_in_the_specs_are_the_program_s(
     assert {name: option["type"] for name, option in options.items()} == {
         name: kind(type_) for name, type_ in settings.items() if name not in set_by_the_role
     }
+
+
+def test_what_failed_belongs_to_whom_the_outbox_belongs_to() -> None:
+    role = yaml.safe_load((ROOT / "roles/bus_watcher/vars/main.yml").read_text())
+    outbox = Path("/var/lib/agent-bus/outbox")
+    whole, failed = (
+        {**entry, "path": ""}
+        for path in (outbox, outbox / "failed")
+        for entry in role["bus_watcher_own_files"]
+        if entry["path"] == str(path)
+    )
+    assert whole == failed

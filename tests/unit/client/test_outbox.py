@@ -168,3 +168,37 @@ def test_only_what_can_pass_is_for_later(status: int, code: str, exit_code: int)
     error = HubRefusedError(status, {"code": code}, retry_after_s=None)
     assert error.exit_code == exit_code
     assert error.later == (exit_code == 75)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Path:
+    """An outbox whose failed/ cannot be written: not even root may write into a file."""
+    folder = tmp_path / "outbox"
+    folder.mkdir()
+    (folder / "failed").touch()
+    return folder
+
+
+def test_what_cannot_be_given_up_holds_back_its_sender_alone(
+    locked: Path, hub: PlayedHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = Outbox(locked)
+    for number, (sender, body) in enumerate(
+        [("alpha", "refused"), ("alpha", "after it"), ("beta", "of another")]
+    ):
+        box.add(f"key{number}", {"from": sender, "to": "gamma", "body": body})
+    assert drained(box, hub) == Drained(sent=1, failed=0, waiting=2)
+    assert [entry.request["body"] for entry in box.waiting()] == ["refused", "after it"]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert not list(locked.glob("*.tmp"))
+
+
+def test_two_programs_that_give_up_one_message_do_not_disturb_each_other(tmp_path: Path) -> None:
+    box = Outbox(tmp_path)
+    entry = box.add("k", {"from": "alpha", "body": "x"})
+    (tmp_path / "failed").mkdir()
+    stranger = (tmp_path / "failed" / entry.path.name).with_suffix(".tmp")
+    stranger.mkdir()  # what another program is writing
+    box.give_up(entry, "no such agent")
+    assert [failed.reason for failed in box.failed()] == ["no such agent"]
+    assert list((tmp_path / "failed").glob("*.tmp")) == [stranger]
