@@ -16,6 +16,7 @@ import pytest
 
 from agent_bus_client.outbox import Outbox
 from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Gateway, Hub, Node, launcher, until
+from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -295,6 +296,61 @@ def silent_hub(tmp_path: Path) -> Iterator[Node]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         yield Node(tmp_path / "n3", "n3", url, [{"name": "delta"}], gateway_url=url)
+
+
+def waiting(number: int, **more: Any) -> dict[str, Any]:
+    """Return message `number` as an inbox lists it."""
+    lists = {"fetched_at": None, "fetch_count": 0, "read_at": None, "priority": "normal"}
+    lists |= {"subject": None, "reply_to": None, "data": None, "from_agent": "alpha"}
+    made = {"id": f"{number:026d}", "body": f"body {number}.", "created_at": rfc3339()}
+    return {**lists, **made, **more}
+
+
+def rfc3339() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def test_a_page_that_cannot_be_acked_is_shown_all_the_same(tmp_path: Path) -> None:
+    def answer(method: str, _path: str, _body: Any) -> tuple[int, Any] | None:
+        page = {"messages": [waiting(1), waiting(2)], "unread": 2, "next_cursor": None}
+        return (200, page) if method == "GET" else None
+
+    with PlayedHub(answer) as played:
+        delta = Node(tmp_path / "n3", "n3", played.url, [{"name": "delta"}])
+        done = delta.cli("inbox", "--ack")
+        as_json = delta.cli("inbox", "--ack", "--json")
+    assert done.returncode == as_json.returncode == 69
+    assert "body 2." in done.stdout
+    command = f"agent-bus ack --as delta {1:026d} {2:026d}"
+    assert re.search(f"\nnot acked: the hub at .*; try again: {command}\n$", done.stdout)
+    page = json.loads(as_json.stdout)
+    assert len(page["messages"]) == 2
+    assert page["ack_error"]["code"] == "hub_unreachable"
+
+
+def test_a_page_that_cannot_be_filled_up_is_shown_with_its_cursor(tmp_path: Path) -> None:
+    def answer(_method: str, path: str, _body: Any) -> tuple[int, Any] | None:
+        found = [waiting(1, fetched_at=rfc3339()), waiting(2)]
+        page = {"messages": found, "unread": 9, "next_cursor": "abc"}
+        return (503, {"code": "not_ready"}) if "cursor" in path else (200, page)
+
+    with PlayedHub(answer) as played:
+        delta = Node(tmp_path / "n3", "n3", played.url, [{"name": "delta"}])
+        page = told(delta, "inbox", "--limit", "2")
+    assert "body 2." in page
+    assert "more: agent-bus inbox --as delta --limit 1 --cursor abc" in page
+    assert "no more now: HTTP status 503 (not_ready)" in page
+
+
+@pytest.mark.parametrize(("arguments", "lost"), [((), True), (("--peek",), False)])
+def test_a_lost_answer_may_have_counted_as_shown(
+    tmp_path: Path, arguments: tuple[str, ...], *, lost: bool
+) -> None:
+    with PlayedHub(lambda *_: None) as played:
+        delta = Node(tmp_path / "n3", "n3", played.url, [{"name": "delta"}])
+        said = told(delta, "inbox", *arguments, code=69)
+    words = "its mail may count as shown, so look with: agent-bus inbox --as delta --all"
+    assert (words in said) == lost
 
 
 SILENCE = [

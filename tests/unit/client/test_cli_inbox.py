@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus_client.cli.inbox import MOST_SHOWN, page_words
+from agent_bus_client.cli.inbox import MOST_SHOWN, WHY_BYTES, page_words
 
 COMMAND = "agent-bus inbox --as beta"
 NOW = 1795132800.0  # 2026-11-20T00:00:00Z
@@ -97,8 +97,14 @@ def test_the_largest_heads_still_fit_into_20_kb() -> None:
     messages = [message(n, "x" * 9000, **heads) for n in range(MOST_SHOWN)]
     command = f"agent-bus inbox --as {longest} --priority urgent --thread {'1' * 26}"
     found = page(*messages, cursor="c" * 200)
-    words = page_words(found, command, longest, now=NOW, everything=True)
+    trouble = "w" * WHY_BYTES
+    words = page_words(found, command, longest, now=NOW, everything=True, trouble=trouble)
     assert len(words.encode()) <= 20 * 1024
+    one = page(
+        message(1, "x" * 30_000, **heads), message(2, "x" * 30_000, **heads), cursor="c" * 200
+    )
+    ends = page_words(one, command, longest, now=NOW, everything=True, trouble=trouble)
+    assert len(ends.encode()) + WHY_BYTES + 20 <= 20 * 1024
     assert words.count("9000 bytes more") + words.count("bytes more: agent-bus show") >= 20
 
 
