@@ -2,9 +2,10 @@
 
 One file a message, named so that the order of names is the order of sending. The idempotency key
 was made with the message, so that two programs draining at once deliver it once. The hub remembers
-keys for 24 h, so what is older than 20 h goes to `failed/` instead of risking a second copy. Ages
-are counted by the machine since its boot: a wall clock that is set right, hours or years ahead,
-must give up nothing. Only over a reboot the wall has to be believed.
+keys for 24 h, so what is older than 20 h goes to `failed/` instead of risking a second copy, as
+does what has expired. What expires later is posted as it was made: the hub refuses another body
+under a key that it knows. Ages are counted by the machine since its boot: a wall clock that is set
+right, hours or years ahead, must give up nothing. Only over a reboot the wall is believed.
 """
 
 from __future__ import annotations
@@ -295,6 +296,9 @@ def _refusal(box: Outbox, hub: Hub, entry: Entry) -> str:
     """
     if box.age_s(entry) > MAX_AGE_S:
         return "older than 20 h when the hub was back"
+    expires_in_s = entry.request.get("expires_in_s")
+    if isinstance(expires_in_s, (int, float)) and box.age_s(entry) > expires_in_s:
+        return "expired before the hub was back"  # the hub would count from when it gets it
     try:
         headers = {"Idempotency-Key": entry.key}
         request = addressed(entry.request, hub)

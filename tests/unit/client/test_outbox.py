@@ -202,3 +202,16 @@ def test_two_programs_that_give_up_one_message_do_not_disturb_each_other(tmp_pat
     box.give_up(entry, "no such agent")
     assert [failed.reason for failed in box.failed()] == ["no such agent"]
     assert list((tmp_path / "failed").glob("*.tmp")) == [stranger]
+
+
+def test_what_expired_meanwhile_is_given_up_and_nothing_else_changed(
+    tmp_path: Path, machine: Machine, hub: PlayedHub
+) -> None:
+    box = Outbox(tmp_path, clock=machine.clock)
+    for expires_in_s in (60, 3600):
+        request = {"from": "alpha", "to": "beta", "body": "x", "expires_in_s": expires_in_s}
+        box.add(f"key{expires_in_s}", request)
+    machine.wait(61)
+    assert drained(box, hub) == Drained(sent=1, failed=1, waiting=0)
+    assert [body["expires_in_s"] for body in hub.bodies] == [3600]
+    assert [failed.reason for failed in box.failed()] == ["expired before the hub was back"]
