@@ -26,7 +26,8 @@ HEAD = """# Command line
 
 `agent-bus` is on every node. Answers go to stdout, words about trouble to stderr; `--json` gives
 the hub's answer as it is. It answers within 10 seconds. Every verb but `check-config` takes
-`--as AGENT` and `--json`.
+`--as AGENT` and `--json`. Options may stand before, between and behind the other words; a body
+that begins with a dash stands behind `--`.
 
 """
 

@@ -26,11 +26,10 @@ NEXT = {
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code; stdout has the answer, stderr the words."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    commands = parser.build()
     if not arguments:
-        commands.print_help(sys.stderr)
+        parser.build().print_help(sys.stderr)
         return EXIT_USAGE
-    options = commands.parse_args(arguments)
+    options = parser.parse(arguments)
     try:
         context = Context(options, answer_s=_answer_s(options))
         status: int = options.run(context)

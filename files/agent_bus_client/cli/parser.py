@@ -46,6 +46,57 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options of a command line; `--` ends the options, which else may stand anywhere.
+
+    Raises:
+        SystemExit: 2 with words on stderr, 0 after `--help` or `--version`.
+    """
+    commands = build()
+    kind = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public way
+    (verbs,) = (a for a in commands._actions if isinstance(a, kind))  # noqa: SLF001 - as above
+    if arguments and arguments[0] in verbs.choices:
+        verb = verbs.choices[arguments[0]]
+        arguments = [arguments[0], *_options_first(verb, arguments[1:])]
+    return commands.parse_args(arguments)
+
+
+def _options_first(verb: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """Return the arguments with the words behind all options.
+
+    argparse gives all positionals their words at the first of them, so that those behind an option
+    are left over; its own intermixed parsing knows no subcommands.
+    """
+    known = verb._option_string_actions  # noqa: SLF001 - argparse has no public way
+
+    def is_option(argument: str) -> bool:
+        if not argument.startswith("-") or argument == "-":
+            return False
+        name = argument.partition("=")[0]
+        return name in known or not (" " in argument or argument[1:].replace(".", "").isdigit())
+
+    options: list[str] = []
+    words: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            words += rest
+            break
+        if not is_option(argument):
+            words.append(argument)
+            continue
+        options.append(argument)
+        found = {known[name] for name in known if name.startswith(argument)}
+        action = known.get(argument) or (found.pop() if len(found) == 1 else None)
+        if action is not None and action.nargs != 0:
+            if not rest or is_option(rest[0]):
+                return arguments  # as it is: argparse says that the value is missing
+            options.append(rest.pop(0))
+    dashed = any(word.startswith("-") and word != "-" for word in words)
+    return [*options, *(["--"] if dashed else []), *words]
+
+
 def _mail(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "send", send.send, "send a message: agent-bus send TO BODY")
     verb.add_argument("--to", action="append", metavar="TO", help="recipient; may be repeated")

@@ -8,9 +8,63 @@ from agent_bus_client.cli import parser
 
 
 def test_a_body_may_begin_with_a_dash_behind_two_dashes() -> None:
-    options = parser.build().parse_args(["send", "--as", "a", "--to", "b", "--", "--help me"])
-    assert options.words == ["--help me"]
+    options = parser.parse(["send", "--as", "a", "--to", "b", "--", "--help"])
+    assert options.words == ["--help"]
     assert options.to == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("send beta --priority high hello", {"words": ["beta", "hello"], "priority": "high"}),
+        ("send beta --prio=high hello", {"words": ["beta", "hello"], "priority": "high"}),
+        ("send beta --prio high -", {"words": ["beta", "-"], "priority": "high"}),
+        ("send --to a --no-spool --to b hello", {"words": ["hello"], "to": ["a", "b"]}),
+        ("send beta --subject x -- --json", {"words": ["beta", "--json"], "json": False}),
+        ("send beta --json -5", {"words": ["beta", "-5"], "json": True}),
+        ("reply M1 --ack text", {"id": "M1", "body": "text", "ack": True}),
+        ("reply M1 --ack", {"id": "M1", "body": None, "ack": True}),
+        ("ask beta --as a --wait 2 text", {"recipient": "beta", "body": "text", "wait": 2.0}),
+        ("ack M1 --as a M2", {"ids": ["M1", "M2"], "agent": "a"}),
+        ("ack --up-to M1 --as a", {"ids": [], "up_to": "M1"}),
+        ("show --part 2 M1 --json", {"id": "M1", "part": 2, "json": True}),
+    ],
+)
+def test_options_may_stand_anywhere(arguments: str, expected: dict[str, object]) -> None:
+    found = vars(parser.parse(arguments.split()))
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_a_body_that_begins_with_a_dash_and_has_spaces_is_none_of_the_options() -> None:
+    options = parser.parse(["send", "beta", "--subject", "- a list", "- one\n- two", "--json"])
+    assert options.words == ["beta", "- one\n- two"]
+    assert options.subject == "- a list"
+    assert options.json
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("send beta --prioritty high hello", "unrecognized arguments: --prioritty"),
+        ("send beta --priority --json hello", "argument --priority: expected one argument"),
+        ("send beta --priority", "argument --priority: expected one argument"),
+        ("send beta --priority low hello", "argument --priority: invalid choice: 'low'"),
+        ("send beta hello --subject", "argument --subject: expected one argument"),
+        ("send beta --subject -- hello", "argument --subject: expected one argument"),
+        ("inbox --p", "ambiguous option: --p"),
+        ("inbox beta", "unrecognized arguments: beta"),
+        ("status M1 --json M2", "unrecognized arguments: M2"),
+        ("reply --ack", "required: ID"),
+        ("bogus --json", "invalid choice: 'bogus'"),
+    ],
+)
+def test_a_mistake_is_named_and_ends_with_2(
+    arguments: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parser.parse(arguments.split())
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -35,7 +89,7 @@ def test_every_verb_takes_json_and_as_and_explains_itself(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        parser.build().parse_args([verb, "--help"])
+        parser.parse([verb, "--help"])
     assert caught.value.code == 0
     words = capsys.readouterr().out
     assert "--json" in words
@@ -44,7 +98,7 @@ def test_every_verb_takes_json_and_as_and_explains_itself(
 
 def test_the_version_is_the_release(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parser.build().parse_args(["--version"])
+        parser.parse(["--version"])
     assert capsys.readouterr().out.startswith("agent-bus 0.1.0")
 
 

@@ -23,7 +23,7 @@ COMMANDS = sorted({*QUOTED, *LISTED} - {"agent-bus --help"})
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_skill_is_understood(command: str) -> None:
     words = shlex.split(command.replace(" ...", "").partition("<<")[0])
-    options = parser.build().parse_args(words[1:])
+    options = parser.parse(words[1:])
     assert callable(options.run)
 
 
