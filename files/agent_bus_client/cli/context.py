@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs 10 s into the background
 OPERATOR = "operator"
+WORKSPACE = "workspace-"  # and the agent's name: how OpenClaw calls its folder
 
 
 class Context:
@@ -107,14 +108,38 @@ def identify(
             known = ", ".join(agents)
             raise UsageError(f"{named} is not an agent of this node; its agents: {known}")
         return str(named)
-    for part in (folder, *folder.parents):
-        if part.name == "workspace" and "main" in agents:
-            return "main"
-        if part.name.startswith("workspace-") and part.name[len("workspace-") :] in agents:
-            return part.name[len("workspace-") :]
+    found = _agent_of(folder, agents)
+    if found:
+        return found
     if len(agents) == 1:
         return agents[0]
     raise UsageError(f"which agent are you? Add --as with one of: {', '.join(agents)}")
+
+
+def _agent_of(folder: Path, agents: tuple[str, ...]) -> str | None:
+    """Return the agent whose workspace the folder is in, None when it tells nothing.
+
+    A workspace is what stands in OpenClaw's own folder; elsewhere, names are only a hint, and the
+    outermost counts: what is deeper is some repository's.
+
+    Raises:
+        UsageError: it is the workspace of an agent that is not on the bus.
+    """
+    for above, name in zip(folder.parts, folder.parts[1:]):
+        if not (above == ".openclaw" or above.startswith(".openclaw-")):
+            continue
+        if name == "workspace":  # main's, or of a default agent by another name
+            return "main" if "main" in agents else None
+        if name.startswith(WORKSPACE):
+            own = name[len(WORKSPACE) :]
+            if own in agents:
+                return own
+            known = ", ".join(agents)
+            raise UsageError(f"{own} is not on the bus here; who is: {known} (say who with --as)")
+    for name in folder.parts:
+        if name.startswith(WORKSPACE) and name[len(WORKSPACE) :] in agents:
+            return name[len(WORKSPACE) :]
+    return "main" if "workspace" in folder.parts and "main" in agents else None
 
 
 def read_token() -> str:

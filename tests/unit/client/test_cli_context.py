@@ -19,7 +19,15 @@ HOME = Path("/home/openclaw/.openclaw")
         (None, {}, HOME / "workspace-beta" / "src", AGENTS, "beta"),
         (None, {}, HOME / "workspace", AGENTS, "main"),
         (None, {}, Path("/"), ("alpha",), "alpha"),
-        (None, {}, HOME / "workspace-other", ("alpha",), "alpha"),
+        (None, {}, HOME / "workspace", ("alpha",), "alpha"),
+        (None, {}, Path("/src/workspace-tools"), ("alpha",), "alpha"),
+        (None, {}, HOME / "workspace-alpha" / "repo" / "workspace", AGENTS, "alpha"),
+        (None, {}, HOME / "workspace-alpha" / "repo" / "workspace-beta", AGENTS, "alpha"),
+        (None, {}, HOME / "workspace" / "repo" / "workspace-beta", AGENTS, "main"),
+        (None, {}, Path("/workspace/of/.openclaw/workspace-beta"), AGENTS, "beta"),
+        (None, {}, Path("/srv/workspace-alpha/repo/workspace"), AGENTS, "alpha"),
+        (None, {}, Path("/srv/workspace/repo"), AGENTS, "main"),
+        ("alpha", {}, HOME / "workspace-gamma", ("alpha",), "alpha"),
         ("operator", {}, Path("/"), AGENTS, "operator"),
     ],
 )
@@ -41,3 +49,13 @@ def test_a_wrong_or_missing_name_is_refused_with_the_choice(
 ) -> None:
     with pytest.raises(UsageError, match="alpha, beta, main"):
         identify(wanted, {}, folder, agents=AGENTS)
+
+
+@pytest.mark.parametrize("home", [HOME, Path("/home/openclaw/.openclaw-work")])
+@pytest.mark.parametrize("agents", [("alpha",), AGENTS])
+def test_an_agent_that_is_not_on_the_bus_becomes_no_other(
+    home: Path, agents: tuple[str, ...]
+) -> None:
+    known = ", ".join(agents)
+    with pytest.raises(UsageError, match=f"gamma is not on the bus here; who is: {known} "):
+        identify(None, {}, home / "workspace-gamma" / "repo", agents=agents)
