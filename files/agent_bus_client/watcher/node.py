@@ -49,10 +49,15 @@ class Node:
         self.unconfigured: list[str] = []
         self.head = 0
 
-    def hello(self, now: float, facts: dict[str, Any]) -> None:
-        """Take the counts at the start of a stream and wake every agent with unfetched mail."""
+    def hello(self, now: float, facts: dict[str, Any], *, renewed: bool = False) -> None:
+        """Take the counts at the start of a stream and wake every agent with unfetched mail.
+
+        A stream that was only `renewed` was no outage: agents are woken then for what no wake
+        stands for yet, and the growing pauses between wakes for the rest go on.
+        """
         if facts["epoch"] != self._epoch:
             self._epoch = facts["epoch"]
+            renewed = False
             for episode in self._episodes.values():
                 episode.forget()
         self.head = facts["head"]
@@ -62,7 +67,8 @@ class Node:
         for name, episode in self._episodes.items():
             self._count(now, name, counts.get(name, {}), delay_s)
             if episode.unfetched:
-                episode.wake_again(now, delay_s=delay_s)
+                if not renewed:
+                    episode.wake_again(now, delay_s=delay_s)
                 delay_s += self._stagger_s
 
     def mailbox(self, now: float, facts: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from agent_bus_client.watcher.keeper import KeeperThread
 from agent_bus_client.watcher.node import Node, Report
 from agent_bus_client.watcher.presence import GatewayReturned, PresenceThread
 from agent_bus_client.watcher.reports import ReportThread
-from agent_bus_client.watcher.stream import Disconnected, Received, StreamThread
+from agent_bus_client.watcher.stream import RENEWAL, Disconnected, Received, StreamThread
 from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Watcher:
             for agent in settings.agents
         }
         self._hub_state = "connecting"
+        self._renewing = False
         self._last_event: Optional[float] = None
         self._last_wake: Optional[tuple[float, str]] = None
 
@@ -137,6 +138,7 @@ class Watcher:
             self._woken(item)
         elif isinstance(item, Disconnected):
             self._hub_state = f"not connected ({item.reason})"
+            self._renewing = item.reason == RENEWAL  # until the next failure or hello
         elif isinstance(item, GatewayReturned):
             self._node.wake_again(time.monotonic())
         elif isinstance(item, Probed):
@@ -171,7 +173,8 @@ class Watcher:
             logger.warning("hub reset the stream", extra={"reason": event.facts.get("reason")})
 
     def _hello(self, event: Received) -> None:
-        self._node.hello(event.at, event.facts)
+        self._node.hello(event.at, event.facts, renewed=self._renewing)
+        self._renewing = False
         self._hub_state = "connected"
         missing = self._node.unconfigured
         extra = {"hub": self._settings.hub_url, "hub_version": event.facts.get("version")}

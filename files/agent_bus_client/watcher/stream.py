@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible has run
 NEEDED = ("id", "seq", "to_agent", "read_at")  # of a message
+RENEWAL = "lifetime"  # the reason of a `bye` that is planned
 SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not chase each other
 
 
@@ -41,7 +42,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The stream ended or could not be opened."""
+    """The stream ended or could not be opened; `RENEWAL` is the reason of a planned end."""
 
     reason: str
 

@@ -12,14 +12,21 @@ def make(*agents: str) -> Node:
 
 
 def hello(
-    node: Node, now: float = 0.0, *, epoch: str = "e", head: int = 0, **unfetched: int
+    node: Node,
+    now: float = 0.0,
+    *,
+    epoch: str = "e",
+    head: int = 0,
+    renewed: bool = False,
+    **unfetched: int,
 ) -> None:
     mailboxes = [
         {"agent": name, "unfetched": count, "unread": count, "max_unfetched_seq": head or None}
         for name, count in unfetched.items()
     ]
     agents = ["alpha", "beta", "gamma"]
-    node.hello(now, {"epoch": epoch, "head": head, "agents": agents, "mailboxes": mailboxes})
+    facts = {"epoch": epoch, "head": head, "agents": agents, "mailboxes": mailboxes}
+    node.hello(now, facts, renewed=renewed)
 
 
 def message(agent: str, seq: int, *, id: str = "M1", **more: Any) -> dict[str, Any]:  # noqa: A002
@@ -81,6 +88,52 @@ def test_hello_wakes_every_agent_with_unfetched_mail_one_after_the_other() -> No
     assert due(node, 0.0) == ["alpha"]
     assert due(node, 0.25) == ["gamma"]
     assert node.unfetched() == 3
+
+
+def woken(node: Node, now: float) -> list[str]:
+    names = due(node, now)
+    for name in names:
+        node.finished(now, name, Outcome(ACCEPTED))
+    return names
+
+
+def wakes_of_an_hour(*, renewed: bool) -> list[float]:
+    """Return when alpha, which fetches nothing, is woken while streams live for 15 minutes."""
+    node = make("alpha")
+    hello(node, head=5, alpha=1)
+    times = []
+    for second in range(3600):
+        if second and second % 900 == 0:
+            hello(node, float(second), head=5, alpha=1, renewed=renewed)
+        times += [float(second) for _ in woken(node, float(second))]
+    return times
+
+
+def test_a_renewed_stream_leaves_the_growing_pauses_alone_and_an_outage_wakes() -> None:
+    calm, shaken = wakes_of_an_hour(renewed=True), wakes_of_an_hour(renewed=False)
+    assert not {900.0, 1800.0, 2700.0} & set(calm)
+    assert {900.0, 1800.0, 2700.0} <= set(shaken)
+
+
+def test_a_renewed_stream_wakes_for_what_came_meanwhile() -> None:
+    node = make()
+    hello(node, head=5, alpha=1)
+    assert woken(node, 0.0) == ["alpha"]
+    hello(node, 20.0, head=7, alpha=2, beta=1, renewed=True)
+    assert woken(node, 20.5) == ["alpha", "beta"]
+    hello(node, 40.0, head=7, alpha=2, beta=1, renewed=True)
+    assert "alpha" not in due(node, 40.0)
+
+
+def test_another_epoch_is_no_renewal() -> None:
+    node = make()
+    hello(node, head=5, alpha=1)
+    assert woken(node, 0.0) == ["alpha"]
+    assert woken(node, 12.0) == ["alpha"]  # escalated
+    hello(node, 30.0, head=5, alpha=1, renewed=True)
+    assert due(node, 30.0) == []
+    hello(node, 31.0, epoch="f", head=5, alpha=1, renewed=True)
+    assert due(node, 31.0) == ["alpha"]
 
 
 def test_the_gateways_return_wakes_the_named_or_all() -> None:
