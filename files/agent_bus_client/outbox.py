@@ -120,7 +120,7 @@ class Outbox:
             )
         clock = self._clock
         entry = Entry(
-            self.folder / f"{_place(names, clock.wall()):020d}-{key}.json",
+            self.folder / f"{_place(names, clock.wall()):020d}-{_file_word(key)}.json",
             key,
             clock.wall(),
             request,
@@ -228,6 +228,16 @@ class Outbox:
                 continue
             entries.append(entry)
         return entries
+
+
+def _file_word(key: str) -> str:
+    """Return a word for a file's name: a key may hold slashes and be longer than a name may be.
+
+    Nothing reads it back; names by older releases hold the key itself.
+    """
+    import hashlib  # the watcher never makes a name
+
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _place(names: list[str], wall: float) -> int:

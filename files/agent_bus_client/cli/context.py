@@ -81,7 +81,7 @@ class Context:
         except FileNotFoundError:
             return  # another command was quicker
         except OSError as error:
-            key = f"again-{hashlib.sha256(entry.key.encode()).hexdigest()[:16]}"
+            key = f"again-{hashlib.sha256(entry.path.name.encode()).hexdigest()[:16]}"
             again = (
                 f" (you may have heard this before: it cannot be marked as told, {error.strerror};"
                 f" if it still matters, send it with --key {key}, which sends once)"

@@ -215,3 +215,26 @@ def test_what_expired_meanwhile_is_given_up_and_nothing_else_changed(
     assert drained(box, hub) == Drained(sent=1, failed=1, waiting=0)
     assert [body["expires_in_s"] for body in hub.bodies] == [3600]
     assert [failed.reason for failed in box.failed()] == ["expired before the hub was back"]
+
+
+@pytest.mark.parametrize("key", ["job/7", "../../escape", "k" * 255, ".", "a b"])
+def test_any_key_can_wait_and_fail(tmp_path: Path, hub: PlayedHub, key: str) -> None:
+    box = Outbox(tmp_path / "outbox")
+    box.folder.mkdir()
+    request = {"from": "alpha", "to": "beta", "body": "refused"}
+    assert box.add(key, request).path.parent == box.folder
+    assert [entry.key for entry in box.waiting()] == [key]
+    assert drained(box, hub).failed == 1
+    box.told(box.failed()[0])
+    assert box.told_count() == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["outbox"]
+
+
+def test_what_an_older_release_left_is_sent_in_its_place(tmp_path: Path, hub: PlayedHub) -> None:
+    box = Outbox(tmp_path)
+    for number in range(3):
+        entry = box.add(f"key{number}", {"from": "alpha", "to": "beta", "body": f"{number}"})
+        if number == 1:  # its names held the key
+            entry.path.rename(tmp_path / f"{entry.path.name[:20]}-{entry.key}.json")
+    assert drained(box, hub) == Drained(sent=3, failed=0, waiting=0)
+    assert [body["body"] for body in hub.bodies] == ["0", "1", "2"]
