@@ -142,6 +142,14 @@ def test_a_page_stays_below_20_kb_and_the_rest_can_be_shown(node: Node) -> None:
     assert "2" * 5000 in part
 
 
+def test_a_character_at_the_end_of_a_part_stays_whole(node: Node) -> None:
+    body = "x" + "世🙂" * 2000
+    message = sent_id(told(node, "send", "--as", "alpha", "beta", "-", stdin=body))
+    shown = [told(node, "show", message, "--part", str(part)) for part in (1, 2)]
+    pieces = [re.findall(r"<<<(\w+)\n(.*)\n\1>>>", words)[0][1] for words in shown]
+    assert "".join(pieces) == body
+
+
 def test_every_page_names_the_command_that_shows_the_next_one(node: Node) -> None:
     first = sent_id(told(node, "send", "--as", "alpha", "beta", "body 0"))
     for number in range(1, 4):

@@ -48,6 +48,20 @@ def cut(text: str, limit: int) -> tuple[str, int]:
     return head, len(raw) - len(head.encode("utf-8", "surrogatepass"))
 
 
+def parts(text: str, limit: int) -> list[str]:
+    """Return the text, escaped before, in parts of at most `limit` bytes and whole characters.
+
+    At least one part; `limit` has room for any character: 4 or more.
+    """
+    found = []
+    while True:
+        head, left = cut(text, limit)
+        found.append(head)
+        if not left:
+            return found
+        text = text[len(head) :]
+
+
 def page(words: str) -> str:
     """Return the words cut to `PAGE_BYTES` at the end of a line, saying that they were."""
     if len(words.encode("utf-8", "replace")) <= PAGE_BYTES:

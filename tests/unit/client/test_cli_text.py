@@ -30,6 +30,13 @@ def test_a_cut_is_a_beginning_of_at_most_the_limit(raw: str, limit: int) -> None
     assert len(head.encode()) + left == len(raw.encode())
 
 
+@given(st.text(st.characters(codec="utf-8")), st.integers(4, 20))
+def test_parts_are_whole_characters_and_together_the_text(raw: str, limit: int) -> None:
+    found = text.parts(raw, limit)
+    assert "".join(found) == raw
+    assert all(len(part.encode()) <= limit for part in found)
+
+
 def test_fences_differ_and_are_not_in_the_bodies() -> None:
     first, second = text.fence("body"), text.fence("body")
     assert first != second
