@@ -457,19 +457,6 @@ def test_doctor_names_the_broken_link(
     assert "ok   gateway agent alpha" in output
 
 
-def test_tail_prints_messages_as_they_come(node: Node, hub: Hub) -> None:
-    argv = [NODE_PYTHON, "-I", "-S", "-c"]
-    argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
-    argv += ["tail", "--as", "beta"]
-    with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as tail:
-        assert tail.stdout
-        hub.send("beta", "look here")
-        assert "look here" in tail.stdout.readline()
-        tail.send_signal(2)
-        assert tail.wait(10) == 0
-    assert hub.agent("beta")["unfetched"] == 1
-
-
 def test_agents_and_stats_are_printed(node: Node) -> None:
     assert re.search(r"^gamma +n2 +offline", told(node, "agents"), re.MULTILINE)
     assert "database.journal_mode wal" in told(node, "stats")

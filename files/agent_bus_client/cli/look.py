@@ -1,4 +1,4 @@
-"""`thread`, `history`, `show`, `status`, `agents`, `stats`, `tail`: looking without touching."""
+"""`thread`, `history`, `show`, `status`, `agents`, `stats`: looking without touching."""
 
 from __future__ import annotations
 
@@ -149,30 +149,6 @@ def stats(context: Context) -> int:
     """Print the hub's figures, one `name value` a line."""
     figures = context.hub.call("GET", "/api/stats")
     context.answer(figures, "\n".join(flatten(figures)))
-    return 0
-
-
-def tail(context: Context) -> int:
-    """Print messages as they come, until interrupted; nothing counts as fetched by it."""
-    query = {"agents": context.agent}
-    stream = context.hub.open_stream(query, last_event_id=None)
-    try:
-        for event in stream.events():
-            facts = json.loads(event.data)
-            if event.type == "hello":
-                stream.keepalive_s = float(facts["keepalive_s"])
-            if event.type != "message":
-                continue
-            if context.options.json:
-                print(json.dumps(facts), flush=True)
-            else:
-                body, _ = text.cut(facts["body"], 500)
-                words = f"{head_line(facts, context.now())}: {text.line(body)}"
-                print(words, flush=True)
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        stream.close()
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Callable
 
 from agent_bus_client import release
-from agent_bus_client.cli import inbox, look, send
+from agent_bus_client.cli import inbox, look, send, tail
 from agent_bus_client.cli.context import Context
 
 Verb = Callable[[Context], int]
@@ -173,7 +173,7 @@ def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("id", metavar="ID", help="the message, sent or received by this node")
     _verb(verbs, "agents", look.agents, "list agents and groups with their state")
     _verb(verbs, "stats", look.stats, "show the hub's figures")
-    verb = _verb(verbs, "tail", look.tail, "print messages as they come, until interrupted")
+    verb = _verb(verbs, "tail", tail.tail, "print messages as they come, until interrupted")
     verb.set_defaults(answer_s=None)
     _verb(verbs, "doctor", _doctor, "check this node's chain and say what to do")
     verb = verbs.add_parser("check-config", help="check a node.json (for Ansible's validate)")

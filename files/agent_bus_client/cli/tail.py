@@ -1,0 +1,106 @@
+"""`tail`: messages as they come, over every end of the stream, until it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Optional
+
+from agent_bus_client.backoff import HEALTHY_S, Backoff
+from agent_bus_client.cli import text
+from agent_bus_client.cli.inbox import head_line
+from agent_bus_client.cursor import parse_event_id
+from agent_bus_client.errors import ClientError, HubRefusedError
+
+if TYPE_CHECKING:
+    from agent_bus_client import sse
+    from agent_bus_client.cli.context import Context
+    from agent_bus_client.transport import Stream
+
+SHOWN_BYTES = 500  # of a body; `show` has the rest
+
+
+def tail(context: Context) -> int:
+    """Print messages as they come, until interrupted; nothing counts as fetched by it.
+
+    Raises:
+        ClientError: the first connection fails, or the hub will never take another one.
+    """
+    try:
+        Tail(context).follow()
+    except KeyboardInterrupt:
+        return 0
+    return 0  # never: only an error or Ctrl-C ends it
+
+
+class Tail:
+    """One run: the place in the stream and how to come back to it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._query = {"agents": context.agent}
+        self._backoff = Backoff()
+        self._resume: Optional[str] = None
+        self._shown: Optional[tuple[str, int]] = None
+
+    def follow(self) -> None:
+        """Read one stream after the other, for ever.
+
+        Raises:
+            ClientError: see `tail`.
+        """
+        is_away = False
+        while True:
+            retry_after_s = None
+            try:
+                stream = self._context.hub.open_stream(self._query, last_event_id=self._resume)
+                is_away = False
+                self._read(stream)
+            except ClientError as error:
+                refusal = error if isinstance(error, HubRefusedError) else None
+                if self._resume is None or (refusal and not refusal.later):
+                    raise
+                retry_after_s = refusal.retry_after_s if refusal else None
+                if not is_away:
+                    why = text.escape(str(error))
+                    print(f"agent-bus: {why}; trying again", file=sys.stderr, flush=True)
+                is_away = True
+            time.sleep(self._backoff.next_delay_s(retry_after_s))
+
+    def _read(self, stream: Stream) -> None:
+        """Print one stream to its end.
+
+        Raises:
+            ClientError: it broke.
+        """
+        try:
+            for event in stream.events():
+                self._take(event, stream)
+            self._backoff.connected_for(HEALTHY_S)  # an end that the hub had planned
+        finally:
+            stream.close()
+            self._resume = stream.last_event_id or self._resume
+            if stream.retry_ms is not None:
+                self._backoff.base_s = stream.retry_ms / 1000
+            self._backoff.connected_for(time.monotonic() - stream.opened_at)
+
+    def _take(self, event: sse.Event, stream: Stream) -> None:
+        facts = json.loads(event.data)
+        if event.type == "hello":
+            stream.keepalive_s = float(facts["keepalive_s"])
+        elif event.type == "reset":
+            self._shown = None
+        elif event.type == "message":
+            place, shown = parse_event_id(event.event_id), self._shown
+            if place and shown and place[0] == shown[0] and place[1] <= shown[1]:
+                return
+            self._shown = place or shown
+            self._print(facts)
+
+    def _print(self, facts: dict[str, Any]) -> None:
+        if self._context.options.json:
+            print(json.dumps(facts), flush=True)
+            return
+        body, _ = text.cut(facts["body"], SHOWN_BYTES)
+        print(f"{head_line(facts, self._context.now())}: {text.line(body)}", flush=True)
