@@ -53,3 +53,9 @@ def online(hub: Hub, node: Node) -> Callable[[], None]:
         until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online")
 
     return start
+
+
+@pytest.fixture
+def gamma(tmp_path: Path, hub: Hub) -> Node:
+    """Node n2 with its one agent."""
+    return Node(tmp_path / "n2", "n2", hub.url, [{"name": "gamma"}])

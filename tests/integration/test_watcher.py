@@ -96,30 +96,6 @@ def test_a_restarted_hub_loses_no_wake(
     until(lambda: hub.agent("beta")["status"] == "online", what="beta is online again")
 
 
-def test_a_stream_that_is_renewed_wakes_nobody_again(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
-) -> None:
-    hub.process.kill()
-    hub.settings["stream_lifetime_s"] = 0.5
-    hub.start()
-    node.settings.update(escalate_after_s=600, rewake_after_s=600)
-    node.write()
-    online()
-    hub.send("alpha")
-    until(lambda: gateway.wakes("alpha"), what="alpha is woken")
-
-    def renewals() -> int:
-        ends = [line for line in node.watcher.lines() if line["event"] == "stream ended"]
-        assert {line["reason"] for line in ends} <= {"lifetime"}
-        return len(ends)
-
-    before = renewals()
-    until(lambda: renewals() >= before + 6, what="the stream was renewed")
-    hub.send("beta")
-    until(lambda: gateway.wakes("beta"), what="beta is woken")
-    assert len(gateway.wakes("alpha")) == 1
-
-
 def test_a_silent_hub_is_noticed_and_left(
     hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
 ) -> None:
