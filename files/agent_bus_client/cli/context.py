@@ -108,7 +108,7 @@ def identify(
             known = ", ".join(agents)
             raise UsageError(f"{named} is not an agent of this node; its agents: {known}")
         return str(named)
-    found = _agent_of(folder, agents)
+    found = _agent_of(folder, agents, profile=environment.get("OPENCLAW_PROFILE"))
     if found:
         return found
     if len(agents) == 1:
@@ -116,7 +116,7 @@ def identify(
     raise UsageError(f"which agent are you? Add --as with one of: {', '.join(agents)}")
 
 
-def _agent_of(folder: Path, agents: tuple[str, ...]) -> str | None:
+def _agent_of(folder: Path, agents: tuple[str, ...], *, profile: str | None) -> str | None:
     """Return the agent whose workspace the folder is in, None when it tells nothing.
 
     A workspace is what stands in OpenClaw's own folder; elsewhere, names are only a hint, and the
@@ -128,7 +128,8 @@ def _agent_of(folder: Path, agents: tuple[str, ...]) -> str | None:
     for above, name in zip(folder.parts, folder.parts[1:]):
         if not (above == ".openclaw" or above.startswith(".openclaw-")):
             continue
-        if name == "workspace":  # main's, or of a default agent by another name
+        # main's, or of a default agent by another name; older releases put a profile's there, too
+        if name == "workspace" or (profile and name == f"{WORKSPACE}{profile}"):
             return "main" if "main" in agents else None
         if name.startswith(WORKSPACE):
             own = name[len(WORKSPACE) :]

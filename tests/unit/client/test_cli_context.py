@@ -20,6 +20,7 @@ HOME = Path("/home/openclaw/.openclaw")
         (None, {}, HOME / "workspace", AGENTS, "main"),
         (None, {}, Path("/"), ("alpha",), "alpha"),
         (None, {}, HOME / "workspace", ("alpha",), "alpha"),
+        (None, {"OPENCLAW_PROFILE": "work"}, HOME / "workspace-work", ("alpha",), "alpha"),
         (None, {}, Path("/src/workspace-tools"), ("alpha",), "alpha"),
         (None, {}, HOME / "workspace-alpha" / "repo" / "workspace", AGENTS, "alpha"),
         (None, {}, HOME / "workspace-alpha" / "repo" / "workspace-beta", AGENTS, "alpha"),
