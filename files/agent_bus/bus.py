@@ -25,7 +25,7 @@ from agent_bus.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent_bus.broker import Holder, Stream
     from agent_bus.clock import Clock
@@ -155,8 +155,9 @@ class Bus:
         limit: int,
         wait_s: float,
         holder: Holder,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> list[Delivery]:
-        """A page of an inbox; waits up to `wait_s` for it not to be empty.
+        """A page of an inbox; waits up to `wait_s` for it not to be empty, or until `is_over`.
 
         Raises:
             errors.TooManyStreamsError: the `holder` of the long poll, or all, hold too many.
@@ -168,11 +169,13 @@ class Bus:
                 agent, unread=unread, rank=rank, thread=thread, after=after, limit=limit
             )
             left_s = deadline - self.clock.monotonic()
-            if page or left_s <= 0:
+            if page or left_s <= 0 or is_over():
                 return page
             if self.mailbox(agent).last_seq != last_seq:
                 continue  # it came between that look and this line
-            if not self.broker.wait_for_inbox(agent, holder=holder, timeout_s=left_s):
+            if not self.broker.wait_for_inbox(
+                agent, holder=holder, timeout_s=left_s, is_over=is_over
+            ):
                 return page
 
     def fetch(

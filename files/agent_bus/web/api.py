@@ -105,9 +105,12 @@ class Api:
             limit=limit,
             wait_s=query.wait_s,
             holder=Holder(call.principal.node, call.principal.sha256),
+            is_over=lambda: runtime.has_hung_up(call.socket),
         )
         is_own = agent in self._bus.directory.agents_of(call.principal.node)
-        before = self._bus.fetch(agent, page) if is_own and not query.peek else {}
+        # A page that nobody takes any more has shown nothing: its mail still has to wake.
+        is_shown = is_own and not query.peek and not runtime.has_hung_up(call.socket)
+        before = self._bus.fetch(agent, page) if is_shown else {}
         full = len(page) == limit
         content = {
             "agent": agent,

@@ -1,0 +1,70 @@
+"""Long polls: who waits for an inbox, for how long, and what an answer nobody takes leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.hub import Hub, running, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Hub]:
+    """A hub that gives each token one place: whoever waits keeps all others of it out."""
+    with running(tmp_path, streams_per_token=1) as one:
+        yield one
+
+
+def may_wait(hub: Hub) -> bool:
+    """Whether the place of n1's token is free."""
+    return hub.client("n1").get("/api/inbox?agent=alpha&wait_s=0.01").status == 200
+
+
+@contextlib.contextmanager
+def waiting_for_beta(hub: Hub) -> Iterator[socket.socket]:
+    """A client that waits for beta's mail."""
+    with socket.create_connection(("127.0.0.1", hub.port)) as client:
+        client.sendall(
+            b"GET /api/inbox?agent=beta&wait_s=60 HTTP/1.1\r\nHost: hub\r\n"
+            b"Authorization: Bearer token-n1\r\n\r\n"
+        )
+        wait_until(lambda: not may_wait(hub))
+        yield client
+
+
+def test_a_long_poll_whose_client_died_takes_no_mail(narrow: Hub) -> None:
+    with waiting_for_beta(narrow):
+        pass
+    sent = narrow.client("n2").send("wake up", to="beta")
+    wait_until(lambda: may_wait(narrow), timeout_s=10)
+    for _ in range(20):  # whatever the dead one had done would be committed with these
+        narrow.client("n2").send("later", to="delta")
+    (hops,) = narrow.client("n2").get(f"/api/messages/{sent['id']}").body["deliveries"]
+    assert (hops["fetched_at"], hops["fetch_count"]) == (None, 0)
+    agents = narrow.client("n2").get("/api/agents").body["agents"]
+    assert next(a for a in agents if a["name"] == "beta")["unfetched"] == 1
+
+
+def test_a_long_poll_whose_client_died_gives_its_place_back(narrow: Hub) -> None:
+    with waiting_for_beta(narrow):
+        pass
+    wait_until(lambda: may_wait(narrow), timeout_s=10)  # it would have waited for a minute
+
+
+def test_a_long_poll_whose_client_is_there_waits_on_and_counts_as_fetched(narrow: Hub) -> None:
+    with waiting_for_beta(narrow) as client:
+        client.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        sent = narrow.client("n2").send("wake up", to="beta")
+        client.settimeout(20)
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    (hops,) = narrow.client("n2").get(f"/api/messages/{sent['id']}").body["deliveries"]
+    assert hops["fetch_count"] == 1
