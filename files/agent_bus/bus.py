@@ -209,7 +209,10 @@ class Bus:
         return self.store.ack_ids(agent, ids or ())
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
-        """Make the registry match the inventory and tell the streams that it concerns."""
+        """Make the registry match the inventory and tell the streams that it concerns.
+
+        Long polls that it concerns look again, whether they are over.
+        """
         nodes_before = dict(self.directory.roster.agents)
         change = self.store.put_roster(roster, force=force, dry_run=dry_run)
         if change.changed and not dry_run:
@@ -219,6 +222,10 @@ class Bus:
                     stream.end("revoked")
             for agent in (*change.retired, *change.moved):
                 self._publish_gone(agent, nodes_before.get(agent))
+                self.broker.wake_inbox(agent)
+            for node in change.tokens_changed:
+                for agent in self.directory.agents_of(node):
+                    self.broker.wake_inbox(agent)
             for agent in (*change.registered, *change.revived, *change.moved):
                 self._publish_mailbox(self.mailbox(agent))
         return change
