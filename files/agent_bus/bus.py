@@ -216,9 +216,10 @@ class Bus:
         nodes_before = dict(self.directory.roster.agents)
         change = self.store.put_roster(roster, force=force, dry_run=dry_run)
         if change.changed and not dry_run:
-            valid = {sha256 for hashes in roster.tokens.values() for sha256 in hashes}
             for stream in self.broker:
-                if stream.node is not None and stream.token_sha256 not in valid:
+                # A token that went to another node, as when a host is renamed, opens that one's.
+                valid = roster.tokens.get(stream.node, ()) if stream.node is not None else None
+                if valid is not None and stream.token_sha256 not in valid:
                     stream.end("revoked")
             for agent in (*change.retired, *change.moved):
                 self._publish_gone(agent, nodes_before.get(agent))

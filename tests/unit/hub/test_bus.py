@@ -192,6 +192,16 @@ def test_a_token_that_is_taken_away_loses_its_streams(bus: Bus) -> None:
     assert (revoked.end_reason, kept.end_reason, admin.end_reason) == ("revoked", None, None)
 
 
+def test_a_token_that_goes_to_another_node_loses_its_streams(bus: Bus) -> None:
+    """A host renamed together with its token: its watcher opens the new node's stream."""
+    renamed, kept = admitted(bus, is_watcher=True), admitted(bus, "n2", token_sha256="2" * 64)
+    names = {NodeName("n1"): NodeName("n1b")}
+    agents = {agent: names.get(node, node) for agent, node in ROSTER.agents.items()}
+    tokens = {names.get(node, node): own for node, own in ROSTER.tokens.items()}
+    bus.put_roster(Roster(agents=agents, tokens=tokens), force=False, dry_run=False)
+    assert (renamed.end_reason, kept.end_reason) == ("revoked", None)
+
+
 @pytest.mark.parametrize("case", ["moved", "retired", "revoked"])
 def test_a_long_poll_that_loses_its_right_ends_at_once(
     bus: Bus, monkeypatch: pytest.MonkeyPatch, case: str
