@@ -106,7 +106,9 @@ class Settings(BaseModel):
         default=365.0, gt=0, description="Archived messages older than this are dropped."
     )
     sweep_interval_s: float = Field(
-        default=60.0, gt=0, description="How often retention and expiry are looked after."
+        default=60.0,
+        gt=0,
+        description="How often retention is looked after; expiry within a second of it, too.",
     )
     backup_keep: int = Field(
         default=7, ge=1, description="Backups kept beside the database; older ones are deleted."
