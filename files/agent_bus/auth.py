@@ -88,6 +88,17 @@ class Authenticator:
             "up to date."
         )
 
+    def renew(self, principal: Principal) -> Principal:
+        """Whose token it is by now that came with a request which has waited; costs a look-up.
+
+        Raises:
+            errors.UnauthenticatedError: it was revoked meanwhile.
+        """
+        found = self._find(principal.sha256)
+        if found is None:
+            raise errors.UnauthenticatedError("This token was revoked while the call waited.")
+        return found
+
     def require_scraper(self, header: str | None, address: str) -> None:
         """Let a scrape token or the admin token on.
 

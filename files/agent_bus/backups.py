@@ -72,8 +72,20 @@ class Backups:
             if error.errno == errno.ENOSPC:
                 raise errors.DiskFullError from error
             raise errors.BackupFailedError(str(error)) from error
+        for part in self._folder.glob(".bus-*.db.part*"):  # one at a time: nobody writes it now
+            part.unlink(missing_ok=True)
+            logger.info("Deleted what a backup that was broken off left: %s", part)
         made = backup.write(self._database, target)
-        for old in sorted(self._folder.glob("bus-*.db"))[: -self._keep]:
-            old.unlink()
+        for old in self._by_age(target)[: -self._keep]:
+            old.unlink(missing_ok=True)
             logger.info("Deleted the old backup %s", old)
         return made
+
+    def _by_age(self, newest: Path) -> list[Path]:
+        """All backups, oldest first.
+
+        What is dated after the newest was made before it all the same, by a clock that was wrong
+        then or is wrong now: it counts as the oldest.
+        """
+        found = self._folder.glob("bus-*.db")
+        return sorted(found, key=lambda one: (one.name <= newest.name, one.name))

@@ -15,7 +15,7 @@ from agent_bus import errors, tls
 from agent_bus.runtime import Event, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agent_bus.model import AgentName, Delivery, NodeName
 
@@ -29,6 +29,10 @@ Redis cuts a subscriber off at 8 MiB that last (`client-output-buffer-limit pubs
 WRITE_BYTES: Final = 32 * 1024
 """Frames are written together up to so many bytes: a burst costs a stream one write, and a slow
 peer still has its write timeout for no more than this and one frame."""
+
+
+POLL_LOOK_S: Final = 1.0
+"""So often a long poll asks whether it is over: nothing wakes it when its client has died."""
 
 
 class Entry(NamedTuple):
@@ -192,8 +196,21 @@ class Broker:
         for event in self._waiting.get(agent, ()):
             event.set()
 
-    def wait_for_inbox(self, agent: AgentName, *, holder: Holder, timeout_s: float) -> bool:
+    def wait_for_inbox(
+        self,
+        agent: AgentName,
+        *,
+        holder: Holder,
+        timeout_s: float,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Wait until something new may be in an inbox; False when it timed out or all must end.
+
+        Args:
+            agent: whose inbox.
+            holder: whose place the wait takes.
+            timeout_s: seconds to wait at most.
+            is_over: asked every POLL_LOOK_S whether nobody waits any more; then it is False, too.
 
         Raises:
             errors.TooManyStreamsError: long polls count as streams, of the token and in all.
@@ -205,7 +222,12 @@ class Broker:
         self._waiting.setdefault(agent, set()).add(event)
         self._polls[holder.token_sha256] += 1
         try:
-            return bool(event.wait(timeout_s)) and not self._is_ending
+            left_s = timeout_s
+            while not event.wait(min(left_s, POLL_LOOK_S)):
+                left_s -= POLL_LOOK_S
+                if left_s <= 0 or is_over():
+                    return False
+            return not self._is_ending
         finally:
             self._polls[holder.token_sha256] -= 1
             if not self._polls[holder.token_sha256]:

@@ -25,7 +25,7 @@ from agent_bus.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent_bus.broker import Holder, Stream
     from agent_bus.clock import Clock
@@ -155,8 +155,9 @@ class Bus:
         limit: int,
         wait_s: float,
         holder: Holder,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> list[Delivery]:
-        """A page of an inbox; waits up to `wait_s` for it not to be empty.
+        """A page of an inbox; waits up to `wait_s` for it not to be empty, or until `is_over`.
 
         Raises:
             errors.TooManyStreamsError: the `holder` of the long poll, or all, hold too many.
@@ -168,11 +169,13 @@ class Bus:
                 agent, unread=unread, rank=rank, thread=thread, after=after, limit=limit
             )
             left_s = deadline - self.clock.monotonic()
-            if page or left_s <= 0:
+            if page or left_s <= 0 or is_over():
                 return page
             if self.mailbox(agent).last_seq != last_seq:
                 continue  # it came between that look and this line
-            if not self.broker.wait_for_inbox(agent, holder=holder, timeout_s=left_s):
+            if not self.broker.wait_for_inbox(
+                agent, holder=holder, timeout_s=left_s, is_over=is_over
+            ):
                 return page
 
     def fetch(
@@ -206,16 +209,24 @@ class Bus:
         return self.store.ack_ids(agent, ids or ())
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
-        """Make the registry match the inventory and tell the streams that it concerns."""
+        """Make the registry match the inventory and tell the streams that it concerns.
+
+        Long polls that it concerns look again, whether they are over.
+        """
         nodes_before = dict(self.directory.roster.agents)
         change = self.store.put_roster(roster, force=force, dry_run=dry_run)
         if change.changed and not dry_run:
-            valid = {sha256 for hashes in roster.tokens.values() for sha256 in hashes}
             for stream in self.broker:
-                if stream.node is not None and stream.token_sha256 not in valid:
+                # A token that went to another node, as when a host is renamed, opens that one's.
+                valid = roster.tokens.get(stream.node, ()) if stream.node is not None else None
+                if valid is not None and stream.token_sha256 not in valid:
                     stream.end("revoked")
             for agent in (*change.retired, *change.moved):
                 self._publish_gone(agent, nodes_before.get(agent))
+                self.broker.wake_inbox(agent)
+            for node in change.tokens_changed:
+                for agent in self.directory.agents_of(node):
+                    self.broker.wake_inbox(agent)
             for agent in (*change.registered, *change.revived, *change.moved):
                 self._publish_mailbox(self.mailbox(agent))
         return change

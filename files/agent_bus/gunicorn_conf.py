@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GRACEFUL_TIMEOUT_S: Final = 5
+WRITING_S: Final = 3.0
+"""After a SIGTERM, answers may still be written for so long: gunicorn looks once a second whether
+all are done, and past its graceful timeout it kills the worker before the database is closed."""
 ALIVE_POLL_S: Final = 0.1
 """How soon a SIGTERM is noticed: gunicorn's gevent worker calls no hook for it."""
 BOOT_FAILED: Final = 3
@@ -112,6 +115,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         return self._hub.wsgi
 
     def _started(self, worker: HubWorker) -> None:
+        worker.limit_writes(self._settings.write_timeout_s)
         runtime.spawn(self._beat, worker)
 
     def _ended(self, _arbiter: Any, _worker: HubWorker) -> None:  # noqa: ANN401 - gunicorn's arbiter
@@ -128,10 +132,13 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             if beat.is_due(time.monotonic()) and self._is_well():
                 self._notify("WATCHDOG=1")
         self._notify("STOPPING=1\nSTATUS=Draining streams")
+        cut_at = time.monotonic() + WRITING_S
         if self._hub is not None:
             self._hub.drain()
         while True:  # until gunicorn finds all connections gone and ends the process
             worker.hang_up_idle()
+            if time.monotonic() >= cut_at:
+                worker.cut_writing()
             runtime.sleep(ALIVE_POLL_S)
 
     def _is_well(self) -> bool:

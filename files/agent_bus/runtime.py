@@ -7,6 +7,7 @@ native threads; what crosses the border is a plain queue one way and one wake-up
 from __future__ import annotations
 
 import logging
+import select
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -16,6 +17,7 @@ from gevent import event, hub, monkey, threadpool
 from gevent.event import Event
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Signal",
     "ThreadedPool",
     "Waiter",
+    "has_hung_up",
     "offload",
     "share_interpreter",
     "sleep",
@@ -42,6 +45,7 @@ spawn: Final = gevent.spawn
 STOP: Final = object()
 
 _NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
+_native_poll: Final = monkey.get_original("select", "poll")
 
 
 class Waiter(Generic[T]):
@@ -222,6 +226,23 @@ class ThreadedPool(Generic[T]):
             gevent.get_hub().loop.run_callback(self._waiting.popleft().resolve, resource)
         else:
             self._free.append(resource)
+
+
+def has_hung_up(peer: socket.socket | None) -> bool:
+    """Whether a peer has ended its side of a connection, in which nothing is read for this.
+
+    The end is also seen behind bytes that came before it, and with TLS on the connection. A peer
+    that only says that it writes no more counts as gone, too. Never blocks; a few microseconds.
+    Without a socket nothing is known, and the peer counts as there.
+    """
+    if peer is None:
+        return False
+    descriptor = peer.fileno()
+    if descriptor < 0:
+        return True
+    look = _native_poll()
+    look.register(descriptor, select.POLLRDHUP)  # POLLHUP and POLLERR are always told
+    return bool(look.poll(0))
 
 
 def offload(work: Callable[[], T]) -> T:

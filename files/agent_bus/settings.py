@@ -50,7 +50,8 @@ class Settings(BaseModel):
         default=65536,
         ge=1024,
         le=16 * 1024 * 1024,
-        description="Largest request body; more is answered 413. A message is text, not a file.",
+        description="Largest request body but for a roster's, which may have 2 MiB; more is "
+        "answered 413. A message is text, not a file.",
     )
     page_limit: int = Field(
         default=500, ge=1, le=5000, description="Most rows in one page of any list."
@@ -105,7 +106,9 @@ class Settings(BaseModel):
         default=365.0, gt=0, description="Archived messages older than this are dropped."
     )
     sweep_interval_s: float = Field(
-        default=60.0, gt=0, description="How often retention and expiry are looked after."
+        default=60.0,
+        gt=0,
+        description="How often retention is looked after; expiry within a second of it, too.",
     )
     backup_keep: int = Field(
         default=7, ge=1, description="Backups kept beside the database; older ones are deleted."

@@ -1,8 +1,8 @@
-"""gunicorn's gevent worker, with three things that it lacks.
+"""gunicorn's gevent worker, with four things that it lacks.
 
-It hangs up idle connections when it ends, lets no client that always has its next request ready
-keep the others waiting, and answers the sends that follow each other on a connection with one
-read, one write, and a C parser between them.
+It gives up peers that do not take their answers, hangs up idle connections when it ends, lets no
+client that always has its next request ready keep the others waiting, and answers the sends that
+follow each other on a connection with one read, one write, and a C parser between them.
 
 gunicorn accepts every connection and reads its first request, and takes over again whenever a
 request is not a plain send. What a send must pass (authentication, limits, validation) is the same
@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import math
 import socket
 import ssl
+import struct
+import termios
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,11 +33,18 @@ from agent_bus.web.plain import PlainReader
 from agent_bus.web.wsgi import STATUS_LINES, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent_bus.web.http import Answer
 
 HTTP_1_1: Final = (1, 1)
 RECEIVED_BYTES: Final = 16_384
 """Read at once: what does not fit is no plain send, and gunicorn reads it."""
+USER_TIMEOUT_FACTOR: Final = 3
+"""The kernel gives a peer up that acknowledges nothing, or takes nothing, for so many write
+timeouts (30 s): no answer, however large, keeps its place for somebody who is not there."""
+GIVEN_UP: Final = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH})
+"""How the kernel says so (tcp(7), TCP_USER_TIMEOUT)."""
 
 
 class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type information
@@ -46,9 +56,16 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         """Connections without a request under way, and until when they may stay so."""
         self._turns: dict[socket.socket, int] = {}
         """The loop's turn in which each connection had its last request."""
+        self._user_timeout_ms = 0  # the kernel's own: 15 minutes and more
+
+    def limit_writes(self, timeout_s: float) -> None:
+        """Give every peer up that takes no bytes for some of these; before the first connects."""
+        self._user_timeout_ms = int(timeout_s * USER_TIMEOUT_FACTOR * 1000)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection until it ends."""
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._user_timeout_ms)
         if isinstance(client, ssl.SSLSocket) and not tls.greet(client, _plain_refusal):
             return
         self._idle[client] = math.inf  # gunicorn has its own limit
@@ -66,10 +83,23 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             super().handle_request(listener_name, req, sock, addr)
             if self.alive and _is_done(req):
                 self._serve_sends(req, sock, addr)
-        except TimeoutError as error:  # a slow stream's; gunicorn would log it as a defect
+        except OSError as error:
+            if not _is_given_up(error):
+                raise
+            # gunicorn would log it as a defect
             raise BrokenPipeError(errno.EPIPE, "The peer takes no bytes") from error
         finally:
             self._idle[sock] = math.inf
+
+    @contextlib.contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """How long gunicorn waits for a request; a peer may be given up meanwhile, too."""
+        with super().timeout_ctx():
+            try:
+                yield
+            except OSError as error:
+                if not _is_given_up(error):
+                    raise
 
     def hang_up_idle(self) -> None:
         """End the connections that have no request under way.
@@ -82,6 +112,13 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
     def hang_up_overdue(self) -> None:
         """End the connections that have been kept alive long enough for their next send."""
         self._hang_up(time.monotonic())
+
+    def cut_writing(self) -> None:
+        """End the connections whose peers still have bytes of an answer to take."""
+        for client in [client for client in self._turns if client not in self._idle]:
+            with contextlib.suppress(OSError, ValueError):  # it is closed already
+                if _unsent_bytes(client):
+                    tls.hang_up(client, socket.SHUT_RDWR)
 
     def _hang_up(self, now: float) -> None:
         for client in [client for client, until in self._idle.items() if until <= now]:
@@ -110,6 +147,22 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
                 _write(sock, _response(self.wsgi.answer_send(environ)))
         finally:
             readable.close()
+
+
+def _is_given_up(error: OSError) -> bool:
+    """Whether a peer took nothing for too long, by a stream's limit or the kernel's."""
+    return isinstance(error, TimeoutError) or error.errno in GIVEN_UP
+
+
+def _unsent_bytes(sock: socket.socket) -> int:
+    """Bytes that the kernel still holds for the peer (SIOCOUTQ, tcp(7)).
+
+    Raises:
+        OSError: it is no connection any more.
+        ValueError: it is closed.
+    """
+    counted = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
+    return int(struct.unpack("i", counted)[0])
 
 
 def _is_done(req: Any) -> bool:  # noqa: ANN401 - gunicorn's request

@@ -100,7 +100,16 @@ def test_a_roster_that_is_refused_and_one_that_retires_are_told(tmp_path: Path) 
     assert found[2]["detail"]["retired"][-1] == "and 9 more"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"agent": 7}', b'{"for_s": "long"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"agent": 7}',
+        b'{"for_s": "long"}',
+        pytest.param(b"[" * 60_000, id="too deep"),
+    ],
+)
 def test_a_request_that_makes_no_sense_is_no_action(tmp_path: Path, body: bytes) -> None:
     with running(tmp_path) as hub:
         refused = hub.client(None).call("POST", "/api/agents/delta/mute", body)

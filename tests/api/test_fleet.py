@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tests.support.hub import FLEET, Hub, roster, running, wait_until
+from tests.support.hub import FLEET, Hub, digest, roster, running, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,26 @@ def test_a_roster_that_contradicts_itself_is_refused(hub: Hub) -> None:
     ):
         assert refused.status == 400
         assert word in refused.body["detail"]
+
+
+def test_the_largest_fleet_is_taken_and_from_the_operator_only(tmp_path: Path) -> None:
+    fleet = {f"host-{n:04}": tuple(f"agent-{n:04}-{m}" for m in range(5)) for n in range(1000)}
+    largest = roster(fleet, force=True)
+    for node in largest["tokens"]:
+        node["sha256"].append(digest(f"next-{node['node']}"))
+    with running(tmp_path) as hub:
+        for token in ("n1", "nobody"):
+            client = hub.client(token)
+            refused = client.call("PUT", "/api/agents", largest)
+            assert refused.status == (413 if token == "n1" else 401)
+        taken = hub.client(None).call("PUT", "/api/agents", largest)
+        assert (taken.status, len(taken.body["registered"])) == (200, 5000)
+        assert hub.client("host-0999").get("/api/inbox?agent=agent-0999-4").status == 200
+        too_large = hub.client(None).call("PUT", "/api/agents", b" " * (2 * 1024 * 1024 + 1))
+        assert (too_large.status, too_large.body["limit_bytes"]) == (413, 2 * 1024 * 1024)
+        sent = {"body": "x" * 70_000, "to": "agent-0000-0"}
+        for sender in ("host-0999", None):
+            assert hub.client(sender).post("/api/send", sent).status == 413
 
 
 def test_the_five_states_of_an_agent(tmp_path: Path) -> None:

@@ -212,6 +212,64 @@ def test_the_log_does_not_take_slow_peers_for_defects(tmp_path: Path) -> None:
         assert "Traceback" not in hub.log()
 
 
+def sockets_of(pid: int) -> int:
+    """How many connections and other sockets a process has open."""
+    found = 0
+    for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - names are enough
+        with contextlib.suppress(OSError):  # it is gone already
+            found += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")  # noqa: PTH115 - no path
+    return found
+
+
+@contextlib.contextmanager
+def page_not_taken(hub: Hub) -> Iterator[socket.socket]:
+    """A client that asked for a large page of delta's inbox and reads nothing of it."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", hub.port))
+        peer.sendall(b"GET /api/inbox?peek=1&limit=500 HTTP/1.1\r\nHost: hub\r\n"
+                     b"Authorization: Bearer token-n3\r\n\r\n")  # fmt: skip
+        peer.settimeout(20)
+        assert peer.recv(12) == b"HTTP/1.1 200"
+        yield peer
+
+
+def test_a_peer_that_does_not_take_its_page_is_given_up(tmp_path: Path) -> None:
+    with running(tmp_path, **QUICK) as hub:
+        flood(hub)
+        pid = worker_of(hub)
+        before = sockets_of(pid)
+        with contextlib.ExitStack() as peers:
+            for _ in range(5):
+                peers.enter_context(page_not_taken(hub))
+            assert sockets_of(pid) == before + 5
+            wait_until(lambda: sockets_of(pid) == before)
+        assert "Traceback" not in hub.log()
+
+
+def test_a_peer_that_does_not_take_its_page_holds_no_stop_up(tmp_path: Path) -> None:
+    with running(tmp_path, **{**QUICK, "write_timeout_s": 60}) as hub:
+        flood(hub)
+        with page_not_taken(hub):
+            assert hub.stop() == 0
+        # a killed worker would have left it for the next start to read
+        assert not (tmp_path / "bus.db-wal").exists()
+        assert "Traceback" not in hub.log()
+
+
+def test_a_vanished_peer_that_has_its_answer_is_no_defect_in_the_log(tmp_path: Path) -> None:
+    with running(tmp_path, **QUICK) as hub:
+        pid = worker_of(hub)
+        before = sockets_of(pid)
+        with socket.create_connection(("127.0.0.1", hub.port)) as peer:
+            wait_until(lambda: sockets_of(pid) == before + 1)
+            port = peer.getsockname()[1]
+            with dropped(f"tcp sport {hub.port} tcp dport {port}"):
+                peer.sendall(b"GET /livez HTTP/1.1\r\nHost: hub\r\n\r\n")
+                wait_until(lambda: sockets_of(pid) == before)  # gunicorn waits for a request
+        assert "Traceback" not in hub.log()
+
+
 def test_a_peer_that_stops_in_the_middle_of_a_body_is_refused(tmp_path: Path) -> None:
     with running(tmp_path, **{**QUICK, "read_timeout_s": 0.5}) as hub:
         with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as peer:

@@ -94,6 +94,9 @@ class Store(Protocol):
     def sweep(self, *, retain_read_ms: int, retain_archive_ms: int, limit: int) -> int:
         """Expire, archive, drop and forget at most `limit` each; answers how many in all."""
 
+    def next_expiry(self) -> int | None:
+        """When the next open message expires (steady ms); perhaps in the past, None for none."""
+
     def roster(self) -> tuple[Roster, list[Agent]]:
         """The registry as stored, with retired agents in the list."""
 

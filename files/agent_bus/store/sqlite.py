@@ -180,6 +180,10 @@ class SqliteStore:
         since = self._clock.steady_ms() - commands.KEY_LIFETIME_MS
         return self._readers.run(lambda c: reads.known_key(c, sender, key, since=since))
 
+    def next_expiry(self) -> int | None:
+        """When the next open message expires."""
+        return self._readers.run(sweeps.next_expiry)
+
     def roster(self) -> tuple[Roster, list[Agent]]:
         """The registry as stored."""
         return self._readers.run(lambda c: reads.snapshot(c, registry.load))

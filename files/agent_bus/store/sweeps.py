@@ -15,6 +15,10 @@ EXPIRED: Final = (
     "SELECT pk FROM message WHERE expires_at IS NOT NULL AND open_count > 0 AND expires_at <= ?"
     " ORDER BY expires_at LIMIT ?"
 )
+NEXT_EXPIRY: Final = (
+    "SELECT expires_at FROM message WHERE expires_at IS NOT NULL AND open_count > 0"
+    " AND expires_at > 0 ORDER BY expires_at LIMIT 1"
+)
 OPEN_DELIVERIES: Final = (
     "SELECT seq, agent, fetched_at FROM delivery"
     " WHERE message_pk = ? AND read_at IS NULL AND expired_at IS NULL"
@@ -86,6 +90,12 @@ def sweep(
     if _free_pages(connection) > FREE_PAGES_KEPT:
         connection.execute(RECLAIM).fetchall()  # each step gives one page back
     return expired + moved + dropped + forgotten, boxes
+
+
+def next_expiry(connection: apsw.Connection) -> int | None:
+    """When the next message expires that somebody has not read; on the steady scale (ms)."""
+    row = connection.execute(NEXT_EXPIRY).fetchone()
+    return None if row is None else int(row[0])
 
 
 def _free_pages(connection: apsw.Connection) -> int:

@@ -105,9 +105,14 @@ class Api:
             limit=limit,
             wait_s=query.wait_s,
             holder=Holder(call.principal.node, call.principal.sha256),
+            is_over=lambda: self._is_over(call, agent),
         )
-        is_own = agent in self._bus.directory.agents_of(call.principal.node)
-        before = self._bus.fetch(agent, page) if is_own and not query.peek else {}
+        principal = self._auth.renew(call.principal)  # the roster may have changed meanwhile
+        self._readable(principal, agent)
+        is_own = agent in self._bus.directory.agents_of(principal.node)
+        # A page that nobody takes any more has shown nothing: its mail still has to wake.
+        is_shown = is_own and not query.peek and not runtime.has_hung_up(call.socket)
+        before = self._bus.fetch(agent, page) if is_shown else {}
         full = len(page) == limit
         content = {
             "agent": agent,
@@ -282,6 +287,14 @@ class Api:
         if principal.is_admin and name is not None:
             return self._bus.directory.require(name, field="agent")
         return self._auth.require_agent(principal, name, field="agent")
+
+    def _is_over(self, call: Call, agent: AgentName) -> bool:
+        """Whether a call that waits for an agent's mail has lost its client or its right."""
+        try:
+            self._readable(self._auth.renew(call.principal), agent)
+        except errors.BusError:
+            return True
+        return runtime.has_hung_up(call.socket)
 
     def _told(
         self, principal: Principal, of: Message, deliveries: Sequence[Delivery]

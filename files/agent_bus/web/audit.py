@@ -115,7 +115,7 @@ def _asked(call: Call, action: str) -> dict[str, Any]:
     """The fields of a request, as far as they can be read, without bodies; at most 2 KB."""
     try:
         found = json.loads(call.body)
-    except ValueError:
+    except (ValueError, RecursionError):  # also what nests too deep
         return {}
     if not isinstance(found, dict) or action == "roster":
         return {}  # a roster holds everything there is, and digests; the answer says what changed

@@ -29,7 +29,7 @@ class Call:
     """One authenticated request.
 
     `query` has one value a name, `headers` lower-case names, `path` the variable parts of the
-    path. `socket` is the peer's socket for streams, None where the server gives none; `address`
+    path. `socket` is the peer's, None where the server gives none, as for a plain send; `address`
     and `scheme` are the peer's, as far as the server knows them.
     """
 

@@ -1,7 +1,8 @@
 """Who is signed in to the operator's page.
 
 A session is 256 random bits in a cookie that scripts cannot read and other sites cannot send; the
-hub keeps its digest, so that a copy of the database opens nothing, and it outlives a restart.
+hub keeps its digest, so that a copy of the database opens nothing, and it outlives a restart. On
+a full disk the operator, who is to mend it, still gets in and out: in memory, until there is room.
 Writes carry a second proof, derived from the cookie, that only the page itself was told (CSRF).
 """
 
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from agent_bus import errors
+from agent_bus import errors, runtime
 from agent_bus.auth import Principal
 from agent_bus.model import Session
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from agent_bus.store import Store
     from agent_bus.web.http import Call
 
+logger = logging.getLogger(__name__)
+
 COOKIE: Final = "agent_bus_session"
 SESSION_S: Final = 12 * 3600
 """A working day; then the operator signs in again."""
@@ -29,6 +33,8 @@ LINK_S: Final = 300
 """A one-time link is used at once or not at all."""
 KEPT: Final = 1000
 """Sessions and links at most: past it the oldest ends. One operator needs a handful."""
+RETRY_S: Final = 10.0
+"""So often a sign-out that found the disk full is tried again in the database."""
 OWN_SITE: Final = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site (W3C Fetch Metadata) that a request of our own page has."""
 
@@ -41,6 +47,9 @@ class Sessions:
         self._auth = auth
         self._clock = clock
         self._links: dict[str, tuple[str, float]] = {}
+        self._ended: set[str] = set()
+        """Sessions that ended and may still stand in the database."""
+        self._is_retrying = False
         open_ones = store.desk.sessions(steady=clock.steady_ms())
         self._open = {one.sha256: one for one in open_ones}
 
@@ -54,6 +63,8 @@ class Sessions:
 
     def open(self, call: Call, secret: str) -> str:
         """A new session's cookie, for the admin token or a link's code.
+
+        On a full disk the session ends with the process.
 
         Raises:
             errors.UnauthenticatedError: neither of them.
@@ -70,7 +81,10 @@ class Sessions:
         cookie = secrets.token_urlsafe(32)
         steady = self._clock.steady_ms()
         session = Session(_digest(cookie), token_sha256, steady + SESSION_S * 1000)
-        self._store.desk.keep_session(session)
+        try:
+            self._store.desk.keep_session(session)
+        except errors.DiskFullError:
+            logger.warning("The disk is full: a session was opened until the next restart only")
         self._open[session.sha256] = session
         if len(self._open) > KEPT:
             self._end(next(iter(self._open)))
@@ -107,12 +121,36 @@ class Sessions:
         return principal
 
     def close(self, call: Call) -> None:
-        """End the call's session."""
+        """End the call's session; on a full disk in memory, and for good once there is room."""
         self._end(_digest(cookie_of(call)))
 
     def _end(self, sha256: str) -> None:
         self._open.pop(sha256, None)
-        self._store.desk.drop_session(sha256, steady=self._clock.steady_ms())
+        self._ended.add(sha256)
+        if not self._drop_ended() and not self._is_retrying:
+            self._is_retrying = True
+            runtime.spawn(self._retry)
+
+    def _drop_ended(self) -> bool:
+        """Take the sessions that ended out of the database; False when the disk is full."""
+        try:
+            for sha256 in list(self._ended):
+                self._store.desk.drop_session(sha256, steady=self._clock.steady_ms())
+                self._ended.discard(sha256)
+        except errors.DiskFullError:
+            return False
+        return True
+
+    def _retry(self) -> None:
+        is_done = False
+        try:
+            while not is_done:
+                runtime.sleep(RETRY_S)
+                is_done = self._drop_ended()
+        except errors.BusError as error:
+            logger.warning("A session that ended may stand in the database: %s", error.detail)
+        finally:
+            self._is_retrying = False
 
     def _redeem(self, code: str) -> str | None:
         token_sha256, deadline = self._links.pop(_digest(code.strip()), ("", 0.0))

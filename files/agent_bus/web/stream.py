@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Sequence
 
     from agent_bus.auth import Principal
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 REPLAY_PAGE: Final = 50
 """Deliveries read from the store at once while catching up: about 1 ms of a reader's time, and at
 most 3 MB that a peer which stops in the middle of its backlog keeps in memory."""
-USER_TIMEOUT_FACTOR: Final = 3
-"""The kernel gives a peer up that acknowledges nothing for so many write timeouts (30 s): a write
-that fits its buffer succeeds though nobody is there."""
 SEQ: Final = re.compile(r"[0-9]{1,18}")
 """A seq in a cursor; SQLite's integers end at 19 digits."""
 HEADERS: Final = {
@@ -244,10 +241,9 @@ class Subscription:
 
 
 def bound_writes(peer: socket.socket | None, timeout_s: float) -> None:
-    """Let no write to this peer take for ever; a server without a socket has its own limits."""
-    if peer is None:
-        return
-    peer.settimeout(timeout_s)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    user_timeout_ms = int(timeout_s * USER_TIMEOUT_FACTOR * 1000)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)
+    """Let no write to a stream's peer take longer; a server without a socket has its own limits.
+
+    A write that fits the kernel's buffer succeeds though nobody is there: that the worker sees to.
+    """
+    if peer is not None:
+        peer.settimeout(timeout_s)

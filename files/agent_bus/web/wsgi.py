@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from agent_bus.auth import Authenticator
+    from agent_bus.auth import Authenticator, Principal
     from agent_bus.web.routes import Route
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class Gate:
     """Answers requests for routes: authenticates, reads, calls, and never lets an error pass.
 
     Args:
-        body_limit_bytes: a longer body is refused before it is read.
+        body_limit_bytes: a longer body is refused before it is read, unless the route says
+            otherwise.
         read_timeout_s: a peer that sends no byte of its body for so long is refused.
         refusals: counts problems by code, for the metrics.
     """
@@ -97,31 +98,36 @@ class Gate:
             principal=principal,
             query=query,
             headers={name: environ[key] for name, key in READ_HEADERS.items() if key in environ},
-            body=self._body(environ),
+            body=self._body(environ, self._limit(route, principal)),
             path=path,
             socket=environ.get("gunicorn.socket"),
             address=address,
             scheme=environ.get("wsgi.url_scheme", "http"),
         )
 
-    def _body(self, environ: WSGIEnvironment) -> bytes:
+    def _limit(self, route: Route, principal: Principal) -> int:
+        if route.body_bytes and principal.is_admin:
+            return max(route.body_bytes, self._body_limit_bytes)
+        return self._body_limit_bytes
+
+    def _body(self, environ: WSGIEnvironment, limit_bytes: int) -> bytes:
         length = environ.get("CONTENT_LENGTH")
-        if length and int(length) > self._body_limit_bytes:
-            raise errors.TooLargeError(self._body_limit_bytes)
+        if length and int(length) > limit_bytes:
+            raise errors.TooLargeError(limit_bytes)
         if not length and "HTTP_TRANSFER_ENCODING" not in environ:
             return b""
         peer = environ.get("gunicorn.socket")
         if peer is not None:  # None: the whole body is there already
             peer.settimeout(self._read_timeout_s)
         try:
-            body: bytes = environ["wsgi.input"].read(self._body_limit_bytes + 1)
+            body: bytes = environ["wsgi.input"].read(limit_bytes + 1)
         except (OSError, ParseException) as error:
             raise errors.InvalidRequestError("The body broke off or is badly framed.") from error
         finally:
             if peer is not None:
                 peer.settimeout(None)  # the connection may serve other requests
-        if len(body) > self._body_limit_bytes:
-            raise errors.TooLargeError(self._body_limit_bytes)
+        if len(body) > limit_bytes:
+            raise errors.TooLargeError(limit_bytes)
         if length and len(body) < int(length):
             raise errors.InvalidRequestError("The body broke off: it is shorter than it said.")
         return body

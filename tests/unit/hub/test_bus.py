@@ -10,17 +10,18 @@ import apsw
 import gevent
 import pytest
 
-from agent_bus import errors
+from agent_bus import broker, errors
 from agent_bus.broker import Holder
 from agent_bus.model import AgentName, Delivery, NodeName, Roster, Stamp
 from agent_bus.store.sqlite import SqliteStore
 from tests.support.bus import bus_in, frames, stream
 from tests.support.clock import FakeClock
 from tests.support.faults import faulty_disk
+from tests.support.hub import wait_until
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from agent_bus.broker import Stream
@@ -53,7 +54,9 @@ def events(of: Stream) -> list[tuple[str, Any]]:
 HOLDER = Holder(NodeName("n1"), "1" * 64)
 
 
-def inbox(bus: Bus, agent: AgentName, *, wait_s: float) -> list[Delivery]:
+def inbox(
+    bus: Bus, agent: AgentName, *, wait_s: float, is_over: Callable[[], bool] = lambda: False
+) -> list[Delivery]:
     return bus.inbox(
         agent,
         unread=True,
@@ -63,6 +66,7 @@ def inbox(bus: Bus, agent: AgentName, *, wait_s: float) -> list[Delivery]:
         limit=10,
         wait_s=wait_s,
         holder=HOLDER,
+        is_over=is_over,
     )
 
 
@@ -186,6 +190,41 @@ def test_a_token_that_is_taken_away_loses_its_streams(bus: Bus) -> None:
     tokens = {**ROSTER.tokens, NodeName("n1"): ("3" * 64,)}
     bus.put_roster(Roster(agents=ROSTER.agents, tokens=tokens), force=False, dry_run=False)
     assert (revoked.end_reason, kept.end_reason, admin.end_reason) == ("revoked", None, None)
+
+
+def test_a_token_that_goes_to_another_node_loses_its_streams(bus: Bus) -> None:
+    """A host renamed together with its token: its watcher opens the new node's stream."""
+    renamed, kept = admitted(bus, is_watcher=True), admitted(bus, "n2", token_sha256="2" * 64)
+    names = {NodeName("n1"): NodeName("n1b")}
+    agents = {agent: names.get(node, node) for agent, node in ROSTER.agents.items()}
+    tokens = {names.get(node, node): own for node, own in ROSTER.tokens.items()}
+    bus.put_roster(Roster(agents=agents, tokens=tokens), force=False, dry_run=False)
+    assert (renamed.end_reason, kept.end_reason) == ("revoked", None)
+
+
+@pytest.mark.parametrize("case", ["moved", "retired", "revoked"])
+def test_a_long_poll_that_loses_its_right_ends_at_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setattr(broker, "POLL_LOOK_S", 60.0)  # nothing but the roster wakes it
+    lost: list[str] = []
+    job = gevent.spawn(inbox, bus, BETA, wait_s=60, is_over=lambda: bool(lost))
+
+    def waits() -> bool:
+        gevent.sleep(0.001)
+        return bool(bus.broker._waiting)
+
+    wait_until(waits)
+    lost.append(case)
+    agents, tokens = dict(ROSTER.agents), dict(ROSTER.tokens)
+    if case == "moved":
+        agents[BETA] = NodeName("n2")
+    elif case == "retired":
+        del agents[BETA]
+    else:
+        tokens[NodeName("n1")] = ("3" * 64,)
+    bus.put_roster(Roster(agents=agents, tokens=tokens), force=True, dry_run=False)
+    assert job.get(timeout=5) == []
 
 
 def test_counters_wait_for_hello_and_other_events_do_not(bus: Bus) -> None:

@@ -1,0 +1,121 @@
+"""Long polls: who waits for an inbox, for how long, and what an answer nobody takes leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import select
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.hub import FLEET, Hub, digest, roster, running, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Hub]:
+    """A hub that gives each token one place: whoever waits keeps all others of it out."""
+    with running(tmp_path, streams_per_token=1) as one:
+        yield one
+
+
+def may_wait(hub: Hub) -> bool:
+    """Whether the place of n1's token is free."""
+    return hub.client("n1").get("/api/inbox?agent=alpha&wait_s=0.01").status == 200
+
+
+def is_answered(client: socket.socket) -> bool:
+    return bool(select.select([client], [], [], 0)[0])
+
+
+def is_settled(hub: Hub, client: socket.socket) -> bool:
+    return is_answered(client) or not may_wait(hub)
+
+
+@contextlib.contextmanager
+def waiting_for_beta(hub: Hub) -> Iterator[socket.socket]:
+    """A client that waits for beta's mail; refused by chance, as the look has its place, again."""
+    while True:
+        with socket.create_connection(("127.0.0.1", hub.port)) as client:
+            client.sendall(
+                b"GET /api/inbox?agent=beta&wait_s=60 HTTP/1.1\r\nHost: hub\r\n"
+                b"Authorization: Bearer token-n1\r\n\r\n"
+            )
+            wait_until(functools.partial(is_settled, hub, client))
+            if not is_answered(client):
+                yield client
+                return
+
+
+def test_a_long_poll_whose_client_died_takes_no_mail(narrow: Hub) -> None:
+    with waiting_for_beta(narrow):
+        pass
+    sent = narrow.client("n2").send("wake up", to="beta")
+    wait_until(lambda: may_wait(narrow), timeout_s=10)
+    for _ in range(20):  # whatever the dead one had done would be committed with these
+        narrow.client("n2").send("later", to="delta")
+    (hops,) = narrow.client("n2").get(f"/api/messages/{sent['id']}").body["deliveries"]
+    assert (hops["fetched_at"], hops["fetch_count"]) == (None, 0)
+    agents = narrow.client("n2").get("/api/agents").body["agents"]
+    assert next(a for a in agents if a["name"] == "beta")["unfetched"] == 1
+
+
+def test_a_long_poll_whose_client_died_gives_its_place_back(narrow: Hub) -> None:
+    with waiting_for_beta(narrow):
+        pass
+    wait_until(lambda: may_wait(narrow), timeout_s=10)  # it would have waited for a minute
+
+
+def test_a_long_poll_whose_client_is_there_waits_on_and_counts_as_fetched(narrow: Hub) -> None:
+    with waiting_for_beta(narrow) as client:
+        client.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        sent = narrow.client("n2").send("wake up", to="beta")
+        client.settimeout(20)
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    (hops,) = narrow.client("n2").get(f"/api/messages/{sent['id']}").body["deliveries"]
+    assert hops["fetch_count"] == 1
+
+
+MOVED = {"n1": ("alpha",), "n2": ("gamma", "beta"), "n3": ("delta",)}
+RENAMED = {"n1b": FLEET["n1"], "n2": FLEET["n2"], "n3": FLEET["n3"]}
+
+
+@pytest.mark.parametrize(
+    ("fleet", "token", "status"),
+    [
+        (MOVED, "token-n1", b"403 "),
+        ({**FLEET, "n1": ("alpha",)}, "token-n1", b"403 "),
+        (FLEET, "another", b"401 "),
+        (MOVED, "another", b"401 "),
+    ],
+)
+def test_a_long_poll_ends_with_the_right_to_it(
+    narrow: Hub, fleet: dict[str, tuple[str, ...]], token: str, status: bytes
+) -> None:
+    changed = roster(fleet, force=True)
+    changed["tokens"][0]["sha256"] = [digest(token)]
+    with waiting_for_beta(narrow) as client:
+        assert narrow.client(None).call("PUT", "/api/agents", changed).status == 200
+        client.settimeout(10)
+        assert client.recv(4096).startswith(b"HTTP/1.1 " + status)
+
+
+def test_a_long_poll_goes_on_when_its_node_gets_another_name(narrow: Hub) -> None:
+    changed = roster(RENAMED)
+    changed["tokens"][0]["sha256"] = [digest("token-n1")]
+    with waiting_for_beta(narrow) as client:
+        assert narrow.client(None).call("PUT", "/api/agents", changed).status == 200
+        narrow.client("n2").send("for whoever has beta", to="beta")
+        client.settimeout(10)
+        answer = b""
+        while b"for whoever has beta" not in answer:
+            more = client.recv(4096)
+            assert more, answer
+            answer += more

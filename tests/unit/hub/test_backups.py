@@ -1,0 +1,56 @@
+"""Which backups stay, whatever the clock says and wherever the hub was cut off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_bus.backups import Backups
+from tests.support.clock import DAY_S, FakeClock
+from tests.support.store import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Path]:
+    with opened(tmp_path):
+        yield tmp_path / "bus.db"
+
+
+def names(database: Path) -> set[str]:
+    return {path.name for path in database.with_name("backups").iterdir()}
+
+
+def made(backups: Backups, clock: FakeClock, count: int) -> list[str]:
+    """The names of backups made a day apart."""
+    found = []
+    for _ in range(count):
+        clock.advance(DAY_S)
+        found.append(backups.make().path.name)
+    return found
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+def test_the_newest_stay_though_the_clock_was_set(database: Path, days: int) -> None:
+    clock = FakeClock()
+    backups = Backups(database, keep=3, clock=clock)
+    before = made(backups, clock, 4)
+    assert names(database) == set(before[1:])
+    clock.jump(days * DAY_S)
+    after = made(backups, clock, 2)
+    assert names(database) == {before[3], *after}
+    after += made(backups, clock, 2)
+    assert names(database) == set(after[1:])
+
+
+def test_what_a_backup_left_that_was_broken_off_goes_with_the_next_one(database: Path) -> None:
+    folder = database.with_name("backups")
+    folder.mkdir()
+    for name in (".bus-20260101T000000000Z.db.part", ".bus-20260101T000000000Z.db.part-journal"):
+        (folder / name).write_bytes(b"half")
+    made = Backups(database, keep=3, clock=FakeClock()).make()
+    assert names(database) == {made.path.name}

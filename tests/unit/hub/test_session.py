@@ -1,0 +1,79 @@
+"""Sessions of the operator's page on a disk that is full."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import apsw
+import gevent
+import pytest
+
+from agent_bus import errors
+from agent_bus.auth import Authenticator, Principal
+from agent_bus.directory import Directory
+from agent_bus.limits import RateLimiter
+from agent_bus.web import session as module
+from agent_bus.web.http import Call
+from agent_bus.web.session import COOKIE, Sessions
+from tests.support.clock import FakeClock
+from tests.support.faults import faulty_disk
+from tests.support.hub import ADMIN, digest, wait_until
+from tests.support.store import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_bus.store.sqlite import SqliteStore
+
+CLOCK = FakeClock()
+OPERATOR = Principal(None, digest(ADMIN))
+ANYBODY = Call(OPERATOR, {}, {})
+
+
+def sessions(store: SqliteStore) -> Sessions:
+    """What a hub that has just started knows."""
+    limiter = RateLimiter(per_s=1, burst=10, clock=CLOCK)
+    auth = Authenticator(
+        admin_digests=frozenset({digest(ADMIN)}), directory=Directory(), failures=limiter
+    )
+    return Sessions(store=store, auth=auth, clock=CLOCK)
+
+
+def with_cookie(cookie: str) -> Call:
+    return Call(OPERATOR, {}, {"cookie": f"{COOKIE}={cookie}"})
+
+
+def test_the_operator_signs_in_on_a_full_disk_until_a_restart(tmp_path: Path) -> None:
+    with faulty_disk() as disk, opened(tmp_path, clock=CLOCK) as store:
+        hub = sessions(store)
+        code = hub.link(OPERATOR)
+        disk.writes = itertools.repeat(apsw.FullError("no space left"))
+        for secret in (code, ADMIN):
+            call = with_cookie(hub.open(ANYBODY, secret))
+            assert hub.require(call) == OPERATOR
+            with pytest.raises(errors.UnauthenticatedError):
+                sessions(store).require(call)
+        disk.writes = iter(())
+
+
+def test_a_sign_out_on_a_full_disk_holds_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    with faulty_disk() as disk, opened(tmp_path, clock=CLOCK) as store:
+        hub = sessions(store)
+        calls = [with_cookie(hub.open(ANYBODY, ADMIN)) for _ in range(3)]
+        disk.writes = itertools.repeat(apsw.FullError("no space left"))
+        for call in calls[:2]:
+            hub.close(call)
+            with pytest.raises(errors.UnauthenticatedError):
+                hub.require(call)
+        disk.writes = iter(())
+
+        def kept() -> int:
+            gevent.sleep(0.01)
+            return len(store.desk.sessions(steady=CLOCK.steady_ms()))
+
+        wait_until(lambda: kept() == 1, timeout_s=10)
+        assert sessions(store).require(calls[2]) == OPERATOR
