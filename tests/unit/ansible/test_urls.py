@@ -70,14 +70,11 @@ def test_what_was_gone_back_to_is_asked_where_it_listens(
     task = task_of(file, name)
     content = base64.b64encode(json.dumps({"bind": in_json}).encode()).decode()
     then = {"content": content}
+    known = {"message_bus_settings_then": then, "settings": then}
     debug = {"ansible.builtin.debug": {"msg": task["ansible.builtin.uri"]["url"]}}
     done = play(
         [{**debug, "vars": task["vars"]}],
         tmp_path,
-        variables={
-            "message_bus_settings_then": then,
-            "settings": then,
-            "message_bus_tls_all_names": ["box"],
-        },
+        variables={**known, "message_bus_tls_all_names": ["box"]},
     )
-    assert f"msg: {url}/readyz" in done.stdout, bind
+    assert f"msg: {url}/readyz" in done.stdout, done.stdout
