@@ -34,6 +34,7 @@ def play(
     hosts: str = "localhost",
     inventory: Sequence[str] = ("localhost,",),
     roles: Path = ROOT / "roles",
+    options: Sequence[str] = (),
 ) -> Done:
     """Run the tasks in a play of their own and return what came of it.
 
@@ -41,6 +42,7 @@ def play(
         folder: where the play is written to.
         variables: extra variables, which win over all others.
         roles: where the tasks find roles.
+        options: more words for ansible-playbook, such as `--check`.
     """
     file = folder / "play.yml"
     head = {"hosts": hosts, "gather_facts": False, "connection": "local", "tasks": [*tasks]}
@@ -48,7 +50,7 @@ def play(
     sources = [word for source in inventory for word in ("-i", str(source))]
     given = ["--extra-vars", json.dumps(dict(variables or {}))]
     return subprocess.run(
-        [tool("ansible-playbook"), *sources, str(file), *given],
+        [tool("ansible-playbook"), *sources, str(file), *given, *options],
         env={
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
