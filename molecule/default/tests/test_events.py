@@ -141,13 +141,18 @@ def test_the_port_is_open_to_the_fleet_only_while_the_rule_is_on(running: Runnin
             return False
         return True
 
-    def switch(*, on: bool) -> int:
-        rule = json.dumps({"message_bus_firewall": on})
+    def switch(*, on: bool, **more: object) -> int:
+        rule = json.dumps({"message_bus_firewall": on, **more})
         return roll_out(running.up, "--limit", hub, "--tags", "hub", "-e", rule)[hub]
 
+    knock = f"timeout 2 bash -c '</dev/tcp/{address}/{running.who.port}' && echo open || true"
+    others = [fleet.spec_of(running.up, host).address for host in running.nodes if host != node]
     assert answers()
-    assert switch(on=True) > 0
+    assert switch(on=True, message_bus_firewall_fleet=others) > 0
     assert not answers()  # this machine is none of the fleet
+    assert running.on(node, knock) == ""  # nor is this host, as before it was added
+    rule = json.dumps({"message_bus_firewall": True})
+    assert roll_out(running.up, "--limit", node, "-e", rule)[node] > 0
     assert "agents" in running.as_user(node, "agent-bus agents --json")
     running.on(hub, "sudo systemctl restart nftables")  # which flushes every rule
     until(lambda: not answers(), seconds=10, what="the rule is back")

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 KEPT = "kept.id"
 """Where one test notes for a later one which message the backup has."""
+LEFT_BY_A_HUB = """sudo sh -ec '
+useradd --system --no-create-home --gid agent-bus agent-bus
+mkdir -p /opt/agent-bus/releases/old /var/lib/agent-bus-hub
+touch /var/lib/agent-bus-hub/bus.db /etc/agent-bus/hub.json /usr/local/sbin/agent-bus-admin
+printf "[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n" \\
+    > /etc/systemd/system/agent-bus.service
+systemctl daemon-reload
+systemctl enable --now agent-bus
+'"""
+"""Makes of a node a host that the hub was moved away from."""
 NEWEST_BACKUP = "/home/me/fleet/inventory/backups/mine/bus-20260131T120000000Z.db"
 
 
@@ -201,17 +211,24 @@ def test_uninstalling_twice_leaves_nothing_but_the_database(
     )
     assert one.code == 0, one.text
     running.on("birch", "sudo mkdir -p /opt/agent-bus-client/releases/half")  # as if stopped there
+    running.on("cedar", LEFT_BY_A_HUB)
     whole = operator.follow(page, command, "-e", "uninstall_yes=true")
     assert whole.code == 0, whole.text
     again = operator.play(command, "-e", "uninstall_yes=true")
     assert again.code == 0, again.text
     assert set(again.changed.values()) == {0}
     for host, left in running.on_nodes(
-        "ls /opt /usr/local/bin /var/lib /etc | grep agent-bus; id bus-watcher 2>/dev/null;"
+        "ls --ignore agent-bus-hub /opt /usr/local/*bin /var/lib /etc | grep agent-bus;"
+        " id bus-watcher 2>/dev/null;"
         " systemctl list-units --all --no-legend 'bus-watcher*'; true"
     ).items():
         assert left.strip() == "", host
-    assert running.on(running.who.hub, "sudo ls /var/lib/agent-bus-hub").split() != []
+    for host in (running.who.hub, "cedar"):
+        assert running.on(host, "sudo ls /var/lib/agent-bus-hub").split() != []
+        assert running.on(host, "id -gn agent-bus").strip() == "agent-bus"
+        unit = running.properties("agent-bus", "LoadState", "ActiveState", host=host)
+        assert unit == {"LoadState": "not-found", "ActiveState": "inactive"}, host
+    assert running.on("birch", "getent group agent-bus; true") == ""
 
 
 def test_the_fleet_comes_back_on_its_old_database_without_drift(

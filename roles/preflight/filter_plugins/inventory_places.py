@@ -2,21 +2,26 @@
 
 Ansible's own variables have no line numbers, and an error message without the file and the line
 makes its reader search. Reads YAML and INI sources with their group_vars and host_vars; what it
-cannot parse (scripts, plugins) simply has no places.
+cannot read (programs, plugins, whole files under Ansible Vault) simply has no places.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from ansible import constants
 from ansible.errors import AnsibleFilterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-IGNORED_SUFFIXES = {".pyc", ".cfg", ".retry", ".orig", ".bak", ".token", ".j2", ".md"}
+ENDINGS_WITHOUT_HOSTS = (".token", ".j2")
+"""Beside those that Ansible itself ignores in an inventory's folder."""
+YAML_SUFFIXES = {".yml", ".yaml", ".json"}
 Place = dict[str, Any]
 """`file` (a short path), `line` (from 1), `keys` (the way to it), `value` (or None), and `sets`:
 the variable of a group or host that is set here (or None)."""
@@ -79,18 +84,35 @@ def _files(source: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     folder = source if source.is_dir() else source.parent
     tops = sorted(source.iterdir()) if source.is_dir() else [source]
     for file in tops:
-        if (
-            file.is_file()
-            and file.suffix not in IGNORED_SUFFIXES
-            and not file.name.startswith(".")
-        ):
+        if file.is_file() and not (source.is_dir() and _ignored(file)) and not _is_program(file):
             yield file, ()
     for kind in ("group_vars", "host_vars"):
         for file in sorted((folder / kind).rglob("*")):
-            if file.is_file() and file.suffix in {"", ".yml", ".yaml", ".json"}:
+            if file.is_file() and file.suffix in {"", *YAML_SUFFIXES}:
                 top = file.relative_to(folder / kind).parts[0]
                 owner = top if (folder / kind / top).is_dir() else Path(top).stem
                 yield file, (kind, owner)
+
+
+def _ignored(file: Path) -> bool:
+    """Tell whether Ansible leaves the file of an inventory's folder alone, or it has no hosts."""
+    endings = (*constants.INVENTORY_IGNORE_EXTS, *ENDINGS_WITHOUT_HOSTS)
+    return (
+        file.name.startswith(".")
+        or file.name.endswith(endings)
+        or any(re.search(pattern, file.name) for pattern in constants.INVENTORY_IGNORE_PATTERNS)
+    )
+
+
+def _is_program(file: Path) -> bool:
+    """Tell whether Ansible runs the file; some mounts make YAML executable, too."""
+    try:
+        with file.open("rb") as opened:
+            if opened.read(2) == b"#!":
+                return True
+    except OSError:
+        return False
+    return os.access(file, os.X_OK) and file.suffix not in YAML_SUFFIXES
 
 
 def _read(file: Path, prefix: tuple[str, ...]) -> list[Place]:
@@ -104,7 +126,7 @@ def _read(file: Path, prefix: tuple[str, ...]) -> list[Place]:
             root = yaml.compose(text, Loader=yaml.CSafeLoader)
         except yaml.YAMLError:
             return []
-        return list(_walk(root, name, prefix)) if root else []
+        return list(_walk(root, name, prefix)) if isinstance(root, yaml.MappingNode) else []
     return list(_ini(text, name))
 
 

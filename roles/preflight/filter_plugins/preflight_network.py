@@ -21,6 +21,7 @@ FILES = {
     "key": "message_bus_tls_key",
     "ca": "message_bus_tls_ca",
 }
+EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 Finding = dict[str, Any]
 
 
@@ -135,6 +136,17 @@ def _signed(chain: Sequence[x509.Certificate], ca_text: str) -> Iterator[str]:
     yield "the certificate is not signed by message_bus_tls_ca; is it another authority's file?"
 
 
+def local_address(bind: object) -> str:
+    """Return where a program that is bound to the address is reached on its own host.
+
+    IPv6 comes in brackets, as URLs want it. What listens on every address listens on loopback.
+    """
+    word = str(bind).strip("[]")
+    if word in EVERY_ADDRESS:
+        return "127.0.0.1"
+    return f"[{word}]" if ":" in word else word
+
+
 def fleet_addresses(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return the addresses of each host, sorted; an empty list where they cannot be told.
 
@@ -219,6 +231,7 @@ class FilterModule:
         return {
             "tls_mode": tls_mode,
             "tls_findings": tls_findings,
+            "local_address": local_address,
             "firewall_findings": firewall_findings,
             "firewall_sets": firewall_sets,
         }

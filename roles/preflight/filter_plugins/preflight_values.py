@@ -93,7 +93,7 @@ def _strangers(
     """Find files of host_vars and group_vars that set our variables for nobody."""
     known = {"host_vars": list(groups.get("all", [])), "group_vars": list(groups)}
     for place in places:
-        kind, owner = (*place["keys"], "")[:2]
+        kind, owner = (*place["keys"], "", "")[:2]
         if place["sets"] not in ours or kind not in known or owner in known[kind]:
             continue
         what = "host" if kind == "host_vars" else "group"

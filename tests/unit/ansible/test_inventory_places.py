@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from roles.preflight.filter_plugins.inventory_places import inventory_places
+from roles.preflight.filter_plugins.preflight_values import value_findings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +44,38 @@ def test_vaulted_values_and_broken_files_are_no_obstacle(tmp_path: Path) -> None
 
 def test_a_source_that_is_no_file_has_no_places(tmp_path: Path) -> None:
     assert inventory_places(["box,", str(tmp_path / "none")]) == []
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o644])
+def test_a_program_that_prints_the_inventory_is_not_read(mode: int, tmp_path: Path) -> None:
+    program = tmp_path / "from_the_cloud"
+    program.write_text("#!/bin/sh\nhosts=1\nhosts=2\nhosts=2\n")
+    program.chmod(mode)
+    assert inventory_places([str(program)]) == inventory_places([str(tmp_path)]) == []
+
+
+def test_a_file_that_only_its_mount_makes_executable_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "hosts.yml"
+    source.write_text("hub:\n  hosts:\n    box:\n")
+    source.chmod(0o755)
+    assert find(inventory_places([str(source)]), "hub", "hosts", "box")[0] == (3, None)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "hosts.yml~", "hosts.rst", ".hosts.swp", "x.token"])
+def test_what_ansible_ignores_in_a_folder_is_ignored(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("box:\n  hosts: {}\n")
+    assert inventory_places([str(tmp_path)]) == []
+
+
+def test_a_file_wholly_under_vault_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n6364\n")
+    places = inventory_places([str(tmp_path)])
+    groups: dict[str, list[str]] = {}
+    assert places == []
+    assert value_findings(places, hostvars={}, groups=groups, specs={}, secrets="/none") == []
+
+
+def test_a_place_without_keys_is_no_obstacle() -> None:
+    places = [{"file": "x", "line": 1, "keys": [], "value": "text", "sets": None}]
+    groups: dict[str, list[str]] = {}
+    assert value_findings(places, hostvars={}, groups=groups, specs={}, secrets="/none") == []

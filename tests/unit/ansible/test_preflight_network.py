@@ -123,3 +123,20 @@ def test_what_is_no_address_is_refused() -> None:
 
 def test_nothing_is_asked_without_the_rule() -> None:
     assert rule({"nobody.invalid": {}}, message_bus_firewall=False) == []
+
+
+@pytest.mark.parametrize(
+    ("bind", "address"),
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "127.0.0.1"),
+        ("[::]", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("192.168.1.20", "192.168.1.20"),
+        ("t440.lan", "t440.lan"),
+        ("fd00::7", "[fd00::7]"),
+        ("[fd00::7]", "[fd00::7]"),
+    ],
+)
+def test_the_bus_is_reached_on_its_own_host_where_it_listens(bind: str, address: str) -> None:
+    assert network.local_address(bind) == address

@@ -1,0 +1,64 @@
+"""Tasks of the project run by ansible-playbook on this machine, with what they know made up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lab.paths import ROOT, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+Done = subprocess.CompletedProcess[str]
+
+
+def task_of(file: str, name: str) -> dict[str, Any]:
+    """Return the task of that name from a file of tasks, or of a playbook's plays."""
+    entries = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
+    tasks = [task for entry in entries for task in entry.get("tasks", [entry])]
+    found: dict[str, Any] = next(task for task in tasks if task.get("name") == name)
+    return found
+
+
+def play(
+    tasks: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    hosts: str = "localhost",
+    inventory: Sequence[str] = ("localhost,",),
+    roles: Path = ROOT / "roles",
+    options: Sequence[str] = (),
+) -> Done:
+    """Run the tasks in a play of their own and return what came of it.
+
+    Args:
+        folder: where the play is written to.
+        variables: extra variables, which win over all others.
+        roles: where the tasks find roles.
+        options: more words for ansible-playbook, such as `--check`.
+    """
+    file = folder / "play.yml"
+    head = {"hosts": hosts, "gather_facts": False, "connection": "local", "tasks": [*tasks]}
+    file.write_text(json.dumps([head]), encoding="utf-8")
+    sources = [word for source in inventory for word in ("-i", str(source))]
+    given = ["--extra-vars", json.dumps(dict(variables or {}))]
+    return subprocess.run(
+        [tool("ansible-playbook"), *sources, str(file), *given, *options],
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_ROLES_PATH": str(roles),
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
