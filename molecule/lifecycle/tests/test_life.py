@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 KEPT = "kept.id"
 """Where one test notes for a later one which message the backup has."""
 LEFT_BY_A_HUB = """sudo sh -ec '
-useradd --system --no-create-home --gid agent-bus agent-bus
-mkdir -p /opt/agent-bus/releases/old /var/lib/agent-bus-hub
-touch /var/lib/agent-bus-hub/bus.db /etc/agent-bus/hub.json /usr/local/sbin/agent-bus-admin
+useradd --system --no-create-home --shell /usr/sbin/nologin --gid agent-bus agent-bus
+mkdir -p /opt/agent-bus/releases/old
+mkdir -m 0700 /var/lib/agent-bus-hub
+install -m 0600 /dev/null /var/lib/agent-bus-hub/bus.db
+touch /etc/agent-bus/hub.json /usr/local/sbin/agent-bus-admin
 printf "[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n" \\
     > /etc/systemd/system/agent-bus.service
 systemctl daemon-reload
