@@ -70,8 +70,12 @@ def test_a_failed_backup_is_no_failure_of_the_release(tmp_path: Path) -> None:
     for name, action in instead.items():
         text = json.dumps([{"name": name, **action}])
         (tmp_path / "message_bus" / "tasks" / f"{name}.yml").write_text(text)
+    (tmp_path / "hosts").write_text("[hub]\nlocalhost\n")
     done = play(
-        [{"ansible.builtin.import_role": {"name": "message_bus"}}], tmp_path, roles=tmp_path
+        [{"ansible.builtin.import_role": {"name": "message_bus"}}],
+        tmp_path,
+        inventory=[str(tmp_path / "hosts")],
+        roles=tmp_path,
     )
     assert done.returncode != 0
     assert "installed" in done.stdout
