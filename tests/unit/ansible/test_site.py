@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -12,7 +12,10 @@ from tests.support.plays import play, task_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-FLEET = {"hub": {"hosts": {"box": {}}}, "nodes": {"hosts": {"mini": {}, "attic": {}}}}
+FLEET: dict[str, Any] = {
+    "hub": {"hosts": {"box": {}}},
+    "nodes": {"hosts": {"mini": {}, "attic": {}}},
+}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -26,7 +26,7 @@ FILES = [
 @pytest.fixture
 def two(tmp_path: Path) -> list[str]:
     """Return the folders: `first` has the hub, `second` a node."""
-    parts = {
+    parts: dict[str, Any] = {
         "first": {"hub": {"hosts": {"box": {}}}},
         "second": {"nodes": {"hosts": {"mini": {}}}},
     }
