@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The fleet that demo, preflight and check look at: a folder or a file.
 INVENTORY ?= inventory/production
 # One process a core, each with whole files: those mostly wait for processes of their own.
-SIDE_BY_SIDE := --numprocesses auto --dist loadfile
+SIDE_BY_SIDE := --numprocesses auto --dist loadfile --durations 10
 
 include lab/lab.mk
 include tests/e2e/e2e.mk
@@ -45,9 +45,8 @@ test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the rea
 	@$(MAKE) setup
 	@$(MAKE) lint
 	@$(MAKE) unit
-	@lab/side-by-side api images
+	@lab/side-by-side "images molecule" api
 	@$(MAKE) crash
-	@$(MAKE) molecule
 	@lab/side-by-side lifecycle "faults browser"
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@echo "== make test: all passed. Not run here, by name: make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make e2e-openclaw (real OpenClaw, 4 minutes), make bench =="
