@@ -81,6 +81,7 @@ def test_figures_are_drawn_over_time_and_by_host(desk: Desk) -> None:
             bus.note_hop(Stamp("received", BETA, seq, desk.clock.now_ms(), up_to=True))
         bus.flush_stamps()
         desk.later(11)
+    bus.store.fetch(BETA, [])  # the writer works in order: all stamps are in now
     told = measures.of(bus, desk.board.samples)
     cards = {card["title"]: card for card in told["cards"]}
     received = cards[measures.TITLES["received"]]
