@@ -45,8 +45,9 @@ test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the rea
 	@$(MAKE) setup
 	@$(MAKE) lint
 	@$(MAKE) unit
-	@lab/side-by-side "images molecule" api
+	@lab/side-by-side api images
 	@$(MAKE) crash
+	@$(MAKE) molecule
 	@lab/side-by-side lifecycle "faults browser"
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@echo "== make test: all passed. Not run here, by name: make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make e2e-openclaw (real OpenClaw, 4 minutes), make bench =="
