@@ -3,7 +3,7 @@ INVENTORY ?= inventory/production
 FLEET ?= demo
 PYTHON ?= .venv/bin/python
 
-.PHONY: images demo clean-demo shell send logs molecule lifecycle faults lab-setup
+.PHONY: images demo clean-demo shell send logs molecule releases lifecycle faults lab-setup
 
 lab-setup:
 	@lab/setup
@@ -29,6 +29,9 @@ logs: ## Show what the bus and the watchers logged: make logs [HOST=...]
 
 molecule: venv lab-setup ## Test the whole production fleet in containers of its own
 	@lab/molecule test -s default
+
+releases: venv lab-setup ## Test agents that come and move, upgrades and rollbacks on four hosts
+	@lab/molecule test -s releases
 
 lifecycle: venv lab-setup ## Test upgrades, rollbacks, moves, rotation, restore and removal on four hosts
 	@lab/molecule test -s lifecycle
