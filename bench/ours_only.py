@@ -30,8 +30,8 @@ async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dic
     """Memory per idle stream, and latency at rest with so many open."""
     pid = worker_pid(ours)
     found: dict[str, Any] = {}
-    base = resident_kib(pid)
     without = await _rest(ours, rest_count)
+    base = resident_kib(pid)  # after the same traffic as with streams, which takes memory, too
     found["0"] = {**without.figures(), "resident_kib": base}
     opened: list[Any] = []
     try:
