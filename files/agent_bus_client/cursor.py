@@ -40,6 +40,11 @@ def parse_event_id(event_id: str) -> tuple[str, int] | None:
     return epoch, int(seq)
 
 
+def is_repeated(place: tuple[str, int] | None, seen: tuple[str, int] | None) -> bool:
+    """Tell whether an event's place is at or before the last one seen, in the same epoch."""
+    return bool(place and seen and place[0] == seen[0] and place[1] <= seen[1])
+
+
 def load(path: Path, agents: tuple[str, ...]) -> Cursor | None:
     """Return the saved cursor, None when there is none that can be used.
 

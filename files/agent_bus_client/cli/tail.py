@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from agent_bus_client.backoff import HEALTHY_S, Backoff
 from agent_bus_client.cli import text
 from agent_bus_client.cli.inbox import head_line
-from agent_bus_client.cursor import parse_event_id
+from agent_bus_client.cursor import is_repeated, parse_event_id
 from agent_bus_client.errors import ClientError, HubRefusedError
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ class Tail:
         elif event.type == "reset":
             self._shown = None
         elif event.type == "message":
-            place, shown = parse_event_id(event.event_id), self._shown
-            if place and shown and place[0] == shown[0] and place[1] <= shown[1]:
+            place = parse_event_id(event.event_id)
+            if is_repeated(place, self._shown):
                 return
-            self._shown = place or shown
+            self._shown = place or self._shown
             self._print(facts)
 
     def _print(self, facts: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.backoff import CAP_S, Backoff
-from agent_bus_client.cursor import Cursor, parse_event_id
+from agent_bus_client.cursor import Cursor, is_repeated, parse_event_id
 from agent_bus_client.errors import ClientError, HubRefusedError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class StreamThread(threading.Thread):
         facts: dict[str, Any] = json.loads(event.data)
         if event.type == "message":
             place = parse_event_id(event.event_id)
-            if place and self._seen and place[0] == self._seen[0] and place[1] <= self._seen[1]:
+            if is_repeated(place, self._seen):
                 return facts
             self._seen = place or self._seen
             needed = {name: facts[name] for name in NEEDED}  # a backlog's bodies must not queue up

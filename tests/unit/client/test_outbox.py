@@ -134,10 +134,15 @@ def drained(box: Outbox, hub: PlayedHub) -> Drained:
     return drain(box, Hub(hub.url, lambda: "token"))
 
 
+def fill(box: Outbox, *letters: tuple[str, str]) -> None:
+    """Put (sender, body) after (sender, body) into the box."""
+    for number, (sender, body) in enumerate(letters):
+        box.add(f"key{number}", {"from": sender, "to": "gamma", "body": body})
+
+
 def test_a_spent_thread_stops_only_its_own_reply(tmp_path: Path, hub: PlayedHub) -> None:
     box = Outbox(tmp_path)
-    for number, body in enumerate(("budget", "after it")):
-        box.add(f"key{number}", {"from": "alpha", "to": "beta", "body": body})
+    fill(box, ("alpha", "budget"), ("alpha", "after it"))
     assert drained(box, hub) == Drained(sent=1, failed=1, waiting=0)
     (failed,) = box.failed()
     assert "thread_budget_exhausted" in failed.reason
@@ -147,10 +152,7 @@ def test_a_hub_that_fails_is_tried_again_and_the_order_kept(
     tmp_path: Path, hub: PlayedHub
 ) -> None:
     box = Outbox(tmp_path)
-    for number, (sender, body) in enumerate(
-        [("alpha", "broken"), ("alpha", "after it"), ("beta", "of another")]
-    ):
-        box.add(f"key{number}", {"from": sender, "to": "gamma", "body": body})
+    fill(box, ("alpha", "broken"), ("alpha", "after it"), ("beta", "of another"))
     assert drained(box, hub) == Drained(sent=1, failed=0, waiting=2)
     assert [body["body"] for body in hub.bodies] == ["broken", "of another"]
 
@@ -183,10 +185,7 @@ def test_what_cannot_be_given_up_holds_back_its_sender_alone(
     locked: Path, hub: PlayedHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     box = Outbox(locked)
-    for number, (sender, body) in enumerate(
-        [("alpha", "refused"), ("alpha", "after it"), ("beta", "of another")]
-    ):
-        box.add(f"key{number}", {"from": sender, "to": "gamma", "body": body})
+    fill(box, ("alpha", "refused"), ("alpha", "after it"), ("beta", "of another"))
     assert drained(box, hub) == Drained(sent=1, failed=0, waiting=2)
     assert [entry.request["body"] for entry in box.waiting()] == ["refused", "after it"]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
