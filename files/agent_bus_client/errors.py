@@ -73,6 +73,16 @@ class HubUnreachableError(ClientError):
         self.sent = sent
 
 
+class OutboxWaitsError(HubUnreachableError):
+    """Nothing was sent, because what the sender has in the outbox goes first."""
+
+    code = "outbox_waits"
+
+    def __init__(self, url: str, sender: str) -> None:
+        super().__init__(url, "the outbox waits", sent=False)
+        self.args = (f"earlier messages of {sender} wait in the outbox and go first",)
+
+
 class HubUntrustedError(HubUnreachableError):
     """Nothing was sent, because it would not have gone to the hub or not in secret."""
 

@@ -27,8 +27,10 @@ def test_without_a_hub_a_send_is_kept_and_the_next_one_sends_it_first(
 ) -> None:
     hub.process.kill()
     assert "Kept in the outbox" in told(node, "send", "--as", "alpha", "beta", "first")
-    told(node, "send", "--as", "alpha", "beta", "x", "--no-spool", code=69)
-    told(node, "inbox", "--as", "beta", code=69)
+    refused = told(node, "send", "--as", "alpha", "beta", "x", "--no-spool", code=69)
+    assert "earlier messages of alpha wait in the outbox and go first" in refused
+    away = told(node, "inbox", "--as", "beta", code=69)
+    assert away.endswith("does not answer: Connection refused\nlook: agent-bus doctor\n")
     hub.start()
     told(node, "send", "--as", "alpha", "beta", "second")
     page = json.loads(told(node, "inbox", "--as", "beta", "--json"))

@@ -19,6 +19,8 @@ NEXT = {
     "unknown_agent": "agent-bus agents",
     "unknown_message": "agent-bus inbox, or agent-bus history",
     "invalid_cursor": "the same command without --cursor",
+    "hub_unreachable": "agent-bus doctor",
+    "outbox_waits": "agent-bus doctor",
 }
 """What to look at next, in the words of this program and not of the API."""
 
@@ -54,10 +56,10 @@ def _answer_s(options: argparse.Namespace) -> float | None:
 
 def _complain(error: ClientError, *, as_json: bool) -> None:
     """Say what went wrong; with --json also as an object on stdout."""
+    code = error.problem if isinstance(error, HubRefusedError) else error.code
     if as_json:
         fields = error.fields if isinstance(error, HubRefusedError) else {}
-        code = error.problem if isinstance(error, HubRefusedError) else error.code
         print(json.dumps({"error": {**fields, "code": code, "detail": str(error)}}))
     print(f"agent-bus: {text.escape(str(error))}", file=sys.stderr)
-    if isinstance(error, HubRefusedError) and error.problem in NEXT:
-        print(f"look: {NEXT[error.problem]}", file=sys.stderr)
+    if code in NEXT:
+        print(f"look: {NEXT[code]}", file=sys.stderr)

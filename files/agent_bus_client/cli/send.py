@@ -15,6 +15,7 @@ from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
     HubUnreachableError,
+    OutboxWaitsError,
     UsageError,
 )
 
@@ -176,10 +177,10 @@ def _send_waiting(context: Context) -> None:
     """Send what this sender has in the outbox, so that the order stays.
 
     Raises:
-        HubUnreachableError: it is still there.
+        OutboxWaitsError: it is still there.
     """
     if outbox.drain(context.outbox, context.hub, sender=context.agent).waiting:
-        raise HubUnreachableError(context.hub.url, "earlier messages wait", sent=False)
+        raise OutboxWaitsError(context.hub.url, context.agent)
 
 
 def _spool(context: Context, request: dict[str, Any], why: ClientError) -> None:
