@@ -77,7 +77,7 @@ def _hub(context: Context) -> list[Check]:
     for node in roster.get("nodes", []):
         if node["node"] == context.settings.node:
             words = "connected" if node["connected"] else "not connected"
-            found = f"{words}, release {node.get('watcher_version')}"
+            found = f"{words}, release {node.get('watcher_version') or 'not known yet'}"
             advice = "systemctl status bus-watcher"
             checks.append(Check("watcher", ok=bool(node["connected"]), found=found, advice=advice))
     return checks
