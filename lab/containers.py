@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lab.paths import ROOT, LabError
-from lab.podman import podman
+from lab.podman import podman, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,10 +181,27 @@ def carry_out(steps: Plan, fleet: str) -> None:
     if steps.remove:
         podman("rm", "--force", "--time", "0", "--volumes", *steps.remove)
     if podman("network", "exists", network_name(fleet), check=False).returncode != 0:
+        remove_stray_bridges(fleet)
         podman("network", "create", "--subnet", subnet(fleet), network_name(fleet))
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(_start, steps.start))
         list(pool.map(_create, steps.create))
+
+
+def remove_stray_bridges(fleet: str) -> None:
+    """Remove podman's bridges in the fleet's subnet, which no network has any more.
+
+    Where a lab was cut off without its kernel, they are left and podman refuses to use the subnet.
+    """
+    addresses_there = run(["ip", "-json", "address", "show", "to", subnet(fleet)]).stdout
+    for name in podman_bridges(addresses_there):
+        run(["ip", "link", "delete", name, "type", "bridge"])
+
+
+def podman_bridges(listing: str) -> list[str]:
+    """Return podman's interfaces in the output of `ip -json address`; it has empty entries, too."""
+    names = (link.get("ifname", "") for link in json.loads(listing or "[]"))
+    return [name for name in names if name.startswith("podman")]
 
 
 def _start(spec: Spec) -> None:

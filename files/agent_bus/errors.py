@@ -88,14 +88,20 @@ class UnauthenticatedError(BusError):
 
 
 class ForbiddenError(BusError):
-    """The token is valid but not for this agent or call."""
+    """The token is valid but not for this agent or call.
+
+    Args:
+        agents: those of a report's agents that it may not name, for the member of that name.
+    """
 
     code = "forbidden"
     status = 403
     title = "The token does not allow this"
 
-    def __init__(self, detail: str, *, field: str | None = None) -> None:
-        super().__init__(detail, field=field)
+    def __init__(
+        self, detail: str, *, field: str | None = None, agents: Iterable[str] = ()
+    ) -> None:
+        super().__init__(detail, field=field, extra={"agents": list(agents)} if agents else None)
 
 
 class UnknownPathError(BusError):

@@ -38,20 +38,28 @@ def test_a_token_acts_only_for_its_own_agents(
         assert refused.status < 400 or refused.body["code"] == "forbidden"
 
 
-def test_presence_of_anothers_agents_changes_nothing(tmp_path: Path) -> None:
-    """It is passed over, not refused: an agent that has just moved is still in the settings of
-    its old node, whose other agents must keep their lease."""
+@pytest.mark.parametrize("token", [*FLEET, None])
+def test_a_token_reports_the_presence_of_its_own_agents_only(
+    tmp_path: Path, token: str | None
+) -> None:
+    """A report with one foreign agent in it is refused whole, and names who is to be left out."""
     with running(tmp_path) as hub:
-        for node in ("n1", "n3"):
+        for node in FLEET:
             hub.stream(node, "role=watcher").of_type("hello")
-        gateways = [{"name": name, "gateway": "down"} for name in ("alpha", "delta")]
-        body = {"node_version": "1", "agents": gateways}
-        assert hub.client("n3").post("/api/presence", body).status == 204
-        listed = hub.client("n1").get("/api/agents").body["agents"]
-        states = {agent["name"]: agent["status"] for agent in listed}
-        assert (states["alpha"], states["delta"]) == ("online", "gateway-down")
-        refused = hub.client(None).post("/api/presence", body)
-        assert (refused.status, refused.body["code"]) == (403, "forbidden")
+        client = hub.client(token)
+        own = FLEET.get(token or "", ())
+        for agent, _ in [*AGENTS, ("nobody-knows", "")]:
+            gateways = [{"name": name, "gateway": "down"} for name in sorted({*own, agent})]
+            answer = client.post("/api/presence", {"node_version": "1", "agents": gateways})
+            listed = hub.client("n1").get("/api/agents").body["agents"]
+            down = {one["name"] for one in listed if one["status"] == "gateway-down"}
+            if agent in own:
+                assert (answer.status, down) == (204, set(own))
+                gateways = [{"name": name, "gateway": "ok"} for name in own]
+                client.post("/api/presence", {"node_version": "1", "agents": gateways})
+            else:
+                assert (answer.status, answer.body["code"], down) == (403, "forbidden", set())
+                assert answer.body.get("agents") == (None if token is None else [agent])
 
 
 def test_a_token_streams_its_own_agents_only(tmp_path: Path) -> None:

@@ -217,11 +217,19 @@ class Api:
         body = call.parse_body(schemas.PresenceBody)
         if call.principal.node is None:
             raise errors.ForbiddenError("Only a node's watcher reports presence.")
-        own = self._bus.directory.agents_of(call.principal.node)
+        gateways = {AgentName(a.name): a.gateway == "ok" for a in body.agents}
+        foreign = gateways.keys() - set(self._bus.directory.agents_of(call.principal.node))
+        if foreign:
+            raise errors.ForbiddenError(
+                f"Not on node {call.principal.node}: {', '.join(sorted(foreign))}. Leave them "
+                "out; if the host's settings still have them, run the site playbook.",
+                field="agents",
+                agents=sorted(foreign),
+            )
         self._bus.presence.renewed(
             call.principal.node,
             version=body.node_version,
-            gateways={AgentName(a.name): a.gateway == "ok" for a in body.agents if a.name in own},
+            gateways=gateways,
             unconfigured=tuple(body.unconfigured),
         )
         return Answer(204)

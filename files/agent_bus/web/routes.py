@@ -262,7 +262,9 @@ def _fleet(api: Api) -> list[Route]:
             "/presence",
             api.presence,
             "A watcher's sign of life",
-            "Every 30 s; renews the node's lease. Not for the admin token.",
+            "Every 30 s; renews the node's lease. Not for the admin token. A report that names "
+            "an agent of another node is refused whole; the problem's `agents` says whom to leave "
+            "out.",
             body=s.PresenceBody,
             status=204,
             problems=(e.ForbiddenError,),

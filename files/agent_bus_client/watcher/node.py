@@ -36,6 +36,7 @@ class Node:
 
     Attributes:
         unconfigured: agents that the hub puts on this node and that have no settings here.
+        elsewhere: agents that have settings here and that the hub puts on other nodes.
         head: newest delivery that the counts of the last `hello` hold.
     """
 
@@ -47,6 +48,7 @@ class Node:
         self._epoch = ""
         self._broadcast = ("", 0)
         self.unconfigured: list[str] = []
+        self.elsewhere: list[str] = []
         self.head = 0
 
     def hello(self, now: float, facts: dict[str, Any], *, renewed: bool = False) -> None:
@@ -62,6 +64,7 @@ class Node:
                 episode.forget()
         self.head = facts["head"]
         self.unconfigured = [name for name in facts["agents"] if name not in self._episodes]
+        self.elsewhere = [name for name in self._episodes if name not in facts["agents"]]
         counts = {mailbox["agent"]: mailbox for mailbox in facts["mailboxes"]}
         delay_s = 0.0
         for name, episode in self._episodes.items():

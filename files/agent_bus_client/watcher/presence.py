@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_bus_client import release
-from agent_bus_client.errors import ClientError
+from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.waker import ACCEPTED
 
 if TYPE_CHECKING:
@@ -30,7 +30,14 @@ class GatewayReturned:
 
 
 class PresenceThread(threading.Thread):
-    """Checks the gateway and reports presence every `presence_interval_s`."""
+    """Checks the gateway and reports presence every `presence_interval_s`.
+
+    Attributes:
+        up: whether the gateway answers.
+        unconfigured: agents that the hub puts on this node and that have no settings here.
+        elsewhere: agents that have settings here and that the hub puts on other nodes; it would
+            refuse a report on them, and with it the sign of life of the others.
+    """
 
     def __init__(
         self, hub: Hub, settings: Settings, gateway: Gateway, put: Callable[[object], None]
@@ -45,10 +52,20 @@ class PresenceThread(threading.Thread):
         self._poked = threading.Event()
         self.up = True
         self.unconfigured: list[str] = []
+        self.elsewhere: frozenset[str] = frozenset()
 
     def poke(self) -> None:
         """Check and report at once: the stream has just connected or a wake has just failed."""
         self._poked.set()
+
+    def leave_out(self, moved: list[str]) -> None:
+        """Report no more on agents that the hub puts on other nodes."""
+        if moved:
+            logger.warning(
+                "agents with settings here are on other nodes now: run the site playbook",
+                extra={"agents": moved},
+            )
+        self.elsewhere |= frozenset(moved)
 
     def stop(self) -> None:
         """End the thread."""
@@ -89,10 +106,21 @@ class PresenceThread(threading.Thread):
             logger.warning("gateway does not answer", extra=extra)
 
     def _report(self) -> None:
+        try:
+            self._report_own()
+        except HubRefusedError as refusal:
+            moved = refusal.fields.get("agents")
+            if refusal.problem != "forbidden" or not isinstance(moved, list):
+                raise
+            self.leave_out(moved)
+            self._report_own()
+
+    def _report_own(self) -> None:
         state = "ok" if self.up else "down"
         agents = [
             {"name": agent.name, "gateway": state if agent.waker == "hook" else "ok"}
             for agent in self._settings.agents
+            if agent.name not in self.elsewhere
         ]
         body = {
             "node_version": release.current(),

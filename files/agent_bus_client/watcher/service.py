@@ -158,6 +158,7 @@ class Watcher:
                 self._keeper.keep(cursor.Cursor(*event.cursor, names))
         elif event.type == "mailbox":
             self._node.mailbox(event.at, event.facts)
+            self._presence.elsewhere -= {event.facts["agent"]}  # if it has come back
         elif event.type == "hello":
             self._hello(event)
         elif event.type == "wake":
@@ -185,6 +186,8 @@ class Watcher:
                 extra={"agents": missing},
             )
         self._presence.unconfigured = missing
+        self._presence.elsewhere = frozenset()
+        self._presence.leave_out(self._node.elsewhere)
         self._presence.poke()
         self._keeper.connected()
 

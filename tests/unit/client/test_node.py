@@ -163,9 +163,16 @@ def test_agents_of_others_are_named_and_left_alone() -> None:
     node = make("alpha")
     hello(node, head=5, beta=2)
     assert node.unconfigured == ["beta", "gamma"]
+    assert node.elsewhere == []
     node.message(1.0, message("beta", 6))
     node.mailbox(1.0, {"agent": "beta", "unfetched": 1, "unread": 1, "max_unfetched_seq": 6})
     assert due(node, 1.0) == []
+
+
+def test_agents_that_the_hub_puts_elsewhere_are_named() -> None:
+    node = make("alpha", "moved")
+    hello(node)
+    assert node.elsewhere == ["moved"]
 
 
 def test_outcomes_become_reports_with_their_facts() -> None:

@@ -98,3 +98,9 @@ def test_podmans_listing_is_read() -> None:
         )
     ]
     assert containers.parse_listing("null") == []
+
+
+def test_of_what_is_in_a_subnet_only_podmans_bridges_are_removed() -> None:
+    listing = [{}, {"ifname": "podman1", "addr_info": []}, {"ifname": "br0"}, {}]
+    assert containers.podman_bridges(json.dumps(listing)) == ["podman1"]
+    assert containers.podman_bridges("") == []
