@@ -199,7 +199,7 @@ def remove_stray_bridges(fleet: str) -> None:
 
 
 def podman_bridges(listing: str) -> list[str]:
-    """Return podman's interfaces in the output of `ip -json address`; it has empty entries, too."""
+    """Return podman's interfaces in the output of `ip -json address`, some of it empty."""
     names = (link.get("ifname", "") for link in json.loads(listing or "[]"))
     return [name for name in names if name.startswith("podman")]
 
