@@ -46,9 +46,7 @@ test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the rea
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@lab/side-by-side api images
-	@$(MAKE) crash
-	@$(MAKE) molecule
-	@lab/side-by-side "releases browser" faults
+	@lab/side-by-side "molecule releases" "faults crash browser"
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@echo "== make test: all passed. Not run here, by name: make lifecycle (releases, then rotation, restore, a lost hub, hosts that leave, on four hosts, 9 minutes), make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make e2e-openclaw (real OpenClaw, 4 minutes), make bench =="
 	@cat .cache/lab/not-run-* 2>/dev/null || true

@@ -26,6 +26,12 @@ def task_of(file: str, name: str) -> dict[str, Any]:
     return found
 
 
+def hosts_of(playbook: str, name: str) -> str:
+    """Return which hosts the play of that name is for."""
+    plays = yaml.safe_load((ROOT / playbook).read_text(encoding="utf-8"))
+    return str(next(one["hosts"] for one in plays if one["name"] == name))
+
+
 def play(
     tasks: Sequence[Mapping[str, Any]],
     folder: Path,
@@ -46,7 +52,8 @@ def play(
     """
     file = folder / "play.yml"
     head = {"hosts": hosts, "gather_facts": False, "connection": "local", "tasks": [*tasks]}
-    file.write_text(json.dumps([head]), encoding="utf-8")
+    first = {"hosts": "all", "gather_facts": False}  # `hosts` of the first play knows no hostvars
+    file.write_text(json.dumps([first, head]), encoding="utf-8")
     sources = [word for source in inventory for word in ("-i", str(source))]
     given = ["--extra-vars", json.dumps(dict(variables or {}))]
     return subprocess.run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support.plays import play, task_of
+from tests.support.plays import hosts_of, play, task_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,24 @@ def test_nodes_are_only_rolled_against_a_hub_that_passed(
     assert ("The hub box cannot take its part" in done.stdout) == (failing == "box")
 
 
+@pytest.mark.parametrize("with_agents", [{"mini", "attic"}, {"attic"}, set()])
+def test_only_hosts_with_agents_are_compared(tmp_path: Path, with_agents: set[str]) -> None:
+    nodes = {
+        host: {"agents": ["one"] if host in with_agents else []} for host in ("mini", "attic")
+    }
+    fleet = {**FLEET, "nodes": {"hosts": nodes | {"bare": {}}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(fleet))
+    done = play(
+        [{"ansible.builtin.debug": {"msg": "compared {{ inventory_hostname }}"}}],
+        tmp_path,
+        hosts=hosts_of("site.yml", "Find the nodes that differ from what they should be"),
+        inventory=[str(tmp_path / "hosts.yml")],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    compared = {host for host in ("mini", "attic", "bare", "box") if f"ed {host}" in done.stdout}
+    assert compared == with_agents
+
+
 @pytest.mark.parametrize("on", [True, False])
 def test_a_host_that_is_rolled_out_alone_is_let_in_by_the_hub_s_rule(
     tmp_path: Path, *, on: bool
@@ -56,7 +74,7 @@ def test_a_host_that_is_rolled_out_alone_is_let_in_by_the_hub_s_rule(
     done = play(
         [task_of("site.yml", "Let the fleet reach the hub's port")],
         tmp_path,
-        hosts="hub:nodes",
+        hosts=hosts_of("site.yml", "Let the fleet reach the hub's port"),
         inventory=[str(tmp_path / "hosts.yml")],
         options=["--limit", "mini", "--check", "--diff"],
     )
