@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lab.paths import ROOT
+from lab.running import until
 from lab.traffic.ledger import Accepted, Delivery, Heard, deliveries_of
 
 if TYPE_CHECKING:
@@ -50,8 +51,17 @@ class Traffic:
         self._running = running
 
     def start(self) -> None:
-        """Install and start it; it comes back by itself after whatever befalls its host."""
+        """Install and start it; it comes back by itself after whatever befalls its host.
+
+        Raises:
+            AssertionError: a host has no stream after a minute.
+        """
         self._everywhere(self._install)
+        until(self._all_listen, seconds=60, what="every host listens before anything is sent")
+        self._everywhere(lambda host: self._running.on(host, f"sudo touch {STATE}/go"))
+
+    def _all_listen(self) -> bool:
+        return all(self._running.on_nodes(f"cat {STATE}/heard.jsonl || true").values())
 
     def stop(self) -> None:
         """Stop it; its notes stay."""

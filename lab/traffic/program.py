@@ -7,6 +7,9 @@ accepted-cli    what `agent-bus send` took: sent, or kept in the outbox
 accepted-http   what the hub answered with success; one key a message, tried until it is answered
 heard           every message of a stream of this node, resumed where the last line ends
 
+Nothing is sent before the file `go` is there: what comes and is read before a host's stream is
+open is in no backlog, and would be missing for good among what was heard.
+
 A body is unique, so that a message is known by it whether or not an answer told its id.
 """
 
@@ -63,12 +66,15 @@ class Sender(threading.Thread, abc.ABC):
         self._pairs = itertools.cycle(
             (sender, recipient) for recipient in options.to for sender in options.senders
         )
+        self._go = options.state / "go"
         self._notes = Notes(options.state / f"accepted-{self.kind}.jsonl")
         self._run = uuid.uuid4().hex[:8]
         self.hub = options.hub
 
     def run(self) -> None:
-        """Send for ever."""
+        """Send for ever, once all hosts listen."""
+        while not self._go.exists():
+            time.sleep(0.05)
         for number in itertools.count(1):
             sender, recipient = next(self._pairs)
             body = f"{self.kind} {self._run} {number}"
@@ -150,6 +156,9 @@ class Listener(threading.Thread):
                     told = {name: facts[name] for name in ("id", "seq", "to_agent", "body")}
                     self._notes.add(event=event.event_id, **told)
                 elif event.type == "hello":
+                    if self._cursor is None:
+                        self._notes.add(event=event.event_id, listening=True)
+                    self._cursor = event.event_id
                     stream.keepalive_s = float(facts["keepalive_s"])
                 elif event.type == "reset":
                     self._notes.add(event=self._cursor, reset=facts["reason"])

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-INVENTORY = ROOT / "tests" / "inventories" / "four-hosts"
 HUB_SETTINGS = '{"message_bus_settings": {"keepalive_s": 14}}'
 """Given by an operator in one test, missed by those who do not give it in a later one."""
 
@@ -62,7 +61,7 @@ class Operator:
         (own / "hosts.yml").write_text("---\nall: {}\n")
         for host, variables in hosts.items():
             (own / "host_vars" / f"{host}.yml").write_text(yaml.safe_dump(dict(variables)))
-        self._running.remake([INVENTORY, own])
+        self._running.remake([*dict.fromkeys([*self._running.up.sources, own])])
 
     def play(self, playbook: str, *arguments: str, checkout: Path = ROOT) -> Run:
         """Run a playbook and return what came of it."""
