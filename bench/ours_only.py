@@ -29,8 +29,8 @@ def worker_pid(ours: Ours) -> int:
 async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dict[str, Any]:
     """Memory per idle stream, and latency at rest with so many open.
 
-    The hub has its traffic first: with 10,000 messages it grows by 15 MB to stay there (SQLite's
-    page caches, for the most part), which no stream is to blame for.
+    The hub has its traffic first: with 10,000 messages it grows by 15 MB once and no more up to
+    30,000, which no stream is to blame for.
     """
     pid = worker_pid(ours)
     found: dict[str, Any] = {}
