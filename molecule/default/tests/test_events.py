@@ -18,7 +18,7 @@ from lab.running import RunningFleet, until
 SITE = ROOT / "site.yml"
 
 
-MOST_TASKS_OF_A_NODE = 8
+MOST_TASKS_OF_A_NODE = 10
 """Of a rollout that changes nothing: three calls to the host, the rest is the control node's."""
 
 
