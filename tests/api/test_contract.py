@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub import ADMIN, running
+from tests.support.patience import patience
 
 LIMITS = {
     "sends_per_s": 1e6,
@@ -33,7 +34,7 @@ def test_every_answer_is_as_described(tmp_path: Path, token: str, phases: str) -
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,  # it needs 12 s of CPU
+            timeout=patience(300),  # it needs 12 s of CPU
             check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from agent_bus.web import openapi
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, Hub, roster, running
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def test_the_line_works_as_it_stands(line: str, variables: dict[str, str]) -> No
         env=variables,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=patience(),
         check=False,
     )
     body, _, status = done.stdout.rpartition("\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.hub import FLEET, Hub, running
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ def test_a_long_poll_answers_when_the_hub_ends(tmp_path: Path) -> None:
     import http.client
 
     with running(tmp_path) as hub:
-        poll = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+        poll = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
         headers = {"Authorization": "Bearer token-n3"}
         poll.request("GET", "/api/inbox?wait_s=60", headers=headers)
         assert hub.client("n1").get("/livez").status == 200  # served in order: the poll waits

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tests.support.hub import running
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -17,7 +18,7 @@ HEADERS = {"Authorization": "Bearer token-n3"}  # the one line that was added
 
 
 def listen(port: int, me: str) -> Generator[dict[str, Any], None, None]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as bus:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=patience())) as bus:
         bus.request("GET", "/api/stream", headers=HEADERS)
         with bus.getresponse() as lines:
             for line in lines:
@@ -28,7 +29,7 @@ def listen(port: int, me: str) -> Generator[dict[str, Any], None, None]:
 
 
 def ask(port: int, method: str, path: str, body: Any = None) -> Any:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as bus:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=patience())) as bus:
         bus.request(method, path, json.dumps(body) if body else None, HEADERS)
         with bus.getresponse() as answer:
             return json.loads(answer.read())

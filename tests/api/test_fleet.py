@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tests.support.hub import FLEET, Hub, digest, roster, running, wait_until
+from tests.support.hub import FLEET, Hub, digest, roster, running
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

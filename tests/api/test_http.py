@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.patience import patience
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,7 +79,7 @@ class Peer:
     """A connection that reads answers one by one."""
 
     def __init__(self, port: int, *, warm: bool) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience())
         self._received = b""
         if warm:  # the short way begins after a connection's first request
             self.socket.sendall(b"GET /livez HTTP/1.1\r\nHost: hub\r\n\r\n")

@@ -7,13 +7,14 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.support.hub import ADMIN, REPOSITORY, Hub, digest, running
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def scrape(hub: Hub, token: str = ADMIN) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
     answer = connection.getresponse()
     text = answer.read().decode()

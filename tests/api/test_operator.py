@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hub import ADMIN, REPOSITORY, Hub, running, wait_until
+from tests.support.hub import ADMIN, REPOSITORY, Hub, running
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from tests.support.hub import Client
@@ -26,7 +27,7 @@ def admin(hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "files")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience(),
         check=False,
     )
 

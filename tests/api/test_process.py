@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.support.hub import REPOSITORY, Hub, running
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def test_check_config_accepts_a_good_file_and_explains_a_bad_one(tmp_path: Path)
 def ended(hub: Hub) -> tuple[int, str]:
     hub.start(wait=False)
     assert hub.process is not None
-    code = hub.process.wait(20)
+    code = hub.process.wait(patience())
     hub.process = None
     return code, hub.log()
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.support.hub import Hub
 
 from tests.support.hub import running
+from tests.support.patience import patience, wait_until
 
 
 def test_a_direct_message_is_accepted_with_seq_and_reachability(hub: Hub) -> None:
@@ -174,12 +175,10 @@ def test_a_long_poll_answers_as_soon_as_a_message_is_there(tmp_path: Path) -> No
         with ThreadPoolExecutor(1) as pool:
             poll = pool.submit(hub.client("n3").get, "/api/inbox?wait_s=15")
             sent = hub.client("n2").send(to="delta")["id"]
-            assert [m["id"] for m in poll.result(10).body["messages"]] == [sent]
+            assert [m["id"] for m in poll.result(patience()).body["messages"]] == [sent]
 
 
 def test_an_expired_message_is_no_longer_shown(tmp_path: Path) -> None:
-    from tests.support.hub import wait_until
-
     with running(tmp_path, sweep_interval_s=3600) as hub:
         hub.client("n2").send(to="delta", expires_in_s=1)
         reader = hub.client("n3")

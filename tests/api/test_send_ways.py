@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.patience import patience
+
 if TYPE_CHECKING:
     from tests.support.hub import Hub
 
@@ -54,7 +56,7 @@ def exchange(port: int, head: str, headers: dict[str, str], body: bytes) -> tupl
     """The second request of a connection: status, content type, decoded body."""
     sent = {"Authorization": "Bearer token-n2", "Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items() if value)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
+    with socket.create_connection(("127.0.0.1", port), timeout=patience()) as peer:
         peer.sendall(b"GET /livez HTTP/1.1\r\nHost: hub\r\n\r\n")
         assert received(peer)[0] == 200
         peer.sendall(f"{head}{lines}\r\n".encode() + body)
@@ -92,7 +94,7 @@ def test_a_request_that_breaks_off_is_no_message(hub: Hub, head: str, framing: s
     before = hub.client("n2").get("/api/stats").body["messages"]["head"]
     fields = f"Authorization: Bearer token-n2\r\n{framing}\r\n\r\n"
     size = "1a\r\n" if "chunked" in framing else ""
-    with socket.create_connection(("127.0.0.1", hub.port), timeout=10) as peer:
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=patience()) as peer:
         peer.sendall(f'{head}{fields}{size}{{"to": "delta", "body": "x"}}'.encode())
         peer.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: peer.recv(65536), b""))
@@ -107,7 +109,7 @@ def test_requests_that_follow_each_other_on_a_connection_are_answered_in_order(h
     send = f"POST /send HTTP/1.1\r\nHost: hub\r\n{auth}Content-Length: {len(body)}\r\n\r\n"
     large = f"POST /send HTTP/1.1\r\nHost: hub\r\n{auth}Content-Length: 70000\r\n\r\n"
     last = f"GET /livez HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n{auth}\r\n"
-    with socket.create_connection(("127.0.0.1", hub.port), timeout=10) as peer:
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=patience()) as peer:
         peer.sendall(send.encode() + body + large.encode() + b"x" * 70_000 + send.encode() + body)
         peer.sendall(last.encode())
         answer = b""

@@ -6,7 +6,8 @@ import itertools
 import time
 from typing import TYPE_CHECKING
 
-from tests.support.hub import Hub, running, wait_until
+from tests.support.hub import Hub, running
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

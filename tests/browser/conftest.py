@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.hub import ADMIN, REPOSITORY, Hub, running
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,7 +123,7 @@ def signed_in(chromium: Browser, hub: Hub, **options: Any) -> Iterator[Page]:
     """A page of a fresh browser profile, signed in; any error on its console fails the test."""
     context = chromium.new_context(base_url=f"http://127.0.0.1:{hub.port}", **options)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(patience() * 1000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)

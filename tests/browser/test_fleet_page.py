@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from playwright.sync_api import expect
 
 from tests.browser.conftest import FLEET, SHOTS, Watchers, signed_in
-from tests.support.hub import ADMIN, running, wait_until
+from tests.support.hub import ADMIN, running
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def state(page: Page, agent: str) -> str | None:
 def asked(
     hub: Hub, method: str, path: str, body: str | None = None, **headers: str
 ) -> tuple[int, dict[str, str]]:
-    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, named)
     answer = connection.getresponse()
@@ -80,7 +81,7 @@ def test_every_state_is_shown_and_the_worst_stands_first(
             wait_until(is_deaf)
             assert hub.enrol(left, force=True).status == 200
             expect(page.locator("tr[data-agent=mu] [data-f=state]")).to_have_text(
-                "offline", timeout=20_000
+                "offline", timeout=patience() * 1000
             )
             gone = page.locator("tr[data-agent=research-2]")
             expect(gone.locator("[data-f=state]")).to_have_text("retired")
@@ -107,7 +108,7 @@ def test_the_page_survives_a_restart_of_the_hub(page: Page, fleet: Watchers) -> 
     expect(page.locator("#link")).to_have_attribute("data-is", "lost")
     page.screenshot(path=SHOTS / "fleet-lost.png")
     fleet.hub.start()
-    expect(page.locator("#link")).to_have_attribute("data-is", "on", timeout=20_000)
+    expect(page.locator("#link")).to_have_attribute("data-is", "on", timeout=patience() * 1000)
     fleet.streams.clear()
     fleet.connect("thinkpad")
     expect(page.locator("tr[data-agent=nu] [data-f=state]")).to_have_text("online")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from tests.browser.conftest import SHOTS, Watchers, signed_in
-from tests.support.hub import running, wait_until
+from tests.support.hub import running
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

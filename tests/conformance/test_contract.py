@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 from typing import TYPE_CHECKING
 
-from tests.support.hub import wait_until
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from tests.conformance.conftest import Bus
@@ -202,7 +202,7 @@ def test_a_long_poll_is_answered_by_the_message(bus: Bus) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         poll = pool.submit(bus.client("right").get, "/api/inbox?wait_s=20")
         sent = bus.client("left").send(**{"from": bus.name("a"), "to": bus.name("c")})["id"]
-        assert [m["id"] for m in poll.result(15).body["messages"]] == [sent]
+        assert [m["id"] for m in poll.result(patience()).body["messages"]] == [sent]
 
 
 def test_the_document_describes_what_is_served(bus: Bus) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.support.hub import REPOSITORY, Hub, Reply, running, wait_until
+from tests.support.hub import REPOSITORY, Hub, Reply, running
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

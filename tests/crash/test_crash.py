@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.support.hub import Client, Hub, StreamReader, running, wait_until
+from tests.support.hub import Client, Hub, StreamReader, running
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,13 +68,13 @@ class Reader(threading.Thread):
             try:
                 self._read()
             except BROKEN:
-                time.sleep(0.02)
+                self.stop.wait(0.02)
 
     def _read(self) -> None:
         stream = StreamReader(self.port, "token-n3", last_event_id=self.cursor)
         try:
             while not self.stop.is_set():
-                event = stream.next(timeout_s=1)
+                event = stream.next()
                 if event is None:
                     return
                 if event.type == "message":
@@ -112,7 +113,7 @@ def one_cycle(hub: Hub, cycle: int, ledger: Ledger, dice: random.Random) -> None
 
 def look(reader: Reader, ledger: Ledger) -> None:
     """All that was accepted has come, once and in order; called while nobody sends."""
-    wait_until(lambda: len(reader.events) >= len(ledger.accepted), timeout_s=60)
+    wait_until(lambda: len(reader.events) >= len(ledger.accepted))
     seqs = [seq for seq, _ in reader.events]
     bodies = [body for _, body in reader.events]
     assert seqs == sorted(set(seqs))
@@ -135,5 +136,6 @@ def test_kill_9_loses_doubles_and_reorders_nothing(tmp_path: Path) -> None:
                 print(f"{cycle + 1} kills, {len(ledger.accepted)} messages so far", flush=True)
         look(reader, ledger)
         reader.stop.set()
-        reader.join(10)
         print(f"{len(reader.events)} messages over {CYCLES} kills: 0 lost, 0 doubled")
+    reader.join(patience())
+    assert not reader.is_alive()

@@ -12,7 +12,8 @@ import apsw
 import pytest
 
 from agent_bus import errors
-from tests.support.hub import FLEET, Client, Hub, Reply, running, wait_until
+from tests.support.hub import FLEET, Client, Hub, Reply, running
+from tests.support.patience import patience, wait_until
 from tests.support.store import draft, enrolled, opened
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def fill(hub: Hub) -> dict[str, str]:
     for sender in senders:
         sender.start()
     for sender in senders:
-        sender.join(60)
+        sender.join(patience())
         assert not sender.is_alive(), "a sender was never answered"
     return accepted
 
@@ -157,7 +158,8 @@ def test_a_hub_that_starts_on_a_full_disk_serves_what_it_can(small_disk: Path) -
         hub.hang_up()
         hub.kill()
         hub.start(wait=False)
-        unready = wait_until(lambda: answer_of(hub, "/readyz"), timeout_s=30)
+        unready = wait_until(lambda: answer_of(hub, "/readyz"), "the hub listens")
+        assert unready is not None
         assert (unready.status, "disk is full" in unready.body["checks"]["writing"]) == (503, True)
         assert len(hub.client("n3").get("/api/inbox?limit=5").body["messages"]) == 5
         ballast.unlink()

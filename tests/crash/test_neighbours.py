@@ -16,8 +16,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.support.bad_peers import VANISHING
-from tests.support.hub import REPOSITORY, Hub, StreamReader, running, wait_until
+from tests.support.hub import REPOSITORY, Hub, StreamReader, running
 from tests.support.network import dropped
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def bad_peers(hub: Hub, cursor: str) -> Iterator[None]:
             assert int(peers.stdout.readline()) > 0
         finally:
             peers.kill()
-    wait_until(lambda: hub.streams_open() == 1, timeout_s=60)
+    wait_until(lambda: hub.streams_open() == 1)
 
 
 def block(hub: Hub, stream: StreamReader) -> list[float]:
@@ -68,7 +69,7 @@ def block(hub: Hub, stream: StreamReader) -> list[float]:
         client.send(LARGE, **{"from": "beta", "to": "delta"})
         began = time.monotonic()
         client.send(str(number), **{"from": "alpha", "to": "gamma"})
-        assert stream.of_type("message", timeout_s=20).data["body"] == str(number)
+        assert stream.of_type("message").data["body"] == str(number)
         found.append((time.monotonic() - began) * 1000)
     return found
 

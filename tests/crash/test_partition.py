@@ -78,7 +78,7 @@ def test_every_message_of_a_cut_network_has_led_to_a_wake_after_it_heals(tmp_pat
         def unwoken() -> list[str]:
             return [i for agent, i in sent if not hub.timeline(i, agent)["accepted_at"]]
 
-        until(lambda: not unwoken(), within_s=60, what="every message has led to a wake")
+        until(lambda: not unwoken(), what="every message has led to a wake")
 
 
 def woken_since(gateway: Gateway, known: int) -> bool:

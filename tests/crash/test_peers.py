@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hub import REPOSITORY, Hub, StreamReader, running, wait_until
+from tests.support.hub import REPOSITORY, Hub, StreamReader, running
 from tests.support.network import dropped
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ while True:
     try:
         stream = StreamReader(port, "token-n3", last_event_id=cursor)
         with out.open("a") as log:
-            while (event := stream.next(timeout_s=5)) is not None:
+            while (event := stream.next()) is not None:
                 if event.type == "message":
                     cursor = event.id
                     log.write(f"{event.data['seq']}\\n")
@@ -71,7 +72,7 @@ def latencies_ms(hub: Hub, stream: StreamReader, count: int) -> list[float]:
     for number in range(count):
         began = time.monotonic()
         client.send(str(number), **{"from": "alpha", "to": "gamma"})
-        assert stream.of_type("message", timeout_s=5).data["body"] == str(number)
+        assert stream.of_type("message").data["body"] == str(number)
         found.append((time.monotonic() - began) * 1000)
     return found
 
@@ -116,7 +117,7 @@ def test_a_stopped_reader_is_cut_and_resumes_without_loss(tmp_path: Path) -> Non
             wait_until(lambda: hub.streams_open() == 1)  # the stopped one was cut
             reader.send_signal(signal.SIGCONT)
             seqs += flood(hub, 5)
-            wait_until(lambda: len(out.read_text().split()) >= len(seqs), timeout_s=20)
+            wait_until(lambda: len(out.read_text().split()) >= len(seqs))
             assert [int(seq) for seq in out.read_text().split()] == seqs
         finally:
             reader.kill()
@@ -183,12 +184,12 @@ def test_a_thousand_dropped_streams_give_their_memory_back(tmp_path: Path) -> No
 
         def open_and_drop() -> tuple[int, int]:
             opened = [StreamReader(hub.port, "token-n3") for _ in range(1000)]
-            wait_until(lambda: hub.streams_open() == 1001, timeout_s=30)
+            wait_until(lambda: hub.streams_open() == 1001)
             latencies_ms(hub, healthy, 20)
             most = resident_kib(pid)
             for one in opened:
                 one.close()
-            wait_until(lambda: hub.streams_open() == 1, timeout_s=30)
+            wait_until(lambda: hub.streams_open() == 1)
             return most, resident_kib(pid)
 
         before = resident_kib(pid)
@@ -229,7 +230,7 @@ def page_not_taken(hub: Hub) -> Iterator[socket.socket]:
         peer.connect(("127.0.0.1", hub.port))
         peer.sendall(b"GET /api/inbox?peek=1&limit=500 HTTP/1.1\r\nHost: hub\r\n"
                      b"Authorization: Bearer token-n3\r\n\r\n")  # fmt: skip
-        peer.settimeout(20)
+        peer.settimeout(patience())
         assert peer.recv(12) == b"HTTP/1.1 200"
         yield peer
 
@@ -272,7 +273,7 @@ def test_a_vanished_peer_that_has_its_answer_is_no_defect_in_the_log(tmp_path: P
 
 def test_a_peer_that_stops_in_the_middle_of_a_body_is_refused(tmp_path: Path) -> None:
     with running(tmp_path, **{**QUICK, "read_timeout_s": 0.5}) as hub:
-        with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as peer:
+        with socket.create_connection(("127.0.0.1", hub.port), timeout=patience()) as peer:
             peer.sendall(
                 b"POST /api/send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer token-n2\r\n"
                 b'Content-Length: 40\r\n\r\n{"to": "delta", '

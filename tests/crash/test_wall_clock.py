@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.faketime import WallClock
-from tests.support.hub import Hub, StreamReader, running, wait_until
+from tests.support.hub import Hub, StreamReader, running
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

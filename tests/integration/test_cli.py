@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.cli import sent_id, told
 from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Gateway, Hub, Node, launcher, until
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def test_ask_waits_for_the_reply_and_acks_it(node: Node, gamma: Node) -> None:
         found = until(lambda: re.search(r"--as gamma (\w{26}) ", told(gamma, "inbox", "--all")))
         assert found
         told(gamma, "reply", found[1], "4")
-        output, _ = asking.communicate(timeout=15)
+        output, _ = asking.communicate(timeout=patience())
     assert asking.returncode == 0
     assert "\n4\n" in output
     assert "acked" in output
@@ -269,7 +270,7 @@ def test_the_launchers_start_what_they_should(node: Node, tmp_path: Path, templa
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=patience(),
         env={},
     )
     assert done.returncode == 78

@@ -15,6 +15,7 @@ import pytest
 from agent_bus_client.outbox import Outbox
 from tests.support.cli import sent_id, told
 from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, launcher, until
+from tests.support.patience import patience
 from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def test_a_question_that_is_sent_stays_sent_when_the_hub_goes(hub: Hub, node: No
     with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as asking:
         until(lambda: hub.agent("gamma")["unread"], what="the question is stored")
         hub.process.kill()
-        output, _ = asking.communicate(timeout=15)
+        output, _ = asking.communicate(timeout=patience())
     assert asking.returncode == 0
     assert re.search(r"sent \w{26}, and then the hub at .* You will be woken", output)
 

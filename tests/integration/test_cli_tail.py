@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.support.node_side import NODE_PYTHON, Hub, Node, launcher, until
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def test_tail_prints_messages_as_they_come(node: Node, hub: Hub, tmp_path: Path)
         hub.send("beta", "look here")
         assert "look here" in next_line(tail)
         tail.send_signal(2)
-        assert tail.wait(10) == 0
+        assert tail.wait(patience()) == 0
     assert hub.agent("beta")["unfetched"] == 1
 
 
@@ -63,7 +64,7 @@ def test_tail_goes_on_when_the_hub_renews_the_stream_and_repeats_nothing(
             assert f"message {number}." in next_line(tail)
         assert tail.poll() is None
         tail.send_signal(2)
-        assert tail.wait(10) == 0
+        assert tail.wait(patience()) == 0
     assert (tmp_path / "errors").read_text() == ""
 
 

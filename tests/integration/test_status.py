@@ -12,7 +12,8 @@ import yaml
 
 from lab.hub import page_of
 from tests.support import status
-from tests.support.hub import ADMIN, REPOSITORY, Hub, running, wait_until
+from tests.support.hub import ADMIN, REPOSITORY, Hub, running
+from tests.support.patience import patience, wait_until
 
 FLEET = {
     "n1": ("alpha", "beta"),
@@ -54,7 +55,7 @@ def played(inventory: Path) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -94,7 +95,7 @@ def in_every_state(hub: Hub) -> None:
     wrong._token = "wrong"
     for _ in range(25):
         assert wrong.get("/api/agents").status == 401
-    wait_until(lambda: hub.client(None).get("/api/stats").body["alerts"], timeout_s=30)
+    wait_until(lambda: hub.client(None).get("/api/stats").body["alerts"])
 
 
 def test_the_playbook_and_the_page_show_the_same(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.support.node_side import (
     token_of,
     until,
 )
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +155,7 @@ def replace_certificate(hub: Hub, settings: dict[str, str]) -> None:
 
 def listens(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=patience()).close()
     except OSError:
         return False
     return True

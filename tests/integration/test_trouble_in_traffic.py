@@ -52,7 +52,7 @@ class Traffic(threading.Thread):
     def has_sent(self, more: int) -> None:
         """Wait until so many more messages are sent."""
         target = len(self.sent) + more
-        until(lambda: len(self.sent) >= target, within_s=40, what="traffic goes on")
+        until(lambda: len(self.sent) >= target, what="traffic goes on")
 
     def stop(self) -> None:
         self._stopping.set()
@@ -96,7 +96,7 @@ def test_every_message_has_led_to_a_wake_after_trouble(
     def unwoken() -> list[str]:
         return [i for agent, i in traffic.sent if not hub.timeline(i, agent)["accepted_at"]]
 
-    until(lambda: not unwoken(), within_s=60, what="every message has led to a wake")
+    until(lambda: not unwoken(), what="every message has led to a wake")
     page = hub.call("GET", "/api/history?with=alpha&agent=operator&limit=500")
     keys = [message["body"] for message in page["messages"]]
     assert len(keys) == len(set(keys)) == len([a for a, _ in traffic.sent if a == "alpha"])

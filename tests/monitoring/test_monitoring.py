@@ -19,6 +19,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from agent_bus import alerts, errors
 from tests.support.hub import ADMIN, REPOSITORY, running
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def promtool() -> str:
         script = f"{fetch} || {{ apt-get update -qq && {fetch}; }} && dpkg -x prometheus_*.deb ."
         done = subprocess.run(
             ["sh", "-c", script],
-            cwd=CACHE, capture_output=True, text=True, timeout=300, check=False,
+            cwd=CACHE, capture_output=True, text=True, timeout=patience(300), check=False,
         )  # fmt: skip
         if done.returncode != 0:
             pytest.fail(
@@ -96,7 +97,7 @@ def exported(folder: Path) -> str:
         hub.client("n3").post("/api/wakes", {"reports": reports})
         hub.client("n3").get("/api/inbox")
         hub.client("n3").post("/api/ack", {"ids": [sent["id"]]})
-        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
         connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN}"})
         text = connection.getresponse().read().decode()
         connection.close()
@@ -129,7 +130,12 @@ def unknown(exprs: list[tuple[str, str]], text: str) -> list[str]:
 
 def ran(promtool: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [promtool, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [promtool, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=patience(),
+        check=False,
     )
 
 

@@ -15,6 +15,8 @@ import socket
 import sys
 import threading
 
+from tests.support.patience import patience
+
 HERE, VANISHING = "127.0.0.1", "127.0.0.2"
 """Whence the peers come; the packets of the second are those to drop."""
 ACCEPTED = b"HTTP/1.1 200"
@@ -24,7 +26,7 @@ CHURN_INTERVAL_S = 0.02
 def subscribe(port: int, token: str, *, cursor: str = "", source: str = HERE) -> socket.socket:
     """A stream's connection with a small buffer, of which only the first bytes were read."""
     peer = socket.socket()
-    peer.settimeout(20)
+    peer.settimeout(patience())
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.bind((source, 0))
     peer.connect((HERE, port))

@@ -11,29 +11,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.patience import patience, wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ADMIN = "admin-token"
 FLEET = {"n1": ("alpha", "beta"), "n2": ("gamma",), "n3": ("delta",)}
 """Node -> its agents; a node's token is `token-<node>`."""
-
-
-def wait_until(condition: Callable[[], Any], *, timeout_s: float = 30.0) -> Any:
-    """The first true value of `condition`; fails the test when there is none in time."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {timeout_s} s: {condition}")
 
 
 def digest(token: str) -> str:
@@ -73,7 +63,9 @@ class Client:
     ) -> Reply:
         """Send a request (a dict as JSON, bytes as they are) and read the whole answer."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(self._host, self._port, timeout=20)
+            self._connection = http.client.HTTPConnection(
+                self._host, self._port, timeout=patience()
+            )
         sent = dict(headers or {})
         if self._token is not None:
             sent["Authorization"] = f"Bearer {self._token}"
@@ -124,7 +116,7 @@ class StreamReader:
         *,
         host: str = "127.0.0.1",
     ) -> None:
-        self._socket = socket.create_connection((host, port), timeout=20)
+        self._socket = socket.create_connection((host, port), timeout=patience())
         path = f"/api/stream?{query}".rstrip("?")
         cursor = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
         request = (
@@ -141,9 +133,9 @@ class StreamReader:
         self.headers = {name.lower(): value for name, value in self._response.getheaders()}
         self.last_id: str | None = None
 
-    def next(self, *, timeout_s: float = 10.0) -> Event | None:
+    def next(self) -> Event | None:
         """The next event (comments passed over); None at the end of the stream."""
-        self._socket.settimeout(timeout_s)
+        self._socket.settimeout(patience())
         name, identifier = "message", None
         data: list[str] = []
         while line := self._response.readline():
@@ -161,10 +153,10 @@ class StreamReader:
                 identifier = self.last_id = value
         return None
 
-    def of_type(self, wanted: str, *, timeout_s: float = 10.0) -> Event:
+    def of_type(self, wanted: str) -> Event:
         """The next event of one type; others are passed over."""
         while True:
-            event = self.next(timeout_s=timeout_s)
+            event = self.next()
             assert event is not None, f"the stream ended before {wanted!r}"
             if event.type == wanted:
                 return event
@@ -213,7 +205,7 @@ class Hub:
                 start_new_session=True,
             )
         if wait:
-            wait_until(self.is_ready, timeout_s=60)  # a second, or ten on a busy machine
+            wait_until(self.is_ready, "the hub is ready")
 
     def is_ready(self) -> bool:
         """Whether /readyz answers 200; fails the test when the process has ended."""
@@ -227,12 +219,12 @@ class Hub:
             return status == 200
         return False
 
-    def stop(self, *, timeout_s: float = 15.0) -> int:
+    def stop(self) -> int:
         """SIGTERM and wait; answers the exit code."""
         if self.process is None:
             return 0
         self.process.terminate()
-        code = self.process.wait(timeout_s)
+        code = self.process.wait(patience())
         self.process = None
         return code
 
@@ -241,7 +233,7 @@ class Hub:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+            self.process.wait(patience())
             self.process = None
 
     def log(self) -> str:

@@ -10,17 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from agent_bus_client import http1
 from agent_bus_client.outbox import Outbox
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
+from tests.support.patience import patience, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "files"
@@ -31,19 +26,7 @@ STANDIN = ROOT / "lab" / "gateway_standin" / "gateway_standin.py"
 ADMIN_TOKEN = "a" * 43
 NODE_TOKEN = "n" * 43
 HOOK_TOKEN = "h" * 43
-DEADLINE_S = 15.0
-
-
-def until(condition: Callable[[], T], *, within_s: float = DEADLINE_S, what: str = "") -> T:
-    """Return the condition's first true value; fail past the deadline."""
-    deadline = time.monotonic() + within_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what or condition}")
-        time.sleep(0.01)
+until = wait_until
 
 
 def free_port() -> int:
@@ -66,7 +49,7 @@ def fetch(
     raw = None if body is None else json.dumps(body).encode()
     origin = http1.Origin.parse(url)
     return http1.exchange(
-        origin, method, path, headers=headers, body=raw, timeout_s=10, ca_file=ca_file
+        origin, method, path, headers=headers, body=raw, timeout_s=patience(), ca_file=ca_file
     )
 
 
@@ -85,12 +68,12 @@ class Process:
                 start_new_session=True,
             )
 
-    def stop(self, number: int = signal.SIGTERM, *, within_s: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGTERM) -> int:
         """End it, wait, and return the exit code."""
         if self.child.poll() is None:
             self.child.send_signal(number)
         try:
-            return self.child.wait(within_s)
+            return self.child.wait(patience())
         finally:
             self.kill()
 
@@ -198,7 +181,7 @@ class Hub:
     def start(self) -> None:
         self.launch()
         try:
-            until(self._ready, within_s=30, what="hub is ready")
+            until(self._ready, what="hub is ready")
         except BaseException:
             self.process.kill()
             raise
@@ -327,7 +310,7 @@ class Node:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=patience(),
             check=False,
         )
 

@@ -5,6 +5,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from agent_bus_client import systemd
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ def test_the_manager_hears_one_datagram(tmp_path: Path, monkeypatch: pytest.Monk
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
-        manager.settimeout(5)
+        manager.settimeout(patience())
         monkeypatch.setenv("NOTIFY_SOCKET", path)
         systemd.notify("READY=1", "STATUS=ok")
         assert manager.recv(100) == b"READY=1\nSTATUS=ok"
@@ -26,7 +27,7 @@ def test_an_abstract_socket_works(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"agent-bus-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind("\0" + name)
-        manager.settimeout(5)
+        manager.settimeout(patience())
         monkeypatch.setenv("NOTIFY_SOCKET", "@" + name)
         systemd.notify("WATCHDOG=1")
         assert manager.recv(100) == b"WATCHDOG=1"

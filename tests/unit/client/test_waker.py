@@ -33,7 +33,7 @@ def hooks(url: str, *, token: str = HOOK_TOKEN, **more: str) -> waker.Gateway:
     return waker.Gateway(settings, lambda: token)
 
 
-def command(*argv: str, timeout_s: float = 10.0) -> waker.CommandWaker:
+def command(*argv: str, timeout_s: float = 60.0) -> waker.CommandWaker:
     agent = Agent("alpha", "command", argv)
     return waker.CommandWaker(agent, timeout_s=timeout_s)
 

@@ -8,6 +8,7 @@ from agent_bus import errors
 from agent_bus.broker import Broker, Entry, Holder
 from agent_bus.model import AgentName, NodeName
 from tests.support.bus import frames, stream
+from tests.support.patience import patience
 
 BETA = AgentName("beta")
 
@@ -119,12 +120,12 @@ def test_long_polls_wake_and_end_with_the_hub(broker: Broker) -> None:
     polls = [gevent.spawn(poll, broker) for _ in range(2)]
     gevent.sleep(0)
     broker.wake_inbox(BETA)
-    assert [one.get(timeout=1) for one in polls] == [True, True]
+    assert [one.get(timeout=patience()) for one in polls] == [True, True]
     assert poll(broker, timeout_s=0.001) is False
     last = gevent.spawn(poll, broker)
     gevent.sleep(0)
     broker.end_all("shutdown")
-    assert last.get(timeout=1) is False
+    assert last.get(timeout=patience()) is False
     assert poll(broker) is False
     with pytest.raises(errors.NotReadyError):
         broker.admit(stream())
@@ -145,5 +146,5 @@ def test_long_polls_count_as_streams_of_their_token_and_in_all(broker: Broker) -
         with pytest.raises(errors.TooManyStreamsError, match="the hub"):
             refused()
     broker.wake_inbox(BETA)
-    assert all(one.get(timeout=1) for one in (first, *others))
+    assert all(one.get(timeout=patience()) for one in (first, *others))
     broker.admit(stream(token_sha256="t"))

@@ -17,7 +17,7 @@ from agent_bus.store.sqlite import SqliteStore
 from tests.support.bus import bus_in, frames, stream
 from tests.support.clock import FakeClock
 from tests.support.faults import faulty_disk
-from tests.support.hub import wait_until
+from tests.support.patience import patience, wait_until
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
 
     with bus_in(tmp_path, kind=Interleaved) as bus:
         job = gevent.spawn(inbox, bus, BETA, wait_s=30)
-        assert [d.seq for d in job.get(timeout=5)] == [1]
+        assert [d.seq for d in job.get(timeout=patience())] == [1]
 
 
 def test_a_long_poll_waits_for_what_its_filter_lets_through(bus: Bus) -> None:
@@ -116,7 +116,7 @@ def test_a_long_poll_waits_for_what_its_filter_lets_through(bus: Bus) -> None:
     bus.send(draft(body="normal"))
     assert not job.ready()
     bus.send(draft(body="urgent", rank=0))
-    assert [d.message.body for d in job.get(timeout=5)] == ["urgent"]
+    assert [d.message.body for d in job.get(timeout=patience())] == ["urgent"]
 
 
 def test_a_replay_of_a_key_is_free_and_fans_nothing_out(bus: Bus) -> None:
@@ -155,7 +155,7 @@ def test_the_roster_in_memory_is_the_last_one_committed(bus: Bus) -> None:
         gevent.spawn(bus.put_roster, fleet(f"n{n % 7}"), force=True, dry_run=False)
         for n in range(40)
     ]
-    gevent.joinall(jobs, raise_error=True, timeout=20)
+    gevent.joinall(jobs, raise_error=True, timeout=patience())
     assert bus.directory.roster.agents == bus.store.roster()[0].agents
 
 
@@ -224,7 +224,7 @@ def test_a_long_poll_that_loses_its_right_ends_at_once(
     else:
         tokens[NodeName("n1")] = ("3" * 64,)
     bus.put_roster(Roster(agents=agents, tokens=tokens), force=True, dry_run=False)
-    assert job.get(timeout=5) == []
+    assert job.get(timeout=patience()) == []
 
 
 def test_counters_wait_for_hello_and_other_events_do_not(bus: Bus) -> None:

@@ -9,7 +9,7 @@ from agent_bus.clock import SystemClock
 from agent_bus.retention import SWEEP_LIMIT, Housekeeper
 from tests.support.bus import bus_in
 from tests.support.clock import DAY_S, FakeClock
-from tests.support.hub import wait_until
+from tests.support.patience import wait_until
 from tests.support.store import BETA, draft
 
 if TYPE_CHECKING:
@@ -41,15 +41,15 @@ def test_what_expires_is_swept_at_once_whatever_the_interval(tmp_path: Path) -> 
         for expires_in_s in (3600, 1, 2):
             bus.send(draft(expires_in_s=expires_in_s))
         assert unfetched(bus) == 3
-        wait_until(lambda: unfetched(bus) == 2, timeout_s=10)
-        wait_until(lambda: unfetched(bus) == 1, timeout_s=10)
+        wait_until(lambda: unfetched(bus) == 2)
+        wait_until(lambda: unfetched(bus) == 1)
 
 
 def test_what_expires_next_is_known_after_a_restart(tmp_path: Path) -> None:
     with bus_in(tmp_path, clock=SystemClock()) as bus:
         bus.send(draft(expires_in_s=1))
         with sweeping(bus):
-            wait_until(lambda: unfetched(bus) == 0, timeout_s=10)
+            wait_until(lambda: unfetched(bus) == 0)
 
 
 def test_a_sweep_does_all_there_is_to_do(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus import runtime
-from tests.support.hub import wait_until
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def test_an_end_is_seen_behind_bytes_that_nobody_has_read(
     own, peer = pair
     peer.sendall(b"the next request")
     peer.close()
-    wait_until(lambda: runtime.has_hung_up(own), timeout_s=5)
+    wait_until(lambda: runtime.has_hung_up(own))
     assert own.recv(100) == b"the next request"
 
 
@@ -51,7 +51,7 @@ def test_a_peer_that_writes_no_more_counts_as_gone(
 ) -> None:
     own, peer = pair
     peer.shutdown(socket.SHUT_WR)
-    wait_until(lambda: runtime.has_hung_up(own), timeout_s=5)
+    wait_until(lambda: runtime.has_hung_up(own))
 
 
 def test_a_closed_socket_has_no_peer_and_no_socket_says_nothing(

@@ -18,7 +18,8 @@ from agent_bus.web.http import Call
 from agent_bus.web.session import COOKIE, Sessions
 from tests.support.clock import FakeClock
 from tests.support.faults import faulty_disk
-from tests.support.hub import ADMIN, digest, wait_until
+from tests.support.hub import ADMIN, digest
+from tests.support.patience import wait_until
 from tests.support.store import opened
 
 if TYPE_CHECKING:
@@ -75,5 +76,5 @@ def test_a_sign_out_on_a_full_disk_holds_once_there_is_room(
             gevent.sleep(0.01)
             return len(store.desk.sessions(steady=CLOCK.steady_ms()))
 
-        wait_until(lambda: kept() == 1, timeout_s=10)
+        wait_until(lambda: kept() == 1)
         assert sessions(store).require(calls[2]) == OPERATOR

@@ -16,6 +16,7 @@ from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web.stream import REPLAY_PAGE, Subscription
 from agent_bus_client.sse import Event, Parser
 from tests.support.bus import bus_in, stream
+from tests.support.patience import patience
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
 
 if TYPE_CHECKING:
@@ -207,5 +208,5 @@ def test_a_message_right_between_backlog_and_live_comes_once(bus: Bus) -> None:
     peer = Peer(bus)
     sender = gevent.spawn(lambda: [bus.send(draft(body=str(n))) for n in range(300)])
     ids = [peer.until("message").event_id for _ in range(300)]
-    sender.get(timeout=10)
+    sender.get(timeout=patience())
     assert ids == [f"{bus.store.epoch}-{n + 1}" for n in range(300)]

@@ -13,6 +13,7 @@ from agent_bus import errors
 from agent_bus.model import AgentName
 from agent_bus.store import writer
 from tests.support.faults import faulty_disk
+from tests.support.patience import patience
 from tests.support.store import Told, draft, enrolled, inbox, opened
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def at_once(store: SqliteStore, bodies: list[str], **more: Any) -> list[Any]:
             return error
 
     jobs = [gevent.spawn(send, body) for body in bodies]
-    gevent.joinall(jobs, timeout=20)
+    gevent.joinall(jobs, timeout=patience())
     assert all(job.ready() for job in jobs), "a sender was never answered"
     return [job.value for job in jobs]
 
@@ -51,7 +52,7 @@ def test_a_bad_command_fails_alone(store: SqliteStore) -> None:
     lost = draft(body="reply to nothing", reply_to="0" * 26)
     jobs = [gevent.spawn(store.send, draft(body="good"), hop_limit=50) for _ in range(5)]
     bad = gevent.spawn(store.send, lost, hop_limit=50)
-    gevent.joinall([*jobs, bad], timeout=10)
+    gevent.joinall([*jobs, bad], timeout=patience())
     assert isinstance(bad.exception, errors.UnknownMessageError)
     assert inbox(store, "beta") == ["good"] * 5
 
@@ -132,7 +133,7 @@ def test_the_wal_is_reset_while_readers_never_stop(
         at_once(store, ["x" * 20_000] * 20)
         sizes.append(store.counts()["wal_bytes"])
     stop.set()
-    gevent.joinall(readers, timeout=10)
+    gevent.joinall(readers, timeout=patience())
     assert max(sizes) < 8_000_000  # 16 MB were written; without a reset all would be in there
 
 
@@ -161,6 +162,6 @@ def test_sends_of_one_commit_are_stored_together_and_counted_once(tmp_path: Path
 def test_sends_that_cannot_be_stored_together_fail_alone(store: SqliteStore) -> None:
     bodies = [draft(body="good") for _ in range(4)] + [draft(body="bad", rank=1 << 70)]
     jobs = [gevent.spawn(store.send, one, hop_limit=50) for one in bodies]
-    gevent.joinall(jobs, timeout=10)
+    gevent.joinall(jobs, timeout=patience())
     assert [job.exception is None for job in jobs] == [True] * 4 + [False]
     assert inbox(store, "beta") == ["good"] * 4

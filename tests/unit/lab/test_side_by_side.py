@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.paths import ROOT
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def run(project: Path, *lanes: str) -> tuple[int, list[str]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=patience(),
     )
     return done.returncode, done.stdout.splitlines()
 
