@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 LABEL = "agent-bus-lab"
 LOGIN = "ansible"
+LAB_LOGIN = "lab"
+"""For what the lab itself does on a host."""
+TRAITS = ("lab_login_shell", "lab_umask")
+"""Variables of a host that lab/prepare.yml acts on once; another value means a new container."""
 SUBNETS = {"demo": "10.213.77.0/24", "molecule": "10.213.78.0/24"}
 FIRST_HOST = 10
 # What real systemd hardening needs: without SYS_ADMIN systemd ignores ProtectSystem=, PrivateTmp=
@@ -41,6 +45,8 @@ class Spec:
     public_key: Path
     mounts: tuple[str, ...] = ()
     """Folders of this machine that the container sees, read-only, as FOLDER:PATH."""
+    traits: tuple[str, ...] = ()
+    """What lab/prepare.yml makes different on this host."""
 
     @property
     def name(self) -> str:
@@ -77,7 +83,7 @@ class Spec:
 
     def digest(self) -> str:
         """Return 16 hex digits that change with anything that would need a new container."""
-        facts = [*self.arguments(), self.public_key.read_text()]
+        facts = [*self.arguments(), self.public_key.read_text(), *self.traits]
         return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
 
 

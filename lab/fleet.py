@@ -128,6 +128,7 @@ def _prepare(fleet: Fleet) -> None:
     if result.returncode != 0:
         sys.stderr.write(result.stdout[-4000:] + result.stderr)
         raise LabError("the hosts could not be prepared, see above")
+    close_connections(fleet.name)  # an open one still has the umask from before
 
 
 def _prepared_digest(read: inventory.Inventory, specs: Sequence[containers.Spec]) -> str:
@@ -236,6 +237,11 @@ def _specs(
             tags[distribution[host]],
             key,
             tuple(read.variables[host].get("lab_mounts", ())),
+            tuple(
+                f"{trait}={read.variables[host][trait]}"
+                for trait in containers.TRAITS
+                if trait in read.variables[host]
+            ),
         )
         for host in read.hosts
     ]

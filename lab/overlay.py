@@ -3,6 +3,10 @@
 It stands behind the inventory on the command line and sets host variables of the strongest
 kind an inventory has (host_vars), so that it wins over whatever the inventory says about how
 its real machines are reached.
+
+It says how the containers are reached, and answers what the inventory itself sets and no
+container can have. What an inventory leaves to Ansible, the lab leaves to Ansible, too: otherwise
+a rehearsal would hide what fails on the machines.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab.containers import LOGIN, Spec
+from lab.containers import LAB_LOGIN, LOGIN, Spec
 from lab.paths import fleet_dir, socket_dir
 
 if TYPE_CHECKING:
@@ -29,16 +33,15 @@ SSH_OPTIONS = (
     "PreferredAuthentications=publickey",
     "IdentitiesOnly=yes",
 )
-# Ways in which an inventory may reach or enter its real machines; what it sets of these the
-# overlay has to answer, if only with nothing.
-CONNECTION_PREFIXES = (
-    "ansible_ssh_",
-    "ansible_password",
-    "ansible_become_",
-    "ansible_sudo",
-    "ansible_su_",
-    "ansible_private_key",
-)
+# Ways in which an inventory may reach its real machines; what it sets of these the overlay has to
+# answer, if only with nothing.
+CONNECTION_PREFIXES = ("ansible_ssh_", "ansible_password", "ansible_private_key")
+KEPT = ("ansible_ssh_pipelining", "ansible_ssh_executable", "ansible_ssh_transfer_method")
+"""How ssh is used, which is the same for a container."""
+ONLY_SUDO = ("ansible_become_method", "ansible_become_exe", "ansible_become_flags")
+"""A container has sudo, without a password, and no other program of the kind."""
+INTERPRETER = "ansible_python_interpreter"
+ONLY_INTERPRETER = "/usr/bin/python3"
 
 
 def host_variables(spec: Spec, *, is_hub: bool, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,25 +54,41 @@ def host_variables(spec: Spec, *, is_hub: bool, raw: Mapping[str, Any]) -> dict[
         "ansible_user": LOGIN,
         "ansible_ssh_private_key_file": str(folder / "ssh" / "id_ed25519"),
         "ansible_ssh_args": " ".join(f"-o {option}" for option in SSH_OPTIONS),
-        "ansible_ssh_pipelining": True,
         "ansible_control_path": str(socket_dir(spec.fleet) / spec.address),
-        "ansible_become": True,
-        "ansible_become_method": "sudo",
-        "ansible_python_interpreter": "/usr/bin/python3",
         "agent_bus_secrets_dir": str(folder / "secrets"),
     }
     if is_hub:
         answered["bus_address"] = spec.host
-    overridden = {key: "" for key in raw if key.startswith(CONNECTION_PREFIXES)}
-    return {**overridden, **answered}
+    overridden = {
+        key: "" for key in raw if key.startswith(CONNECTION_PREFIXES) and key not in KEPT
+    }
+    return {**overridden, **_without_other_programs(raw), **answered}
+
+
+def _without_other_programs(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what replaces programs that the inventory names and a container does not have.
+
+    A word such as `auto` stays, and so does a template: only a path is known to be missing.
+    """
+    replaced: dict[str, Any] = {}
+    if raw.get("ansible_become_method", "sudo") != "sudo":
+        replaced |= {"ansible_become_method": "sudo"}
+        replaced |= {key: "" for key in ONLY_SUDO if key in raw and key not in replaced}
+    interpreter = str(raw.get(INTERPRETER, ""))
+    if interpreter.startswith("/") and not interpreter.startswith(ONLY_INTERPRETER):
+        replaced[INTERPRETER] = ONLY_INTERPRETER
+    return replaced
 
 
 def ssh_command(spec: Spec) -> list[str]:
-    """Return the start of an ssh command line that shares its connection with Ansible's."""
+    """Return the start of an ssh command line of the lab's own, as a user with sudo.
+
+    It is not Ansible's user, whose login shell and umask are the inventory's to choose.
+    """
     options = [item for option in SSH_OPTIONS for item in ("-o", option)]
     key = fleet_dir(spec.fleet) / "ssh" / "id_ed25519"
-    control = f"ControlPath={socket_dir(spec.fleet) / spec.address}"
-    return ["ssh", *options, "-o", control, "-i", str(key), f"{LOGIN}@{spec.address}"]
+    control = f"ControlPath={socket_dir(spec.fleet) / spec.address}-{LAB_LOGIN}"
+    return ["ssh", *options, "-o", control, "-i", str(key), f"{LAB_LOGIN}@{spec.address}"]
 
 
 def write(specs: Sequence[Spec], inventory: Inventory) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,11 @@ def test_a_new_key_or_image_means_a_new_container(spec: containers.Spec, tmp_pat
     before = spec.digest()
     spec.public_key.write_text("another key")
     assert spec.digest() != before
+
+
+def test_another_login_shell_or_umask_means_a_new_container(spec: containers.Spec) -> None:
+    hardened = dataclasses.replace(spec, traits=("lab_umask=027",))
+    assert hardened.digest() != spec.digest()
 
 
 def test_the_mac_address_follows_from_the_address(spec: containers.Spec) -> None:
