@@ -43,7 +43,7 @@ class Hub:
     def _ask(self, path: str, body: bytes | None, *, timeout_s: float) -> Any:  # noqa: ANN401
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, body, headers)  # noqa: S310 - always http
-        with urllib.request.urlopen(request, timeout=timeout_s, context=self._tls) as answer:  # noqa: S310 - as above
+        with _opener(self._tls).open(request, timeout=timeout_s) as answer:
             return json.load(answer)
 
     def page(self) -> str:
@@ -54,9 +54,15 @@ class Hub:
 def page_of(base: str, admin_token: str, *, tls: ssl.SSLContext | None = None) -> str:
     """Return the dashboard's first page as a browser gets it that signs in with the token."""
     form = urlencode({"token": admin_token}).encode()
-    opener = urllib.request.build_opener(
-        urllib.request.HTTPCookieProcessor(), urllib.request.HTTPSHandler(context=tls)
-    )
+    opener = _opener(tls)
+    opener.add_handler(urllib.request.HTTPCookieProcessor())
     with opener.open(f"{base}/login", form, timeout=20) as answer:  # and the redirect to it
         text: str = answer.read().decode()
     return text
+
+
+def _opener(tls: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
+    """Return what asks the hub itself, whatever proxy the environment names."""
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+    )

@@ -44,8 +44,9 @@ LISTENER = """
 import json, sys, time, urllib.request
 wanted, since, url = json.load(sys.stdin)
 deadline = time.time() + %d
+gateway = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
 while True:
-    wakes = json.load(urllib.request.urlopen(url + "/standin/wakes"))["wakes"]
+    wakes = json.load(gateway.open(url + "/standin/wakes"))["wakes"]
     wakes = [wake for wake in wakes if wake["at"] >= since]
     # a wake for what came before the letter says nothing
     woken = {wake["agent"] for wake in wakes if wake["at"] >= wanted.get(wake["agent"], since)}

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+CURL = "curl --noproxy '*' -sS"
+"""Asks a host's own services, whatever proxy its environment names."""
+
+
 class RunningFleet:
     """The fleet as an operator sees it: hosts by ssh, the hub by its API."""
 
@@ -75,7 +79,7 @@ class RunningFleet:
 
     def wakes(self, host: str, since: float) -> list[dict[str, Any]]:
         """Return the wakes that a host's gateway stand-in took since a time."""
-        answer = json.loads(self.on(host, f"curl -sS {self.who.gateways[host]}/standin/wakes"))
+        answer = json.loads(self.on(host, f"{CURL} {self.who.gateways[host]}/standin/wakes"))
         return [wake for wake in answer["wakes"] if wake["at"] >= since]
 
     def api(self, path: str) -> Any:  # noqa: ANN401 - decoded JSON

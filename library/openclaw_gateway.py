@@ -63,8 +63,7 @@ OURS = "agent-bus-"
 SESSION_KEY = "hook:agent-bus"  # runs with one key are taken one after the other
 WAKES_BY_AGENT = (2026, 8, 1)
 """Older gateways ignore `agentId` on the wake hook and wake their default agent."""
-COMMAND_TIMEOUT_S = 120
-RELOAD_TIMEOUT_S = 15
+COMMAND_TIMEOUT_S, RELOAD_TIMEOUT_S = 120, 15
 TAKES_WAKES, NO_GATEWAY = 400, -1
 
 
@@ -222,13 +221,14 @@ class OpenClaw:
 
         400 means enabled and ours, 401 another token, 404 disabled, -1 that nothing answers.
         """
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past any proxy
         request = urllib.request.Request(  # noqa: S310 - http, as the inventory says
             f"{self._url.rstrip('/')}{path}/wake",
             data=b"{}",
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+            with direct.open(request, timeout=5) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code

@@ -11,20 +11,23 @@ import pytest
 from agent_bus.web import openapi
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, Hub, roster, running
 from tests.support.patience import patience
+from tests.support.proxy import RecordingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = (REPOSITORY / "docs/reference/api.md").read_text()
-LINES = re.findall(r"^curl .*$", PAGE, re.MULTILINE)
+LINES = re.findall(r"^curl [^(].*$", PAGE, re.MULTILINE)
 SECTIONS = dict(re.findall(r"^### (\S+ /\S+)\n(.*?)(?=^###? |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+DIRECT = re.search(r"^curl\(\) .*?$", PAGE, re.MULTILINE)
+"""What the page has a shell do first, so that curl asks the hub itself."""
 TIMED_OUT = 28
 """curl's exit code for a stream that is still open at --max-time."""
 
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with running(tmp_path_factory.mktemp("hub")) as hub:
+    with RecordingProxy() as proxy, running(tmp_path_factory.mktemp("hub")) as hub:
         hub.enrol(groups={"research": ["beta"]})
         watch(hub)
         sent = hub.client("n1").send("before", **{"from": "alpha", "to": "beta"})
@@ -34,7 +37,9 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
             "TOKEN": "token-n1",
             "ADMIN": ADMIN,
             "ID": sent["id"],
+            **proxy.environment,
         }
+    assert proxy.asked == []
 
 
 def watch(hub: Hub) -> None:
@@ -44,8 +49,9 @@ def watch(hub: Hub) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_the_line_works_as_it_stands(line: str, variables: dict[str, str]) -> None:
+    assert DIRECT
     done = subprocess.run(
-        ["sh", "-c", f"{line} -w '\\n%{{http_code}}'"],
+        ["sh", "-c", f"{DIRECT[0]}\n{line} -w '\\n%{{http_code}}'"],
         env=variables,
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab import fleet
 from lab.paths import ROOT
-from lab.running import until
+from lab.running import CURL, until
 from tests.support import status
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_the_status_playbook_and_the_page_show_the_same(running: RunningFleet) -
 def test_the_bus_speaks_tls_and_tells_who_does_not(running: RunningFleet) -> None:
     hub, node = running.who.hub, running.nodes[1]
     place = f"{hub}:{running.who.port}/readyz"
-    trusting = running.on(node, f"curl -sS --cacert /etc/agent-bus/ca.crt https://{place}")
+    trusting = running.on(node, f"{CURL} --cacert /etc/agent-bus/ca.crt https://{place}")
     assert '"ready":true' in trusting
-    assert "tls_required" in running.on(node, f"curl -sS http://{place}")
-    assert "certificate problem" in running.on(node, f"curl -sS https://{place} 2>&1; true")
+    assert "tls_required" in running.on(node, f"{CURL} http://{place}")
+    assert "certificate problem" in running.on(node, f"{CURL} https://{place} 2>&1; true")

@@ -12,7 +12,7 @@ import pytest
 from lab import rollcall
 from lab.paths import fleet_dir
 from lab.podman import podman
-from lab.running import until
+from lab.running import CURL, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ def test_tokens_are_rotated_while_a_node_is_off(running: RunningFleet, operator:
     secrets = fleet_dir(running.up.name) / "secrets"
     assert list((secrets / "nodes").glob("*.old")) == []
     header = f"Authorization: Bearer {before['dogwood']}"
-    ask = f"curl -s -o /dev/null -w '%{{http_code}}' -H '{header}' http://anchor:8091/api/agents"
+    ask = f"{CURL} -o /dev/null -w '%{{http_code}}' -H '{header}' http://anchor:8091/api/agents"
     assert running.on("birch", ask) == "401"
     assert [o.trouble for o in rollcall.call(running.up) if o.trouble] == []
 

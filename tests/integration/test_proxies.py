@@ -1,0 +1,196 @@
+"""Nothing of ours asks a proxy for the hub or a gateway, whatever the environment names."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from lab import rollcall
+from lab.hub import page_of
+from lab.paths import ROOT
+from lab.running import CURL
+from tests.support.module import answer_of
+from tests.support.node_side import ADMIN_TOKEN, FILES, HOOK_TOKEN, Gateway, Hub, Node, until
+from tests.support.plays import play
+from tests.support.proxy import RecordingProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CALLS = {"uri", "get_url", "wait_for_connection"}
+"""Modules of Ansible's that ask by HTTP."""
+TASK_FILES = [
+    file
+    for folder in ("playbooks", "roles", "bench", "lab", "tests/e2e")
+    for file in sorted((ROOT / folder).rglob("*.yml"))
+]
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingProxy]:
+    """Have every child of this test, and the test, find a proxy in the environment."""
+    with RecordingProxy() as recording:
+        for name, value in recording.environment.items():
+            monkeypatch.setenv(name, value)
+        yield recording
+
+
+@pytest.fixture
+def hub(tmp_path: Path, proxy: RecordingProxy) -> Iterator[Hub]:
+    found = Hub(tmp_path / "hub", {"n1": ("alpha", "beta")})
+    yield found
+    found.process.stop()
+    assert proxy.asked == []
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    found = Gateway(tmp_path / "gateway", ("alpha", "beta"))
+    yield found
+    found.process.stop()
+
+
+def tasks_in(entries: Any) -> Iterator[dict[str, Any]]:
+    """Return the tasks of a file, however deep in plays and blocks."""
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict):
+            yield entry
+            for inner in ("pre_tasks", "tasks", "post_tasks", "block", "rescue", "always"):
+                yield from tasks_in(entry.get(inner))
+
+
+def asking() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return each task of the project that asks by HTTP: its name and its arguments."""
+    for file in TASK_FILES:
+        for task in tasks_in(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            for key, arguments in task.items():
+                if key.rpartition(".")[2] in CALLS:
+                    yield f"{file.relative_to(ROOT)}: {task['name']}", arguments
+
+
+def test_the_proxy_is_seen_by_whoever_asks_it(proxy: RecordingProxy) -> None:
+    with pytest.raises(OSError, match="502"):
+        urllib.request.urlopen("http://127.0.0.1:9/elsewhere", timeout=10)
+    assert proxy.asked == ["GET http://127.0.0.1:9/elsewhere HTTP/1.1"]
+
+
+def test_each_task_that_asks_by_http_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> None:
+    """The task's own arguments, less those that only the fleet's variables fill."""
+    found = dict(asking())
+    assert len(found) > 8, "the tasks are found"
+    replaced = {"url": f"{hub.url}/livez", "method": "GET", "status_code": [200]}
+    tasks = [
+        {
+            "name": name,
+            "ansible.builtin.uri": {
+                key: value
+                for key, value in arguments.items()
+                if key not in {"ca_path", "headers", "body", "body_format"}
+            }
+            | replaced,
+        }
+        for name, arguments in found.items()
+    ]
+    python = {"ansible_python_interpreter": sys.executable}
+    done = play(tasks, tmp_path, variables=python)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_status_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "admin.token").write_text(ADMIN_TOKEN)
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "agent_bus_secrets_dir": str(secrets),
+        "message_bus_port": hub.port,
+    }
+    inventory = {"hub": {"hosts": {"box": variables}}, "nodes": {"hosts": {"n1": variables}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "hosts.yml"),
+         str(ROOT / "playbooks/status.yml")],
+        cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Hub box: release" in done.stdout
+
+
+def test_the_node_side_asks_hub_and_gateway_itself(
+    hub: Hub, gateway: Gateway, tmp_path: Path
+) -> None:
+    wakers = [{"name": name, "waker": "hook"} for name in ("alpha", "beta")]
+    node = Node(tmp_path / "node", "n1", hub.url, wakers, gateway_url=gateway.url)
+    watcher = node.start()
+    try:
+        until(lambda: "connected" in " ".join(watcher.events()), what="the watcher is connected")
+        done = node.cli("send", "--as", "alpha", "--to", "beta", "hello")
+        assert done.returncode == 0, done.stderr
+        until(lambda: gateway.wakes("beta"), what="beta is woken")
+    finally:
+        watcher.stop()
+    doctor = node.cli("doctor", "--as", "alpha")
+    assert "502" not in doctor.stdout + doctor.stderr
+
+
+def test_the_operator_s_tool_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(ADMIN_TOKEN)
+    tool = [sys.executable, "-m", "agent_bus", "admin", "--json"]
+    given = ["--config", str(hub.folder / "hub.json"), "--token-file", str(tmp_path / "token")]
+    done = subprocess.run(
+        [*tool, *given, "stats"],
+        env={**os.environ, "PYTHONPATH": str(FILES)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "epoch" in json.loads(done.stdout)
+
+
+def test_the_gateway_s_module_asks_the_gateway_itself(
+    proxy: RecordingProxy, gateway: Gateway, tmp_path: Path
+) -> None:
+    config = gateway.folder / "openclaw.json"
+    given = {"user": getpass.getuser(), "agents": ["alpha", "beta"], "token": HOOK_TOKEN}
+    given |= {"url": gateway.url, "command": str(tmp_path / "none"), "config": str(config)}
+    answer = answer_of("openclaw_gateway", given)
+    assert "no gateway listens" not in " ".join(answer["notes"]), answer
+    assert "502" not in " ".join(answer["notes"]), answer
+    assert proxy.asked == []
+
+
+def test_the_lab_asks_hub_and_gateways_itself(
+    hub: Hub, proxy: RecordingProxy, gateway: Gateway
+) -> None:
+    assert "alpha" in page_of(hub.url, ADMIN_TOKEN)
+    listener = [sys.executable, "-c", rollcall.LISTENER % 1]
+    wanted = json.dumps([{}, 0, gateway.url])
+    heard = subprocess.run(listener, input=wanted, capture_output=True, text=True, check=True)
+    assert json.loads(heard.stdout) == []
+    asked = f"{CURL} {gateway.url}/standin/wakes"
+    told = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout) == {"wakes": []}
+    assert proxy.asked == []
+
+
+def test_no_curl_of_the_project_is_left_to_the_environment() -> None:
+    """Those that run in the lab's hosts; the pages' are run by tests/api/test_curl_examples.py."""
+    files = [
+        file
+        for folder in ("lab", "molecule", "playbooks", "roles", "tests/e2e", "bench")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in {".py", ".yml", ".j2", ".sh"}
+    ]
+    called = re.compile(r"\bcurl -[a-zA-Z]")
+    assert [str(file) for file in files if called.search(file.read_text())] == []
