@@ -12,6 +12,7 @@ import apsw
 import pytest
 
 from agent_bus import errors
+from tests.support.guard import mark
 from tests.support.hub import FLEET, Client, Hub, Reply, running
 from tests.support.patience import patience, wait_until
 from tests.support.store import draft, enrolled, opened
@@ -29,7 +30,7 @@ def disk_of(megabytes: int, place: Path) -> Iterator[Path]:
     """A file system of its own."""
     place.mkdir()
     size = f"size={megabytes}m"
-    command = ["mount", "-t", "tmpfs", "-o", size, "agent-bus-test", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", size, f"agent-bus-test-{mark()}", str(place)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.fail(f"this test must be able to mount a tmpfs (run it as root): {mounted.stderr}")

@@ -9,13 +9,13 @@ at most `ROUNDS` rounds one must hold.
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from tests.support.bad_peers import VANISHING
+from tests.support.guard import marked
 from tests.support.hub import REPOSITORY, Hub, StreamReader, running
 from tests.support.network import dropped
 from tests.support.patience import wait_until
@@ -43,7 +43,7 @@ def bad_peers(hub: Hub, cursor: str) -> Iterator[None]:
     """All of them, connected; at the end the hub has noticed that they are gone."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.bad_peers", str(hub.port), cursor],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env=marked(PYTHONPATH=str(REPOSITORY)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

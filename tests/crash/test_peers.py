@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.guard import marked
 from tests.support.hub import REPOSITORY, Hub, StreamReader, running
 from tests.support.network import dropped
 from tests.support.patience import patience, wait_until
@@ -36,6 +37,7 @@ LARGE = "x" * 60_000
 READER = """
 import http.client, sys
 from pathlib import Path
+from tests.support.guard import marked
 from tests.support.hub import StreamReader
 port, out, cursor = int(sys.argv[1]), Path(sys.argv[2]), ""
 while True:
@@ -105,7 +107,7 @@ def test_a_stopped_reader_is_cut_and_resumes_without_loss(tmp_path: Path) -> Non
         alone = latencies_ms(hub, healthy, 60)
         reader = subprocess.Popen(
             [sys.executable, "-c", READER, str(hub.port), str(out)],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env=marked(PYTHONPATH=str(REPOSITORY)),
         )
         try:
             wait_until(lambda: hub.streams_open() == 2)

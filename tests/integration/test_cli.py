@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.cli import sent_id, told
+from tests.support.guard import marked
 from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Gateway, Hub, Node, launcher, until
 from tests.support.patience import patience
 
@@ -44,7 +45,9 @@ def test_ask_waits_for_the_reply_and_acks_it(node: Node, gamma: Node) -> None:
     argv = [NODE_PYTHON, "-I", "-S", "-c"]
     argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
     argv += ["ask", "--as", "alpha", "gamma", "what is 2+2?"]
-    with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as asking:
+    with subprocess.Popen(
+        argv, env=marked(**node.env()), stdout=subprocess.PIPE, text=True
+    ) as asking:
         found = until(lambda: re.search(r"--as gamma (\w{26}) ", told(gamma, "inbox", "--all")))
         assert found
         told(gamma, "reply", found[1], "4")

@@ -14,6 +14,7 @@ import pytest
 
 from agent_bus_client.outbox import Outbox
 from tests.support.cli import sent_id, told
+from tests.support.guard import marked
 from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, launcher, until
 from tests.support.patience import patience
 from tests.support.played_hub import PlayedHub
@@ -178,7 +179,9 @@ def test_a_question_that_is_sent_stays_sent_when_the_hub_goes(hub: Hub, node: No
     argv = [NODE_PYTHON, "-I", "-S", "-c"]
     argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
     argv += ["ask", "--as", "alpha", "gamma", "still there?"]
-    with subprocess.Popen(argv, env=node.env(), stdout=subprocess.PIPE, text=True) as asking:
+    with subprocess.Popen(
+        argv, env=marked(**node.env()), stdout=subprocess.PIPE, text=True
+    ) as asking:
         until(lambda: hub.agent("gamma")["unread"], what="the question is stored")
         hub.process.kill()
         output, _ = asking.communicate(timeout=patience())

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from typing import TYPE_CHECKING
 
+from tests.support.guard import marked
 from tests.support.node_side import NODE_PYTHON, Hub, Node, launcher, until
 from tests.support.patience import patience
 
@@ -23,7 +24,7 @@ def tailing(node: Node, errors: Path) -> Iterator[subprocess.Popen[str]]:
     with (
         errors.open("w") as file,
         subprocess.Popen(
-            argv, env=node.env(), stdout=subprocess.PIPE, stderr=file, text=True
+            argv, env=marked(**node.env()), stdout=subprocess.PIPE, stderr=file, text=True
         ) as tail,
     ):
         try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.guard import marked
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Hub:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)],
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY / "files"), **self.environ},
+                env=marked(PYTHONPATH=str(REPOSITORY / "files"), **self.environ),
                 stderr=log,
                 start_new_session=True,
             )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.guard import mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def dropped(*packets: str) -> Iterator[None]:
     """Drop, not refuse, what matches any of these nftables expressions."""
-    table = f"agent_bus_test_{os.getpid()}"
+    table = f"agent_bus_test_{mark()}"
     drops = "".join(f"  {packet} drop\n" for packet in packets)
     chain = f" chain input {{\n  type filter hook input priority 0;\n{drops} }}\n"
     applied = subprocess.run(

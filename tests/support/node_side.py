@@ -15,6 +15,7 @@ from typing import Any
 
 from agent_bus_client import http1
 from agent_bus_client.outbox import Outbox
+from tests.support.guard import marked
 from tests.support.patience import patience, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +65,7 @@ class Process:
                 stdout=file,
                 stderr=file,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **(env or {})},
+                env=marked(**(env or {})),
                 start_new_session=True,
             )
 
