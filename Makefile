@@ -18,6 +18,7 @@ SIDE_BY_SIDE := --numprocesses auto --dist loadfile --durations 10
 include lab/lab.mk
 include tests/e2e/e2e.mk
 include tests/browser/browser.mk
+include tests/api/clients.mk
 
 .PHONY: help
 help: ## Show this list
@@ -72,7 +73,7 @@ unit: setup ## Unit and property tests
 	pytest $(SIDE_BY_SIDE) tests/unit
 
 .PHONY: api
-api: setup ## API and integration tests against real processes
+api: setup client-setup ## API and integration tests against real processes
 	@echo "== API and integration tests =="
 	@lab/oldest-python .cache/oldest-python
 	pytest $(SIDE_BY_SIDE) tests/conformance tests/api tests/integration tests/monitoring

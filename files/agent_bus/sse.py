@@ -1,7 +1,8 @@
 """Encoding of server-sent events (WHATWG HTML, section 9.2), pure.
 
 One frame is one `bytes` value and is written to the socket in one call. JSON stands on a single
-`data:` line; JSON's own escapes keep CR and LF out of it.
+`data:` line; JSON's own escapes keep CR and LF out of it. Every block has data: the standard
+fires no event for one without, but clients in use do (httpx-sse), with an empty text.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import json
 from typing import Final
 
-KEEPALIVE: Final = b": keepalive\n\n"
+KEEPALIVE: Final = b": keepalive\n"
+"""A comment line without a blank line, so that it ends no block: several clients' parsers take a
+block without data for an event once they have seen an id."""
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 """Made once: `json.dumps` with these options would make one a call, which doubles its cost."""
 
@@ -29,26 +32,27 @@ def compact_json(value: object) -> str:
     return text
 
 
-def priming(*, retry_ms: int, resume_id: str) -> bytes:
-    """The first bytes of a stream: the reconnect delay and the resume position.
-
-    The frame has no `data:` line: a client stores the id, and no event fires.
-    """
-    return f"retry: {retry_ms}\n\nid: {resume_id}\n\n".encode()
-
-
 def message(*, event_id: str, json_line: str) -> bytes:
     """An unnamed event with an id: one delivery."""
     return f"id: {event_id}\ndata: {json_line}\n\n".encode()
 
 
 def control(event: str, fields: dict[str, object]) -> bytes:
-    """A named event without an id.
+    """A named event.
 
     `to_agent` is null in all of them, so that a plain reader that looks only at `data:` lines
     and at `to_agent` passes over them.
     """
     return f"event: {event}\ndata: {compact_json({'to_agent': None, **fields})}\n\n".encode()
+
+
+def hello(fields: dict[str, object], *, retry_ms: int, resume_id: str) -> bytes:
+    """The first event of a stream, with the reconnect delay and the resume position.
+
+    It alone among the control events carries an id. A client that is cut off before the first
+    message comes back with it, so it is where the stream resumed, never the head.
+    """
+    return f"retry: {retry_ms}\nid: {resume_id}\n".encode() + control("hello", fields)
 
 
 def bye(reason: str, *, retry_ms: int) -> bytes:

@@ -82,6 +82,11 @@ class Parser:
     def _line(self, line: bytes) -> Event | None:
         if not line:
             return self._dispatch()
+        if line.startswith(
+            b":"
+        ):  # keepalives end no event: a quiet stream must not seem a long one
+            self._size -= len(line) + 1
+            return None
         name, colon, value = line.partition(b":")
         if colon and value.startswith(b" "):
             value = value[1:]

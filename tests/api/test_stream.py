@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_opening_is_retry_priming_id_and_hello(hub: Hub) -> None:
+def test_the_opening_is_hello_with_the_place_to_resume_from(hub: Hub) -> None:
     stream = hub.stream("n2")
     assert stream.status == 200
     assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -22,7 +22,7 @@ def test_the_opening_is_retry_priming_id_and_hello(hub: Hub) -> None:
     hello = stream.next()
     assert hello is not None
     assert hello.type == "hello"
-    assert stream.last_id == f"{hello.data['epoch']}-{hello.data['head']}"
+    assert hello.id == f"{hello.data['epoch']}-{hello.data['head']}"
     assert hello.data["agents"] == ["gamma"]
     assert hello.data["mailboxes"][0]["agent"] == "gamma"
     assert hello.data["to_agent"] is None

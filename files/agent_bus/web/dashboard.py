@@ -221,8 +221,7 @@ class Dashboard:
         clock, settings = self._bus.clock, self._settings
         deadline = clock.monotonic() + settings.stream_lifetime_s
         try:
-            yield f"retry: {settings.retry_ms}\n\n".encode()
-            yield self._board.join(page)
+            yield f"retry: {settings.retry_ms}\n".encode() + self._board.join(page)
             while True:
                 entries = page.take(settings.keepalive_s)
                 self._sessions.require(call)

@@ -123,7 +123,7 @@ class Subscription:
             self._bus.presence.closed(self._stream.node, self._stream)
 
     def __iter__(self) -> Iterator[bytes]:
-        """All frames, from the priming one to bye."""
+        """All frames, from hello to bye."""
         try:
             yield from self._opening()
             yield from self._live()
@@ -136,7 +136,7 @@ class Subscription:
                 self._stream.socket.settimeout(None)  # the connection may serve other requests
 
     def _opening(self) -> Iterator[bytes]:
-        """Priming frame, hello, perhaps reset, then the backlog."""
+        """Hello, perhaps reset, then the backlog."""
         store = self._bus.store
         agents = self.agents()
         head = self._bus.head  # before the store is asked: what is committed meanwhile comes after
@@ -145,10 +145,8 @@ class Subscription:
         if position is None:
             lowest = store.lowest_unread(agents)
             position = head if lowest is None else lowest - 1
-        yield sse.priming(retry_ms=self._settings.retry_ms, resume_id=f"{store.epoch}-{position}")
         self._stream.is_greeted = True  # counters that change from here on are queued behind it
-        yield sse.control(
-            "hello",
+        yield sse.hello(
             {
                 "epoch": store.epoch,
                 "head": self._bus.head,
@@ -157,6 +155,8 @@ class Subscription:
                 "mailboxes": [self._bus.mailbox_fields(agent) for agent in agents],
                 "version": self._version,
             },
+            retry_ms=self._settings.retry_ms,
+            resume_id=f"{store.epoch}-{position}",
         )
         if reset_reason is not None:
             yield sse.control(

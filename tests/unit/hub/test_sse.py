@@ -85,12 +85,27 @@ def test_control_events_carry_no_id_and_nobodys_name(
     name: str, fields: dict[str, object], cuts: list[int]
 ) -> None:
     fields.pop("to_agent", None)
-    raw = sse.priming(retry_ms=250, resume_id="e-7") + sse.control(name, fields)
-    (event,), parser = parse(raw, cuts)
+    raw = sse.hello({}, retry_ms=250, resume_id="e-7") + sse.control(name, fields)
+    (hello, event), parser = parse(raw, cuts)
+    assert (hello.type, hello.event_id) == ("hello", "e-7")
+    assert b"id:" not in sse.control(name, fields)
     assert event.type == name
     assert event.event_id == "e-7"
     assert json.loads(event.data) == {"to_agent": None, **fields}
     assert parser.retry_ms == 250
+
+
+def test_every_block_has_data_and_a_keepalive_is_no_block() -> None:
+    blocks = [
+        sse.hello({}, retry_ms=250, resume_id="e-7"),
+        sse.control("wake", {}),
+        sse.bye("shutdown", retry_ms=1),
+        sse.message(event_id="e-8", json_line="{}"),
+    ]
+    raw = b"".join(sse.KEEPALIVE + block for block in blocks) + sse.KEEPALIVE
+    *whole, rest = raw.split(b"\n\n")
+    assert [block.count(b"\ndata: ") for block in whole] == [1] * len(blocks)
+    assert rest == sse.KEEPALIVE
 
 
 @given(DELIVERIES)
