@@ -1,4 +1,4 @@
-"""Check what stands between the nodes and the hub: TLS, and the rule that guards the port.
+"""Check what stands between machines: TLS, the rule that guards the port, names of one machine.
 
 Reads what Ansible knows, files on the control node and its name resolution; contacts no host. What
 it finds has the form of preflight_values.py's findings.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
+import time
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,13 @@ FILES = {
     "ca": "message_bus_tls_ca",
 }
 EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+LOOK_UP_S = 3.0
+"""For all names together; what has no address by then is left to the check on the hosts."""
+NO_NAME = "agent-bus-preflight.invalid"
+"""Resolves only where name servers answer for every name (RFC 6761); they prove nothing there."""
+SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
+OTHER_WAYS = ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args")
+"""Through different jump hosts one address may be two machines."""
 Finding = dict[str, Any]
 
 
@@ -150,12 +160,9 @@ def local_address(bind: object) -> str:
 def fleet_addresses(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return the addresses of each host, sorted; an empty list where they cannot be told.
 
-    They are those of `ansible_host`, else of the inventory's name, as this machine resolves them.
+    They are those at which Ansible reaches the host, as this machine resolves them.
     """
-    return {
-        host: _resolve(str(variables.get("ansible_host") or host))
-        for host, variables in hosts.items()
-    }
+    return {host: _resolve(address_of(variables, host)) for host, variables in hosts.items()}
 
 
 def _resolve(name: str) -> list[str]:
@@ -223,6 +230,111 @@ def firewall_sets(
     }
 
 
+def address_of(variables: Mapping[str, Any], host: str) -> str:
+    """Return the name or address at which Ansible reaches a host, without brackets and zone.
+
+    `ansible_ssh_host` is the older word for `ansible_host`, and still wins.
+    """
+    given = variables.get("ansible_ssh_host") or variables.get("ansible_host") or host
+    return str(given).strip().strip("[]").partition("%")[0]
+
+
+def same_address_findings(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> list[Finding]:
+    """Return a finding for each two hosts that Ansible reaches in the very same way."""
+    hosts = list(dict.fromkeys([*groups.get("hub", []), *groups.get("nodes", [])]))
+    addresses = _look_up({host: _where(hostvars[host], host) for host in hosts})
+    first: dict[tuple[str, ...], str] = {}
+    found: dict[tuple[str, str], Finding] = {}
+    for host in hosts:
+        for address in addresses[host]:
+            other = first.setdefault((*_way(hostvars[host]), address), host)
+            if other != host:
+                at = f"both are reached at {_shown(hostvars[host], host)}"
+                says = _one_machine([other, host], at)
+                found.setdefault((other, host), {"keys": [host, "ansible_host"], "says": says})
+    return list(found.values())
+
+
+def one_machine_errors(
+    machines: Mapping[str, str], hostvars: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Return a sentence for each machine that answered under several names.
+
+    Args:
+        machines: what each host said of its machine; empty if it did not say.
+        hostvars: Ansible's own.
+    """
+    names: dict[str, list[str]] = defaultdict(list)
+    for host, machine in machines.items():
+        names[machine].append(host)
+    return [
+        _one_machine(
+            hosts, " and ".join(f"{host} at {_shown(hostvars[host], host)}" for host in hosts)
+        )
+        for machine, hosts in names.items()
+        if machine and len(hosts) > 1
+    ]
+
+
+def _one_machine(hosts: Sequence[str], how: str) -> str:
+    return (
+        f"{' and '.join(hosts)} are one machine ({how}), and each run would roll one over the "
+        "other: keep one name, with the agents of both, and remove the other from the inventory. "
+        "If they are two machines, correct ansible_host"
+    )
+
+
+def _connection(variables: Mapping[str, Any]) -> str:
+    return str(variables.get("ansible_connection") or "ssh").removeprefix("ansible.builtin.")
+
+
+def _port(variables: Mapping[str, Any]) -> str:
+    return str(variables.get("ansible_ssh_port") or variables.get("ansible_port") or "")
+
+
+def _way(variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what two hosts of one address have in common if they are one machine."""
+    connection = _connection(variables)
+    if connection in SSH:
+        others = [str(variables.get(name) or "") for name in OTHER_WAYS]
+        return ("ssh", _port(variables) or "22", *others)
+    return (connection,)
+
+
+def _where(variables: Mapping[str, Any], host: str) -> str:
+    return "this machine" if _connection(variables) == "local" else address_of(variables, host)
+
+
+def _shown(variables: Mapping[str, Any], host: str) -> str:
+    port = _port(variables)
+    return _where(variables, host) + (f" port {port}" if port else "")
+
+
+def _look_up(names: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return the addresses of each host and its name itself, all looked up at once."""
+    found: dict[str, set[str]] = {host: {name.lower()} for host, name in names.items()}
+    resolved: dict[str, list[str]] = {}
+
+    def resolve(name: str) -> None:
+        resolved[name] = _resolve(name)
+
+    threads = [
+        threading.Thread(target=resolve, args=(name,), daemon=True)  # getaddrinfo has no deadline
+        for name in {*names.values(), NO_NAME}
+    ]
+    deadline = time.monotonic() + LOOK_UP_S
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if not resolved.get(NO_NAME):
+        for host, name in names.items():
+            found[host].update(resolved.get(name, []))
+    return found
+
+
 class FilterModule:
     """What Ansible loads."""
 
@@ -234,4 +346,7 @@ class FilterModule:
             "local_address": local_address,
             "firewall_findings": firewall_findings,
             "firewall_sets": firewall_sets,
+            "address_of": address_of,
+            "same_address_findings": same_address_findings,
+            "one_machine_errors": one_machine_errors,
         }

@@ -2,47 +2,206 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
+import yaml
 
+from lab.paths import ROOT
+from roles.preflight.filter_plugins.preflight_hosts import for_any_shell, host_errors, machine_of
 from roles.preflight.filter_plugins.preflight_network import tls_mode
+from tests.support.plays import play, task_of
 
-TEMPLATE = Path(__file__).resolve().parents[3] / "roles/preflight/templates/check-host.sh.j2"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEMPLATE = ROOT / "roles/preflight/templates/check-host.sh.j2"
+PLAIN = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+"""What no shell takes for anything but itself, within a word."""
 
 
-def checked(address: str, *, part: str, tls: str = "off") -> subprocess.CompletedProcess[str]:
-    """Run the check as a node, or as a hub, whose hub has that address."""
+def script(*, part: str = "nodes", address: str = "192.0.2.77", **given: Any) -> str:
+    """Return the check of a node, or of a hub, whose hub has that address."""
     jinja = jinja2.Environment(trim_blocks=True, autoescape=False)
-    jinja.filters.update(tls_mode=tls_mode, bool=bool)
-    hostvars = {"box": {"message_bus_tls": tls}}
-    script = jinja.from_string(TEMPLATE.read_text()).render(
-        inventory_hostname="box",
-        groups={"nodes": [], "hub": ["hub"], part: ["box"]},
-        hostvars=hostvars,
-        agents=["alpha"],
-        preflight_python="sh",
-        preflight_oldest_python="3.9",
-        preflight_openclaw_user="root",
-        preflight_bus_address=address,
+    jinja.filters.update(tls_mode=tls_mode, bool=bool, quote=shlex.quote)
+    variables = {
+        "inventory_hostname": "box",
+        "groups": {"nodes": [], "hub": ["hub"], part: ["box"]},
+        "hostvars": {"box": {"message_bus_tls": "fleet" if part == "hub" else "off"}},
+        "agents": ["alpha"],
+        "preflight_python": "/usr/bin/python3",
+        "preflight_pythons": ["python3"],
+        "preflight_oldest_python": "3.9",
+        "preflight_oldest_systemd": 247,
+        "preflight_openclaw_user": "root",
+        "preflight_bus_address": address,
+    }
+    return jinja.from_string(TEMPLATE.read_text()).render({**variables, **given})
+
+
+def errors(text: str, folder: Path, *, systemd: int = 252) -> list[str]:
+    """Run a check and return what it found, but for what it says of this machine's own start."""
+    systemctl = folder / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\necho 'systemd {systemd} ({systemd}.4-1)'\n")
+    systemctl.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", "-c", for_any_shell(text)],
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    # this machine's Python and systemd are not what is asked for here
-    here = "sh() { :; }; systemctl() { :; }\n"
-    return subprocess.run(
-        ["/bin/sh", "-c", here + script], capture_output=True, text=True, check=False
+    found = host_errors({"rc": done.returncode, "stdout": done.stdout}, "box", "pi")
+    of_the_test = ("was not started by systemd", "Ansible becomes ")
+    return [error for error in found if not any(words in error for words in of_the_test)]
+
+
+@pytest.mark.parametrize("part", ["nodes", "hub"])
+def test_an_address_that_has_no_name_is_an_address(part: str, tmp_path: Path) -> None:
+    assert errors(script(part=part), tmp_path) == []
+
+
+@pytest.mark.parametrize("part", ["nodes", "hub"])
+def test_a_name_that_cannot_be_resolved_is_told(part: str, tmp_path: Path) -> None:
+    (found,) = errors(script(part=part, address="no-such.invalid"), tmp_path)
+    assert found.startswith("box: cannot resolve 'no-such.invalid', ")
+
+
+@pytest.mark.parametrize(
+    "python",
+    [
+        "/usr/bin/python3",
+        "python3",
+        "/usr/bin/env python3",
+        "python3 -E",
+        "auto",
+        "auto_silent",
+        "auto_legacy",
+        "auto_legacy_silent",
+    ],
+)
+def test_an_interpreter_is_what_ansible_takes_it_for(python: str, tmp_path: Path) -> None:
+    assert errors(script(preflight_python=python), tmp_path) == []
+
+
+def test_an_interpreter_below_the_login_s_home_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my python").symlink_to("/usr/bin/python3")
+    (tmp_path / "python").symlink_to("/usr/bin/python3")
+    assert errors(script(preflight_python="~/python"), tmp_path) == []
+    assert errors(script(preflight_python='"$HOME/my python"'), tmp_path) == []
+
+
+def test_auto_takes_the_first_that_is_there(tmp_path: Path) -> None:
+    old = tmp_path / "python3.8"
+    old.write_text('#!/bin/sh\n[ $# -lt 2 ] || [ "$2" = pass ]\n')
+    old.chmod(0o755)
+    tried = ["python3.99", "python3.8", "/usr/bin/python3"]
+    (found,) = errors(script(preflight_python="auto", preflight_pythons=tried), tmp_path)
+    assert found.startswith(f"box: has a Python older than 3.9, {old}; ")
+
+
+def test_an_interpreter_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
+    (found,) = errors(script(preflight_python="/opt/none/python"), tmp_path)
+    assert found.startswith("box: has no /opt/none/python; ")
+    assert "ansible_python_interpreter" in found
+
+
+@pytest.mark.parametrize(("systemd", "works"), [(245, False), (247, True), (257, True)])
+def test_a_systemd_that_is_too_old_is_told(systemd: int, tmp_path: Path, *, works: bool) -> None:
+    found = errors(script(), tmp_path, systemd=systemd)
+    assert (found == []) == works
+    assert works or "systemd 245, the oldest that works is 247" in found[0]
+
+
+def test_the_words_for_the_login_shell_mean_the_same_to_every_shell() -> None:
+    for length in range(700, 706):  # each remainder of base64's blocks
+        line = for_any_shell("x" * length)
+        head, inner, words = line.split("'")
+        assert head == "/bin/sh -c "
+        assert inner == 'printf %s "$@" | base64 -d | /bin/sh'
+        first, *others = words.split()
+        assert first == "sh"
+        assert set("".join(others)) <= PLAIN
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+@pytest.mark.parametrize("text", ['it\'s \\ "here" $HOME !1 é', "a\nb\n"])
+def test_a_script_arrives_unchanged(shell: str, text: str) -> None:
+    echoed = f"cat <<'END'\n{text}\nEND\n"
+    done = subprocess.run(
+        [shell, "-c", for_any_shell(echoed)], capture_output=True, text=True, check=True
     )
+    assert done.stdout == f"{text}\n"
 
 
-@pytest.mark.parametrize(("part", "tls"), [("nodes", "off"), ("hub", "fleet")])
-def test_an_address_that_has_no_name_is_an_address(part: str, tls: str) -> None:
-    done = checked("192.0.2.77", part=part, tls=tls)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"rc": 0, "stdout": "", "stderr": "fish: Expected end of the statement"},
+        {"rc": 0, "stdout": "Welcome to the menu"},
+        {"rc": 1, "stdout": "This account is currently not available.", "msg": "non-zero"},
+        {"rc": 0, "stdout": "agent-bus-check: wrong: has no python3\r\n"},
+        {"msg": "Missing sudo password", "failed": True},
+        {},
+    ],
+)
+def test_a_check_without_its_closing_mark_has_not_passed(answer: dict[str, Any]) -> None:
+    (found,) = host_errors(answer, "box", "pi")
+    assert "the check did not run there" in found
+    assert "set ansible_user" in found
+    for key in ("stdout", "stderr", "msg"):
+        assert str(answer.get(key, "")).strip().rstrip(".") in found
 
 
-@pytest.mark.parametrize(("part", "tls"), [("nodes", "off"), ("hub", "fleet")])
-def test_a_name_that_cannot_be_resolved_is_told(part: str, tls: str) -> None:
-    done = checked("no-such.invalid", part=part, tls=tls)
-    assert done.returncode == 1
-    assert done.stderr.startswith("box: cannot resolve 'no-such.invalid', ")
+def test_what_a_login_shell_prints_around_the_answer_does_no_harm() -> None:
+    printed = "Welcome\r\nagent-bus-check: machine: a b c\r\nagent-bus-check: done\r\nBye\r\n"
+    assert host_errors({"rc": 0, "stdout": printed}, "box") == []
+    assert machine_of({"rc": 0, "stdout": printed}) == "a b c"
+
+
+GOOD = "agent-bus-check: machine: {}\nagent-bus-check: done\n"
+
+
+def after_answers(folder: Path, stdout: dict[str, str], task: str) -> str:
+    """Run a task of the role with the answers of two hosts; return what Ansible printed."""
+    hosts = {
+        "mini": {"ansible_host": "192.0.2.5", "said": stdout["mini"]},
+        "attic": {"ansible_host": "192.0.2.6", "said": stdout["attic"]},
+    }
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    tasks = [
+        {"ansible.builtin.set_fact": {"preflight_answer": {"rc": 0, "stdout": "{{ said }}"}}},
+        task_of("roles/preflight/tasks/hosts.yml", task),
+        {"ansible.builtin.debug": {"msg": "rolled {{ inventory_hostname }}"}},
+    ]
+    done = play(tasks, folder, hosts="all", inventory=[str(folder / "hosts.yml")])
+    return " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_nothing_is_rolled_where_two_names_are_one_machine(tmp_path: Path, *, same: bool) -> None:
+    attic = GOOD.format("boot mnt:[1] box" if same else "boot mnt:[2] box")
+    said = {"mini": GOOD.format("boot mnt:[1] box"), "attic": attic}
+    printed = after_answers(
+        tmp_path, said, "Check that no two names of the inventory are one machine"
+    )
+    assert ("attic and mini are one machine" in printed) == same
+    assert ("attic at 192.0.2.6 and mini at 192.0.2.5" in printed) == same
+    assert ("rolled mini" in printed) == (not same)
+    assert ("rolled attic" in printed) == (not same)
+
+
+def test_a_host_whose_check_did_not_run_drops_out(tmp_path: Path) -> None:
+    said = {"mini": GOOD.format("a b c"), "attic": "Welcome to the menu"}
+    name = "Check each host's Python, systemd, the gateway's user and the hub's name"
+    printed = after_answers(tmp_path, said, name)
+    assert "attic: the check did not run there" in printed
+    assert "rolled mini" in printed
+    assert "rolled attic" not in printed

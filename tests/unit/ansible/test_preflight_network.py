@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -140,3 +141,69 @@ def test_nothing_is_asked_without_the_rule() -> None:
 )
 def test_the_bus_is_reached_on_its_own_host_where_it_listens(bind: str, address: str) -> None:
     assert network.local_address(bind) == address
+
+
+def doubles(
+    monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], names: dict[str, list[str]]
+) -> list[str]:
+    """Return the pairs of hosts that are reached in the same way, with these name servers."""
+    monkeypatch.setattr(network, "_resolve", lambda name: names.get(name, []))
+    found = network.same_address_findings(hosts, {"nodes": list(hosts)})
+    return [str(one["says"]).partition(" are one machine")[0] for one in found]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"ansible_host": "192.0.2.5"}, {"ansible_host": "192.0.2.5"}, True),
+        ({"ansible_host": "192.0.2.5"}, {"ansible_ssh_host": "192.0.2.5"}, True),
+        ({"ansible_host": "192.0.2.5"}, {"ansible_host": "192.0.2.6"}, False),
+        ({"ansible_host": "box.lan"}, {"ansible_host": "192.0.2.5"}, True),
+        ({"ansible_host": "box.lan"}, {"ansible_host": "BOX.lan"}, True),
+        ({"ansible_host": "box.lan"}, {"ansible_host": "www.lan"}, True),
+        ({"ansible_host": "fd00::5"}, {"ansible_host": "[fd00::5]"}, True),
+        ({"ansible_host": "box.lan"}, {"ansible_host": "fd00::5"}, True),
+        ({"ansible_host": "192.0.2.5"}, {"ansible_host": "192.0.2.5", "ansible_port": 22}, True),
+        ({"ansible_host": "192.0.2.5"}, {"ansible_host": "192.0.2.5", "ansible_port": "22"}, True),
+        ({"ansible_host": "192.0.2.5"}, {"ansible_host": "192.0.2.5", "ansible_port": 222}, False),
+        (
+            {"ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-J first"},
+            {"ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-J second"},
+            False,
+        ),
+        ({"ansible_connection": "local"}, {"ansible_connection": "local"}, True),
+        ({"ansible_connection": "local"}, {"ansible_host": "192.0.2.5"}, False),
+        (
+            {"ansible_connection": "containers.podman.podman", "ansible_host": "one"},
+            {"ansible_connection": "containers.podman.podman", "ansible_host": "two"},
+            False,
+        ),
+        ({}, {}, False),
+    ],
+)
+def test_two_names_that_are_reached_in_the_same_way_are_one_machine(
+    monkeypatch: pytest.MonkeyPatch, one: dict[str, Any], other: dict[str, Any], *, same: bool
+) -> None:
+    names = {"box.lan": ["192.0.2.5", "fd00::5"], "www.lan": ["192.0.2.5"]}
+    found = doubles(monkeypatch, {"mini": one, "attic": other}, names)
+    assert found == (["mini and attic"] if same else [])
+
+
+def test_name_servers_that_answer_for_every_name_prove_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    everything = {key: ["192.0.2.99"] for key in ["mini", "attic", network.NO_NAME]}
+    assert doubles(monkeypatch, {"mini": {}, "attic": {}}, everything) == []
+
+
+def test_name_servers_that_do_not_answer_hold_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(network, "LOOK_UP_S", 0.1)
+    monkeypatch.setattr(network, "_resolve", lambda _: never.wait() and [])
+    hosts = {"mini": {"ansible_host": "192.0.2.5"}, "attic": {"ansible_host": "192.0.2.5"}}
+    assert len(network.same_address_findings(hosts, {"nodes": ["mini", "attic"]})) == 1
+    never.set()
+
+
+def test_machines_that_did_not_say_what_they_are_are_not_one() -> None:
+    assert network.one_machine_errors({"mini": "", "attic": ""}, {"mini": {}, "attic": {}}) == []
