@@ -150,6 +150,7 @@ class Broker:
         self._waiting: dict[AgentName, set[Event]] = {}
         self._polls: Counter[str] = Counter()
         self._is_ending = False
+        self._ended_count = 0
         self._total = streams_total
         self._per_token = streams_per_token
 
@@ -237,9 +238,15 @@ class Broker:
             if not waiting:
                 del self._waiting[agent]
 
+    @property
+    def reconnecting_count(self) -> int:
+        """How many streams are there to come back: also those that a shutdown has ended."""
+        return max(len(self), self._ended_count)
+
     def end_all(self, reason: str) -> None:
         """Ask all streams to say bye, and let all long polls answer; for good."""
         self._is_ending = True
+        self._ended_count = len(self)
         for stream in self:
             stream.end(reason)
         for agent in list(self._waiting):

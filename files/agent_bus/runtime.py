@@ -6,6 +6,7 @@ native threads; what crosses the border is a plain queue one way and one wake-up
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchThread",
     "Event",
+    "HangUps",
     "Readable",
     "Signal",
     "ThreadedPool",
@@ -46,6 +48,7 @@ STOP: Final = object()
 
 _NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
 _native_poll: Final = monkey.get_original("select", "poll")
+_native_epoll: Final = monkey.get_original("select", "epoll")
 
 
 class Waiter(Generic[T]):
@@ -121,6 +124,49 @@ class Readable:
     def close(self) -> None:
         """Stop watching; the descriptor stays open."""
         self._watcher.close()
+
+
+class HangUps:
+    """Tells, once per watched connection, that its peer has ended it or is no more.
+
+    The loop's own watchers only ask for readable and writable: bytes that nobody reads would wake
+    them for ever. So one epoll descriptor asks the kernel for hang-ups of all connections, and the
+    loop watches that one. The end is seen behind bytes that came before it, and with TLS, too.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = _native_epoll()
+        self._tells: dict[int, Callable[[], object]] = {}
+        self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), 1)
+        self._watcher.start(self._look)
+
+    def watch(self, peer: socket.socket, tell: Callable[[], object]) -> None:
+        """Call `tell` in the loop when the peer hangs up; it must not block."""
+        descriptor = peer.fileno()
+        if descriptor < 0:
+            tell()
+            return
+        self._tells[descriptor] = tell
+        # EPOLLHUP and EPOLLERR are always told
+        self._epoll.register(descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
+
+    def forget(self, peer: socket.socket) -> None:
+        """Watch a connection no longer; before it is closed. Harmless when repeated."""
+        if self._tells.pop(peer.fileno(), None) is not None:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(peer.fileno())
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._watcher.stop()
+        self._watcher.close()
+        self._epoll.close()
+
+    def _look(self) -> None:
+        for descriptor, _ in self._epoll.poll(0):
+            tell = self._tells.get(descriptor)
+            if tell is not None:
+                tell()
 
 
 class BatchThread(Generic[Item]):

@@ -7,7 +7,7 @@ dispatched; lines and events past a limit end the stream instead of eating the m
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from agent_bus_client.errors import StreamError
@@ -21,11 +21,15 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Event:
-    """One dispatched event; `event_id` is the last id seen so far on the stream."""
+    """One dispatched event.
+
+    `event_id` and `retry_ms` (None: there was none) are the last ones up to this event.
+    """
 
     type: str
     data: str
     event_id: str
+    retry_ms: Optional[int] = field(default=None, compare=False)
 
 
 class Parser:
@@ -109,4 +113,4 @@ class Parser:
         if not data:
             return None
         text = b"\n".join(data).decode("utf-8", "replace")
-        return Event(kind or "message", text, self._id)
+        return Event(kind or "message", text, self._id, self.retry_ms)

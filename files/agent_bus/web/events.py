@@ -43,6 +43,10 @@ class HelloEvent(_Control):
     agents: list[Name]
     mailboxes: list[Mailbox]
     version: str
+    reconnect_cap_s: Annotated[
+        float,
+        Field(description="After a cut, wait no longer than this between tries, for a minute."),
+    ]
 
 
 class MailboxEvent(_Control, Mailbox):

@@ -8,12 +8,13 @@ between: no delivery falls between the two, none comes twice, and the database i
 from __future__ import annotations
 
 import contextlib
+import errno
 import random
 import re
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from agent_bus import errors, sse
+from agent_bus import errors, reconnect, runtime, sse
 from agent_bus.broker import WRITE_BYTES, Stream
 from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
@@ -33,6 +34,8 @@ REPLAY_PAGE: Final = 50
 most 3 MB that a peer which stops in the middle of its backlog keeps in memory."""
 SEQ: Final = re.compile(r"[0-9]{1,18}")
 """A seq in a cursor; SQLite's integers end at 19 digits."""
+GONE: Final = "gone"
+"""Why a stream ended whose peer hung up; no `bye` says it."""
 HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -51,6 +54,7 @@ class Streams:
         self._bus = bus
         self._settings = settings
         self._version = version
+        self._hang_ups = runtime.HangUps()
 
     def open(self, call: Call) -> Answer:
         """Subscribe to the token's agents.
@@ -75,13 +79,19 @@ class Streams:
         )
         cursor = call.headers.get("last-event-id") or query.last_event_id
         subscription = Subscription(
-            self._bus, stream, settings=self._settings, version=self._version, cursor=cursor
+            self._bus,
+            stream,
+            settings=self._settings,
+            version=self._version,
+            cursor=cursor,
+            hang_ups=self._hang_ups,
         )
         self._bus.broker.admit(stream)
         bound_writes(call.socket, self._settings.write_timeout_s)
         stream.socket = call.socket
         if stream.is_watcher and stream.node is not None:
             self._bus.presence.opened(stream.node, stream, subscription.agents())
+        subscription.watch_peer()
         return Answer(200, headers=HEADERS, frames=subscription)
 
     def _subset(self, principal: Principal, names: str | None) -> frozenset[AgentName] | None:
@@ -103,33 +113,71 @@ class Subscription:
     """One stream's frames, as an iterable that the server closes when the peer is gone."""
 
     def __init__(
-        self, bus: Bus, stream: Stream, *, settings: Settings, version: str, cursor: str | None
+        self,
+        bus: Bus,
+        stream: Stream,
+        *,
+        settings: Settings,
+        version: str,
+        cursor: str | None,
+        hang_ups: runtime.HangUps | None = None,
     ) -> None:
         self._bus = bus
         self._stream = stream
         self._settings = settings
         self._version = version
         self._cursor = cursor
+        self._hang_ups = hang_ups
 
     def agents(self) -> tuple[AgentName, ...]:
         """The agents carried now: the roster decides, at every moment."""
         own = self._bus.directory.agents_of(self._stream.node)
         return tuple(agent for agent in own if self._stream.carries(agent))
 
+    @property
+    def _fleet_count(self) -> int:
+        """How many streams would come back after a restart; not only those that are back yet."""
+        return max(self._bus.broker.reconnecting_count, len(self._bus.directory.roster.tokens))
+
     def close(self) -> None:
         """Leave the broker and give the lease back; harmless when repeated."""
+        if self._hang_ups is not None and self._stream.socket is not None:
+            self._hang_ups.forget(self._stream.socket)
         self._bus.broker.leave(self._stream)
         if self._stream.is_watcher and self._stream.node is not None:
             self._bus.presence.closed(self._stream.node, self._stream)
 
+    def watch_peer(self) -> None:
+        """End with the peer's side of the connection, from now on.
+
+        A watcher that is stopped or killed holds its lease no longer, and a send does not say that
+        it is being woken. A network that is cut tells nothing: then the lease lapses.
+        """
+        if self._hang_ups is not None and self._stream.socket is not None:
+            self._hang_ups.watch(self._stream.socket, self._peer_is_gone)
+
+    def _peer_is_gone(self) -> None:
+        self._stream.end(GONE)
+        self.close()  # the stream's greenlet may be in the middle of a read from the store
+
     def __iter__(self) -> Iterator[bytes]:
-        """All frames, from hello to bye."""
+        """All frames, from hello to bye.
+
+        Raises:
+            BrokenPipeError: the peer has hung up; nobody is there to be told bye.
+        """
         try:
             yield from self._opening()
             yield from self._live()
         finally:
             self.close()
-        retry_ms = int(self._settings.retry_ms * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        if self._stream.end_reason == GONE:
+            raise BrokenPipeError(errno.EPIPE, "The peer has hung up")
+        retry_ms = reconnect.bye_retry_ms(
+            self._settings.retry_ms,
+            self._fleet_count,
+            draw=random.random(),  # noqa: S311 - jitter
+        )
         yield sse.bye(self._stream.end_reason or "lifetime", retry_ms=retry_ms)
         if self._stream.socket is not None:
             with contextlib.suppress(OSError):
@@ -154,6 +202,7 @@ class Subscription:
                 "agents": agents,
                 "mailboxes": [self._bus.mailbox_fields(agent) for agent in agents],
                 "version": self._version,
+                "reconnect_cap_s": reconnect.cap_s(self._fleet_count),
             },
             retry_ms=self._settings.retry_ms,
             resume_id=f"{store.epoch}-{position}",

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.backoff import HEALTHY_S, Backoff
+from agent_bus_client.backoff import Backoff
 from agent_bus_client.cli import text
 from agent_bus_client.cli.inbox import head_line
 from agent_bus_client.cursor import is_repeated, parse_event_id
@@ -52,43 +52,47 @@ class Tail:
         """
         is_away = False
         while True:
-            retry_after_s = None
             try:
                 stream = self._context.hub.open_stream(self._query, last_event_id=self._resume)
                 is_away = False
-                self._read(stream)
+                delay_s = self._read(stream)
             except ClientError as error:
                 refusal = error if isinstance(error, HubRefusedError) else None
                 if self._resume is None or (refusal and not refusal.later):
                     raise
                 retry_after_s = refusal.retry_after_s if refusal else None
+                delay_s = self._backoff.next_delay_s(retry_after_s)
                 if not is_away:
                     why = text.escape(str(error))
                     print(f"agent-bus: {why}; trying again", file=sys.stderr, flush=True)
                 is_away = True
-            time.sleep(self._backoff.next_delay_s(retry_after_s))
+            time.sleep(delay_s)
 
-    def _read(self, stream: Stream) -> None:
-        """Print one stream to its end.
+    def _read(self, stream: Stream) -> float:
+        """Print one stream to its end; return how long to wait before the next.
 
         Raises:
             ClientError: it broke.
         """
+        planned_s: Optional[float] = None
         try:
             for event in stream.events():
                 self._take(event, stream)
-            self._backoff.connected_for(HEALTHY_S)  # an end that the hub had planned
+                if event.type == "bye" and event.retry_ms is not None:
+                    planned_s = self._backoff.planned_delay_s(event.retry_ms / 1000)
+                    break
         finally:
             stream.close()
             self._resume = stream.last_event_id or self._resume
-            if stream.retry_ms is not None:
-                self._backoff.base_s = stream.retry_ms / 1000
             self._backoff.connected_for(time.monotonic() - stream.opened_at)
+        return self._backoff.next_delay_s() if planned_s is None else planned_s
 
     def _take(self, event: sse.Event, stream: Stream) -> None:
         facts = json.loads(event.data)
         if event.type == "hello":
             stream.keepalive_s = float(facts["keepalive_s"])
+            cap_s = facts.get("reconnect_cap_s")
+            self._backoff.connected(retry_ms=event.retry_ms, cap_s=cap_s)
         elif event.type == "reset":
             self._shown = None
         elif event.type == "message":

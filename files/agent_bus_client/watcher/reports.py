@@ -39,6 +39,7 @@ class ReportThread(threading.Thread):
         self._lock = threading.Lock()
         self._some = threading.Event()
         self._stopping = threading.Event()
+        self._go_on = threading.Event()
         self._backoff = Backoff()
         self.dropped = 0
 
@@ -52,6 +53,10 @@ class ReportThread(threading.Thread):
                 self._spool = trimmed(self._spool, SPOOL)
         self._some.set()
 
+    def connected(self) -> None:
+        """The hub is there: what waits need wait no longer."""
+        self._go_on.set()
+
     def run(self) -> None:
         """Send until `stop`; a hub that is away is tried again with backoff."""
         while not self._stopping.is_set():
@@ -64,7 +69,8 @@ class ReportThread(threading.Thread):
             except ClientError as error:
                 self._some.set()
                 logger.debug("reports wait for the hub", extra={"reason": str(error)})
-                self._stopping.wait(self._backoff.next_delay_s())
+                self._go_on.wait(self._backoff.next_delay_s())
+                self._go_on.clear()
             except Exception:
                 logger.exception("report thread failed, going on")
                 self._stopping.wait(1.0)
@@ -72,6 +78,7 @@ class ReportThread(threading.Thread):
     def stop(self) -> None:
         """End the thread, with one last short try to send what is left."""
         self._stopping.set()
+        self._go_on.set()
         self._some.set()
         try:
             self._send(timeout_s=FAREWELL_S)

@@ -190,6 +190,7 @@ class Watcher:
         self._presence.leave_out(self._node.elsewhere)
         self._presence.poke()
         self._keeper.connected()
+        self._reports.connected()
 
     def _woken(self, woken: Woken) -> None:
         now = time.monotonic()

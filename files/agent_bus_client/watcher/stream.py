@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.backoff import CAP_S, Backoff
+from agent_bus_client.backoff import LONG_CAP_S, Backoff
 from agent_bus_client.cursor import Cursor, is_repeated, parse_event_id
-from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.errors import ClientError, HubRefusedError, StreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,12 +75,15 @@ class StreamThread(threading.Thread):
                 delay_s = self._connect_once()
             except HubRefusedError as error:
                 delay_s = self._refused(error)
+            except StreamError as error:  # it will come again
+                delay_s = LONG_CAP_S
+                self._lost(str(error))
             except ClientError as error:
                 delay_s = self._backoff.next_delay_s()
                 self._lost(str(error))
             except Exception as error:
                 logger.exception("stream thread failed on an event, reconnecting")
-                delay_s = CAP_S
+                delay_s = LONG_CAP_S
                 self._put(Disconnected(repr(error)))
             self._stopping.wait(delay_s)
 
@@ -95,8 +98,8 @@ class StreamThread(threading.Thread):
         """Read one stream to its end and return how long to wait before the next."""
         stream = self._hub.open_stream({"role": "watcher"}, last_event_id=self._resume)
         self._stream = stream
-        delay_s: Optional[float] = None
-        reason = "the hub ended the stream"
+        reason: Optional[str] = None
+        retry_ms: Optional[int] = None
         try:
             if self._stopping.is_set():
                 return 0.0
@@ -104,22 +107,27 @@ class StreamThread(threading.Thread):
                 facts = self._pass_on(event, stream)
                 self._resume = event.event_id or self._resume
                 if event.type == "bye":
-                    reason = str(facts.get("reason"))
+                    reason, retry_ms = str(facts.get("reason")), event.retry_ms
+                    break  # nothing follows, and how the connection ends says nothing more
         finally:
             self._stream = None
             stream.close()
-            if stream.retry_ms is not None:
-                self._backoff.base_s = max(0.05, stream.retry_ms / 1000)
             self._backoff.connected_for(time.monotonic() - stream.opened_at)
+        self._lost(reason or "the hub ended the stream")
+        return self._delay_after(reason, retry_ms)
+
+    def _delay_after(self, reason: str | None, retry_ms: int | None) -> float:
+        """Return how long to wait after the end of a stream; `reason` is that of its `bye`."""
         if reason == "superseded":
             logger.error(
                 "another watcher of this node connected; is one running on another machine?"
             )
-            delay_s = SUPERSEDED_RETRY_S
-        elif reason == "revoked":
-            delay_s = DENIED_RETRY_S
-        self._lost(reason)
-        return self._backoff.next_delay_s() if delay_s is None else delay_s
+            return SUPERSEDED_RETRY_S
+        if reason == "revoked":
+            return DENIED_RETRY_S
+        if reason is None or retry_ms is None:
+            return self._backoff.next_delay_s()
+        return self._backoff.planned_delay_s(retry_ms / 1000)
 
     def _pass_on(self, event: sse.Event, stream: transport.Stream) -> dict[str, Any]:
         at = time.monotonic()
@@ -134,6 +142,8 @@ class StreamThread(threading.Thread):
             return facts
         if event.type == "hello":
             stream.keepalive_s = float(facts["keepalive_s"])
+            cap_s = facts.get("reconnect_cap_s")  # hubs of before 0.2 do not tell it
+            self._backoff.connected(retry_ms=event.retry_ms, cap_s=cap_s)
         elif event.type == "reset":
             self._seen = None
         self._put(Received(at, event.type, facts))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from typing import TYPE_CHECKING
 
+import gevent.event
 import pytest
 
 from agent_bus import runtime
-from tests.support.patience import wait_until
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,3 +63,73 @@ def test_a_closed_socket_has_no_peer_and_no_socket_says_nothing(
     own.close()
     assert runtime.has_hung_up(own)
     assert not runtime.has_hung_up(None)
+
+
+@pytest.fixture
+def hang_ups() -> Iterator[runtime.HangUps]:
+    one = runtime.HangUps()
+    yield one
+    one.close()
+
+
+def within(told: gevent.event.Event) -> bool:
+    return bool(told.wait(patience()))
+
+
+@pytest.mark.parametrize("end", ["close", "half", "reset"])
+@pytest.mark.parametrize("unread", [b"", b"the next request"])
+def test_a_hang_up_is_told_whatever_is_unread(
+    pair: tuple[socket.socket, socket.socket], hang_ups: runtime.HangUps, end: str, unread: bytes
+) -> None:
+    own, peer = pair
+    told = gevent.event.Event()
+    hang_ups.watch(own, told.set)
+    if unread:
+        peer.sendall(unread)
+    if end == "half":
+        peer.shutdown(socket.SHUT_WR)
+    else:
+        linger = struct.pack("ii", 1, 0)
+        if end == "reset":
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        peer.close()
+    assert within(told)
+
+
+def test_bytes_are_no_hang_up_and_what_is_forgotten_tells_nothing(
+    pair: tuple[socket.socket, socket.socket], hang_ups: runtime.HangUps
+) -> None:
+    own, peer = pair
+    calls: list[str] = []
+    hang_ups.watch(own, lambda: calls.append("own"))
+    peer.sendall(b"the next request")
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        other = socket.create_connection(listener.getsockname())
+        accepted = listener.accept()[0]
+        told = gevent.event.Event()
+        hang_ups.watch(accepted, told.set)
+        other.close()
+        assert within(told)
+        assert calls == []
+        hang_ups.forget(own)
+        peer.close()
+        hang_ups.forget(accepted)
+        accepted.close()
+        again = socket.create_connection(listener.getsockname())  # perhaps the same descriptor
+        accepted = listener.accept()[0]
+        told.clear()
+        hang_ups.watch(accepted, told.set)
+        again.close()
+        assert within(told)
+        accepted.close()
+    assert calls == []
+
+
+def test_a_connection_that_is_closed_already_is_told_at_once(
+    pair: tuple[socket.socket, socket.socket], hang_ups: runtime.HangUps
+) -> None:
+    own, _ = pair
+    own.close()
+    calls: list[str] = []
+    hang_ups.watch(own, lambda: calls.append("own"))
+    assert calls == ["own"]

@@ -163,6 +163,31 @@ def test_an_overflow_while_live_ends_with_bye_and_a_cursor_to_resume_from(bus: B
     assert again.until("message").event_id == resumed
 
 
+def test_hello_and_bye_say_when_to_come_back(bus: Bus) -> None:
+    peer = Peer(bus)
+    assert '"reconnect_cap_s":2.0' in peer.until("hello").data
+    bus.broker.end_all("shutdown")
+    assert 1000 <= (peer.until("bye").retry_ms or 0) <= 1500
+
+
+def test_a_large_fleet_is_spread_though_it_is_not_back_yet(bus: Bus) -> None:
+    tokens: dict[NodeName, tuple[str, ...]] = {
+        NodeName(f"n{number}"): (f"{number:064x}",) for number in range(1000)
+    }
+    bus.put_roster(Roster(agents=ROSTER.agents, tokens=tokens), force=True, dry_run=False)
+    peer = Peer(bus, token_sha256=f"{1:064x}")
+    assert '"reconnect_cap_s":5.0' in peer.until("hello").data
+
+
+def test_a_stream_without_a_peer_says_no_bye(bus: Bus) -> None:
+    peer = Peer(bus)
+    peer.until("hello")
+    peer.stream.end("gone")
+    with pytest.raises(BrokenPipeError):
+        peer.rest()
+    assert len(bus.broker) == 0
+
+
 def test_a_closed_subscription_gives_lease_and_place_back(bus: Bus) -> None:
     peer = Peer(bus)
     bus.presence.opened(NodeName("n1"), peer.stream, (ALPHA, BETA))
