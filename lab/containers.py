@@ -1,7 +1,8 @@
 """The containers of one fleet: what is there, what should be there, and the steps between.
 
-One container per host, all on one network of the fleet's own. A container carries its
-specification's hash as a label, so that a running fleet is recognized and left alone.
+One container per host, all on one network of the fleet's own (lab/network.py). A container carries
+its specification's hash as a label, so that a running fleet is recognized and left alone. Names
+and labels tell fleets of one name apart that belong to different clones of this project.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lab.paths import ROOT, LabError
-from lab.podman import podman, run
+from lab.network import network_name
+from lab.paths import OWNER, ROOT, LabError
+from lab.podman import podman
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,6 @@ LAB_LOGIN = "lab"
 """For what the lab itself does on a host."""
 TRAITS = ("lab_login_shell", "lab_umask")
 """Variables of a host that lab/prepare.yml acts on once; another value means a new container."""
-SUBNETS = {"demo": "10.213.77.0/24", "molecule": "10.213.78.0/24"}
 FIRST_HOST = 10
 # What real systemd hardening needs: without SYS_ADMIN systemd ignores ProtectSystem=, PrivateTmp=
 # and others silently. Not --privileged: that hands over the machine's devices and its clock.
@@ -95,8 +95,8 @@ class Container:
     host: str
     address: str
     digest: str
-    root: str
     running: bool
+    id: str = ""
 
 
 @dataclass(slots=True)
@@ -110,39 +110,36 @@ class Plan:
 
 
 def container_name(fleet: str, host: str) -> str:
-    """Return the name of a host's container."""
-    return f"agent-bus-{fleet}-{host}"
+    """Return the name of a host's container; a fleet's name ends at the dot, for it has none."""
+    return f"agent-bus-{OWNER}-{fleet}.{host}"
 
 
-def network_name(fleet: str) -> str:
-    """Return the name of a fleet's network."""
-    return f"agent-bus-{fleet}"
-
-
-def subnet(fleet: str) -> str:
-    """Return the fleet's own subnet, the same in each run."""
-    return SUBNETS.get(fleet, f"10.213.{80 + zlib.crc32(fleet.encode()) % 170}.0/24")
-
-
-def addresses(fleet: str, hosts: Sequence[str], known: dict[str, str]) -> dict[str, str]:
+def addresses(subnet: str, hosts: Sequence[str], known: dict[str, str]) -> dict[str, str]:
     """Return each host's address: the one it has, else the lowest free one.
 
     Raises:
         LabError: the subnet is full.
     """
-    free = [str(address) for address in ipaddress.ip_network(subnet(fleet)).hosts()]
-    taken = {known[host] for host in hosts if host in known}
-    free = [address for address in free[FIRST_HOST - 1 :] if address not in taken]
-    missing = [host for host in hosts if host not in known]
+    whole = ipaddress.ip_network(subnet)
+    kept = {
+        host: known[host]
+        for host in hosts
+        if host in known and ipaddress.ip_address(known[host]) in whole
+    }
+    taken = set(kept.values())
+    free = [str(address) for address in whole.hosts()][FIRST_HOST - 1 :]
+    free = [address for address in free if address not in taken]
+    missing = [host for host in hosts if host not in kept]
     if len(missing) > len(free):
-        raise LabError(f"{len(hosts)} hosts do not fit into {subnet(fleet)}")
-    kept = {host: known[host] for host in hosts if host in known}
+        raise LabError(f"{len(hosts)} hosts do not fit into {subnet}")
     return {**kept, **dict(zip(missing, free, strict=False))}
 
 
 def existing(fleet: str) -> list[Container]:
-    """Return the fleet's containers, running or not."""
-    listing = podman("ps", "--all", "--filter", f"label={LABEL}={fleet}", "--format", "json")
+    """Return the containers of this clone's fleet, running or not."""
+    ours = (f"{LABEL}={fleet}", f"{LABEL}.root={ROOT}")
+    filters = [word for label in ours for word in ("--filter", f"label={label}")]
+    listing = podman("ps", "--all", *filters, "--format", "json")
     return parse_listing(listing.stdout)
 
 
@@ -157,8 +154,8 @@ def parse_listing(listing: str) -> list[Container]:
                 host=labels[f"{LABEL}.host"],
                 address=labels[f"{LABEL}.address"],
                 digest=labels[f"{LABEL}.spec"],
-                root=labels[f"{LABEL}.root"],
                 running=entry["State"] == "running",
+                id=entry["Id"],
             )
         )
     return found
@@ -182,32 +179,18 @@ def plan(wanted: Sequence[Spec], there: Sequence[Container]) -> Plan:
     return steps
 
 
-def carry_out(steps: Plan, fleet: str) -> None:
+def carry_out(steps: Plan) -> None:
     """Remove, create and start containers, several at a time."""
     if steps.remove:
-        podman("rm", "--force", "--time", "0", "--volumes", *steps.remove)
-    if podman("network", "exists", network_name(fleet), check=False).returncode != 0:
-        remove_stray_bridges(fleet)
-        podman("network", "create", "--subnet", subnet(fleet), network_name(fleet))
+        remove(steps.remove)
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(_start, steps.start))
         list(pool.map(_create, steps.create))
 
 
-def remove_stray_bridges(fleet: str) -> None:
-    """Remove podman's bridges in the fleet's subnet, which no network has any more.
-
-    Where a lab was cut off without its kernel, they are left and podman refuses to use the subnet.
-    """
-    addresses_there = run(["ip", "-json", "address", "show", "to", subnet(fleet)]).stdout
-    for name in podman_bridges(addresses_there):
-        run(["ip", "link", "delete", name, "type", "bridge"])
-
-
-def podman_bridges(listing: str) -> list[str]:
-    """Return podman's interfaces in the output of `ip -json address`, some of it empty."""
-    names = (link.get("ifname", "") for link in json.loads(listing or "[]"))
-    return [name for name in names if name.startswith("podman")]
+def remove(names: Sequence[str], *, check: bool = True) -> None:
+    """Remove containers by name or id, whatever their state; one that is gone is none."""
+    podman("rm", "--force", "--ignore", "--time", "0", "--volumes", *names, check=check)
 
 
 def _start(spec: Spec) -> None:
@@ -222,13 +205,19 @@ def _create(spec: Spec) -> None:
         f"{LABEL}.spec": spec.digest(),
     }
     named = [item for key, value in labels.items() for item in ("--label", f"{key}={value}")]
-    podman("run", *named, *spec.arguments())
+    command = ["run", *named, *spec.arguments()]
+    done = podman(*command, check=False)
+    if done.returncode and "already in use" in done.stderr:
+        # left by a run that was killed before podman recorded it, with its labels
+        remove([spec.name])
+        podman(*command)
+    elif done.returncode:
+        raise LabError(f"{spec.name} cannot be created:\n{done.stderr[-2000:]}")
 
 
-def remove_all(fleet: str) -> int:
-    """Remove the fleet's containers and its network; return how many containers there were."""
-    there = existing(fleet)
-    if there:
-        podman("rm", "--force", "--time", "0", "--volumes", *(c.name for c in there))
-    podman("network", "rm", "--force", network_name(fleet), check=False)
-    return len(there)
+def half_made(fleet: str) -> list[str]:
+    """Return the names of the fleet's containers of which only podman's store knows."""
+    listing = podman("ps", "--all", "--external", "--format", "json").stdout
+    entries = [entry for entry in json.loads(listing or "[]") or [] if not entry["Labels"]]
+    names = [name for entry in entries for name in entry["Names"] or []]
+    return [name for name in names if name.startswith(container_name(fleet, ""))]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,13 +22,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lab import containers, image, inventory, limits, overlay
-from lab.paths import ROOT, LabError, fleet_dir, socket_dir, tool
+from lab import containers, image, inventory, limits, network, overlay, remains
+from lab.paths import ROOT, LabError, fleet_dir, key_of, socket_dir, tool
 from lab.podman import in_use, stop_if_unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+FLEET_NAME = re.compile("[a-z0-9][a-z0-9-]*")
 BOOT_TIMEOUT_S = 180
 """It takes a second or two, a minute on a machine with ten times more work than cores."""
 
@@ -48,20 +50,23 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
     """Make the fleet of an inventory and return it: booted, reachable by ssh, prepared.
 
     Raises:
-        LabError: not root, an inventory with mistakes, another clone's fleet, or a host that does
-            not boot within three minutes.
+        LabError: not root, an inventory with mistakes, or a host that does not boot within three
+            minutes.
     """
+    if not FLEET_NAME.fullmatch(name):
+        raise LabError(f"a fleet's name has lower-case letters, digits and -, not {name!r}")
     if os.geteuid() != 0:
         raise LabError("the lab needs root, to reach its containers' addresses; try sudo")
     started = time.monotonic()
     read = inventory.read(sources)
     before = _load_state(name)
     with in_use():
-        there = containers.existing(name)
-        _refuse_foreign(name, there)
         if before.get("inventory") != read.digest:
             _preflight(sources)
-        specs = _specs(name, read, there)
+        there = containers.existing(name)
+        remains.end_ghosts(name, there)
+        subnet = network.ensure(name, before.get("subnet", ""))
+        specs = _specs(name, read, there, subnet)
         changed = _carry_out(name, containers.plan(specs, there))
     folder = overlay.write(specs, read)
     fleet = Fleet(name, tuple(sources), folder, tuple(specs), changed, read)
@@ -74,11 +79,12 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
         "sources": [str(source) for source in sources],
         "inventory": read.digest,
         "prepared": prepared,
+        "subnet": subnet,
     }
     _state_file(name).write_text(json.dumps(state))
     took = time.monotonic() - started
     print(
-        f"lab: fleet {name}: {len(specs)} hosts on {containers.subnet(name)} "
+        f"lab: fleet {name}: {len(specs)} hosts on {subnet} "
         f"{'ready' if changed else 'already running'} ({took:.1f} s)",
         flush=True,
     )
@@ -101,7 +107,7 @@ def _carry_out(name: str, steps: containers.Plan) -> bool:
     _state_file(name).unlink(missing_ok=True)  # if this fails, the next run prepares all anew
     close_connections(name)
     limits.raise_inotify()
-    containers.carry_out(steps, name)
+    containers.carry_out(steps)
     return True
 
 
@@ -142,7 +148,7 @@ def _prepared_digest(read: inventory.Inventory, specs: Sequence[containers.Spec]
 def down(name: str) -> None:
     """Remove the fleet's containers, network, keys, secrets and connections."""
     close_connections(name)
-    count = containers.remove_all(name)
+    count = remains.remove_all(name)
     subprocess.run(["rm", "-rf", str(fleet_dir(name)), str(socket_dir(name))], check=True)
     stop_if_unused()
     print(f"lab: fleet {name}: {count} containers removed")
@@ -155,11 +161,11 @@ def recall(name: str) -> Fleet:
         LabError: it is not up.
     """
     state = _load_state(name)
-    if not state:
+    if not state.get("subnet"):  # an older version's had none, and is not found any more
         raise LabError(f"fleet {name} is not up; `make demo` starts it")
     sources = tuple(Path(source) for source in state["sources"])
     read = inventory.read(sources)
-    specs = _specs(name, read, containers.existing(name))
+    specs = _specs(name, read, containers.existing(name), state["subnet"])
     return Fleet(name, sources, fleet_dir(name) / "inventory", tuple(specs), False, read)
 
 
@@ -220,7 +226,10 @@ def spec_of(fleet: Fleet, host: str) -> containers.Spec:
 
 
 def _specs(
-    name: str, read: inventory.Inventory, there: Sequence[containers.Container]
+    name: str,
+    read: inventory.Inventory,
+    there: Sequence[containers.Container],
+    subnet: str,
 ) -> list[containers.Spec]:
     distribution = {
         host: read.variables[host].get("lab_distribution", image.DEFAULT) for host in read.hosts
@@ -228,7 +237,7 @@ def _specs(
     tags = image.ensure_all(distribution.values(), settled=bool(there))
     key = _ensure_key(name)
     known = {container.host: container.address for container in there}
-    address = containers.addresses(name, read.hosts, known)
+    address = containers.addresses(subnet, read.hosts, known)
     return [
         containers.Spec(
             name,
@@ -249,7 +258,7 @@ def _specs(
 
 def _ensure_key(name: str) -> Path:
     """Return the public half of the fleet's ssh key, made at its first use."""
-    private = fleet_dir(name) / "ssh" / "id_ed25519"
+    private = key_of(name)
     if not private.exists():
         private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         comment = f"agent-bus-lab-{name}"
@@ -258,15 +267,6 @@ def _ensure_key(name: str) -> Path:
             check=True,
         )
     return private.with_suffix(".pub")
-
-
-def _refuse_foreign(name: str, there: Sequence[containers.Container]) -> None:
-    foreign = {container.root for container in there} - {str(ROOT)}
-    if foreign:
-        raise LabError(
-            f"a fleet named {name} was started from {', '.join(sorted(foreign))}; "
-            "remove it with `make clean-demo` (works from here, too), then try again"
-        )
 
 
 def _wait_until_booted(specs: Sequence[containers.Spec]) -> None:

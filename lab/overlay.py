@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lab.containers import LAB_LOGIN, LOGIN, Spec
-from lab.paths import fleet_dir, socket_dir
+from lab.paths import fleet_dir, key_of, socket_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ def host_variables(spec: Spec, *, is_hub: bool, raw: Mapping[str, Any]) -> dict[
         "ansible_host": spec.address,
         "ansible_port": 22,
         "ansible_user": LOGIN,
-        "ansible_ssh_private_key_file": str(folder / "ssh" / "id_ed25519"),
+        "ansible_ssh_private_key_file": str(key_of(spec.fleet)),
         "ansible_ssh_args": " ".join(f"-o {option}" for option in SSH_OPTIONS),
         "ansible_control_path": str(socket_dir(spec.fleet) / spec.address),
         "agent_bus_secrets_dir": str(folder / "secrets"),
@@ -86,7 +86,7 @@ def ssh_command(spec: Spec) -> list[str]:
     It is not Ansible's user, whose login shell and umask are the inventory's to choose.
     """
     options = [item for option in SSH_OPTIONS for item in ("-o", option)]
-    key = fleet_dir(spec.fleet) / "ssh" / "id_ed25519"
+    key = key_of(spec.fleet)
     control = f"ControlPath={socket_dir(spec.fleet) / spec.address}-{LAB_LOGIN}"
     return ["ssh", *options, "-o", control, "-i", str(key), f"{LAB_LOGIN}@{spec.address}"]
 

@@ -10,6 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAB_ENV = ROOT / "lab" / "lab-env"
+STORE = Path(os.environ.get("LAB_STORE", "/var/lib/agent-bus-lab"))
+"""Where lab-env puts images, containers and networks."""
+OWNER = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+"""This clone: part of the name of whatever stands outside its folder."""
 
 
 class LabError(Exception):
@@ -32,5 +36,9 @@ def socket_dir(fleet: str) -> Path:
 
     A Unix socket's path has 108 bytes, which the path of a clone may use up.
     """
-    owner = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
-    return Path(tempfile.gettempdir()) / f"agent-bus-lab-{os.getuid()}-{owner}-{fleet}"
+    return Path(tempfile.gettempdir()) / f"agent-bus-lab-{os.getuid()}-{OWNER}-{fleet}"
+
+
+def key_of(fleet: str) -> Path:
+    """Return the private half of a fleet's ssh key; its containers have the public one mounted."""
+    return fleet_dir(fleet) / "ssh" / "id_ed25519"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import rollcall
+from lab import fleet, rollcall
 from lab.paths import fleet_dir
 from lab.podman import podman
 from lab.running import CURL, until
@@ -74,7 +74,7 @@ def test_drift_names_what_was_changed_by_hand(running: RunningFleet, operator: O
 
 def test_tokens_are_rotated_while_a_node_is_off(running: RunningFleet, operator: Operator) -> None:
     before = tokens(running)
-    container = f"agent-bus-{running.up.name}-dogwood"
+    container = fleet.spec_of(running.up, "dogwood").name
     podman("stop", "--time", "0", container)
     kept = running.send("ada", "carl", "while dogwood is off")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import containers
-from lab.paths import ROOT, LabError
+from lab.paths import OWNER, LabError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,25 +28,28 @@ def there(
     spec: containers.Spec, *, running: bool = True, digest: str = ""
 ) -> containers.Container:
     return containers.Container(
-        spec.name, spec.host, spec.address, digest or spec.digest(), str(ROOT), running
+        spec.name, spec.host, spec.address, digest or spec.digest(), running
     )
 
 
+SUBNET = "10.213.77.0/24"
+
+
 def test_hosts_get_the_lowest_free_addresses_and_keep_them() -> None:
-    first = containers.addresses("demo", ["a", "b"], {})
+    first = containers.addresses(SUBNET, ["a", "b"], {})
     assert first == {"a": "10.213.77.10", "b": "10.213.77.11"}
-    later = containers.addresses("demo", ["c", "b", "d"], first)
+    later = containers.addresses(SUBNET, ["c", "b", "d"], first)
     assert later == {"b": "10.213.77.11", "c": "10.213.77.10", "d": "10.213.77.12"}
+
+
+def test_addresses_of_another_subnet_are_not_kept() -> None:
+    known = {"a": "10.213.78.10"}
+    assert containers.addresses(SUBNET, ["a"], known) == {"a": "10.213.77.10"}
 
 
 def test_a_fleet_that_does_not_fit_is_refused() -> None:
     with pytest.raises(LabError, match="do not fit"):
-        containers.addresses("demo", [f"h{number}" for number in range(260)], {})
-
-
-def test_each_fleet_has_a_subnet_of_its_own() -> None:
-    assert containers.subnet("demo") != containers.subnet("molecule")
-    assert containers.subnet("mine") == containers.subnet("mine")
+        containers.addresses(SUBNET, [f"h{number}" for number in range(260)], {})
 
 
 def test_mounts_are_read_only(tmp_path: Path) -> None:
@@ -95,18 +98,16 @@ def test_podmans_listing_is_read() -> None:
         "agent-bus-lab.host": "one",
         "agent-bus-lab.address": "10.213.77.10",
         "agent-bus-lab.spec": "abc",
-        "agent-bus-lab.root": "/somewhere",
     }
-    listing = [{"Names": ["agent-bus-demo-one"], "State": "exited", "Labels": labels}]
-    assert containers.parse_listing(json.dumps(listing)) == [
-        containers.Container(
-            "agent-bus-demo-one", "one", "10.213.77.10", "abc", "/somewhere", running=False
-        )
+    entry = {"Names": ["a.one"], "State": "exited", "Labels": labels, "Id": "1f"}
+    assert containers.parse_listing(json.dumps([entry])) == [
+        containers.Container("a.one", "one", "10.213.77.10", "abc", running=False, id="1f")
     ]
     assert containers.parse_listing("null") == []
 
 
-def test_of_what_is_in_a_subnet_only_podmans_bridges_are_removed() -> None:
-    listing = [{}, {"ifname": "podman1", "addr_info": []}, {"ifname": "br0"}, {}]
-    assert containers.podman_bridges(json.dumps(listing)) == ["podman1"]
-    assert containers.podman_bridges("") == []
+def test_a_name_tells_clone_fleet_and_host_apart() -> None:
+    assert OWNER in containers.container_name("demo", "x")
+    assert not containers.container_name("demo-x", "y").startswith(
+        containers.container_name("demo", "")
+    )

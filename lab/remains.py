@@ -1,0 +1,43 @@
+"""Remove a fleet whatever state a killed run, or another podman, has left it in.
+
+Podman's word is taken first, then the kernel's (lab/living.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import containers, former, living, network
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def end_ghosts(fleet: str, there: Sequence[containers.Container]) -> None:
+    """End what lives on of the fleet without podman's knowledge, before more is made."""
+    former.remove_all(fleet)
+    running = {container.id for container in there if container.running}
+    living.end([one for one in living.residents(fleet) if one.container not in running])
+
+
+def remove_all(fleet: str) -> int:
+    """Remove the fleet's containers and its network; return how many containers there were.
+
+    Raises:
+        LabError: something cannot be removed; the message says what.
+    """
+    known = containers.existing(fleet)
+    residents = living.residents(fleet)
+    count = len(
+        {*(one.id for one in known), *(one.container or str(one.pid) for one in residents)}
+    )
+    names = [*(one.name for one in known), *containers.half_made(fleet)]
+    if names:
+        containers.remove(names, check=False)  # what that leaves is looked at below
+    former.remove_all(fleet)
+    living.end(living.residents(fleet))
+    left = [*(one.name for one in containers.existing(fleet)), *containers.half_made(fleet)]
+    if left:
+        containers.remove(left)
+    network.remove(fleet)
+    return count
