@@ -19,6 +19,7 @@ include lab/lab.mk
 include tests/e2e/e2e.mk
 include tests/browser/browser.mk
 include tests/api/clients.mk
+include bench/bench.mk
 
 .PHONY: help
 help: ## Show this list
