@@ -119,9 +119,11 @@ def fleet(tmp_path: Path) -> Iterator[Watchers]:
 
 
 @contextlib.contextmanager
-def signed_in(chromium: Browser, hub: Hub, **options: Any) -> Iterator[Page]:
+def signed_in(
+    chromium: Browser, hub: Hub, *, port: int | None = None, **options: Any
+) -> Iterator[Page]:
     """A page of a fresh browser profile, signed in; any error on its console fails the test."""
-    context = chromium.new_context(base_url=f"http://127.0.0.1:{hub.port}", **options)
+    context = chromium.new_context(base_url=f"http://127.0.0.1:{port or hub.port}", **options)
     page = context.new_page()
     page.set_default_timeout(patience() * 1000)
     errors: list[str] = []

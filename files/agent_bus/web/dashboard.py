@@ -202,7 +202,7 @@ class Dashboard:
         return Answer(200, self._measured(call.parse_query(forms.LatencyQuery).host))
 
     def stream(self, call: Call) -> Answer:
-        """The live stream of a page: `fleet` and `feed` events until `bye`."""
+        """The live stream of a browser: `fleet`, `feed` and `still` events until `bye`."""
         principal = self._sessions.require(call)
         page = Stream(
             node=None,
@@ -220,6 +220,8 @@ class Dashboard:
     def _frames(self, call: Call, page: Stream) -> Iterator[bytes]:
         clock, settings = self._bus.clock, self._settings
         deadline = clock.monotonic() + settings.stream_lifetime_s
+        # A page cannot see comments: with this it can tell a quiet hub from one that is gone.
+        still = sse.control("still", {"keepalive_s": settings.keepalive_s})
         try:
             yield f"retry: {settings.retry_ms}\n".encode() + self._board.join(page)
             while True:
@@ -229,7 +231,7 @@ class Dashboard:
                     break
                 if clock.monotonic() >= deadline:
                     page.end("lifetime")
-                yield b"".join([entry.frame for entry in entries]) or sse.KEEPALIVE
+                yield b"".join([entry.frame for entry in entries]) or still
         except errors.UnauthenticatedError:
             page.end("revoked")
         finally:

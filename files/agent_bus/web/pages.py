@@ -77,6 +77,7 @@ class Pages:
             "Content-Type": TYPES[Path(name).suffix],
             "Cache-Control": "public, max-age=31536000, immutable",
             "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": HEADERS["Content-Security-Policy"],  # a worker has its own
         }
         return Answer(200, headers=headers, raw=found)
 

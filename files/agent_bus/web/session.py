@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COOKIE: Final = "agent_bus_session"
+PORT: Final = re.compile(r":([0-9]{1,5})$")
 SESSION_S: Final = 12 * 3600
 """A working day; then the operator signs in again."""
 LINK_S: Final = 300
@@ -170,11 +171,25 @@ def refuse_other_sites(call: Call) -> None:
 
 def cookie_of(call: Call) -> str:
     """The session's cookie in a call; empty without one."""
+    wanted = cookie_name(call)
     for part in call.headers.get("cookie", "").split(";"):
         name, _, value = part.strip().partition("=")
-        if name == COOKIE:
+        if name == wanted:
             return value
     return ""
+
+
+def cookie_name(call: Call) -> str:
+    """What the cookie is called for the scheme and port that the browser sees.
+
+    A browser keeps cookies by host: those of two ports, and of http and https, share one shelf.
+    A Secure cookie is neither sent to http nor replaced by one of its name from there, so that
+    with one name for both the sign-in would lead back to itself for 12 hours after TLS is
+    switched off. Two hubs behind one address would sign each other's operator out.
+    """
+    found = PORT.search(call.headers.get("host", ""))
+    name = f"agent_bus_session_{found[1]}" if found else "agent_bus_session"
+    return f"__Host-{name}" if call.scheme == "https" else name
 
 
 def csrf_of(call: Call) -> str:
@@ -186,7 +201,9 @@ def set_cookie(call: Call, value: str) -> str:
     """The Set-Cookie header; an empty value ends it. `Secure` when the page came by TLS."""
     secure = "; Secure" if call.scheme == "https" else ""
     age_s = SESSION_S if value else 0
-    return f"{COOKIE}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
+    return (
+        f"{cookie_name(call)}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
+    )
 
 
 def _digest(text: str) -> str:

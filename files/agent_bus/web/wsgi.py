@@ -35,6 +35,7 @@ READ_HEADERS: Final = {
     "idempotency-key": "HTTP_IDEMPOTENCY_KEY",
     "last-event-id": "HTTP_LAST_EVENT_ID",
     "cookie": "HTTP_COOKIE",
+    "host": "HTTP_HOST",
     "sec-fetch-site": "HTTP_SEC_FETCH_SITE",
     "x-csrf-token": "HTTP_X_CSRF_TOKEN",
 }

@@ -15,7 +15,7 @@ from agent_bus.directory import Directory
 from agent_bus.limits import RateLimiter
 from agent_bus.web import session as module
 from agent_bus.web.http import Call
-from agent_bus.web.session import COOKIE, Sessions
+from agent_bus.web.session import Sessions, cookie_name, cookie_of, set_cookie
 from tests.support.clock import FakeClock
 from tests.support.faults import faulty_disk
 from tests.support.hub import ADMIN, digest
@@ -42,7 +42,7 @@ def sessions(store: SqliteStore) -> Sessions:
 
 
 def with_cookie(cookie: str) -> Call:
-    return Call(OPERATOR, {}, {"cookie": f"{COOKIE}={cookie}"})
+    return Call(OPERATOR, {}, {"cookie": f"{cookie_name(ANYBODY)}={cookie}"})
 
 
 def test_the_operator_signs_in_on_a_full_disk_until_a_restart(tmp_path: Path) -> None:
@@ -78,3 +78,24 @@ def test_a_sign_out_on_a_full_disk_holds_once_there_is_room(
 
         wait_until(lambda: kept() == 1)
         assert sessions(store).require(calls[2]) == OPERATOR
+
+
+def test_each_scheme_and_port_has_a_cookie_of_its_own() -> None:
+    ways = [
+        Call(OPERATOR, {}, {"host": host}, scheme=scheme)
+        for scheme in ("http", "https")
+        for host in ("t440:8091", "t440:8092", "[fd00::1]:8091", "t440", "[fd00::1]")
+    ]
+    assert {cookie_name(call) for call in ways} == {
+        "agent_bus_session", "agent_bus_session_8091", "agent_bus_session_8092",
+        "__Host-agent_bus_session", "__Host-agent_bus_session_8091",
+        "__Host-agent_bus_session_8092",
+    }  # fmt: skip
+    for call in ways:
+        name, _, rest = set_cookie(call, "abc").partition("=")
+        assert ("; Secure" in rest) == name.startswith("__Host-") == (call.scheme == "https")
+        assert "Domain" not in rest
+        shelf = "; ".join(f"{cookie_name(other)}={n}" for n, other in enumerate(ways))
+        headers = {**call.headers, "cookie": shelf}
+        shown = cookie_of(Call(OPERATOR, {}, headers, scheme=call.scheme))
+        assert cookie_name(ways[int(shown)]) == name

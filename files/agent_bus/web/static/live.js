@@ -1,72 +1,54 @@
-// The page's one stream. The browser comes back by itself after a cut connection; after a refusal
-// (the hub is starting, or the session has ended) it would not, so this does. A tab that nobody
-// has looked at for a minute lets go: a browser has only six connections to one server.
+// What the hub tells the page: through the worker that all tabs share. A browser without shared
+// workers (some on phones) has a stream for the tab that is looked at, and for no other.
 
-const LONGEST_MS = 15000;
+import { follow } from "./stream.js";
+
 const UNSEEN_MS = 60000;
 const WORDS = { on: "live", off: "connecting", lost: "connection lost, retrying" };
 
 export function listen(handlers) {
   const shown = document.getElementById("link");
-  let source = null;
-  let delay = 500;
-  let timer = 0;
-  let unseen = 0;
-  let isRenewed = false;
-
-  const show = (is) => {
-    shown.dataset.is = is;
-    shown.textContent = WORDS[is];
+  const take = (type, value) => {
+    if (type === "link") {
+      shown.dataset.is = value;
+      shown.textContent = WORDS[value];
+    } else if (type === "login") location.assign("/login");
+    else handlers[type]?.(value);
   };
+  if (globalThis.SharedWorker) share(take);
+  else listenAlone(take);
+}
 
-  const open = () => {
-    source = new EventSource("/ui/stream");
-    source.onopen = () => {
-      delay = 500;
-      isRenewed = false;
-      show("on");
+function share(take) {
+  let port = null;
+  let isBroken = false;
+  const join = () => {
+    const worker = new SharedWorker(new URL("worker.js", import.meta.url), { type: "module" });
+    worker.onerror = () => {
+      if (!isBroken) listenAlone(take);
+      isBroken = true;
     };
-    source.onerror = () => {
-      show(isRenewed ? "off" : "lost");
-      if (source.readyState === EventSource.CLOSED) again();
-    };
-    source.addEventListener("bye", (event) => {
-      const { reason } = JSON.parse(event.data);
-      if (reason === "revoked") location.assign("/login");
-      isRenewed = reason === "lifetime";
-    });
-    for (const [type, handle] of Object.entries(handlers)) {
-      source.addEventListener(type, (event) => handle(JSON.parse(event.data)));
-    }
+    port = worker.port;
+    port.onmessage = ({ data }) => take(data.type, data.value);
   };
-
-  const close = () => {
-    clearTimeout(timer);
-    source?.close();
-    source = null;
-    show("off");
-  };
-
-  const again = () => {
-    clearTimeout(timer);
-    timer = setTimeout(async () => {
-      delay = Math.min(LONGEST_MS, delay * 2);
-      try {
-        const answer = await fetch("/ui/session");
-        if (answer.status === 401) return location.assign("/login");
-        if (source?.readyState === EventSource.CLOSED) open();
-      } catch {
-        again();
-      }
-    }, delay * (0.5 + Math.random()));
-  };
-
-  document.addEventListener("visibilitychange", () => {
-    clearTimeout(unseen);
-    if (document.hidden) unseen = setTimeout(close, UNSEEN_MS);
-    else if (!source) open();
+  addEventListener("pagehide", () => {
+    port.postMessage("leave");
+    port.close();
   });
-  addEventListener("pagehide", close);
-  addEventListener("pageshow", (event) => event.persisted && !source && open());
-  open();
+  addEventListener("pageshow", (event) => event.persisted && join());
+  join();
+}
+
+function listenAlone(take) {
+  const stream = follow(take);
+  let unseen = 0;
+  const look = () => {
+    clearTimeout(unseen);
+    if (document.hidden) unseen = setTimeout(stream.stop, UNSEEN_MS);
+    else stream.start();
+  };
+  document.addEventListener("visibilitychange", look);
+  addEventListener("pagehide", stream.stop);
+  addEventListener("pageshow", (event) => event.persisted && look());
+  look(); // a tab opened in the background is hidden from the first, and no event says so
 }

@@ -1,0 +1,79 @@
+"""The operator's session in a real browser, whatever the hub's address was before."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.support.certificates import Authority
+from tests.support.hub import ADMIN, Hub, running
+from tests.support.patience import patience, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+
+def sign_in(page: Page, url: str) -> None:
+    page.goto(f"{url}/login")
+    page.get_by_label("Admin token").fill(ADMIN)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible(timeout=patience() * 1000)
+
+
+def restart(hub: Hub, **tls: str) -> None:
+    """The same hub on the same port, with TLS or without."""
+    hub.hang_up()
+    hub.stop()
+    hub.settings = tls
+    hub.start(wait=not tls)
+    if tls:
+        wait_until(lambda: answers_with_tls(hub.port), "the hub answers with TLS")
+
+
+def answers_with_tls(port: int) -> bool:
+    context = ssl._create_unverified_context()
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+    return False
+
+
+def test_switching_tls_on_and_off_lets_the_operator_in_each_time(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    tls = Authority(tmp_path / "tls").issue("hub")
+    with running(tmp_path) as hub:
+        context = chromium.new_context(ignore_https_errors=True)
+        page = context.new_page()
+        sign_in(page, f"http://127.0.0.1:{hub.port}")
+        restart(hub, **tls)
+        sign_in(page, f"https://127.0.0.1:{hub.port}")
+        restart(hub)
+        sign_in(page, f"http://127.0.0.1:{hub.port}")
+        page.reload()
+        expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+        context.close()
+
+
+def test_two_hubs_behind_one_name_keep_their_sessions_apart(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder in folders:
+        folder.mkdir()
+    with running(folders[0]) as one, running(folders[1]) as other:
+        context = chromium.new_context()
+        page = context.new_page()
+        for hub in (one, other):
+            sign_in(page, f"http://127.0.0.1:{hub.port}")
+        page.goto(f"http://127.0.0.1:{one.port}/")
+        expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+        context.close()
