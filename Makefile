@@ -91,6 +91,11 @@ soak: setup ## What is too long for `make test` (about an hour)
 	AGENT_BUS_PARTITION_S=120 pytest tests/crash/test_partition.py
 	AGENT_BUS_HYPOTHESIS=soak pytest tests/unit/hub
 
+.PHONY: stress
+stress: setup ## Run test files beside busy loops and a writer that syncs: FILES="tests/api ..." TIMES=5
+	@lab/oldest-python .cache/oldest-python
+	python -m tests.stress --times $(or $(TIMES),5) $(FILES)
+
 .PHONY: lock
 lock: setup ## Renew the locked requirements from requirements*.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
