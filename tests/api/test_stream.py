@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from typing import TYPE_CHECKING
 
 from tests.support.hub import Hub, running
@@ -190,24 +189,23 @@ def test_a_revoked_token_loses_its_streams(tmp_path: Path) -> None:
 
 
 def test_on_sigterm_streams_say_bye_and_the_hub_ends_within_its_grace(tmp_path: Path) -> None:
-    """Idle connections do not make it wait for its grace of 5 s; a busy machine may, twice."""
+    """Idle connections do not make it wait for all of its grace, which gunicorn would log."""
 
-    def stop_with_streams(hub: Hub) -> float:
+    def stop_with_streams(hub: Hub) -> bool:
+        known = len(hub.log())
         streams = [hub.stream(node) for node in ("n1", "n2", "n3")]
         for stream in streams:
             stream.of_type("hello")
-        began = time.monotonic()
         assert hub.stop() == 0
-        ended_s = time.monotonic() - began
         assert [s.of_type("bye").data["reason"] for s in streams] == ["shutdown"] * 3
-        return ended_s
+        return "Worker graceful timeout" not in hub.log()[known:]
 
     with running(tmp_path) as hub:
         tried = [stop_with_streams(hub)]
-        while tried[-1] >= 4.5 and len(tried) < 3:
+        while not tried[-1] and len(tried) < 3:  # the grace is 5 s: a busy machine may take it
             hub.start()
             tried.append(stop_with_streams(hub))
-        assert tried[-1] < 4.5, tried
+        assert tried[-1], hub.log()
 
 
 def test_streams_over_the_limit_are_refused_with_503(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.hub import ADMIN, REPOSITORY, Hub, running
 from tests.support.patience import patience
@@ -99,6 +99,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if not os.access(CHROMIUM, os.X_OK):
         pytest.fail("Chromium is missing: run `make browser`, which installs it")
     SHOTS.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=patience() * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -12,6 +12,7 @@ from tests.support.hub import running
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -58,16 +59,22 @@ def test_bodies_and_subjects_are_text_everywhere(page: Page, fleet: Watchers) ->
     assert page.evaluate("window.pwned") is None
 
 
+def open_until(page: Page, path: str, shows: Callable[[], bool]) -> None:
+    """Open a page again and again until it shows what the hub writes down some time later."""
+
+    def does_show() -> bool:
+        page.goto(path)
+        return bool(shows())
+
+    wait_until(does_show, f"{path} shows what it should")
+
+
 def test_the_way_of_a_delivery_names_the_hop_that_failed(page: Page, fleet: Watchers) -> None:
     done = fleet.through("alpha", "gamma", "all the way", subject="Build 812 is red")
     way = page.locator(".way[data-agent=gamma]")
-    for _ in range(20):  # stamps are kept lazily
-        page.goto(f"/messages/{done['id']}")
-        if way.locator(".hops li[data-state=done]").count() == 6:
-            break
-        page.wait_for_timeout(200)
+    hops = way.locator(".hops li[data-state=done]")
+    open_until(page, f"/messages/{done['id']}", lambda: hops.count() == 6)
     expect(way).to_contain_text("Read.")
-    expect(way.locator(".hops li[data-state=done]")).to_have_count(6)
     page.screenshot(path=SHOTS / "message-read.png")
 
     sent = fleet.hub.client("nuc-01").send(
@@ -84,17 +91,12 @@ def test_the_way_of_a_delivery_names_the_hop_that_failed(page: Page, fleet: Watc
     ]
     fleet.hub.client("nuc-03").post("/api/wakes", {"reports": reports})
     failed = page.locator(".way[data-agent=delta]")
-    for _ in range(20):
-        page.goto(f"/messages/{sent['id']}")
-        if "Stuck at: woken" in (failed.text_content() or ""):
-            break
-        page.wait_for_timeout(200)
+    path = f"/messages/{sent['id']}"
+    open_until(page, path, lambda: "Stuck at: woken" in (failed.text_content() or ""))
     expect(failed).to_contain_text("Stuck at: woken. The gateway did not take the wake: 503")
-    page.wait_for_timeout(5200)  # past the grace: no watcher of the thinkpad took it
-    page.reload()
-    expect(page.locator(".way[data-agent=nu]")).to_contain_text(
-        "Stuck at: pushed. No watcher of thinkpad takes messages"
-    )
+    left = page.locator(".way[data-agent=nu]")  # the hub gives a push some seconds
+    open_until(page, path, lambda: "Stuck at: pushed" in (left.text_content() or ""))
+    expect(left).to_contain_text("Stuck at: pushed. No watcher of thinkpad takes messages")
     page.screenshot(path=SHOTS / "message-stuck.png", full_page=True)
 
 

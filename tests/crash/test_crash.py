@@ -6,7 +6,6 @@ import http.client
 import os
 import random
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -94,7 +93,8 @@ def one_cycle(hub: Hub, cycle: int, ledger: Ledger, dice: random.Random) -> None
     ]
     for sender in senders:
         sender.start()
-    time.sleep(dice.uniform(0.02, 0.25))
+    goal = len(ledger.accepted) + dice.randrange(4 * SENDERS)
+    wait_until(lambda: len(ledger.accepted) >= goal, f"{goal} messages are accepted")
     hub.kill()
     stop.set()
     for sender in senders:

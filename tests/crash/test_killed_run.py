@@ -14,7 +14,7 @@ from tests.support.patience import patience, wait_until
 
 ENDLESS = """
 import contextlib, pathlib, subprocess, sys, threading
-from tests.crash.test_disk import disk_of
+from tests.support.disk import disk_of
 from tests.support.guard import mark, marked
 from tests.support.hub import Hub
 from tests.support.network import dropped

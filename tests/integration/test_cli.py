@@ -102,10 +102,10 @@ def test_what_a_dead_turn_had_in_hand_comes_back_though_others_look_at_it_meanwh
 
     hub.send("beta", "the body")
     assert "the body" in told(node, "inbox", "--as", "beta")  # and no ack follows
-    for seconds in (60, 55):  # of real time a little more
+    for seconds in (40, 20):  # with a minute to spare for the machine
         wait(seconds)
         assert "to another turn of yours" in told(node, "inbox", "--as", "beta")
-    wait(6)
+    wait(65)  # past two minutes in all, by far less since the last look
     assert "the body" in told(node, "inbox", "--as", "beta")
 
 

@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,10 +80,9 @@ def test_the_hub_ends_at_once_though_streams_and_idle_connections_are_open(
     idle = http.client.HTTPSConnection("127.0.0.1", hub.port, context=context)
     idle.request("GET", "/livez")
     idle.getresponse().read()
-    started = time.monotonic()
     assert hub.process.stop() == 0
-    assert time.monotonic() - started < 4.5  # gunicorn alone would wait 5 s
     idle.close()
+    assert "Worker graceful timeout" not in hub.process.log.read_text()  # gunicorn alone: 5 s
     hub.start()
     until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online again")
     errors = [line for line in hub.process.lines() if line.get("level") in {"ERROR", "CRITICAL"}]

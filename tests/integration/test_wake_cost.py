@@ -25,7 +25,7 @@ def test_a_burst_of_100_messages_costs_two_turns(
     hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
 ) -> None:
     """One at once, and one for what came after it had read; more only for a longer burst."""
-    node.settings.update(wake_min_interval_s=INTERVAL_S, escalate_after_s=30)
+    node.settings.update(wake_min_interval_s=INTERVAL_S, escalate_after_s=600, rewake_after_s=600)
     node.write()
     gateway.standin(turn=reading_turn(node), turn_delay_s=0.5)
     online()

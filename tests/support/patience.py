@@ -39,12 +39,19 @@ def patience(seconds: float = DEADLINE_S) -> float:
     return seconds * slowness()
 
 
-def wait_until(condition: Callable[[], T], what: str = "", *, seconds: float = DEADLINE_S) -> T:
+def wait_until(
+    condition: Callable[[], T],
+    what: str = "",
+    *,
+    seconds: float = DEADLINE_S,
+    pause: Callable[[float], object] = time.sleep,
+) -> T:
     """The first true value of `condition`; fails the test when there is none in time.
 
     Args:
         what: the awaited state as a clause, for the failure: "all watchers are back".
         seconds: scaled by `patience`.
+        pause: `gevent.sleep` where greenlets of this process have to go on meanwhile.
     """
     allowed_s = patience(seconds)
     deadline = time.monotonic() + allowed_s
@@ -53,7 +60,7 @@ def wait_until(condition: Callable[[], T], what: str = "", *, seconds: float = D
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {allowed_s:.0f} s: {what or condition}")
-        time.sleep(POLL_INTERVAL_S)
+        pause(POLL_INTERVAL_S)
 
 
 def slowness() -> float:

@@ -12,6 +12,7 @@ import pytest
 from agent_bus_client.errors import HubRefusedError, HubUnreachableError
 from agent_bus_client.transport import Hub, encode_query
 from tests.support.node_side import free_port
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,11 +36,11 @@ def serve() -> Iterator[Callable[..., tuple[Hub, list[bytes]]]]:
                     requests.append(peer.recv(65536))
                     peer.sendall(answer)
                     if silent:
-                        over.wait(10)
+                        over.wait(patience())
 
             thread = threading.Thread(target=run)
             thread.start()
-            stack.callback(thread.join, 10)
+            stack.callback(thread.join, patience())
             stack.callback(over.set)
             return Hub(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: "secret"), requests
 

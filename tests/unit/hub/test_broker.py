@@ -111,7 +111,7 @@ def test_what_was_taken_without_waiting_wakes_nobody_later() -> None:
 
 
 def poll(
-    broker: Broker, *, token: str = "t", agent: AgentName = BETA, timeout_s: float = 5
+    broker: Broker, *, token: str = "t", agent: AgentName = BETA, timeout_s: float = 60
 ) -> bool:
     return broker.wait_for_inbox(agent, holder=Holder(NodeName("n1"), token), timeout_s=timeout_s)
 

@@ -209,12 +209,7 @@ def test_a_long_poll_that_loses_its_right_ends_at_once(
     monkeypatch.setattr(broker, "POLL_LOOK_S", 60.0)  # nothing but the roster wakes it
     lost: list[str] = []
     job = gevent.spawn(inbox, bus, BETA, wait_s=60, is_over=lambda: bool(lost))
-
-    def waits() -> bool:
-        gevent.sleep(0.001)
-        return bool(bus.broker._waiting)
-
-    wait_until(waits)
+    wait_until(lambda: bus.broker._waiting, "it waits", pause=gevent.sleep)
     lost.append(case)
     agents, tokens = dict(ROSTER.agents), dict(ROSTER.tokens)
     if case == "moved":

@@ -72,11 +72,10 @@ def test_a_sign_out_on_a_full_disk_holds_once_there_is_room(
                 hub.require(call)
         disk.writes = iter(())
 
-        def kept() -> int:
-            gevent.sleep(0.01)
-            return len(store.desk.sessions(steady=CLOCK.steady_ms()))
+        def is_one_kept() -> bool:
+            return len(store.desk.sessions(steady=CLOCK.steady_ms())) == 1
 
-        wait_until(lambda: kept() == 1)
+        wait_until(is_one_kept, "the others are signed out on the disk", pause=gevent.sleep)
         assert sessions(store).require(calls[2]) == OPERATOR
 
 

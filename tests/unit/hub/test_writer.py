@@ -13,7 +13,7 @@ from agent_bus import errors
 from agent_bus.model import AgentName
 from agent_bus.store import writer
 from tests.support.faults import faulty_disk
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.store import Told, draft, enrolled, inbox, opened
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def test_a_failing_sync_answers_commit_unknown_and_then_ends_the_process(tmp_pat
         assert not ended.is_set()  # the callers hear of it first
         later = at_once(store, ["later"])
         assert {type(f) for f in later} == {errors.CommitUnknownError}
-        gevent.sleep(writer.LAST_WORDS_S + 0.1)
-        assert ended.is_set()
+        wait_until(ended.is_set, "the process is ended", pause=gevent.sleep)
 
 
 def test_a_failing_sync_while_the_disk_is_full_leaves_nobody_waiting(tmp_path: Path) -> None:
@@ -91,8 +90,7 @@ def test_a_failing_sync_while_the_disk_is_full_leaves_nobody_waiting(tmp_path: P
         disk.syncs = iter([apsw.IOError("the disk is gone")])
         found = at_once(store, ["a", "b"])
         assert {type(f) for f in found} == {errors.CommitUnknownError}
-        gevent.sleep(writer.LAST_WORDS_S + 0.1)
-        assert ended.is_set()
+        wait_until(ended.is_set, "the process is ended", pause=gevent.sleep)
 
 
 def test_a_listener_that_fails_keeps_nobody_from_an_answer(tmp_path: Path) -> None:
