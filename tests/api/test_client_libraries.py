@@ -34,6 +34,8 @@ LISTENERS = {
     for name in re.findall(r"^(?:#|//) (listen\w*\.\w+)", text, re.MULTILINE)[:1]
 }
 EVENTSOURCE = REPOSITORY / ".cache/eventsource"
+ALL = [name for name in LISTENERS if name != "listen.mjs"] + ["listen.mjs@3", "listen.mjs@5"]
+"""Each listener; Node's with both generations of its library, whose timers differ."""
 RUNNERS = {"py": [sys.executable], "mjs": ["node"], "sh": ["sh"]}
 
 
@@ -42,19 +44,23 @@ class Listener:
 
     def __init__(self, name: str, hub: Hub, folder: Path) -> None:
         self._errors = folder / "stderr"
-        script = folder / name
-        script.write_text(LISTENERS[name])
-        if name.endswith(".mjs"):
-            if not (EVENTSOURCE / "node_modules").is_dir():
+        file, _, version = name.partition("@")
+        script = folder / file
+        script.write_text(LISTENERS[file])
+        if version:
+            modules = EVENTSOURCE / version / "node_modules"
+            if not modules.is_dir():
                 pytest.fail("npm's eventsource is missing: run `make client-setup`")
-            (folder / "node_modules").symlink_to(EVENTSOURCE / "node_modules")
+            (folder / "node_modules").symlink_to(modules)
+        # by another name, so that two programs of one runtime can be told apart
+        host = "localhost" if version == "5" else "127.0.0.1"
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [*RUNNERS[name.rpartition(".")[2]], str(script)],
+                [*RUNNERS[file.rpartition(".")[2]], str(script)],
                 cwd=folder,
                 env={
                     **os.environ,
-                    "BUS_URL": f"http://127.0.0.1:{hub.port}",
+                    "BUS_URL": f"http://{host}:{hub.port}",
                     "BUS_TOKEN": "token-n3",
                     "http_proxy": "http://127.0.0.1:9",  # nobody is there
                 },
@@ -102,11 +108,11 @@ class Listener:
 class Refusing(http.server.BaseHTTPRequestHandler):
     """What a proxy answers while the hub behind it is away."""
 
-    refused: ClassVar[set[str]] = set()
-    """The programs that were, each by its own name."""
+    refused: ClassVar[set[tuple[str, str]]] = set()
+    """The programs that were: each one's own name and the hub's name as it uses it."""
 
     def do_GET(self) -> None:
-        self.refused.add(self.headers["User-Agent"])
+        self.refused.add((self.headers["User-Agent"], self.headers["Host"]))
         self.send_response(502)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -157,11 +163,11 @@ def test_none_misses_or_repeats_a_message_over_every_end(hub: Hub, tmp_path: Pat
     def each_has(*ids: str) -> None:
         for wanted in ids:
             assert {name: one.next() for name, one in listeners.items()} == dict.fromkeys(
-                LISTENERS, wanted
+                ALL, wanted
             )
 
     before = [send("waits since before"), send("and another")]
-    with listening(hub, tmp_path, LISTENERS) as listeners:
+    with listening(hub, tmp_path, ALL) as listeners:
         each_has(*before)
         each_has(send("live"))
         # The longest line that a body can make: each character is six on the wire.
@@ -182,7 +188,7 @@ def test_none_misses_or_repeats_a_message_over_every_end(hub: Hub, tmp_path: Pat
 
 def test_those_that_tell_a_refused_token_apart_end(hub: Hub, tmp_path: Path) -> None:
     hub.enrol(tokens=[{"node": "n3", "sha256": ["0" * 64]}])
-    with listening(hub, tmp_path, set(LISTENERS) - {"listen.sh"}) as listeners:
+    with listening(hub, tmp_path, set(ALL) - {"listen.sh"}) as listeners:
         assert 0 not in [one.exit_code() for one in listeners.values()]
 
 
