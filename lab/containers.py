@@ -26,7 +26,7 @@ LABEL = "agent-bus-lab"
 LOGIN = "ansible"
 LAB_LOGIN = "lab"
 """For what the lab itself does on a host."""
-TRAITS = ("lab_login_shell", "lab_umask")
+TRAITS = ("lab_login_shell", "lab_umask", "lab_openclaw_shell", "lab_openclaw_environment")
 """Variables of a host that lab/prepare.yml acts on once; another value means a new container."""
 FIRST_HOST = 10
 # What real systemd hardening needs: without SYS_ADMIN systemd ignores ProtectSystem=, PrivateTmp=

@@ -52,6 +52,9 @@ class Settings:
     )
     gateway_url: str = _setting("http://127.0.0.1:18789", "the node's own OpenClaw gateway")
     hooks_path: str = _setting("/hooks", "`hooks.path` of the gateway")
+    openclaw_config: str | None = _setting(
+        None, "the gateway's settings file, for `doctor`; without it `~/.openclaw/openclaw.json`"
+    )
     hook_mode: str = _setting(
         "wake",
         "`wake`, or `agent` for gateways older than 2026.8.1, whose wake hook has no agents",

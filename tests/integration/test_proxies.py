@@ -161,9 +161,9 @@ def test_the_operator_s_tool_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> No
 def test_the_gateway_s_module_asks_the_gateway_itself(
     proxy: RecordingProxy, gateway: Gateway, tmp_path: Path
 ) -> None:
-    config = gateway.folder / "openclaw.json"
     given = {"user": getpass.getuser(), "agents": ["alpha", "beta"], "token": HOOK_TOKEN}
-    given |= {"url": gateway.url, "command": str(tmp_path / "none"), "config": str(config)}
+    given |= {"url": gateway.url, "command": str(tmp_path / "none")}
+    given |= {"state_dir": str(gateway.folder)}
     answer = answer_of("openclaw_gateway", given)
     assert "no gateway listens" not in " ".join(answer["notes"]), answer
     assert "502" not in " ".join(answer["notes"]), answer

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
 
 from tests.support.hub import REPOSITORY
 
+UTILITIES = REPOSITORY / "roles" / "openclaw_bus" / "module_utils"
+# Ansible packs these beside its own; here its package gets one more folder.
+_RUN = f"""
+import ansible.module_utils, runpy, sys
+ansible.module_utils.__path__.append({str(UTILITIES)!r})
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
+"""
 
-def answer_of(module: str, arguments: dict[str, Any]) -> dict[str, Any]:
+
+def answer_of(
+    module: str, arguments: dict[str, Any], *, env: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Run `library/<module>.py` in a process of its own; answers the JSON that it prints.
 
     Args:
         arguments: the module's parameters, and Ansible's own (`_ansible_check_mode` and such).
+        env: more of its environment.
     """
+    program = str(REPOSITORY / "library" / f"{module}.py")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(REPOSITORY / "library" / f"{module}.py")],
+        [sys.executable, "-W", "ignore", "-c", _RUN, program],
+        env={**os.environ, **(env or {})},
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
         capture_output=True,
         text=True,
         check=False,
     )
+    assert done.stdout, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -98,7 +98,8 @@ def _gateway(context: Context) -> list[Check]:
 
 def _openclaw(context: Context, *, answers: bool) -> list[Check]:
     """Return what openclaw.json says, when this user can read it, and whether it is in force."""
-    path = Path.home() / ".openclaw" / "openclaw.json"
+    named = context.settings.openclaw_config
+    path = Path(named) if named else Path.home() / ".openclaw" / "openclaw.json"
     hooked = [agent.name for agent in context.settings.agents if agent.waker == "hook"]
     if not hooked:
         return []

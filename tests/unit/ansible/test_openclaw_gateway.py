@@ -66,7 +66,7 @@ class Node:
             "token": TOKEN,
             "url": self._url,
             "command": str(self.command),
-            "config": str(self.config),
+            "state_dir": str(self.config.parent),
             "_ansible_check_mode": check,
             "_ansible_diff": True,
             **more,
@@ -197,7 +197,7 @@ def test_a_new_token_of_the_bus_replaces_its_old_one(node: Node) -> None:
 def test_another_path_is_kept_and_told_to_the_watcher(node: Node) -> None:
     node.write({"agents": {"entries": {"alpha": {}}}, "hooks": {"path": "/in"}})
     answer = node.run()
-    assert answer["watcher_settings"] == {"hooks_path": "/in"}
+    assert answer["watcher_settings"]["hooks_path"] == "/in"
     assert answer["notes"] == []
 
 
@@ -205,7 +205,7 @@ def test_an_older_gateway_is_woken_by_runs(node: Node) -> None:
     (node.config.parent / "standin.json").write_text('{"older": true}')
     answer = node.run()
     assert answer["version"] == "2026.3.13"
-    assert answer["watcher_settings"] == {"hook_mode": "agent"}
+    assert answer["watcher_settings"]["hook_mode"] == "agent"
     assert "older than 2026.8.1" in answer["notes"][0]
 
 
@@ -216,6 +216,18 @@ def test_without_openclaw_it_says_what_to_run(node: Node) -> None:
     assert not answer["installed"]
     assert "npm install --global openclaw" in answer["notes"][0]
     assert not node.skill.exists()
+
+
+def test_a_command_that_does_nothing_and_ends_well_is_not_believed(node: Node) -> None:
+    node.command.write_text("#!/bin/sh\necho This account is currently not available.\n")
+    answer = node.run()
+    assert not answer["changed"]
+    assert "currently not available" in answer["notes"][0]
+    node.command.write_text("#!/bin/sh\necho OpenClaw 2026.9.6\n")
+    answer = node.run()
+    assert answer["failed"]
+    assert "does not have hooks.allowedAgentIds, hooks.enabled" in answer["msg"]
+    assert "openclaw_bus_state_dir" in answer["msg"]
 
 
 def test_hooks_that_are_not_to_be_managed_are_only_compared(node: Node) -> None:

@@ -110,7 +110,7 @@ def kind(annotation: object) -> str:
         (
             "bus_watcher_settings",
             {field.name: field.type for field in dataclasses.fields(NodeSettings)},
-            {"node", "hub_url", "agents", "gateway_url"},
+            {"node", "hub_url", "agents", "gateway_url", "openclaw_config"},
         ),
     ],
 )
