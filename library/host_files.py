@@ -39,7 +39,9 @@ options:
       target: {description: What a link points to., type: str}
       owner: {description: Name of the owner; the user who runs the module if left out., type: str}
       group: {description: Name of the group; that user's own if left out., type: str}
-      mode: {description: Mode as a quoted octal number., type: str}
+      mode:
+        description: Mode as a quoted octal number; 0755 for a new folder and 0644 for a new file.
+        type: str
       validate:
         description: Command that must accept a new file before it is put in place; %s is its path.
         type: str
@@ -53,6 +55,8 @@ paths:
   elements: str
 """
 
+FOLDER, FILE = 0o755, 0o644
+"""Modes of what is new and has none given. The host's umask has no say, be it strict or lax."""
 ENTRY = {
     "path": {"type": "path", "required": True},
     "state": {"choices": ["file", "directory", "link", "absent"], "default": "file"},
@@ -126,7 +130,12 @@ def _make_directory(module: AnsibleModule, path: Path) -> dict[str, str] | None:
     if path.is_dir():
         return None
     if not module.check_mode:
-        path.mkdir(parents=True)
+        for folder in [*path.parents][::-1]:
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(FOLDER)
+        path.mkdir()
+        path.chmod(FOLDER)
     return _differs(path, "", "(folder)\n")
 
 
@@ -158,7 +167,10 @@ def _replace(module: AnsibleModule, path: Path, entry: dict[str, Any], text: str
                 msg=f"{path} was left as it is: the new one is not valid.\n{out}{err}"
             )
     _attributes(module, entry, temporary)
+    is_new = not path.exists()
     module.atomic_move(name, str(path))
+    if is_new and not entry["mode"]:
+        path.chmod(FILE)
 
 
 def main() -> None:
@@ -174,6 +186,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    os.umask(0o077)  # a secret is never open, not even until its mode is set
     differences = []
     for entry in module.params["files"]:
         difference = place(module, entry)

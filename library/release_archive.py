@@ -46,6 +46,8 @@ installer: {description: File name of pip's own wheel in the release., type: str
 """
 
 PLATFORMS = ("manylinux2014", "manylinux_2_28")  # the older name alone gives older wheels
+LAYOUT = b"2: with an entry for every folder"
+"""Part of a release's name, since an archive in the cache is not written again."""
 KEEP_ARCHIVES = 5
 
 
@@ -119,7 +121,8 @@ def write_archive(archive: Path, top: str, parts: dict[str, bytes], wheels: Path
         for wheel in sorted(wheels.iterdir()) if wheels else []:
             everything[f"wheels/{wheel.name}"] = wheel.read_bytes()
         folders = {f"{top}/{parent}" for name in everything for parent in _parents(name)}
-        for folder in sorted({top, *folders}):
+        # also those above the release: a folder without an entry gets its mode from the umask
+        for folder in sorted({top, *_parents(top), *folders}):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             entry.uname = entry.gname = "root"
@@ -145,7 +148,7 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
     package, cache = Path(parameters["package"]), Path(parameters["cache"])
     parts = package_files(package)
     parts.update({name: text.encode() for name, text in parameters["files"].items()})
-    hashed = dict(parts)
+    hashed = dict(parts) | {"layout": LAYOUT}
     wheels = None
     if parameters["requirements"]:
         requirements = Path(parameters["requirements"])

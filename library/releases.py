@@ -39,6 +39,7 @@ options:
   digest: {description: Hash of all that it is started with., type: str, default: ""}
   files: {description: The files that belong to it., type: list, elements: path, default: []}
   why: {description: What was wrong with it., type: str, default: ""}
+  blame: {description: Note the release that was tried as bad., type: bool, default: true}
   keep: {description: How many releases stay., type: int, default: 3}
 """
 
@@ -48,6 +49,11 @@ applied: {description: Release and hash of what passed its gate last., type: str
 good: {description: Releases that passed, the newest last., type: list, elements: str}
 bad: {description: Releases that failed, and why., type: dict}
 back_to: {description: The release that was gone back to; empty if there was none., type: str}
+stayed:
+  description:
+    - Why nothing was gone back to. C(same): what was tried is what passed last. C(first): nothing
+      has passed before. C(gone): what passed before is not there any more.
+  type: str
 """
 
 Memory = dict[str, Any]
@@ -106,8 +112,8 @@ def note_good(home: Path, given: dict[str, Any]) -> bool:
     return changed or bool(doomed)
 
 
-def go_back(home: Path, given: dict[str, Any]) -> str:
-    """Point to an earlier release with its files; return it, or nothing if there is none."""
+def go_back(home: Path, given: dict[str, Any]) -> tuple[str, str]:
+    """Point to an earlier release with its files; return it, or nothing and why not."""
     memory = read(home)
     tried = given["release"] or current(home)
     if given["state"] == "previous":
@@ -115,19 +121,20 @@ def go_back(home: Path, given: dict[str, Any]) -> str:
     else:
         left = memory["good"]
         if left and (left[-1]["release"], left[-1]["digest"]) == (tried, given["digest"]):
-            return ""  # nothing was changed: it fails for a reason outside of this host
-    left = [entry for entry in left if (home / "releases" / entry["release"]).is_dir()]
-    if not left:
-        return ""
+            return "", "same"  # nothing was changed: it fails for a reason outside of it
+    there = [entry for entry in left if (home / "releases" / entry["release"]).is_dir()]
+    if not there:
+        return "", "gone" if left else "first"
+    left = there
     target = left[-1]
     for file in target["files"]:
         _restore(file)
     _point(home / "current", f"releases/{target['release']}")
-    if target["release"] != tried:
+    if target["release"] != tried and given["blame"]:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         memory["bad"][tried] = f"{at}: {given['why']}"
     write(home, {"good": left, "bad": memory["bad"]})
-    return str(target["release"])
+    return str(target["release"]), ""
 
 
 def _capture(path: Path) -> Memory:
@@ -174,6 +181,7 @@ def main() -> None:
             "digest": {"type": "str", "default": ""},
             "files": {"type": "list", "elements": "path", "default": []},
             "why": {"type": "str", "default": ""},
+            "blame": {"type": "bool", "default": True},
             "keep": {"type": "int", "default": 3},
         },
         required_if=[("state", "good", ["release", "digest"])],
@@ -181,12 +189,12 @@ def main() -> None:
     )
     given = module.params
     home = Path(given["home"])
-    changed, back_to = False, ""
+    changed, back_to, stayed = False, "", ""
     try:
         if not module.check_mode and given["state"] == "good":
             changed = note_good(home, given)
         elif not module.check_mode and given["state"] != "known":
-            back_to = go_back(home, given)
+            back_to, stayed = go_back(home, given)
             changed = bool(back_to)
         memory = read(home)
     except OSError as error:
@@ -198,6 +206,7 @@ def main() -> None:
         good=[entry["release"] for entry in memory["good"]],
         bad=memory["bad"],
         back_to=back_to,
+        stayed=stayed,
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,3 +90,29 @@ def test_absent_removes_files_and_folders(place: Any, tmp_path: Path) -> None:
     assert place(entry)["changed"]
     assert not (tmp_path / "d").exists()
     assert not place(entry)["changed"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077], ids=["000", "027", "077"])
+def test_no_mode_is_left_to_the_umask(place: Any, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        place(
+            {"path": str(tmp_path / "above" / "it" / "d"), "state": "directory"},
+            {"path": str(tmp_path / "above" / "s"), "state": "directory", "mode": "0700"},
+            {"path": str(tmp_path / "above" / "f"), "content": "x"},
+            {"path": str(tmp_path / "above" / "s" / "t"), "content": "x", "mode": "0600"},
+        )
+    finally:
+        os.umask(before)
+    found = {
+        str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777
+        for path in [tmp_path / "above", *(tmp_path / "above").rglob("*")]
+    }
+    assert found == {
+        "above": 0o755,
+        "above/it": 0o755,
+        "above/it/d": 0o755,
+        "above/s": 0o700,
+        "above/f": 0o644,
+        "above/s/t": 0o600,
+    }

@@ -87,6 +87,22 @@ def test_what_passed_before_and_fails_unchanged_stays(host: Host) -> None:
     back = host.ask("applied", release="two", digest="d")
     assert not back["changed"]
     assert (back["back_to"], back["current"], back["bad"]) == ("", "two", {})
+    assert back["stayed"] == "same"
+
+
+def test_what_passed_before_and_is_gone_is_told(host: Host) -> None:
+    host.roll("one", "1")
+    host.place("two", "2")
+    (host.home / "releases" / "one").rmdir()
+    back = host.ask("applied", release="two", digest="d")
+    assert (back["back_to"], back["stayed"]) == ("", "gone")
+
+
+def test_a_release_that_is_not_to_blame_is_not_noted_as_bad(host: Host) -> None:
+    host.roll("one", "1")
+    host.place("two", "2")
+    back = host.ask("applied", release="two", digest="d", blame=False)
+    assert (back["back_to"], back["bad"], back["stayed"]) == ("one", {}, "")
 
 
 def test_a_first_release_that_fails_has_nothing_before_it_and_may_be_tried_again(
@@ -95,6 +111,7 @@ def test_a_first_release_that_fails_has_nothing_before_it_and_may_be_tried_again
     host.place("one", "1")
     back = host.ask("applied", release="one", digest="d")
     assert (back["back_to"], back["current"], back["bad"]) == ("", "one", {})
+    assert back["stayed"] == "first"
 
 
 def test_an_operator_goes_back_step_by_step(host: Host) -> None:
