@@ -11,14 +11,15 @@ import sys
 import time
 from pathlib import Path
 
-from lab import fleet, rollcall
-from lab.paths import ROOT, LabError, fleet_dir
+from lab import fleet, page, rollcall
+from lab.paths import ROOT, LabError
 
 HINTS = """
 Look around:
   make shell HOST={host}
   make send FROM={sender} TO={recipient} BODY='Can you look at this?'
   make logs                    (or make logs HOST={host})
+  make open                    the dashboard, at 127.0.0.1
   make clean-demo              removes the fleet again
 """
 
@@ -63,11 +64,9 @@ def show(name: str, source: Path) -> int:
         print(f"\nEach of {len(outcomes)} agents was woken on its own host and nowhere else.")
     first = outcomes[0].letter
     print(HINTS.format(host=first.host, sender=first.sender, recipient=first.recipient))
-    who = rollcall.residents(name)
-    token = (fleet_dir(name) / "secrets" / "admin.token").relative_to(ROOT)
-    scheme = "https" if who.ca else "http"
-    print(f"Dashboard: {scheme}://{fleet.spec_of(up, who.hub).address}:{who.port}/")
-    print(f"  sign in with the token in {token}\n")
+    print("Dashboard, signed in by this link, once and within five minutes:\n")
+    print(f"  {page.sign_in_link(up)}\n")
+    print("If your browser cannot reach that address: make open\n")
     print(f"demo: {time.monotonic() - started:.0f} s in all")
     return 1 if troubles else 0
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from lab import containers, image, inventory, limits, network, overlay, remains
 from lab.paths import ROOT, LabError, fleet_dir, key_of, socket_dir, tool
 from lab.podman import in_use, stop_if_unused
+from lab.progress import doing, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,20 +61,16 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
     started = time.monotonic()
     read = inventory.read(sources)
     before = _load_state(name)
+    if before.get("inventory") != read.digest:
+        _preflight(sources)
     with in_use():
-        if before.get("inventory") != read.digest:
-            _preflight(sources)
-        there = containers.existing(name)
-        remains.end_ghosts(name, there)
-        subnet = network.ensure(name, before.get("subnet", ""))
-        specs = _specs(name, read, there, subnet)
-        changed = _carry_out(name, containers.plan(specs, there))
+        subnet, specs, changed = _make(name, read, before.get("subnet", ""))
     folder = overlay.write(specs, read)
     fleet = Fleet(name, tuple(sources), folder, tuple(specs), changed, read)
     prepared = _prepared_digest(read, specs)
     if changed or before.get("prepared") != prepared:
         _wait_until_booted(specs)
-        print("lab: giving each host its user and its stand-in for OpenClaw", flush=True)
+        say("lab: giving each host its user and its stand-in for OpenClaw")
         _prepare(fleet)
     state = {
         "sources": [str(source) for source in sources],
@@ -83,12 +80,31 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
     }
     _state_file(name).write_text(json.dumps(state))
     took = time.monotonic() - started
-    print(
+    say(
         f"lab: fleet {name}: {len(specs)} hosts on {subnet} "
-        f"{'ready' if changed else 'already running'} ({took:.1f} s)",
-        flush=True,
+        f"{'ready' if changed else 'already running'} ({took:.1f} s)"
     )
     return fleet
+
+
+def _make(
+    name: str, read: inventory.Inventory, subnet: str
+) -> tuple[str, list[containers.Spec], bool]:
+    """Have the containers; return their subnet, what they are, and whether anything was done."""
+    there = containers.existing(name)
+    remains.end_ghosts(name, there)
+    subnet = network.ensure(name, subnet)
+    specs = _specs(name, read, there, subnet)
+    try:
+        return subnet, specs, _carry_out(name, containers.plan(specs, there))
+    except LabError as error:
+        # a run that was killed while podman worked leaves parts that no verb of podman's removes,
+        # such as addresses that are taken by nobody
+        say(f"lab: {error}\nlab: fleet {name} is removed and made anew, on another subnet")
+    remains.remove_all(name)
+    subnet = network.ensure(name, avoid=subnet)
+    specs = _specs(name, read, [], subnet)
+    return subnet, specs, _carry_out(name, containers.plan(specs, []))
 
 
 def _carry_out(name: str, steps: containers.Plan) -> bool:
@@ -100,7 +116,7 @@ def _carry_out(name: str, steps: containers.Plan) -> bool:
     }
     for action, count in counts.items():
         if count:
-            print(f"lab: {action} {count} containers of fleet {name}", flush=True)
+            say(f"lab: {action} {count} containers of fleet {name}")
     socket_dir(name).mkdir(mode=0o700, exist_ok=True)
     if not any(counts.values()):
         return False
@@ -147,11 +163,12 @@ def _prepared_digest(read: inventory.Inventory, specs: Sequence[containers.Spec]
 
 def down(name: str) -> None:
     """Remove the fleet's containers, network, keys, secrets and connections."""
+    doing(f"removing fleet {name}")
     close_connections(name)
     count = remains.remove_all(name)
     subprocess.run(["rm", "-rf", str(fleet_dir(name)), str(socket_dir(name))], check=True)
     stop_if_unused()
-    print(f"lab: fleet {name}: {count} containers removed")
+    say(f"lab: fleet {name}: {count} containers removed")
 
 
 def recall(name: str) -> Fleet:
@@ -270,6 +287,7 @@ def _ensure_key(name: str) -> Path:
 
 
 def _wait_until_booted(specs: Sequence[containers.Spec]) -> None:
+    doing(f"waiting until {len(specs)} hosts have booted")
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         list(pool.map(_wait_for_one, specs))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lab.paths import ROOT, LabError
 from lab.podman import in_use, podman, run
+from lab.progress import doing, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,8 +98,9 @@ def _ensure(name: str, *, settled: bool) -> str | None:
             raise
         _leave_out(name, note, str(error))
         return None
+    doing(f"building the image of {DISTRIBUTIONS[name].title}")
     podman("build", "--quiet", "--build-arg", f"BASE={base}", "--tag", tag, str(IMAGE_DIR))
-    print(f"lab: image {tag} ready after {time.monotonic() - started:.0f} s", flush=True)
+    say(f"lab: image {tag} ready after {time.monotonic() - started:.0f} s")
     return tag
 
 
@@ -109,7 +111,8 @@ def _ensure_base(name: str) -> str:
         if archive is not None:
             _reach(archive)
         title = DISTRIBUTIONS[name].title
-        print(f"lab: making an image of {title} from packages (about 40 s, once)", flush=True)
+        say(f"lab: making an image of {title} from packages (about 40 s, once)")
+        doing(f"unpacking {title}")
         run([str(IMAGE_DIR / "bootstrap-base"), base, name])
     return base
 
@@ -129,7 +132,7 @@ def _leave_out(name: str, note: Path, why: str) -> None:
         f"because {why}"
     )
     print(f"lab: {words}", file=sys.stderr, flush=True)
-    print(f"lab: {words}", flush=True)
+    say(f"lab: {words}")
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(f"{words}\n")
 

@@ -2,17 +2,18 @@
 INVENTORY ?= inventory/production
 FLEET ?= demo
 PYTHON ?= .venv/bin/python
+FOLLOW := $(PYTHON) -m lab.follow --
 
-.PHONY: images demo clean-demo shell send logs molecule releases lifecycle faults lab-setup
+.PHONY: images demo clean-demo shell send logs open molecule releases trials lab-killed lifecycle faults lab-setup
 
 lab-setup:
 	@lab/setup
 
 images: venv lab-setup ## Build the images of the lab's hosts, one a distribution
-	@$(PYTHON) -m lab.image
+	@$(FOLLOW) $(PYTHON) -m lab.image
 
 demo: venv lab-setup ## Show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for your fleet)
-	@$(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)
+	@$(FOLLOW) $(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)
 
 clean-demo: venv ## Remove the demo's containers, network, keys and tokens
 	@$(PYTHON) -m lab.fleet down --name $(FLEET)
@@ -24,14 +25,22 @@ shell: ## Open a root shell on a host of the demo: make shell HOST=t440
 send: ## Send a message as an agent of the demo: make send FROM=... TO=... BODY=...
 	@$(PYTHON) -m lab.look --name $(FLEET) send "$${FROM-}" "$${TO-}" "$${BODY-}"
 
+open: ## Forward the demo's dashboard to this machine: make open [ADDRESS=127.0.0.1] [PORT=8091]
+	@$(PYTHON) -m lab.page --name $(FLEET) "$${ADDRESS-}" "$${PORT-}"
+
 logs: ## Show what the bus and the watchers logged: make logs [HOST=...]
 	@$(PYTHON) -m lab.look --name $(FLEET) logs "$${HOST-}"
 
 molecule: venv lab-setup ## Test the whole production fleet in containers of its own
 	@lab/molecule test -s default
 
-releases: venv lab-setup ## Test agents that come and move, upgrades and rollbacks on four hosts
-	@lab/molecule test -s releases
+releases: trials
+
+trials: venv lab-setup ## Test an added agent, an upgrade, a bad one and a few faults on four hosts
+	@lab/molecule test -s trials
+
+lab-killed: venv lab-setup ## Test that killed runs of the lab leave nothing that hurts the next
+	@$(FOLLOW) pytest -n0 -v tests/lab
 
 lifecycle: venv lab-setup ## Test upgrades, rollbacks, moves, rotation, restore and removal on four hosts
 	@lab/molecule test -s lifecycle

@@ -31,11 +31,12 @@ def bridge_name(fleet: str) -> str:
     return f"ablab-{zlib.crc32(network_name(fleet).encode()):08x}"
 
 
-def candidates(fleet: str, preferred: str) -> Iterator[str]:
+def candidates(fleet: str, preferred: str = "", avoid: str = "") -> Iterator[str]:
     """Return subnets in the order in which they are tried: the one it had, then its usual one."""
     start = PREFERRED.get(fleet, zlib.crc32(network_name(fleet).encode()) % SUBNETS)
     subnets = (f"10.213.{(start + step) % SUBNETS}.0/24" for step in range(SUBNETS))
-    yield from dict.fromkeys([*([preferred] if preferred else []), *subnets])
+    both = dict.fromkeys([*([preferred] if preferred else []), *subnets])
+    yield from (subnet for subnet in both if subnet != avoid)
 
 
 def subnet_of(fleet: str) -> str:
@@ -47,8 +48,8 @@ def subnet_of(fleet: str) -> str:
     return subnet
 
 
-def ensure(fleet: str, preferred: str = "") -> str:
-    """Have the network and return its subnet.
+def ensure(fleet: str, preferred: str = "", *, avoid: str = "") -> str:
+    """Have the network and return its subnet: a preferred one if it is free, never one to avoid.
 
     Raises:
         LabError: each subnet of the lab's is used by somebody, or podman fails otherwise.
@@ -57,7 +58,7 @@ def ensure(fleet: str, preferred: str = "") -> str:
     if there:
         return there
     remove_bridge(fleet)  # left by a run that was killed
-    for subnet in candidates(fleet, preferred):
+    for subnet in candidates(fleet, preferred, avoid):
         made = podman("network", "create", "--subnet", subnet, network_name(fleet), check=False)
         if made.returncode == 0:
             _name_bridge(fleet)

@@ -22,6 +22,7 @@ from lab.fleet import spec_of
 from lab.hub import Hub
 from lab.overlay import ssh_command
 from lab.paths import LabError, fleet_dir
+from lab.progress import doing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -133,8 +134,12 @@ def call(fleet: Fleet) -> list[Outcome]:
     wanted = letters(who.agents)
     since = time.time()
     # one host after the other: many Pythons starting at once on a small machine measure only that
-    sends = [_send(fleet, who, host, wanted) for host in who.agents]
+    sends = []
+    for host in who.agents:
+        doing(f"roll call: the agents of {host} write")
+        sends.append(_send(fleet, who, host, wanted))
     sent = {entry["recipient"]: entry for entries in sends for entry in entries}
+    doing(f"roll call: waiting until {len(wanted)} agents have been woken")
     with ThreadPoolExecutor(max_workers=len(who.agents)) as pool:
         list(pool.map(lambda host: _listen(fleet, who, host, since=since, sent=sent), who.agents))
         # once more, now that all were woken: nobody may have been woken elsewhere meanwhile

@@ -12,6 +12,7 @@ from lab import fleet, rollcall
 from lab.hub import Hub
 from lab.overlay import ssh_command
 from lab.paths import LabError
+from tests.support.patience import DEADLINE_S, patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 CURL = "curl --noproxy '*' -sS"
 """Asks a host's own services, whatever proxy its environment names."""
+
+LOOK_S = 0.2
 
 
 class RunningFleet:
@@ -120,10 +123,13 @@ class RunningFleet:
         return all(delivery["fetched_at"] for delivery in deliveries)
 
 
-def until(condition: Callable[[], Any], *, seconds: float, what: str) -> float:
-    """Wait for a condition; return how long it took, fail after so many seconds."""
-    started = time.monotonic()
+def until(condition: Callable[[], Any], *, what: str, seconds: float = DEADLINE_S) -> None:
+    """Wait for a condition, which may cost a call to a host.
+
+    Fails after so many seconds on a quiet machine, more where that is slow: only so that it ends.
+    """
+    allowed_s = patience(seconds)
+    deadline = time.monotonic() + allowed_s
     while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
-    return time.monotonic() - started
+        assert time.monotonic() < deadline, f"not within {allowed_s:.0f} s: {what}"
+        time.sleep(LOOK_S)

@@ -1,4 +1,7 @@
-"""The fleet that is asked: molecule.yml names it in FLEET; by hand, FLEET=demo asks the demo's."""
+"""The fleet that is asked: molecule.yml names it in FLEET; by hand, FLEET=demo asks the demo's.
+
+Ansible keeps pytest's output to the end, so each question is told as it is asked and answered.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,22 @@ import os
 
 import pytest
 
+from lab.progress import doing, tell
 from lab.running import RunningFleet
+from tests.support import patience
+
+
+def pytest_report_header() -> str:
+    return patience.header()
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    doing(nodeid)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or report.failed:
+        tell(f"{report.outcome.upper()} {report.nodeid} ({report.duration:.1f} s)")
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ class Acts:
             stamp = datetime.fromisoformat(newest["created_at"]).timestamp()
             return abs(stamp - time.time() - by_s) < STAMP_SLACK_S
 
-        until(is_stamped, seconds=10, what="messages carry the date that was set")
+        until(is_stamped, what="messages carry the date that was set")
 
     def _readiness(self) -> dict[str, Any]:
         try:
@@ -233,7 +233,7 @@ class Acts:
                 return all(node["connected"] for node in self._running.streams().values())
             return False
 
-        until(connected, seconds=60, what="all watchers are back")
+        until(connected, what="all watchers are back")
 
     def _on_hub(self, *commands: str) -> None:
         self._on(self._hub, *commands)

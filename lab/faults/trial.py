@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lab.faults.report import Row
 from lab.running import until
 from lab.traffic.ledger import Ledger
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -92,7 +93,7 @@ class Trial:
             fault.ended = time.time()
         elif fault.healed is None and not (fault.shows and fault.shows not in fault.seen):
             fault.healed = self._when_healed(fault, statuses)
-        return fault.healed is not None or now - fault.ended > HEAL_S
+        return fault.healed is not None or now - fault.ended > patience(HEAL_S)
 
     def _when_healed(self, fault: Fault, statuses: Collection[str]) -> float | None:
         if set(statuses) != {"online"}:
@@ -163,7 +164,7 @@ def _unlike(fault: Fault) -> list[str]:
     """Return in which ways a fault went otherwise than it has to."""
     found = []
     if fault.healed is None:
-        found.append(f"not healed within {HEAL_S} s")
+        found.append(f"not healed within {patience(HEAL_S):.0f} s")
     if fault.shows and fault.shows not in fault.seen:
         found.append(f"never shown as {fault.shows}")
     if fault.only and set(fault.seen) != {fault.shows}:

@@ -57,7 +57,7 @@ class Traffic:
             AssertionError: a host has no stream after a minute.
         """
         self._everywhere(self._install)
-        until(self._all_listen, seconds=60, what="every host listens before anything is sent")
+        until(self._all_listen, what="every host listens before anything is sent")
         self._everywhere(lambda host: self._running.on(host, f"sudo touch {STATE}/go"))
 
     def _all_listen(self) -> bool:

@@ -75,7 +75,7 @@ def test_the_status_playbook_and_the_page_show_the_same(running: RunningFleet) -
         assert set(running.nodes) == set(told.hosts), text
         return told in (before, status.on_page(running.page()))
 
-    until(is_the_same, seconds=60, what="playbooks/status.yml and the page tell the same")
+    until(is_the_same, what="playbooks/status.yml and the page tell the same")
     assert all(row[5] for row in status.printed(text).agents.values()), "every release is told"
 
 

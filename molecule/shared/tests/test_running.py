@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
 from typing import TYPE_CHECKING
 
 from lab import rollcall
+from lab.paths import ROOT
 
 if TYPE_CHECKING:
     from lab.running import RunningFleet
@@ -25,3 +33,34 @@ def test_the_hub_sees_every_stream_with_one_release(running: RunningFleet) -> No
 def test_every_agent_is_woken_on_its_own_host_and_nowhere_else(running: RunningFleet) -> None:
     outcomes = rollcall.call(running.up)
     assert [f"{o.letter.recipient} {o.trouble}" for o in outcomes if o.trouble] == []
+
+
+def test_a_link_signs_in_at_this_machines_address(running: RunningFleet) -> None:
+    """`make open`, until Ctrl-C."""
+    words = [sys.executable, "-m", "lab.page", "--name", running.up.name]
+    forwarding = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert forwarding.stdout is not None
+    try:
+        said = ""
+        while "Ctrl-C" not in said:
+            line = forwarding.stdout.readline()
+            assert line, said
+            said += line
+        link = re.search(r"(https?://127[.]0[.]0[.]1:\d+)/login[?]link=(\S+)", said)
+        assert link, said
+        tls = ssl.create_default_context()
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE  # the hub's has other names
+        browser = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=tls),
+            urllib.request.HTTPCookieProcessor(),
+        )
+        door = browser.open(link[0]).read().decode()
+        assert f'value="{link[2]}"' in door
+        form = urllib.parse.urlencode({"token": link[2]}).encode()
+        page = browser.open(f"{link[1]}/login", form).read().decode()
+        assert all(host in page for host in running.nodes)
+    finally:
+        forwarding.send_signal(signal.SIGINT)
+        said, _ = forwarding.communicate()
+    assert (forwarding.returncode, "no longer forwarded" in said) == (0, True)
