@@ -22,6 +22,19 @@ QUEUE_EVENTS: Final = 500
 """Half of what ends a stream."""
 REFUSED: Final = 20
 """Refused tokens in five minutes: a node without a valid one tries every 30 s at most."""
+DAY_S: Final = 86_400
+CERTIFICATE_S: Final = 21 * DAY_S
+"""`site.yml` renews from 30 days on, so past this it has not run for nine days or could not."""
+CERTIFICATE_LAST_S: Final = 3 * DAY_S
+DISK_BYTES: Final = 500_000_000
+"""Room for a backup of a usual database and its write-ahead log."""
+DISK_FULL_S: Final = DAY_S
+ROTATION_S: Final = DAY_S
+"""A rotation takes minutes; a node that was off is caught up by the next run that reaches it."""
+BACKUP_S: Final = 8 * DAY_S
+"""A week and a day: whoever backs up weekly never sees it."""
+ARCHIVE_S: Final = DAY_S
+"""So much longer than the retention says; sweeps come every minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,48 @@ RULES: Final = {
             "warning",
             "Somebody tries tokens, or a node has an old one: run site.yml for that.",
         ),
+        Rule(
+            "AgentBusCertificateExpiring",
+            0,
+            "warning",
+            "Run site.yml: it renews the fleet's own certificate. Replace one of yours.",
+        ),
+        Rule(
+            "AgentBusCertificateLastDays",
+            0,
+            "critical",
+            "Then no node trusts the hub. Run site.yml, with a new certificate if it is yours.",
+        ),
+        Rule(
+            "AgentBusDiskLow",
+            300,
+            "warning",
+            "Make room on the hub's disk. When it is full, sends are refused.",
+        ),
+        Rule(
+            "AgentBusDiskFilling",
+            1800,
+            "warning",
+            "Find out what fills it. The bus's own part are backups and the archive.",
+        ),
+        Rule(
+            "AgentBusTokensInRotation",
+            0,
+            "warning",
+            "Run site.yml for that node: until it has the new token, the hub takes both.",
+        ),
+        Rule(
+            "AgentBusBackupOld",
+            0,
+            "warning",
+            "Run playbooks/backup.yml, best by a timer. A lost disk takes the mail since.",
+        ),
+        Rule(
+            "AgentBusArchiveBehind",
+            3600,
+            "warning",
+            "Old mail is not dropped, so the database grows. Look at the hub's log for sweeps.",
+        ),
     )
 }
 
@@ -101,6 +156,12 @@ class Figures:
     commit_p99_s: float
     wal_bytes: int
     queue_events_max: int
+    certificates_s: Mapping[str, float]
+    disk_free_bytes: int
+    disk_full_s: float | None
+    rotating_s: Mapping[str, float]
+    backup_age_s: float
+    archive_over_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +197,34 @@ def holding(figures: Figures) -> Iterator[Alert]:
     if figures.refused_5m > REFUSED:
         words = f"{figures.refused_5m:.0f} requests with a wrong token in five minutes"
         yield Alert(RULES["AgentBusTokensRefused"], "", words)
+    yield from _running_out(figures)
+
+
+def _running_out(figures: Figures) -> Iterator[Alert]:
+    """What will be a trouble if nobody does anything; see `reserves.py`."""
+    for name, left_s in figures.certificates_s.items():
+        ends = f"ends in {left_s / DAY_S:.0f} days" if left_s > 0 else "has ended"
+        words = f"The certificate of the {name} {ends}"
+        if left_s < CERTIFICATE_LAST_S:
+            yield Alert(RULES["AgentBusCertificateLastDays"], name, words)
+        elif left_s < CERTIFICATE_S:
+            yield Alert(RULES["AgentBusCertificateExpiring"], name, words)
+    if figures.disk_free_bytes < DISK_BYTES:
+        words = f"The hub's disk has {figures.disk_free_bytes / 1e6:.0f} MB left"
+        yield Alert(RULES["AgentBusDiskLow"], "", words)
+    if figures.disk_full_s is not None and figures.disk_full_s < DISK_FULL_S:
+        words = f"The hub's disk will be full in {figures.disk_full_s / 3600:.0f} hours"
+        yield Alert(RULES["AgentBusDiskFilling"], "", words)
+    for node, since_s in figures.rotating_s.items():
+        if since_s > ROTATION_S:
+            words = f"The old token of {node} is accepted for {since_s / 3600:.0f} hours now"
+            yield Alert(RULES["AgentBusTokensInRotation"], node, words)
+    if figures.backup_age_s > BACKUP_S:
+        words = f"No backup was made for {figures.backup_age_s / DAY_S:.0f} days"
+        yield Alert(RULES["AgentBusBackupOld"], "", words)
+    if figures.archive_over_s > ARCHIVE_S:
+        words = f"The archive holds mail {figures.archive_over_s / DAY_S:.0f} days too long"
+        yield Alert(RULES["AgentBusArchiveBehind"], "", words)
 
 
 class Watch:

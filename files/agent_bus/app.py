@@ -28,6 +28,8 @@ from agent_bus.limits import RateLimiter
 from agent_bus.metrics import Exporter
 from agent_bus.presence import Presence
 from agent_bus.probes import Prober
+from agent_bus.process import Process
+from agent_bus.reserves import Reserves
 from agent_bus.retention import Housekeeper
 from agent_bus.store.sqlite import SqliteStore
 from agent_bus.web import openapi, problem
@@ -76,14 +78,19 @@ class Hub:
         )
         housekeeper.start()
         refusals: Counter[str] = Counter()
-        fleet, board = _board(self.bus, refusals, version)
+        reserves = _reserves(settings, self.bus)
+        fleet, board = _board(self.bus, refusals, reserves, version)
         prober = Prober(broker=self.broker, directory=directory, clock=clock)
         api = Api(
             bus=self.bus, fleet=fleet, auth=auth, prober=prober, page_limit=settings.page_limit
         )
         streams = Streams(bus=self.bus, settings=settings, version=version)
-        self.health = Health(bus=self.bus, board=board, clock=clock, version=version)
-        exporter = Exporter(bus=self.bus, refusals=refusals, version=version)
+        self.health = Health(
+            bus=self.bus, board=board, reserves=reserves, clock=clock, version=version
+        )
+        exporter = Exporter(
+            bus=self.bus, refusals=refusals, reserves=reserves, process=Process(), version=version
+        )
         sessions = Sessions(store=self.store, auth=auth, clock=clock)
         operator = Operator(
             bus=self.bus,
@@ -146,11 +153,18 @@ def _bus(settings: Settings, broker: Broker, directory: Directory, clock: Clock)
     )
 
 
-def _board(bus: Bus, refusals: Counter[str], version: str) -> tuple[Fleet, Board]:
+def _reserves(settings: Settings, bus: Bus) -> Reserves:
+    admin_tokens = len(load_digests(settings.admin_tokens_file))
+    return Reserves(bus=bus, settings=settings, admin_tokens=admin_tokens)
+
+
+def _board(
+    bus: Bus, refusals: Counter[str], reserves: Reserves, version: str
+) -> tuple[Fleet, Board]:
     """What watches the bus for the operator; the fleet first, which the board looks at."""
     fleet = Fleet(bus)
     fleet.start()
-    board = Board(bus=bus, fleet=fleet, refusals=refusals, version=version)
+    board = Board(bus=bus, fleet=fleet, refusals=refusals, reserves=reserves, version=version)
     board.start()
     bus.observers += [fleet, board]
     return fleet, board

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agent_bus import alerts, runtime, sse
+from agent_bus import alerts, reserves, runtime, sse
 from agent_bus.broker import Entry, Stream
 from agent_bus.latency import quantile
 from agent_bus.model import OPERATOR, PRIORITIES, rfc3339
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent_bus.bus import Bus
     from agent_bus.fleet import AgentFacts, Fleet, NodeFacts
     from agent_bus.model import Acked, AgentName, Sent, Stamp
+    from agent_bus.reserves import Reserves
 
 logger = logging.getLogger(__name__)
 
@@ -61,16 +62,25 @@ class Board:
 
     Args:
         refusals: problems answered so far, by code.
+        reserves: what runs out.
         version: the running release, with which a page can tell that it is out of date.
     """
 
     def __init__(
-        self, *, bus: Bus, fleet: Fleet, refusals: Mapping[str, int], version: str
+        self,
+        *,
+        bus: Bus,
+        fleet: Fleet,
+        refusals: Mapping[str, int],
+        reserves: Reserves,
+        version: str,
     ) -> None:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES)
         self._bus = bus
         self._fleet = fleet
         self._refusals = refusals
+        self._reserves = reserves
+        self._left = reserves.look()
         self._version = version
         self._pages: set[Stream] = set()
         self._event = Event()
@@ -147,6 +157,7 @@ class Board:
             "last_min": bus.sent_count - recent.sent,
             "operator_unread": bus.mailbox(OPERATOR).unread,
             "version": self._version,
+            "reserves": " · ".join(reserves.words(self._left)),
         }
 
     def _run(self) -> None:
@@ -233,6 +244,7 @@ class Board:
 
     def _sample(self) -> None:
         bus = self._bus
+        self._left = self._reserves.look()
         self.samples.append(
             Sample(
                 at=bus.clock.monotonic(),
@@ -279,7 +291,21 @@ class Board:
             commit_p99_s=quantile(grown, commits.bounds, 0.99),
             wal_bytes=self.samples[-1].wal_bytes,
             queue_events_max=max((stream.waiting for stream in bus.broker), default=0),
+            **self._running_out(),
         )
+
+    def _running_out(self) -> dict[str, Any]:
+        """The figures of alerts about what runs out, as of the last sample."""
+        left, now = self._left, self._left.now
+        full_at = left.disk_full_at
+        return {
+            "certificates_s": {n: (at - now) / 1000 for n, at in left.certificates.items()},
+            "disk_free_bytes": left.disk_free_bytes,
+            "disk_full_s": None if full_at is None else (full_at - now) / 1000,
+            "rotating_s": {node: (now - at) / 1000 for node, at in left.rotating.items()},
+            "backup_age_s": left.backup_age_s,
+            "archive_over_s": left.archive_age_s - left.retain_archive_ms / 1000,
+        }
 
 
 def agent_row(facts: AgentFacts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections import Counter as Tally
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from agent_bus.bus import Bus
     from agent_bus.latency import Histogram
+    from agent_bus.process import Process
+    from agent_bus.reserves import Reserves
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
@@ -39,10 +41,18 @@ class Exporter:
         version: the running release.
     """
 
-    def __init__(self, *, bus: Bus, refusals: Mapping[str, int], version: str) -> None:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        refusals: Mapping[str, int],
+        reserves: Reserves,
+        process: Process,
+        version: str,
+    ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(HubCollector(bus=bus, refusals=refusals, version=version))
-        ProcessCollector(registry=self._registry)
+        self._registry.register(HostCollector(reserves=reserves, process=process))
 
     def render(self) -> bytes:
         """The figures as of now; reads the database once."""
@@ -182,6 +192,73 @@ class HubCollector(Collector):
             size.add_metric([part], counts[f"{part}_bytes"])
         yield size
         yield _gauge("head_seq", "The newest seq ever given.", counts["head"])
+
+
+class HostCollector(Collector):
+    """Reads what runs out, and what the process uses."""
+
+    def __init__(self, *, reserves: Reserves, process: Process) -> None:
+        self._reserves = reserves
+        self._process = process
+
+    def describe(self) -> list[Metric]:
+        """Nothing to compare at registration: there is one collector of this kind."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; blocks the greenlet for one read of the database."""
+        yield from self._running_out()
+        yield from self._usage()
+
+    def _running_out(self) -> Iterator[Metric]:
+        left = self._reserves.look()
+        ends = GaugeMetricFamily(
+            "agent_bus_certificate_expires_timestamp_seconds",
+            "When a certificate ends; none without TLS.",
+            labels=["certificate"],
+        )
+        for name, at in left.certificates.items():
+            ends.add_metric([name], at / 1000)
+        yield ends
+        yield _gauge("disk_free_bytes", "Room on the database's disk.", left.disk_free_bytes)
+        yield _gauge("disk_size_bytes", "Size of the database's disk.", left.disk_total_bytes)
+        rotation = GaugeMetricFamily(
+            "agent_bus_token_rotation_seconds",
+            "How long two tokens have been valid; absent for a node with one.",
+            labels=["node"],
+        )
+        for node, at in left.rotating.items():
+            rotation.add_metric([node], (left.now - at) / 1000)
+        yield rotation
+        yield _gauge(
+            "backup_age_seconds",
+            "Age of the newest backup; without one, of the registry.",
+            left.backup_age_s,
+        )
+        yield _gauge(
+            "archive_oldest_seconds",
+            "How long the oldest archived message has been there; 0 without one.",
+            left.archive_age_s,
+        )
+        yield _gauge(
+            "archive_retention_seconds",
+            "How long archived messages are kept.",
+            left.retain_archive_ms / 1000,
+        )
+
+    def _usage(self) -> Iterator[Metric]:
+        usage = self._process.usage()
+        yield CounterMetricFamily(
+            "process_cpu_seconds", "Processor time, user and system.", usage.cpu_s
+        )
+        for name, words, value in (
+            ("virtual_memory_bytes", "Virtual memory.", usage.virtual_bytes),
+            ("resident_memory_bytes", "Memory in use.", usage.resident_bytes),
+            ("open_fds", "Open files and connections.", usage.open_fds),
+            ("max_fds", "How many may be open.", usage.max_fds),
+            ("start_time_seconds", "When the process started.", usage.started_at),
+        ):
+            yield GaugeMetricFamily(f"process_{name}", words, value)
 
 
 def _counter(name: str, words: str, value: float) -> Metric:

@@ -151,6 +151,18 @@ class Roster:
 
 
 @dataclass(frozen=True, slots=True)
+class Ages:
+    """How old things in the store are, in milliseconds since 1970.
+
+    `rotating` maps each node with two valid tokens to since when. None: there is none.
+    """
+
+    rotating: dict[NodeName, int]
+    archived_at: int | None
+    begun_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class RosterChange:
     """What a roster did (or, in a dry run, would do) to the registry."""
 

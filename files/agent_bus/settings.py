@@ -46,6 +46,10 @@ class Settings(BaseModel):
     tls_key_file: Path | None = Field(
         default=None, description="Private key of that certificate (PEM, without a password)."
     )
+    tls_ca_file: Path | None = Field(
+        default=None,
+        description="Certificate (PEM) of the authority behind it; only to tell when it ends.",
+    )
     body_limit_bytes: int = Field(
         default=65536,
         ge=1024,
@@ -126,6 +130,7 @@ class Settings(BaseModel):
         "metrics_tokens_file",
         "tls_certificate_file",
         "tls_key_file",
+        "tls_ca_file",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

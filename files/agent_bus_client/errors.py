@@ -31,6 +31,24 @@ class SettingsError(ClientError):
     exit_code = EXIT_SETTINGS
 
 
+class NoTokenError(SettingsError):
+    """This user may not speak on the bus; others of this machine may.
+
+    `advice` says how to run the command instead.
+    """
+
+    code = "no_token"
+
+    def __init__(self, user: str, owners: list[str]) -> None:
+        who = owners[0] if owners else "<the user that runs OpenClaw>"
+        self.found = f"{user} has no token for the bus"
+        self.advice = (
+            f"run it as a user that has one: sudo -u {who} agent-bus ...; "
+            "as operator: agent-bus-admin on the hub, or the hub's page"
+        )
+        super().__init__(f"{self.found}; {self.advice}")
+
+
 class UsageError(ClientError):
     """The command line does not make sense."""
 

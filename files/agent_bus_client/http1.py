@@ -187,6 +187,14 @@ class Connection:
 
             self._socket = tls.secure(plain, origin.host, ca_file)
 
+    def certificate_ends(self) -> float | None:
+        """Return when the peer's certificate ends (epoch seconds); None without TLS."""
+        if not self._origin.tls:
+            return None
+        from agent_bus_client import tls
+
+        return tls.ends(self._socket)
+
     def send(
         self, method: str, path: str, *, headers: dict[str, str], body: bytes | None = None
     ) -> None:

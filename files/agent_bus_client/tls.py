@@ -47,6 +47,14 @@ def secure(plain: socket.socket, host: str, ca_file: str | None) -> ssl.SSLSocke
         raise
 
 
+def ends(secured: socket.socket) -> float | None:
+    """Return when the verified peer's certificate ends (epoch seconds); None without TLS."""
+    if not isinstance(secured, ssl.SSLSocket):
+        return None
+    certificate = secured.getpeercert() or {}
+    return float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
+
+
 @functools.lru_cache(maxsize=2)
 def _context(ca_file: str | None) -> ssl.SSLContext:
     """Return the context; the watcher is restarted when its CA changes, so it is made once."""

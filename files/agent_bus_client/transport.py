@@ -99,6 +99,23 @@ class Hub:
         except ValueError as error:
             raise HubUnreachableError(self.url, "the answer is no JSON", sent=True) from error
 
+    def certificate_ends(self, *, timeout_s: float) -> float | None:
+        """Return when the hub's certificate ends (epoch seconds); None without TLS.
+
+        Raises:
+            HubUnreachableError: no connection, or the certificate is not to be trusted.
+        """
+        if not self._origin.tls:
+            return None
+        try:
+            connection = http1.Connection(self._origin, ca_file=self._ca_file, timeout_s=timeout_s)
+        except (OSError, HttpError) as error:
+            raise unreachable(self.url, error, sent=False) from error
+        try:
+            return connection.certificate_ends()
+        finally:
+            connection.close()
+
     def open_stream(self, query: Mapping[str, object], *, last_event_id: str | None) -> Stream:
         """Return an open stream.
 

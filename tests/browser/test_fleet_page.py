@@ -59,6 +59,7 @@ def test_problems_stand_first_and_changes_come_live(page: Page, fleet: Watchers)
     fleet.connect("thinkpad")
     expect(page.locator("tr[data-agent=nu] [data-f=state]")).to_have_text("online")
     assert not requests, "the stream tells everything; nothing is asked for"
+    expect(page.locator(".reserves")).to_contain_text("GB free · Backup: none on the hub")
     page.screenshot(path=SHOTS / "fleet-live.png")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import ssl
 import subprocess
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,6 +90,32 @@ def test_the_hub_ends_at_once_though_streams_and_idle_connections_are_open(
     errors = [line for line in hub.process.lines() if line.get("level") in {"ERROR", "CRITICAL"}]
     assert errors == []
     assert "Traceback" not in hub.process.log.read_text()
+
+
+def test_a_certificate_that_ends_soon_is_told_in_every_place(
+    hub: Hub, node: Node, authority: Authority
+) -> None:
+    node.start()
+    until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online")
+    assert "ok   certificate: the hub's ends on" in node.cli("doctor").stdout
+    replace_certificate(hub, authority.issue("soon", days=10))
+    until(lambda: hub.call("GET", "/api/stats")["alerts"], what="the hub has looked at itself")
+    until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online again")
+    done = node.cli("doctor")
+    assert done.returncode == 1
+    assert re.search(r"FAIL certificate: the hub's ends on \S+, in (9|10) days", done.stdout)
+    assert "FAIL hub's reserves: Certificate: until" in done.stdout
+    stats = hub.call("GET", "/api/stats")
+    (alert,) = stats["alerts"]
+    assert (alert["name"], alert["subject"]) == ("AgentBusCertificateExpiring", "hub")
+    ((name, expires_at),) = (one.values() for one in stats["reserves"]["certificates"])
+    assert name == "hub"
+    figures = fetch(hub.url, "/metrics", token=ADMIN_TOKEN, ca_file=hub.ca_file).body.decode()
+    (ends,) = re.findall(
+        r'^agent_bus_certificate_expires_timestamp_seconds\{certificate="hub"\} (\S+)$',
+        figures, re.MULTILINE,
+    )  # fmt: skip
+    assert float(ends) == datetime.fromisoformat(expires_at).timestamp()
 
 
 def test_the_session_cookie_is_for_tls_only(hub: Hub) -> None:

@@ -18,7 +18,8 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from agent_bus import alerts, errors
-from tests.support.hub import ADMIN, REPOSITORY, running
+from tests.support.certificates import Authority
+from tests.support.hub import ADMIN, REPOSITORY, digest, running
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -83,7 +84,11 @@ def expressions() -> list[tuple[str, str]]:
 
 def exported(folder: Path) -> str:
     """What a hub exports that has seen a message through every hop, and a refusal."""
-    with running(folder) as hub:
+    authority = Authority(folder / "tls")
+    with running(folder, tls_ca_file=str(authority.ca_file)) as hub:
+        two = [digest("token-n1"), digest("the next one")]
+        tokens = [{"node": n, "sha256": [digest(f"token-{n}")]} for n in ("n2", "n3")]
+        hub.enrol(tokens=[{"node": "n1", "sha256": two}, *tokens])
         stream = hub.stream("n3", "role=watcher")
         stream.of_type("hello")
         hub.client(None).post("/api/agents/delta/wake", {})
@@ -198,8 +203,15 @@ def test_the_page_and_prometheus_have_the_same_alerts() -> None:
         ("AgentBusWalLarge", alerts.WAL_BYTES),
         ("AgentBusStreamBehind", alerts.QUEUE_EVENTS),
         ("AgentBusTokensRefused", alerts.REFUSED),
+        ("AgentBusCertificateExpiring", alerts.CERTIFICATE_S),
+        ("AgentBusCertificateLastDays", alerts.CERTIFICATE_LAST_S),
+        ("AgentBusDiskLow", alerts.DISK_BYTES),
+        ("AgentBusTokensInRotation", alerts.ROTATION_S),
+        ("AgentBusBackupOld", alerts.BACKUP_S),
+        ("AgentBusArchiveBehind", alerts.ARCHIVE_S),
     ):
-        assert float(theirs[name]["expr"].rpartition(">")[2]) == bound, name
+        assert float(re.split("[<>]", theirs[name]["expr"])[-1]) == bound, name
+    assert f"{alerts.DISK_FULL_S})" in theirs["AgentBusDiskFilling"]["expr"]
 
 
 def test_every_metric_and_label_asked_for_is_exported(tmp_path: Path) -> None:
@@ -213,7 +225,7 @@ def test_every_metric_and_label_asked_for_is_exported(tmp_path: Path) -> None:
     for name in sorted({name for expr, _ in asked for name in NAME.findall(expr)}):
         renamed = re.sub(rf"^{name}\b", f"{name}_renamed", text, flags=re.MULTILINE)
         assert name in unknown(asked, renamed)
-    for label in ("hop", "part", "status", "node", "agent", "code"):
+    for label in ("hop", "part", "status", "node", "agent", "code", "certificate"):
         assert unknown(asked, text.replace(f"{label}=", "renamed=")), label
 
 

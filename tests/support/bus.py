@@ -12,6 +12,7 @@ from agent_bus.latency import Latency
 from agent_bus.limits import RateLimiter
 from agent_bus.model import NodeName
 from agent_bus.presence import Presence
+from agent_bus.settings import Settings
 from agent_bus.store.sqlite import SqliteStore
 from tests.support.clock import FakeClock
 from tests.support.store import enrolled, opened
@@ -42,6 +43,13 @@ def bus_in(
         enrolled(store)
         bus.attach(store)
         yield bus
+
+
+def settings_in(folder: Path, **more: Any) -> Settings:
+    """The settings of a hub in a folder, for parts that want them without a hub."""
+    return Settings.model_validate(
+        {"database": folder / "bus.db", "admin_tokens_file": folder / "admin-tokens", **more}
+    )
 
 
 def stream(node: str | None = "n1", **more: Any) -> Stream:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Acked,
         Agent,
         AgentName,
+        Ages,
         Delivery,
         Draft,
         Fetched,
@@ -149,6 +150,9 @@ class Store(Protocol):
 
     def oldest_unread(self) -> dict[AgentName, int]:
         """When the oldest unread message of each agent was created (ms)."""
+
+    def ages(self) -> Ages:
+        """Since when tokens are in rotation, of what day archive and registry are."""
 
     def counts(self) -> dict[str, int]:
         """Rows and bytes: message, delivery, archive_message, database_bytes, wal_bytes, ..."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_bus import errors
-from agent_bus.model import OPERATOR, Agent, AgentName, NodeName, Roster, RosterChange
+from agent_bus.model import OPERATOR, Agent, AgentName, Ages, NodeName, Roster, RosterChange
 
 if TYPE_CHECKING:
     import apsw
@@ -21,6 +21,17 @@ PUT_MAILBOX: Final = "INSERT INTO mailbox (agent) VALUES (?) ON CONFLICT DO NOTH
 RETIRE: Final = "UPDATE agent SET retired_at = ? WHERE name = ?"
 DROP_MEMBERS: Final = "DELETE FROM group_member"
 PUT_MEMBER: Final = "INSERT INTO group_member (group_name, agent) VALUES (?, ?)"
+BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
+# Since when a node has two tokens stands in `meta`, which every release before this one has, too.
+ROTATIONS: Final = (
+    "SELECT substr(key, 10), CAST(value AS INTEGER) FROM meta WHERE key GLOB 'rotation:*'"
+)
+END_ROTATION: Final = "DELETE FROM meta WHERE key = 'rotation:' || ?"
+NOTE_ROTATIONS: Final = (
+    "INSERT INTO meta (key, value) SELECT 'rotation:' || node, ? FROM node_token WHERE true"
+    " GROUP BY node HAVING count(*) > 1 ON CONFLICT (key) DO NOTHING"
+)
+OLDEST_ARCHIVED: Final = "SELECT min(archived_at) FROM archive_message"
 DROP_DIGESTS: Final = "DELETE FROM node_token"
 KEEP_DIGEST: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
 SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
@@ -98,7 +109,19 @@ def put(
     connection.execute(DROP_DIGESTS)
     for node, hashes in new.tokens.items():
         connection.executemany(KEEP_DIGEST, [(node, sha256) for sha256 in set(hashes)])
+    for node in change.tokens_changed:
+        connection.execute(END_ROTATION, (node,))
+    connection.execute(NOTE_ROTATIONS, (str(now),))
     return change, load(connection)
+
+
+def ages(connection: apsw.Connection) -> Ages:
+    """See `Store.ages`."""
+    return Ages(
+        rotating={NodeName(node): at for node, at in connection.execute(ROTATIONS)},
+        archived_at=next(iter(connection.execute(OLDEST_ARCHIVED)))[0],
+        begun_at=next(iter(connection.execute(BEGUN)))[0],
+    )
 
 
 def touch(connection: apsw.Connection, seen: dict[AgentName, int]) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Acked,
         Agent,
         AgentName,
+        Ages,
         Delivery,
         Draft,
         Fetched,
@@ -284,6 +285,10 @@ class SqliteStore:
     def oldest_unread(self) -> dict[AgentName, int]:
         """When each agent's oldest unread message was created."""
         return self._readers.run(lambda c: reads.snapshot(c, reads.oldest_unread))
+
+    def ages(self) -> Ages:
+        """Since when tokens are in rotation, of what day archive and registry are."""
+        return self._readers.run(lambda c: reads.snapshot(c, registry.ages))
 
     def counts(self) -> dict[str, int]:
         """Sizes: see `reads.counts`; commits and commands since the start; WAL bytes."""

@@ -307,6 +307,48 @@ class AlertEntry(AnswerModel):
     advice: str
 
 
+class CertificateEnd(AnswerModel):
+    """A certificate and when it ends."""
+
+    name: Literal["hub", "authority"]
+    expires_at: Time
+
+
+class DiskRoom(AnswerModel):
+    """The disk of the database."""
+
+    free_bytes: Count
+    total_bytes: Count
+    full_at: Annotated[
+        Time | None, Field(description="At the pace of the last hours; null if it does not fill.")
+    ]
+
+
+class ArchiveAge(AnswerModel):
+    """From when the archive is, and how long it is kept."""
+
+    oldest_at: Time | None
+    retain_days: float
+
+
+class Rotation(AnswerModel):
+    """A node whose old token is still accepted beside the new one; `(admin)` for the admin's."""
+
+    node: str
+    since: Time
+
+
+class ReservesAnswer(AnswerModel):
+    """What runs out."""
+
+    certificates: Annotated[list[CertificateEnd], Field(description="Empty without TLS.")]
+    disk: DiskRoom
+    backup_at: Annotated[Time | None, Field(description="The newest on the hub.")]
+    archive: ArchiveAge
+    rotating: list[Rotation]
+    words: Annotated[list[str], Field(description="The same as lines for people.")]
+
+
 class StatsAnswer(AnswerModel):
     """The hub's figures."""
 
@@ -319,6 +361,7 @@ class StatsAnswer(AnswerModel):
     messages: MessageFigures
     latency_ms: dict[str, Quantiles]
     alerts: list[AlertEntry]
+    reserves: ReservesAnswer
     database: DatabaseFigures
 
 

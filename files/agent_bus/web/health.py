@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_bus import metrics
+from agent_bus import metrics, reserves
 from agent_bus.model import rfc3339
 from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from agent_bus.board import Board
     from agent_bus.bus import Bus
     from agent_bus.clock import Clock
+    from agent_bus.reserves import Reserves
 
 
 class Health:
     """`/livez`, `/readyz` (open to all, without names) and `/api/stats`."""
 
-    def __init__(self, *, bus: Bus, board: Board, clock: Clock, version: str) -> None:
+    def __init__(
+        self, *, bus: Bus, board: Board, reserves: Reserves, clock: Clock, version: str
+    ) -> None:
         self._bus = bus
         self._board = board
+        self._reserves = reserves
         self._clock = clock
         self._version = version
         self._started = clock.monotonic()
@@ -82,6 +86,7 @@ class Health:
             },
             "latency_ms": bus.latency.quantiles(),
             "alerts": self._board.firing,
+            "reserves": reserves.facts(self._reserves.look()),
             "database": {
                 **bus.store.facts(),
                 "bytes": counts["database_bytes"],

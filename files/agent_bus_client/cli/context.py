@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus_client import settings as node_settings
 from agent_bus_client.cli import text
-from agent_bus_client.errors import SettingsError, UsageError
+from agent_bus_client.errors import NoTokenError, SettingsError, UsageError
 from agent_bus_client.outbox import Outbox
 from agent_bus_client.transport import Hub
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs 10 s into the background
 OPERATOR = "operator"
+TOKENS = Path("/etc/agent-bus/cli")  # a file for each user that may speak on the bus
 WORKSPACE = "workspace-"  # and the agent's name: how OpenClaw calls its folder
 
 
@@ -147,7 +148,8 @@ def read_token() -> str:
     """Return the token of this user.
 
     Raises:
-        SettingsError: there is none; the message says where it belongs.
+        NoTokenError: this user has none, as root has none.
+        SettingsError: it cannot be used; the message says why.
     """
     path = os.environ.get("AGENT_BUS_TOKEN_FILE")
     if path:
@@ -156,7 +158,10 @@ def read_token() -> str:
         user = getpass.getuser()
     except (KeyError, OSError) as error:
         raise SettingsError("this user has no name; set AGENT_BUS_TOKEN_FILE") from error
-    return node_settings.read_token_file(Path(f"/etc/agent-bus/cli/{user}.token"))
+    own = TOKENS / f"{user}.token"
+    if not own.exists():
+        raise NoTokenError(user, sorted(path.stem for path in TOKENS.glob("*.token")))
+    return node_settings.read_token_file(own)
 
 
 def read_body(argument: str | None) -> str:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_bus_client import release, waker
-from agent_bus_client.errors import ClientError, HubRefusedError, HubUntrustedError
+from agent_bus_client.errors import (
+    ClientError,
+    HubRefusedError,
+    HubUntrustedError,
+    NoTokenError,
+    SettingsError,
+)
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
@@ -15,6 +22,9 @@ if TYPE_CHECKING:
 HUB_S = 3.0  # with the gateway's timeouts the whole answer comes within 10 s
 SITE = "run the site playbook for this node"
 TLS = "tls_required"
+CERTIFICATE_S = 21 * 86400.0  # as the hub's alert: `site.yml` renews from 30 days on
+RESERVES = ("Certificate", "Disk", "TokensInRotation", "Backup", "Archive")
+"""How the hub's alerts about what runs out begin, past `AgentBus`."""
 
 
 class Check(NamedTuple):
@@ -52,6 +62,10 @@ def _hub(context: Context) -> list[Check]:
     url = context.hub.url
     try:
         roster = context.hub.call("GET", "/api/agents", timeout_s=HUB_S)
+    except NoTokenError as error:
+        return [Check("token", ok=False, found=error.found, advice=error.advice)]
+    except SettingsError as error:
+        return [Check("settings", ok=False, found=str(error), advice=SITE)]
     except HubRefusedError as error:
         denied = error.status in {401, 403}
         advice = f"the token is not the hub's: {SITE}" if denied else "look at the hub's log"
@@ -62,7 +76,7 @@ def _hub(context: Context) -> list[Check]:
     except ClientError as error:
         advice = f"is agent-bus.service running on the hub, and {url} open from here?"
         return [Check("hub", ok=False, found=str(error), advice=advice)]
-    checks = [Check("hub and token", ok=True, found=url)]
+    checks = [Check("hub and token", ok=True, found=url), *_certificate(context)]
     known = {agent["name"]: agent for agent in roster["agents"]}
     for name in context.settings.agent_names:
         agent = known.get(name)
@@ -80,7 +94,37 @@ def _hub(context: Context) -> list[Check]:
             found = f"{words}, release {node.get('watcher_version') or 'not known yet'}"
             advice = "systemctl status bus-watcher"
             checks.append(Check("watcher", ok=bool(node["connected"]), found=found, advice=advice))
-    return checks
+    return [*checks, *_reserves(context)]
+
+
+def _certificate(context: Context) -> list[Check]:
+    """Return how long the certificate lasts that the hub has just shown; nothing without TLS."""
+    try:
+        ends = context.hub.certificate_ends(timeout_s=HUB_S)
+    except ClientError as error:
+        return [Check("certificate", ok=False, found=str(error), advice=SITE)]
+    if ends is None:
+        return []
+    left_s = ends - context.now()
+    day = time.strftime("%Y-%m-%d", time.gmtime(ends))
+    found = f"the hub's ends on {day}, in {left_s / 86400:.0f} days"
+    advice = "run the site playbook for the hub, with a new certificate if it is one of yours"
+    return [Check("certificate", ok=left_s > CERTIFICATE_S, found=found, advice=advice)]
+
+
+def _reserves(context: Context) -> list[Check]:
+    """Return what runs out on the hub; nothing from a hub that does not tell yet."""
+    try:
+        stats = context.hub.call("GET", "/api/stats", timeout_s=HUB_S)
+    except ClientError as error:
+        return [Check("hub's reserves", ok=False, found=str(error), advice="try again")]
+    words = "; ".join(stats.get("reserves", {}).get("words", []))
+    if not words:
+        return []
+    names = tuple(f"AgentBus{name}" for name in RESERVES)
+    alerts = [one for one in stats["alerts"] if one["name"].startswith(names)]
+    advice = "; ".join(f"{one['words']}: {one['advice']}" for one in alerts)
+    return [Check("hub's reserves", ok=not alerts, found=words, advice=advice)]
 
 
 def _gateway(context: Context) -> list[Check]:

@@ -104,7 +104,7 @@ def kind(annotation: object) -> str:
             {name: field.annotation for name, field in HubSettings.model_fields.items()},
             {
                 *("bind", "database", "admin_tokens_file"),
-                *("tls_certificate_file", "tls_key_file"),
+                *("tls_certificate_file", "tls_key_file", "tls_ca_file"),
             },
         ),
         (

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from agent_bus_client.cli import context
 from agent_bus_client.cli.context import identify
-from agent_bus_client.errors import UsageError
+from agent_bus_client.errors import NoTokenError, UsageError
 
 AGENTS = ("alpha", "beta", "main")
 HOME = Path("/home/openclaw/.openclaw")
@@ -60,3 +61,19 @@ def test_an_agent_that_is_not_on_the_bus_becomes_no_other(
     known = ", ".join(agents)
     with pytest.raises(UsageError, match=f"gamma is not on the bus here; who is: {known} "):
         identify(None, {}, home / "workspace-gamma" / "repo", agents=agents)
+
+
+def test_a_user_without_a_token_is_told_who_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AGENT_BUS_TOKEN_FILE", raising=False)
+    monkeypatch.setattr(context, "TOKENS", tmp_path)
+    monkeypatch.setattr("getpass.getuser", lambda: "root")
+    (tmp_path / "claw.token").write_text("secret\n")
+    with pytest.raises(NoTokenError) as raised:
+        context.read_token()
+    assert raised.value.found == "root has no token for the bus"
+    assert "sudo -u claw agent-bus" in raised.value.advice
+    assert "agent-bus-admin" in str(raised.value)
+    monkeypatch.setattr("getpass.getuser", lambda: "claw")
+    assert context.read_token() == "secret"

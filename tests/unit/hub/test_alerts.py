@@ -17,6 +17,12 @@ CALM: dict[str, Any] = {
     "commit_p99_s": 0.01,
     "wal_bytes": 4_000_000,
     "queue_events_max": 3,
+    "certificates_s": {"hub": 200 * 86_400, "authority": 3000 * 86_400},
+    "disk_free_bytes": 20_000_000_000,
+    "disk_full_s": 30 * 86_400,
+    "rotating_s": {"n1": 600},
+    "backup_age_s": 86_400,
+    "archive_over_s": -86_400,
 }
 TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "AgentBusWatcherGone": ({"silent_nodes": ("n1",)}, "n1"),
@@ -27,6 +33,13 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "AgentBusWalLarge": ({"wal_bytes": 200_000_000}, ""),
     "AgentBusStreamBehind": ({"queue_events_max": 900}, ""),
     "AgentBusTokensRefused": ({"refused_5m": 100}, ""),
+    "AgentBusCertificateExpiring": ({"certificates_s": {"hub": 10 * 86_400}}, "hub"),
+    "AgentBusCertificateLastDays": ({"certificates_s": {"authority": -5}}, "authority"),
+    "AgentBusDiskLow": ({"disk_free_bytes": 400_000_000}, ""),
+    "AgentBusDiskFilling": ({"disk_full_s": 3600}, ""),
+    "AgentBusTokensInRotation": ({"rotating_s": {"n1": 90_000, "n2": 5}}, "n1"),
+    "AgentBusBackupOld": ({"backup_age_s": 9 * 86_400}, ""),
+    "AgentBusArchiveBehind": ({"archive_over_s": 2 * 86_400}, ""),
 }
 
 

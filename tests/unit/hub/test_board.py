@@ -10,8 +10,9 @@ import pytest
 from agent_bus.board import Board
 from agent_bus.fleet import Fleet
 from agent_bus.model import NodeName, Seq, Stamp
+from agent_bus.reserves import Reserves
 from agent_bus.web import measures
-from tests.support.bus import bus_in, frames, stream
+from tests.support.bus import bus_in, frames, settings_in, stream
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, draft
 
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 class Desk:
     """A bus with its board; time passes only by `later`."""
 
-    def __init__(self, bus: Bus, clock: FakeClock) -> None:
+    def __init__(self, bus: Bus, clock: FakeClock, folder: Path) -> None:
         self.bus = bus
         self.clock = clock
         self.fleet = Fleet(bus)
         self.fleet.start()
-        self.board = Board(bus=bus, fleet=self.fleet, refusals={}, version="1")
+        left = Reserves(bus=bus, settings=settings_in(folder))
+        self.board = Board(bus=bus, fleet=self.fleet, refusals={}, reserves=left, version="1")
         self.board._sample()
         bus.observers += [self.fleet, self.board]
 
@@ -45,7 +47,7 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     clock = FakeClock()
     with bus_in(tmp_path, clock=clock) as bus:
-        yield Desk(bus, clock)
+        yield Desk(bus, clock, tmp_path)
 
 
 def test_an_alert_holds_from_when_it_does_and_not_from_when_somebody_looks(desk: Desk) -> None:
