@@ -6,6 +6,8 @@ reached, the lab says so by name and runs that host on the default one.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import sys
 import time
@@ -15,12 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.paths import ROOT, LabError
+from lab.paths import ROOT, STORE, LabError
 from lab.podman import in_use, podman, run
 from lab.progress import doing, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 IMAGE_DIR = ROOT / "lab" / "image"
@@ -90,6 +92,24 @@ def _ensure(name: str, *, settled: bool) -> str | None:
     note.unlink(missing_ok=True)
     if _exists(tag):
         return tag
+    with _alone(name):
+        return tag if _exists(tag) else _build(name, tag, note)
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let other runs wait for the image that is being made, in place of making it as well."""
+    STORE.mkdir(parents=True, exist_ok=True)
+    with (STORE / f"image-{name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"lab: waiting for another run's image of {DISTRIBUTIONS[name].title}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(name: str, tag: str, note: Path) -> str | None:
     started = time.monotonic()
     try:
         base = _ensure_base(name)

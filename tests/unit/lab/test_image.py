@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab import image
 from lab.paths import LabError
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +49,7 @@ def test_an_archive_out_of_reach_is_named_and_its_hosts_run_the_default(
     nowhere = image.Distribution("Elsewhere 1", "http://127.0.0.1:9/dists/elsewhere/InRelease")
     monkeypatch.setitem(image.DISTRIBUTIONS, "elsewhere", nowhere)
     monkeypatch.setattr(image, "NOTES", tmp_path)
+    monkeypatch.setattr(image, "STORE", tmp_path)
     monkeypatch.setattr(image, "podman", only_default_exists)
     tags = image.ensure_all(["elsewhere"], settled=False)
     assert tags["elsewhere"] == tags[image.DEFAULT]
@@ -54,6 +59,40 @@ def test_an_archive_out_of_reach_is_named_and_its_hosts_run_the_default(
     # a standing fleet stays as it is, and does not ask again
     assert image.ensure_all(["elsewhere"], settled=True)["elsewhere"] == tags["elsewhere"]
     assert capsys.readouterr().out == ""
+
+
+def test_an_image_that_another_run_makes_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[tuple[str, ...]] = []
+    waiting = threading.Event()
+
+    def podman(*arguments: str, **_: object) -> subprocess.CompletedProcess[str]:
+        calls.append(arguments)
+        made = len(calls) > 1  # in the time between the two questions
+        return subprocess.CompletedProcess(arguments, 0 if made else 1, "", "")
+
+    monkeypatch.setattr(image, "STORE", tmp_path)
+    monkeypatch.setattr(image, "NOTES", tmp_path)
+    monkeypatch.setattr(image, "podman", podman)
+
+    def say(line: str) -> None:
+        print(line)
+        waiting.set()
+
+    monkeypatch.setattr(image, "say", say)
+    with (
+        ThreadPoolExecutor() as pool,
+        (tmp_path / f"image-{image.DEFAULT}.lock").open("a") as other,
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX)
+        found = pool.submit(image.ensure_all, [image.DEFAULT], settled=False)
+        assert waiting.wait(patience())
+        assert not found.done()
+        fcntl.flock(other, fcntl.LOCK_UN)
+        assert image.DEFAULT in found.result()
+    assert "waiting for another run's image of Debian 12" in capsys.readouterr().out
+    assert [words[:2] for words in calls] == [("image", "exists")] * 2
 
 
 def only_default_exists(
