@@ -9,16 +9,15 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.guard import marked
+from tests.support.nursery import Child, served
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -180,7 +179,7 @@ class Hub:
 
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Child | None = None
     port: int = 0
     opened: list[Client | StreamReader] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
@@ -199,12 +198,7 @@ class Hub:
         path = self.folder / "hub.json"
         path.write_text(json.dumps(configuration))
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)],
-                env=marked(PYTHONPATH=str(REPOSITORY / "files"), **self.environ),
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process = served(path, log, **self.environ)
         if wait:
             wait_until(self.is_ready, "the hub is ready")
 

@@ -10,13 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from agent_bus_client import http1
 from agent_bus_client.outbox import Outbox
 from tests.support.guard import marked
+from tests.support.nursery import served
 from tests.support.patience import patience, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.nursery import Child
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "files"
@@ -57,11 +64,22 @@ def fetch(
 class Process:
     """A child whose output goes to a file; ended with its group."""
 
-    def __init__(self, argv: list[str], log: Path, *, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        program: list[str] | Callable[[IO[bytes]], Child | subprocess.Popen[bytes]],
+        log: Path,
+        *,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        """Start the words of a command, or what `program` starts with its output in a file."""
         self.log = log
+        self.child: Child | subprocess.Popen[bytes]
         with log.open("ab") as file:
+            if callable(program):
+                self.child = program(file)
+                return
             self.child = subprocess.Popen(
-                argv,
+                program,
                 stdout=file,
                 stderr=file,
                 stdin=subprocess.DEVNULL,
@@ -201,9 +219,7 @@ class Hub:
         }
         path = self.folder / "hub.json"
         path.write_text(json.dumps(config), encoding="utf-8")
-        argv = [sys.executable, "-m", "agent_bus", "serve", "--config", str(path)]
-        env = {"PYTHONPATH": str(FILES)}
-        self.process = Process(argv, self.folder / "hub.log", env=env)
+        self.process = Process(partial(served, path), self.folder / "hub.log")
 
     def _ready(self) -> bool:
         assert self.process.child.poll() is None, self.process.log.read_text()
