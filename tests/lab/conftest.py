@@ -34,6 +34,8 @@ class Lab:
     folder: Path
     inventory: Path
     environment: dict[str, str] = field(default_factory=dict)
+    clone: Path = ROOT
+    """The copy of this project whose programs are run."""
 
     @property
     def state(self) -> Path:
@@ -45,7 +47,7 @@ class Lab:
         return subprocess.run(
             command,
             env=self.environment,
-            cwd=ROOT,
+            cwd=self.clone,
             capture_output=True,
             text=True,
             check=False,
@@ -58,7 +60,7 @@ class Lab:
         return subprocess.Popen(
             command,
             env=self.environment,
-            cwd=ROOT,
+            cwd=self.clone,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
