@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from lab.paths import ROOT, tool
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 TELL = "from lab import progress; progress.{}; "
@@ -22,7 +24,13 @@ TELL = "from lab import progress; progress.{}; "
 class Follower:
     """`python -m lab.follow`, whose command waits for a word before it ends."""
 
-    def __init__(self, folder: Path, *command: str, silence_s: float = 600.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *command: str,
+        silence_s: float = 600.0,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.go = folder / "go"
         os.mkfifo(self.go)
         options = ["--log", str(folder / "log"), "--silence", str(silence_s)]
@@ -31,6 +39,7 @@ class Follower:
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, **settings},
         )
 
     def line(self) -> str:
@@ -129,6 +138,35 @@ def test_a_task_of_ansible_is_what_goes_on(tmp_path: Path, followers: list[Follo
         assert line or one.process.poll() is None, "Ansible ended"
     one.let_go()
     assert one.process.communicate(timeout=patience())[0]
+
+
+def test_answers_of_a_scenario_are_shown_as_they_come(
+    tmp_path: Path, followers: list[Follower]
+) -> None:
+    """Molecule runs Ansible, which runs pytest and keeps its output to the end."""
+    project = tmp_path / "project"
+    (project / "molecule").mkdir(parents=True)
+    shutil.copy(ROOT / "molecule" / "conftest.py", project / "molecule")
+    (project / "molecule" / "test_two.py").write_text(
+        "def test_first(): pass\n"
+        f"def test_second(): assert open({str(tmp_path / 'go')!r}).read()\n"
+    )
+    verify = [tool("ansible-playbook"), str(ROOT / "molecule" / "shared" / "verify.yml")]
+    settings = {
+        "MOLECULE_PROJECT_DIRECTORY": str(project),
+        "QUESTIONS": "test_two.py",
+        "FLEET": "none",
+        "PYTHONPATH": str(ROOT),
+    }
+    followers.append(one := Follower(tmp_path, *verify, settings=settings))
+    while not (line := one.line()).startswith("PASSED"):
+        assert line or one.process.poll() is None, "Ansible ended"
+    assert "test_first" in line
+    assert one.process.poll() is None
+    one.let_go()
+    rest, _ = one.process.communicate(timeout=patience())
+    assert "PASSED molecule/test_two.py::test_second" in rest
+    assert one.process.returncode == 0
 
 
 def test_nobody_need_follow(capsys: pytest.CaptureFixture[str]) -> None:
