@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from ansible import constants
-from ansible.errors import AnsibleFilterError
+from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.utils.display import Display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+ROOT = Path(__file__).resolve().parents[3]
 ENDINGS_WITHOUT_HOSTS = (".token", ".j2")
 """Beside those that Ansible itself ignores in an inventory's folder."""
 YAML_SUFFIXES = {".yml", ".yaml", ".json"}
@@ -57,10 +61,63 @@ def hosts_to_check(sources: Sequence[str], groups: Mapping[str, Any]) -> str:
     Raises:
         AnsibleFilterError: names each file and line.
     """
-    broken = [f"- {sentence}" for sentence in not_yaml(sources)]
+    broken = [f"- {sentence}" for sentence in [*not_yaml(sources), *not_read(sources)]]
     if broken:
         raise AnsibleFilterError("\n".join(["these files have to be mended:", *broken]))
+    if constants.CONFIG_FILE is None:
+        Display().warning(
+            f"{ROOT}/ansible.cfg is not in use. All works without it, slower and with output that "
+            f"is harder to read; export ANSIBLE_CONFIG={ROOT}/ansible.cfg"
+        )
+    if _missing(sources):
+        of_fleet("all", groups, sources)
     return "all" if groups.get("all") else "localhost"
+
+
+def of_fleet(pattern: str, groups: Mapping[str, Any], sources: Sequence[str]) -> str:
+    """Return the pattern, for `hosts:` of a playbook's first play.
+
+    Ansible skips a play without hosts and reports success, so a playbook that was given no
+    inventory, or another project's, would have found nothing wrong.
+
+    Raises:
+        AnsibleFilterError: there is no fleet.
+    """
+    if groups.get("hub") or groups.get("nodes"):
+        return pattern
+    missing = _missing(sources)
+    where = f"there is no {missing[0]}" if missing else f"{', '.join(sources)} has none"
+    raise AnsibleFilterError(
+        f"no host in group 'hub' and none in group 'nodes' ({where}): name your inventory, "
+        "such as -i inventory/mine (from another folder with its whole path)"
+    )
+
+
+def _missing(sources: Sequence[str]) -> list[str]:
+    return [source for source in sources if "," not in source and not Path(source).exists()]
+
+
+def not_read(sources: Iterable[str]) -> Iterator[str]:
+    """Give a sentence for each hosts file out of which Ansible reads nothing.
+
+    With this project's ansible.cfg Ansible stops at one. Without it, it warns and leaves out its
+    hosts, which would then be retired from the bus.
+    """
+    if constants.INVENTORY_ANY_UNPARSED_IS_FAILED:
+        return
+    for source in map(Path, sources):
+        for file, prefix in _files(source):
+            if prefix or "plugin:" in file.read_text(encoding="utf-8", errors="replace"):
+                continue  # no hosts file; or one that asks somebody else, whom once is enough
+            reader = InventoryManager(loader=DataLoader(), sources=None, parse=False)
+            try:
+                read = reader.parse_source(str(file))
+            except AnsibleError as error:
+                read, why = False, f": {error}"
+            else:
+                why = ", it is neither an inventory in YAML nor one in INI"
+            if not read:
+                yield f"{_short(file)}: Ansible reads no hosts out of this file{why}"
 
 
 def not_yaml(sources: Iterable[str]) -> Iterator[str]:
@@ -81,6 +138,8 @@ def not_yaml(sources: Iterable[str]) -> Iterator[str]:
 
 def _files(source: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Give each file of a source with the keys that its own place in the tree stands for."""
+    if "," in str(source) and not source.exists():
+        return  # a list of hosts in place of a file
     folder = source if source.is_dir() else source.parent
     tops = sorted(source.iterdir()) if source.is_dir() else [source]
     for file in tops:
@@ -193,4 +252,5 @@ class FilterModule:
             "inventory_places": inventory_places,
             "role_variables": role_variables,
             "hosts_to_check": hosts_to_check,
+            "of_fleet": of_fleet,
         }

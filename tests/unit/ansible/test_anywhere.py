@@ -1,0 +1,80 @@
+"""The playbooks run from any folder, and where Ansible ignores this project's settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.paths import ROOT, tool
+
+PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone that everybody may write to: Ansible ignores an ansible.cfg in such a folder."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("roles", "library", "playbooks", "templates", "inventory/production"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
+    for name in ("site.yml", "ansible.cfg", "filter_plugins"):
+        shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    folder.chmod(0o777)
+    return folder
+
+
+def run(clone: Path, *words: str, within: Path = Path("/")) -> subprocess.CompletedProcess[str]:
+    """Run playbooks of the clone as somebody without settings of their own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    return subprocess.run(
+        [tool("ansible-playbook"), *words],
+        cwd=within,
+        env={**kept, "HOME": str(clone / "home"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def production(clone: Path) -> tuple[str, str]:
+    return ("-i", str(clone / "inventory" / "production"))
+
+
+@pytest.mark.parametrize("within", ["/", "the clone"])
+def test_every_playbook_finds_its_roles_modules_and_filters(clone: Path, within: str) -> None:
+    folder = Path("/") if within == "/" else clone
+    paths = [str(clone / "playbooks" / name) for name in PLAYBOOKS]
+    for given in ([str(clone / "site.yml")], paths):
+        done = run(clone, *production(clone), *given, "--list-tasks", within=folder)
+        assert done.returncode == 0, done.stderr
+        for path in given:
+            assert f"playbook: {path}\n" in done.stdout
+
+
+def test_an_inventory_is_checked_from_any_folder(clone: Path) -> None:
+    done = run(clone, *production(clone), str(clone / "playbooks" / "preflight.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "t440 is the hub of 9 nodes" in done.stdout
+    words = " ".join(done.stderr.split())
+    assert f"export ANSIBLE_CONFIG={clone}/ansible.cfg" in words
+
+
+@pytest.mark.parametrize("name", ["site.yml", *(f"playbooks/{name}" for name in PLAYBOOKS)])
+def test_no_playbook_reports_success_without_a_fleet(clone: Path, name: str) -> None:
+    variables = "-e", "uninstall_yes=true restore_yes=true"
+    done = run(clone, "-i", "/no/such/inventory", str(clone / name), *variables)
+    assert done.returncode != 0
+    assert "(there is no /no/such/inventory): name your inventory" in " ".join(done.stderr.split())
+
+
+def test_a_hosts_file_that_ansible_would_leave_out_stops_the_run(
+    clone: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "more.yml").write_text("- hub\n- nodes\n")
+    sources = (*production(clone), "-i", str(tmp_path / "more.yml"))
+    done = run(clone, *sources, str(clone / "playbooks" / "preflight.yml"))
+    assert done.returncode != 0
+    assert "more.yml: Ansible reads no hosts out of this file" in " ".join(done.stderr.split())
