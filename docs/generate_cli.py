@@ -29,6 +29,11 @@ the hub's answer as it is. It answers within 10 seconds. Every verb but `check-c
 `--as AGENT` and `--json`. Options may stand before, between and behind the other words; a body
 that begins with a dash stands behind `--`.
 
+Whether a message was sent is never guessed. `sent` comes with the hub's answer. `not sent yet`
+says that the hub was never reached. When the answer to a message is missing, it is asked for once
+more under the same key while there is time; else `not known whether it arrived` (with `--json`
+`"outcome": "unknown"`): the watcher asks when the hub is back, and the key lets it arrive once.
+
 """
 
 

@@ -13,8 +13,13 @@ EXIT_TRY_LATER = 75
 EXIT_DENIED = 77
 EXIT_SETTINGS = 78
 
+AMBIGUOUS = {500, 502, 504}  # from behind the point where a message may have been stored
 LATER = {408, 429, 500, 502, 503, 504, 507}
 NEVER = {"thread_budget_exhausted"}  # a 429 that no waiting ends
+LOOK_AT_NAMES = (
+    "look at /etc/resolv.conf, or put an address in place of the name into the inventory"
+    " (bus_address for the hub, openclaw_gateway_url for a gateway)"
+)
 
 
 class ClientError(Exception):
@@ -69,6 +74,41 @@ class UntrustedError(HttpError):
     code = "untrusted"
 
 
+class NotConnectedError(HttpError):
+    """No connection came about, so nothing was sent; the message goes by address.
+
+    `refused` tells that every address answered, and refused.
+    """
+
+    code = "not_connected"
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+class NoAddressError(NotConnectedError):
+    """A host's name could not be turned into an address; the message says what to do."""
+
+    code = "no_address"
+
+    @classmethod
+    def silent(cls, host: str, waited_s: float) -> NoAddressError:
+        """Return the error for name servers that said nothing."""
+        words = f"name servers did not answer within {waited_s:.1f} s for {host}"
+        return cls(f"{words}; {LOOK_AT_NAMES}")
+
+    @classmethod
+    def unknown(cls, host: str) -> NoAddressError:
+        """Return the error for a name that does not exist."""
+        return cls(f"no name server knows {host}; is it spelled right? {LOOK_AT_NAMES}")
+
+    @classmethod
+    def failed(cls, host: str, why: str) -> NoAddressError:
+        """Return the error for name servers that could not say."""
+        return cls(f"name servers have no answer for {host} ({why}); {LOOK_AT_NAMES}")
+
+
 class StreamError(ClientError):
     """The event stream cannot be parsed (one line or event past the limit)."""
 
@@ -87,6 +127,7 @@ class HubUnreachableError(ClientError):
 
     def __init__(self, url: str, reason: str, *, sent: bool) -> None:
         super().__init__(f"the hub at {url} does not answer: {reason}")
+        self.url = url
         self.reason = reason
         self.sent = sent
 
@@ -99,6 +140,23 @@ class OutboxWaitsError(HubUnreachableError):
     def __init__(self, url: str, sender: str) -> None:
         super().__init__(url, "the outbox waits", sent=False)
         self.args = (f"earlier messages of {sender} wait in the outbox and go first",)
+
+
+class OutcomeUnknownError(HubUnreachableError):
+    """A message may have reached the hub, which has not said so.
+
+    Attributes:
+        key: the idempotency key under which it can be sent again without coming twice.
+    """
+
+    code = "outcome_unknown"
+
+    def __init__(self, url: str, reason: str, *, key: str) -> None:
+        super().__init__(url, reason, sent=True)
+        self.key = key
+        again = f"sent again with --key {key} it arrives once"
+        said = f"the hub at {url} did not say: {reason}"
+        self.args = (f"it is not known whether the message arrived, {said}; {again}",)
 
 
 class HubUntrustedError(HubUnreachableError):
@@ -139,6 +197,11 @@ class HubRefusedError(ClientError):
         if self.later:
             return EXIT_TRY_LATER
         return EXIT_FAILED
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """The request may have been carried out all the same."""
+        return self.status in AMBIGUOUS or self.problem == "commit_unknown"
 
     @property
     def later(self) -> bool:

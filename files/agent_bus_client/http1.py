@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
+from agent_bus_client.dial import Dialer
 from agent_bus_client.errors import HttpError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CONNECT_TIMEOUT_S = 5.0
-USER_TIMEOUT_MS = 30_000  # unacknowledged data this old means a dead peer
+    from agent_bus_client.deadline import Deadline
+
 MAX_HEAD_BYTES = 64 * 1024  # a hub's answer has ten short headers
 MAX_BODY_BYTES = 64 * 1024 * 1024  # a page of 500 messages with full bodies is 32 MiB
 RECV_BYTES = 64 * 1024
@@ -157,35 +157,44 @@ class BodyDecoder:
         return rest
 
 
-class Connection:
-    """One connection with one exchange on it.
+class Server:
+    """A server as its clients see it: its base address, its CA, and how it was reached before.
 
-    The constructor raises OSError when nobody answers within `timeout_s`, with TLS also
-    SettingsError and UntrustedError, see `tls.secure`.
+    Any thread may use it.
     """
 
-    def __init__(
-        self,
-        origin: Origin,
-        *,
-        ca_file: str | None = None,
-        timeout_s: float = CONNECT_TIMEOUT_S,
-    ) -> None:
-        self._origin = origin
-        self._rest = b""
-        plain = socket.create_connection((origin.host, origin.port), timeout=timeout_s)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, option):
-                plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-        self._socket: socket.socket = plain
-        if origin.tls:
-            from agent_bus_client import tls
+    def __init__(self, url: str, *, ca_file: str | None = None) -> None:
+        self.origin = Origin.parse(url)
+        self.dialer = Dialer(self.origin.host, self.origin.port)
+        self._ca_file = ca_file
 
-            self._socket = tls.secure(plain, origin.host, ca_file)
+    def connect(self, deadline: Deadline) -> socket.socket:
+        """Return a connected socket, with TLS on it where the address says https.
+
+        Raises:
+            NotConnectedError: no address took a connection; nothing was sent.
+            SettingsError, UntrustedError: see `tls.secure`.
+            OSError: the handshake failed, or the deadline has passed.
+        """
+        plain = self.dialer.connect(deadline)
+        if not self.origin.tls:
+            return plain
+        from agent_bus_client import tls
+
+        return tls.secure(plain, self.origin.host, self._ca_file, deadline)
+
+
+class Connection:
+    """One connection with one exchange on it; the constructor raises as `Server.connect` does.
+
+    Everything up to the answer's head has to be over by the deadline.
+    """
+
+    def __init__(self, server: Server, deadline: Deadline) -> None:
+        self._origin = server.origin
+        self._deadline = deadline
+        self._rest = b""
+        self._socket = server.connect(deadline)
 
     def certificate_ends(self) -> float | None:
         """Return when the peer's certificate ends (epoch seconds); None without TLS."""
@@ -198,7 +207,11 @@ class Connection:
     def send(
         self, method: str, path: str, *, headers: dict[str, str], body: bytes | None = None
     ) -> None:
-        """Write the request in one piece; `path` begins with a slash and is already encoded."""
+        """Write the request; `path` begins with a slash and is already encoded.
+
+        Raises:
+            OSError: the connection broke, or the deadline has passed.
+        """
         host = f"[{self._origin.host}]" if ":" in self._origin.host else self._origin.host
         lines = [f"{method} {self._origin.prefix}{path} HTTP/1.1"]
         lines.append(f"Host: {host}:{self._origin.port}")
@@ -206,16 +219,18 @@ class Connection:
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
         lines.append("Connection: close\r\n\r\n")
-        self._socket.sendall("\r\n".join(lines).encode("utf-8") + (body or b""))
+        left = memoryview("\r\n".join(lines).encode("utf-8") + (body or b""))
+        while left:  # with TLS, sendall would give each part the whole time
+            self._socket.settimeout(self._deadline.require_s())
+            left = left[self._socket.send(left) :]
 
-    def read_head(self, *, timeout_s: float) -> Head:
+    def read_head(self) -> Head:
         """Return status and headers; interim (1xx) answers are skipped.
 
         Raises:
             HttpError: no HTTP, a head past its limit, or the peer hung up.
-            OSError: nothing for `timeout_s`.
+            OSError: the connection broke, or the deadline has passed.
         """
-        deadline = time.monotonic() + timeout_s
         while True:
             raw, blank, rest = self._rest.partition(b"\r\n\r\n")
             if blank:
@@ -226,7 +241,7 @@ class Connection:
                 continue
             if len(self._rest) > MAX_HEAD_BYTES:
                 raise HttpError("the answer's head has no end")
-            more = self._recv(deadline - time.monotonic())
+            more = self._recv(self._deadline.left_s())
             if not more:
                 raise HttpError("hung up before the answer")
             self._rest += more
@@ -268,14 +283,13 @@ class Connection:
 
 
 def exchange(
-    origin: Origin,
+    server: Server,
     method: str,
     path: str,
     *,
     headers: dict[str, str],
     body: bytes | None = None,
-    timeout_s: float,
-    ca_file: str | None = None,
+    deadline: Deadline,
     sent: list[bool] | None = None,
 ) -> Response:
     """Run one request on a connection of its own and return the whole answer.
@@ -283,32 +297,31 @@ def exchange(
     `sent` gets an element once the request may have reached the peer.
 
     Raises:
-        OSError: nobody answers, or not within `timeout_s`.
-        HttpError: the answer is broken, cut or past `MAX_BODY_BYTES`.
+        OSError: the connection broke, or not all was over by the deadline.
+        HttpError: the answer is broken, cut or past `MAX_BODY_BYTES`; `NotConnectedError` when
+            no address of the server took a connection.
     """
-    deadline = time.monotonic() + timeout_s
-    connect_s = min(timeout_s, CONNECT_TIMEOUT_S)
-    connection = Connection(origin, ca_file=ca_file, timeout_s=connect_s)
+    connection = Connection(server, deadline)
     try:
         if sent is not None:
             sent.append(True)
         connection.send(method, path, headers=headers, body=body)
-        head = connection.read_head(timeout_s=deadline - time.monotonic())
+        head = connection.read_head()
         body = read_all(connection, head, deadline=deadline)
         return Response(head.status, head.headers, body)
     finally:
         connection.close()
 
 
-def read_all(connection: Connection, head: Head, *, deadline: float) -> bytes:
+def read_all(connection: Connection, head: Head, *, deadline: Deadline) -> bytes:
     """Return the whole body.
 
     Raises:
         HttpError: it is cut, or past `MAX_BODY_BYTES`.
-        OSError: the deadline (monotonic) has passed.
+        OSError: the deadline has passed.
     """
     parts, size = [], 0
-    for part in connection.read_body(head, next_timeout_s=lambda: deadline - time.monotonic()):
+    for part in connection.read_body(head, next_timeout_s=deadline.left_s):
         parts.append(part)
         size += len(part)
         if size > MAX_BODY_BYTES:

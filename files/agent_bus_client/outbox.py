@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
 
 if TYPE_CHECKING:
     from agent_bus_client.transport import Hub
@@ -42,6 +42,7 @@ class Entry:
         created_at: by the wall.
         request: the body of `POST /api/send`.
         boot, counted_at: which boot it was made in, and how many seconds after it.
+        maybe_sent: the hub may have it: a try to send it was left without an answer.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Entry:
     reason: str = ""
     boot: str = ""
     counted_at: float = 0.0
+    maybe_sent: bool = False
 
     @property
     def sender(self) -> str:
@@ -106,7 +108,7 @@ class Outbox:
         self.folder = folder
         self._clock = clock
 
-    def add(self, key: str, request: dict[str, Any]) -> Entry:
+    def add(self, key: str, request: dict[str, Any], *, maybe_sent: bool = False) -> Entry:
         """Store one message durably.
 
         Raises:
@@ -126,9 +128,20 @@ class Outbox:
             request,
             boot=clock.boot(),
             counted_at=clock.counted(),
+            maybe_sent=maybe_sent,
         )
         self._write(entry.path, entry)
         return entry
+
+    def note_maybe_sent(self, entry: Entry) -> None:
+        """Remember that the hub may have it; harmless when that cannot be written.
+
+        It is sent again under its key in any case. But who gives it up must not say that it was
+        not delivered.
+        """
+        if not entry.maybe_sent:
+            with contextlib.suppress(OSError):
+                self._write(entry.path, replace(entry, maybe_sent=True))
 
     def age_s(self, entry: Entry) -> float:
         """Return how long ago a message was made."""
@@ -189,6 +202,7 @@ class Outbox:
             "reason": entry.reason,
             "boot": entry.boot,
             "counted_at": entry.counted_at,
+            "maybe_sent": entry.maybe_sent,
         }
         temporary = path.with_name(f"{os.getpid()}-{os.urandom(4).hex()}.tmp")  # nobody else's
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -219,6 +233,7 @@ class Outbox:
                     raw.get("reason", ""),
                     raw.get("boot", ""),
                     raw.get("counted_at", 0.0),
+                    maybe_sent=raw.get("maybe_sent", False) is True,
                 )
             except FileNotFoundError:
                 continue  # the other program was quicker
@@ -310,11 +325,29 @@ def _refusal(box: Outbox, hub: Hub, entry: Entry) -> str:
     if isinstance(expires_in_s, (int, float)) and box.age_s(entry) > expires_in_s:
         return "expired before the hub was back"  # the hub would count from when it gets it
     try:
-        headers = {"Idempotency-Key": entry.key}
         request = addressed(entry.request, hub)
-        hub.call("POST", "/api/send", body=request, headers=headers)
+        _post(box, hub, entry, request)
     except HubRefusedError as error:
         if error.later or error.status == 401:  # noqa: PLR2004 - as for `drain`
             raise
         return str(error)
     return ""
+
+
+def _post(box: Outbox, hub: Hub, entry: Entry, request: dict[str, Any]) -> None:
+    """Post one message; an answer that is missing is noted.
+
+    Raises:
+        ClientError: see `Hub.call`.
+    """
+    try:
+        headers = {"Idempotency-Key": entry.key}
+        hub.call("POST", "/api/send", body=request, headers=headers)
+    except HubUnreachableError as error:
+        if error.sent:
+            box.note_maybe_sent(entry)
+        raise
+    except HubRefusedError as error:
+        if error.is_ambiguous:
+            box.note_maybe_sent(entry)
+        raise

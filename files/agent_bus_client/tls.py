@@ -1,7 +1,7 @@
 """TLS towards the hub: a verified connection, or an error that says what to do.
 
 `ssl` costs 3 MiB of resident memory, so this is imported only where the hub has https. Blocks up
-to the socket's own timeout; any thread may call.
+to a deadline; any thread may call.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from agent_bus_client.errors import SettingsError, UntrustedError
 if TYPE_CHECKING:
     import socket
 
+    from agent_bus_client.deadline import Deadline
+
 # X509_V_ERR_... of OpenSSL's x509_vfy.h, for which Python has no names
 NOT_YET_VALID, EXPIRED, OTHER_NAME, OTHER_ADDRESS = 9, 10, 62, 64
 PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 SITE = "run the site playbook for this node"
 
 
-def secure(plain: socket.socket, host: str, ca_file: str | None) -> ssl.SSLSocket:
+def secure(
+    plain: socket.socket, host: str, ca_file: str | None, deadline: Deadline
+) -> ssl.SSLSocket:
     """Return the socket with TLS on it, the peer's certificate and name verified.
 
     Closes `plain` when that fails.
@@ -29,9 +33,10 @@ def secure(plain: socket.socket, host: str, ca_file: str | None) -> ssl.SSLSocke
     Raises:
         SettingsError: the CA file cannot be read.
         UntrustedError: the peer is not the hub that it should be, or speaks no TLS.
-        OSError: the handshake failed in another way.
+        OSError: the handshake failed in another way, or was not over by the deadline.
     """
     try:
+        plain.settimeout(deadline.require_s())
         return _context(ca_file).wrap_socket(plain, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         plain.close()
@@ -42,7 +47,7 @@ def secure(plain: socket.socket, host: str, ca_file: str | None) -> ssl.SSLSocke
             words = f"it speaks plain HTTP, and the settings say https; {SITE}"
             raise UntrustedError(words) from error
         raise
-    except OSError:
+    except (OSError, SettingsError):
         plain.close()
         raise
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client import http1, release, sse
 from agent_bus_client.backoff import parse_retry_after
+from agent_bus_client.deadline import Deadline
 from agent_bus_client.errors import (
     HttpError,
     HubRefusedError,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 CALL_TIMEOUT_S = 8.0  # a command in an agent's exec tool has to answer within 10 s
-HEAD_TIMEOUT_S = 10.0
+OPEN_TIMEOUT_S = 10.0  # of a stream: name, connection, TLS and the answer's head
 DEFAULT_KEEPALIVE_S = 15.0
 SILENT_KEEPALIVES = 2.5  # two lost in a row plus half: the peer is dead
 SUCCESS = range(200, 300)
@@ -37,7 +38,7 @@ class Hub:
         url: base address from the settings.
         token: called for each request, so that a rotated token is taken up without a restart.
         ca_file: CA certificate of an https hub.
-        deadline: monotonic time by which every call has ended, None without one.
+        deadline: when every call has to be over, None without one.
 
     Attributes:
         date: the Date header of the last answer, for ages without a common clock.
@@ -49,14 +50,22 @@ class Hub:
         token: Callable[[], str],
         *,
         ca_file: str | None = None,
-        deadline: float | None = None,
+        deadline: Optional[Deadline] = None,
     ) -> None:
         self.url = url
         self.date = ""
         self._deadline = deadline
-        self._origin = http1.Origin.parse(url)
+        self._server = http1.Server(url, ca_file=ca_file)
         self._token = token
-        self._ca_file = ca_file
+
+    @property
+    def way(self) -> str:
+        """How the hub was reached the last time: its address, and those that did not answer."""
+        dialer = self._server.dialer
+        if dialer.taken is None:
+            return ""
+        slow = "".join(f", {ip} did not answer" for ip in dialer.slow)
+        return f"{dialer.taken.ip}{slow}"
 
     def call(
         self,
@@ -76,17 +85,15 @@ class Hub:
         """
         raw = None if body is None else json.dumps(body).encode()
         sent: list[bool] = []
-        if self._deadline is not None:
-            timeout_s = max(0.1, min(timeout_s, self._deadline - time.monotonic()))
+        deadline = self._until(timeout_s)
         try:
             answer = http1.exchange(
-                self._origin,
+                self._server,
                 method,
                 path + encode_query(query or {}),
                 headers=self._headers("application/json", body=raw, more=headers),
                 body=raw,
-                timeout_s=timeout_s,
-                ca_file=self._ca_file,
+                deadline=deadline,
                 sent=sent,
             )
         except (OSError, HttpError) as error:
@@ -105,10 +112,10 @@ class Hub:
         Raises:
             HubUnreachableError: no connection, or the certificate is not to be trusted.
         """
-        if not self._origin.tls:
+        if not self._server.origin.tls:
             return None
         try:
-            connection = http1.Connection(self._origin, ca_file=self._ca_file, timeout_s=timeout_s)
+            connection = http1.Connection(self._server, self._until(timeout_s))
         except (OSError, HttpError) as error:
             raise unreachable(self.url, error, sent=False) from error
         try:
@@ -127,21 +134,27 @@ class Hub:
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
         connection = None
+        deadline = Deadline.after(OPEN_TIMEOUT_S)
         try:
-            connection = http1.Connection(self._origin, ca_file=self._ca_file)
+            connection = http1.Connection(self._server, deadline)
             path = "/api/stream" + encode_query(query)
             connection.send("GET", path, headers=headers)
-            head = connection.read_head(timeout_s=HEAD_TIMEOUT_S)
+            head = connection.read_head()
             if head.status == 200:  # noqa: PLR2004 - 204 would mean "do not come back"
                 return Stream(connection, head, self.url)
-            deadline = time.monotonic() + HEAD_TIMEOUT_S
             body = http1.read_all(connection, head, deadline=deadline)
         except (OSError, HttpError) as error:
             if connection:
                 connection.close()
-            raise unreachable(self.url, error, sent=True) from error
+            raise unreachable(self.url, error, sent=connection is not None) from error
         connection.close()
         raise refusal(head.status, head.headers, body)
+
+    def _until(self, timeout_s: float) -> Deadline:
+        """Return when a call with this timeout has to be over."""
+        if self._deadline is None:
+            return Deadline.after(timeout_s)
+        return self._deadline.within(timeout_s)
 
     def _headers(
         self, accept: str, *, body: bytes | None = None, more: dict[str, str] | None = None
@@ -231,7 +244,8 @@ def unreachable(url: str, error: Exception, *, sent: bool) -> HubUnreachableErro
 
 def describe(error: Exception) -> str:
     """Return what happened in a few words; the class name where an error has no text."""
-    if isinstance(error, TimeoutError) or "timed out" in str(error):
+    is_timeout = isinstance(error, OSError) and "timed out" in str(error)  # of 3.9 in two classes
+    if is_timeout or isinstance(error, TimeoutError):
         return "timed out"
     text = getattr(error, "strerror", None) or str(error)
     return str(text or type(error).__name__)

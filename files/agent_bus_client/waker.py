@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, BinaryIO, Optional, Protocol
 
 from agent_bus_client import http1
 from agent_bus_client.backoff import parse_retry_after
-from agent_bus_client.errors import HttpError
+from agent_bus_client.deadline import Deadline
+from agent_bus_client.errors import HttpError, NoAddressError, NotConnectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,7 @@ class Outcome:
         fix: what the operator has to do; only when rejected.
         retry_after_s: what the gateway asked for.
         duration_ms: how long the call took.
+        detail: which address did what, for the log; empty where nothing is known.
     """
 
     status: str
@@ -54,6 +56,7 @@ class Outcome:
     fix: str = ""
     retry_after_s: Optional[float] = None
     duration_ms: int = 0
+    detail: str = ""
 
 
 class Waker(Protocol):
@@ -75,12 +78,20 @@ class Waker(Protocol):
 class Gateway:
     """The node's OpenClaw gateway, shared by its agents.
 
-    `token` is called for each request. `older` is learned: a gateway before 2026.8.1 ignores
+    `token` is called for each request. Every call has to be over by `deadline`, and by its own
+    timeout. `older` is learned: a gateway before 2026.8.1 ignores
     `agentId` on its wake hook, which shows in an answer without `eventOutcome`.
     """
 
-    def __init__(self, settings: Settings, token: Callable[[], str]) -> None:
-        self._origin = http1.Origin.parse(settings.gateway_url)
+    def __init__(
+        self,
+        settings: Settings,
+        token: Callable[[], str],
+        *,
+        deadline: Optional[Deadline] = None,
+    ) -> None:
+        self._server = http1.Server(settings.gateway_url)
+        self._deadline = deadline
         self._url = settings.gateway_url
         self._base = settings.hooks_path.rstrip("/")
         self._token = token
@@ -140,17 +151,20 @@ class Gateway:
     def _exchange(self, method: str, path: str, body: object, *, timeout_s: float) -> Outcome:
         started = time.monotonic()
         sent: list[bool] = []
+        deadline = Deadline.after(timeout_s)
+        if self._deadline is not None:
+            deadline = self._deadline.within(timeout_s)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if method == "POST":
             headers["Authorization"] = f"Bearer {self._token()}"
         try:
             answer = http1.exchange(
-                self._origin,
+                self._server,
                 method,
                 path,
                 headers=headers,
                 body=None if body is None else json.dumps(body).encode(),
-                timeout_s=timeout_s,
+                deadline=deadline,
                 sent=sent,
             )
         except (OSError, HttpError) as error:
@@ -307,8 +321,11 @@ def build(agent: Agent, settings: Settings, gateway: Gateway) -> Waker:
 
 
 def _broken(error: Exception, *, sent: bool) -> Outcome:
-    if isinstance(error, ConnectionRefusedError):
-        return Outcome(REFUSED, reason="gateway refused the connection")
+    if isinstance(error, NotConnectedError):
+        known = not isinstance(error, NoAddressError)
+        what = "is not reachable" if known else "has no address"
+        what = "refused the connection" if error.refused else what
+        return Outcome(REFUSED, reason=f"gateway {what}", detail=str(error))
     if not sent:
         return Outcome(REFUSED, reason="gateway is not reachable")
     if isinstance(error, TimeoutError) or "timed out" in str(error):

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from agent_bus_client import http1
+from agent_bus_client.deadline import Deadline
+from agent_bus_client.errors import NotConnectedError
 from agent_bus_client.outbox import Outbox
 from tests.support.guard import marked
 from tests.support.nursery import served
@@ -55,10 +57,12 @@ def fetch(
 ) -> http1.Response:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     raw = None if body is None else json.dumps(body).encode()
-    origin = http1.Origin.parse(url)
-    return http1.exchange(
-        origin, method, path, headers=headers, body=raw, timeout_s=patience(), ca_file=ca_file
-    )
+    server = http1.Server(url, ca_file=ca_file)
+    deadline = Deadline.after(patience())
+    try:
+        return http1.exchange(server, method, path, headers=headers, body=raw, deadline=deadline)
+    except NotConnectedError as error:
+        raise ConnectionError(str(error)) from error
 
 
 class Process:
@@ -270,6 +274,7 @@ class Node:
     def __init__(
         self, folder: Path, name: str, hub_url: str, agents: list[dict[str, Any]], **more: object
     ) -> None:
+        self.within: list[str] = []  # a command that runs the others, as `unshare`
         self.folder = folder
         self.name = name
         for part in ("", "state", "outbox", "secrets"):
@@ -306,7 +311,7 @@ class Node:
         code = launcher(
             f"from agent_bus_client.__main__ import watch; x(watch({str(self.config)!r}))"
         )
-        argv = [NODE_PYTHON, "-I", "-S", "-c", code]
+        argv = [*self.within, NODE_PYTHON, "-I", "-S", "-c", code]
         self.watcher = Process(argv, self.folder / "watcher.log", env={**self.env(), **env})
         return self.watcher
 
@@ -319,7 +324,7 @@ class Node:
     ) -> subprocess.CompletedProcess[str]:
         """Run `agent-bus` and return its output and exit code."""
         code = launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")
-        argv = [NODE_PYTHON, "-I", "-S", "-c", code, *arguments]
+        argv = [*self.within, NODE_PYTHON, "-I", "-S", "-c", code, *arguments]
         return subprocess.run(
             argv,
             env={**os.environ, **self.env(), **(env or {})},

@@ -20,6 +20,7 @@ class PlayedHub(ThreadingHTTPServer):
 
     Attributes:
         bodies: what was posted, in order.
+        keys: the idempotency key of each, None where there was none.
     """
 
     daemon_threads = True
@@ -28,6 +29,7 @@ class PlayedHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Request)
         self.answer = answer
         self.bodies: list[Any] = []
+        self.keys: list[str | None] = []
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self._thread.start()
 
@@ -51,6 +53,7 @@ class _Request(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         body = json.loads(raw)
         self.server.bodies.append(body)
+        self.server.keys.append(self.headers["Idempotency-Key"])
         self._reply(body)
 
     def _reply(self, body: Any) -> None:

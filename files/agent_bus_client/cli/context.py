@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus_client import settings as node_settings
 from agent_bus_client.cli import text
+from agent_bus_client.deadline import Deadline
 from agent_bus_client.errors import NoTokenError, SettingsError, UsageError
 from agent_bus_client.outbox import Outbox
 from agent_bus_client.transport import Hub
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agent_bus_client.outbox import Entry
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs 10 s into the background
+ONE_MORE_TRY_S = 1.0  # a call takes milliseconds when the hub is there
 OPERATOR = "operator"
 TOKENS = Path("/etc/agent-bus/cli")  # a file for each user that may speak on the bus
 WORKSPACE = "workspace-"  # and the agent's name: how OpenClaw calls its folder
@@ -37,9 +39,9 @@ class Context:
         path = os.environ.get("AGENT_BUS_CONFIG", node_settings.DEFAULT_PATH)
         self.settings = node_settings.load(Path(path))
         self.outbox = Outbox(Path(self.settings.outbox_dir))
-        deadline = None if answer_s is None else time.monotonic() + answer_s
+        self.deadline = None if answer_s is None else Deadline.after(answer_s)
         url, ca_file = self.settings.hub_url, self.settings.hub_ca_file
-        self.hub = Hub(url, read_token, ca_file=ca_file, deadline=deadline)
+        self.hub = Hub(url, read_token, ca_file=ca_file, deadline=self.deadline)
 
     @property
     def agent(self) -> str:
@@ -51,6 +53,10 @@ class Context:
         return identify(
             self.options.agent, os.environ, _folder(), agents=self.settings.agent_names
         )
+
+    def has_time(self) -> bool:
+        """Whether there is enough left for one more try."""
+        return self.deadline is None or self.deadline.left_s() >= ONE_MORE_TRY_S
 
     def now(self) -> float:
         """Return the hub's time (epoch seconds), this machine's before the first answer."""
@@ -88,9 +94,12 @@ class Context:
                 f" if it still matters, send it with --key {key}, which sends once)"
             )
         body, _ = text.cut(str(entry.request.get("body", "")), 80)
+        what = "a message that you sent while the hub was away was not delivered"
+        if entry.maybe_sent:
+            what = "it is not known whether a message that you sent has arrived"
         print(
-            f"warning: a message that you sent while the hub was away was not delivered:"
-            f" to {entry.recipient}: {text.line(body)!r}: {text.line(entry.reason)}{again}",
+            f"warning: {what}: to {entry.recipient}: {text.line(body)!r}:"
+            f" {text.line(entry.reason)}{again}",
             file=sys.stderr,
         )
 

@@ -19,7 +19,7 @@ from agent_bus_client.errors import (
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
-HUB_S = 3.0  # with the gateway's timeouts the whole answer comes within 10 s
+HUB_S = 5.5  # the second name server is asked after 5 s; the gateway gets what is left of 9 s
 SITE = "run the site playbook for this node"
 TLS = "tls_required"
 CERTIFICATE_S = 21 * 86400.0  # as the hub's alert: `site.yml` renews from 30 days on
@@ -76,7 +76,8 @@ def _hub(context: Context) -> list[Check]:
     except ClientError as error:
         advice = f"is agent-bus.service running on the hub, and {url} open from here?"
         return [Check("hub", ok=False, found=str(error), advice=advice)]
-    checks = [Check("hub and token", ok=True, found=url), *_certificate(context)]
+    found = f"{url} at {context.hub.way}"
+    checks = [Check("hub and token", ok=True, found=found), *_certificate(context)]
     known = {agent["name"]: agent for agent in roster["agents"]}
     for name in context.settings.agent_names:
         agent = known.get(name)
@@ -131,12 +132,12 @@ def _gateway(context: Context) -> list[Check]:
     """Return the gateway's checks; the hook token is the watcher's, so only its effect is seen."""
     if not any(agent.waker == "hook" for agent in context.settings.agents):
         return []
-    gateway = waker.Gateway(context.settings, _hook_token)
+    gateway = waker.Gateway(context.settings, _hook_token, deadline=context.deadline)
     outcome = gateway.check()
     ok = outcome.status == waker.ACCEPTED
     url = context.settings.gateway_url
     advice = "start OpenClaw's gateway, or correct openclaw_gateway_url in the inventory"
-    found = f"{url} answers" if ok else f"{url}: {outcome.reason}"
+    found = f"{url} answers" if ok else f"{url}: {outcome.detail or outcome.reason}"
     return [Check("gateway", ok=ok, found=found, advice=advice)]
 
 
@@ -181,10 +182,11 @@ def _hook(context: Context, token: str) -> Check:
 
     The watcher's copy is root's; when it differs, the hub shows the failed wakes.
     """
-    outcome = waker.Gateway(context.settings, lambda: token).check_hook()
+    gateway = waker.Gateway(context.settings, lambda: token, deadline=context.deadline)
+    outcome = gateway.check_hook()
     ok = outcome.status == waker.ACCEPTED
     url = context.settings.gateway_url + context.settings.hooks_path
-    found = f"{url} takes the token" if ok else f"{url}: {outcome.reason}"
+    found = f"{url} takes the token" if ok else f"{url}: {outcome.detail or outcome.reason}"
     return Check("wake hook", ok=ok, found=found, advice=outcome.fix or SITE)
 
 

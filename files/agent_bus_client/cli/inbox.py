@@ -78,8 +78,15 @@ def _ack_page(context: Context, page: dict[str, Any], ids: list[str]) -> tuple[i
     except ClientError as error:
         page["ack_error"] = {"code": error.code, "detail": str(error)}
         command = f"agent-bus ack --as {agent} {' '.join(ids)}"
-        return error.exit_code, f"not acked: {_why(error)}; try again: {command}"
+        return error.exit_code, not_acked(error, command)
     return 0, f"acked all {len(ids)} that this page shows."
+
+
+def not_acked(error: ClientError, command: str) -> str:
+    """Return what became of an ack that failed; one whose answer is missing may have counted."""
+    if isinstance(error, HubUnreachableError) and error.sent:
+        return f"not known whether acked: {_why(error)}; once more does no harm: {command}"
+    return f"not acked: {_why(error)}; try again: {command}"
 
 
 def _why(error: ClientError) -> str:
@@ -97,7 +104,13 @@ def ack(context: Context) -> int:
         body["up_to"] = options.up_to
     else:
         body["ids"] = options.ids
-    done = context.hub.call("POST", "/api/ack", body=body)
+    try:
+        done = context.hub.call("POST", "/api/ack", body=body)
+    except HubUnreachableError as error:
+        if not error.sent:
+            raise
+        why = f"{error.reason}; it may have acked them, and the same command again does no harm"
+        raise HubUnreachableError(error.url, why, sent=True) from error
     words = f"acked {len(done['acked'])}"
     if done["already_acked"]:
         words += f", {len(done['already_acked'])} had been acked before"

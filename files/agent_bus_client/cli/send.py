@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from agent_bus_client import outbox
 from agent_bus_client.cli import text
 from agent_bus_client.cli.context import read_body
-from agent_bus_client.cli.inbox import body_lines, head_line
+from agent_bus_client.cli.inbox import body_lines, head_line, not_acked
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
     HubUnreachableError,
     OutboxWaitsError,
+    OutcomeUnknownError,
     UsageError,
 )
 
@@ -56,7 +58,8 @@ def reply(context: Context) -> int:
         ack = f"agent-bus ack --as {context.agent} {options.id}"
         print(_acked(context, options.id, ack) if sent else f"not acked; later: {ack}")
     elif options.ack and sent:
-        _ack(context, options.id)
+        ack = f"agent-bus ack --as {context.agent} {options.id}"
+        print(_acked(context, options.id, ack), file=sys.stderr)
     return 0
 
 
@@ -95,7 +98,7 @@ def _acked(context: Context, message_id: str, command: str) -> str:
     try:
         _ack(context, message_id)
     except ClientError as error:
-        return f"not acked: {text.line(str(error))}; try again: {command}"
+        return not_acked(error, command)
     return f"acked {message_id}"
 
 
@@ -120,17 +123,49 @@ def compose(context: Context, to: list[str], body: str) -> dict[str, Any]:
 
 
 def post(context: Context, request: dict[str, Any]) -> dict[str, Any]:
-    """Send now or raise.
+    """Send now or raise; `context.options.key` is set.
 
     Raises:
-        ClientError: see `Hub.call`.
+        OutcomeUnknownError: it may have arrived.
+        ClientError: it has not; see `Hub.call`.
     """
-    key = context.options.key or text.fence() + text.fence()
-    headers = {"Idempotency-Key": key}
-    request = outbox.addressed(request, context.hub)
+    try:
+        request = outbox.addressed(request, context.hub)
+    except HubUnreachableError as error:
+        raise HubUnreachableError(error.url, error.reason, sent=False) from error
     if request.get("to") == request["from"] and "reply_to" in request:
         raise UsageError(f"{request['reply_to']} is your own message: send TO instead")
-    sent: dict[str, Any] = context.hub.call("POST", "/api/send", body=request, headers=headers)
+    key = context.options.key
+    try:
+        return _post(context, request, key)
+    except OutcomeUnknownError:
+        if not context.has_time():
+            raise
+        with contextlib.suppress(
+            HubUnreachableError
+        ):  # the first try may have arrived all the same
+            return _post(context, request, key)
+        raise
+
+
+def _post(context: Context, request: dict[str, Any], key: str) -> dict[str, Any]:
+    """Post the message once.
+
+    Raises:
+        OutcomeUnknownError: it may have arrived.
+        ClientError: it has not; see `Hub.call`.
+    """
+    headers = {"Idempotency-Key": key}
+    try:
+        sent: dict[str, Any] = context.hub.call("POST", "/api/send", body=request, headers=headers)
+    except HubUnreachableError as error:
+        if error.sent:
+            raise OutcomeUnknownError(error.url, error.reason, key=key) from error
+        raise
+    except HubRefusedError as error:
+        if error.is_ambiguous:
+            raise OutcomeUnknownError(context.hub.url, str(error), key=key) from error
+        raise
     return sent
 
 
@@ -184,16 +219,31 @@ def _send_waiting(context: Context) -> None:
 
 
 def _spool(context: Context, request: dict[str, Any], why: ClientError) -> None:
+    is_unknown = isinstance(why, OutcomeUnknownError)
     try:
-        context.outbox.add(context.options.key, request)
+        context.outbox.add(context.options.key, request, maybe_sent=is_unknown)
     except OSError as error:
         print(f"the outbox cannot be written either: {error}", file=sys.stderr)
         raise why from error
-    context.answer(
-        {"spooled": True, "key": context.options.key, "reason": str(why)},
+    except ClientError as error:
+        if not is_unknown:
+            raise
+        print(f"the outbox does not take it either: {error}", file=sys.stderr)
+        raise why from error
+    facts = {"spooled": True, "key": context.options.key, "reason": str(why)}
+    if isinstance(why, OutcomeUnknownError):
+        words = (
+            f"not known whether it arrived: the hub did not say ({why.reason}). The watcher asks"
+            " when the hub is back, under the key of this message, so that it arrives once:"
+            " do not send it again."
+        )
+        context.answer({**facts, "outcome": "unknown"}, words)
+        return
+    words = (
         f"not sent yet: {why}. Kept in the outbox; the watcher sends it when the hub is back:"
-        " do not send it again.",
+        " do not send it again."
     )
+    context.answer({**facts, "outcome": "not_sent"}, words)
 
 
 def _await_reply(context: Context, sent: dict[str, Any], deadline: float) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ class PresenceThread(threading.Thread):
             self._gateway.returned()
             self._put(GatewayReturned())
         elif before and not self.up:
-            extra = {"gateway": url, "reason": outcome.reason}
+            extra = {"gateway": url, "reason": outcome.detail or outcome.reason}
             logger.warning("gateway does not answer", extra=extra)
 
     def _report(self) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from agent_bus_client import transport
+from agent_bus_client.deadline import Deadline
 from agent_bus_client.errors import HubRefusedError, HubUnreachableError
 from agent_bus_client.transport import Hub, encode_query
 from tests.support.node_side import free_port
@@ -129,3 +132,80 @@ def test_a_stream_yields_events_and_notices_silence(
 def test_queries_are_encoded() -> None:
     assert encode_query({}) == ""
     assert encode_query({"a": 1, "b": None, "c": "x&y"}) == "?a=1&c=x%26y"
+
+
+class Trickling:
+    """Takes one connection, sends its bytes one at a time and for ever the last, until cut off."""
+
+    def __init__(self, answer: bytes, *, reads: bool = True) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.was_cut = threading.Event()
+        self._answer = answer
+        self._reads = reads
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        peer, _ = self.listener.accept()
+        with peer, contextlib.suppress(OSError):
+            if self._reads:
+                peer.recv(65536)
+            for place in itertools.count():
+                peer.sendall(self._answer[place : place + 1] or self._answer[-1:])
+                if self.was_cut.wait(0.02):
+                    break
+        self.was_cut.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(patience())
+        self.was_cut.set()
+        self.listener.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "scheme"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: aaaa", "http"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\naa", "http"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0000", "http"),
+        (b"\x16\x03\x03\x40\x00\x00", "https"),  # a record of 16 KiB, byte by byte
+    ],
+)
+def test_a_peer_that_says_a_little_again_and_again_does_not_move_the_deadline(
+    answer: bytes, scheme: str
+) -> None:
+    with Trickling(answer) as peer:
+        hub = Hub(f"{scheme}://127.0.0.1:{peer.port}", lambda: "secret")
+        with pytest.raises(HubUnreachableError, match="timed out"):
+            hub.call("GET", "/api/x", timeout_s=0.5)
+
+
+def test_a_stream_whose_head_does_not_come_is_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "OPEN_TIMEOUT_S", 0.5)
+    with Trickling(b"HTTP/1.1 200 OK\r\nX: aaaa") as peer:
+        hub = Hub(f"http://127.0.0.1:{peer.port}", lambda: "secret")
+        with pytest.raises(HubUnreachableError, match="timed out"):
+            hub.open_stream({}, last_event_id=None)
+
+
+def test_a_request_that_is_not_taken_ends_with_the_deadline_and_may_have_been_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hub = Hub(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: "secret")
+        with pytest.raises(HubUnreachableError, match="timed out") as caught:
+            hub.call("POST", "/api/x", body="x" * 20_000_000, timeout_s=0.5)
+    assert caught.value.sent
+
+
+def test_all_calls_share_the_deadline_that_they_were_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        hub = Hub(url, lambda: "secret", deadline=Deadline.after(0.3))
+        for _ in range(2):
+            with pytest.raises(HubUnreachableError, match="timed out"):
+                hub.call("GET", "/api/x")
+        assert hub._deadline is not None
+        assert not hub._deadline.left_s()

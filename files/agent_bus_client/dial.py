@@ -1,0 +1,187 @@
+"""Connections to one server by whichever of its addresses answers first (RFC 8305).
+
+Addresses are tried a quarter of a second apart, and at once when one fails; the first to connect
+is taken and the others are closed. What was taken is tried first the next time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Optional
+
+from agent_bus_client.errors import NotConnectedError
+from agent_bus_client.lookup import Lookup
+
+if TYPE_CHECKING:
+    from agent_bus_client.deadline import Deadline
+    from agent_bus_client.lookup import Address
+
+CONNECT_TIMEOUT_S = 5.0  # over a LAN it takes a millisecond; a lost SYN is sent again after 1 s
+STAGGER_S = 0.25  # RFC 8305, 5: "Connection Attempt Delay"
+KNOWN_AFTER_S = 1.0  # with name servers silent so long, the address of the last time will do
+USER_TIMEOUT_MS = 30_000  # unacknowledged data this old means a dead peer
+
+
+class Dialer:
+    """Connects to one host and port; any thread may call.
+
+    Attributes:
+        slow: addresses that had not answered when another one did, of the last connection.
+        taken: the address of the last connection, None before the first.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._lock = threading.Lock()
+        self._lookup: Optional[Lookup] = None
+        self.taken: Optional[Address] = None
+        self.slow: tuple[str, ...] = ()
+
+    def connect(self, deadline: Deadline) -> socket.socket:
+        """Return a connected socket.
+
+        Raises:
+            NotConnectedError: no address of the host took a connection by then, or there is none.
+            OSError: no socket could be made.
+        """
+        lookup, started = self._current_lookup(), time.monotonic()
+        former = self.taken
+        lookup.wait(deadline if former is None else deadline.within(KNOWN_AFTER_S))
+        if not lookup.known() and (former is None or lookup.is_over()):
+            raise lookup.failure(time.monotonic() - started)
+        race = _Race(lookup, former)
+        connected = race.run(deadline.within(CONNECT_TIMEOUT_S))
+        self.taken, self.slow = race.taken, tuple(race.unanswered)
+        return _tuned(connected)
+
+    def _current_lookup(self) -> Lookup:
+        """Return the look-up that runs, or a new one: names may move from one call to the next."""
+        with self._lock:
+            if self._lookup is None or self._lookup.is_over():
+                self._lookup = Lookup(self._host, self._port)
+            return self._lookup
+
+
+class _Race:
+    """One connection's attempts, in the calling thread."""
+
+    def __init__(self, lookup: Lookup, former: Optional[Address]) -> None:
+        self._lookup = lookup
+        self._former = former
+        self._tried: list[Address] = []
+        self._attempts: dict[int, tuple[socket.socket, Address]] = {}
+        self._poll = select.poll()
+        self._next_at = 0.0
+        self._errors: dict[str, int] = {}
+        self.taken: Optional[Address] = None
+        self.unanswered: list[str] = []
+
+    def run(self, deadline: Deadline) -> socket.socket:
+        """Return the first connected socket; all others are closed."""
+        started = time.monotonic()
+        won: Optional[socket.socket] = None
+        try:
+            while won is None and deadline.left_s():
+                upcoming = self._upcoming()
+                now = time.monotonic()
+                if upcoming and (not self._attempts or now >= self._next_at):
+                    self._next_at = now + STAGGER_S
+                    won = self._start(upcoming)
+                    continue
+                if not self._attempts and self._lookup.is_over():
+                    break
+                wait_s = deadline.left_s()
+                if upcoming or not self._lookup.is_over():
+                    wait_s = min(wait_s, max(0.01, self._next_at - now))
+                won = self._look(wait_s)
+        finally:
+            self.unanswered = [at.ip for sock, at in self._attempts.values() if sock is not won]
+            for sock, _ in self._attempts.values():
+                if sock is not won:
+                    sock.close()
+        if won is None:
+            raise self._failure(time.monotonic() - started)
+        return won
+
+    def _upcoming(self) -> Optional[Address]:
+        """Return the next address to try; the one that was taken the last time comes first."""
+        known = self._lookup.known()
+        if self._former is not None and (self._former in known or not known):
+            known = [self._former, *known]
+        return next((address for address in known if address not in self._tried), None)
+
+    def _start(self, address: Address) -> Optional[socket.socket]:
+        """Begin one attempt; return its socket when it is connected already."""
+        self._tried.append(address)
+        try:
+            sock = socket.socket(address.family, socket.SOCK_STREAM)
+        except OSError as error:
+            if error.errno != errno.EAFNOSUPPORT:
+                raise
+            self._failed(address, error.errno)
+            return None
+        sock.setblocking(False)
+        code = sock.connect_ex(address.socket_address)
+        if code == 0:
+            self.taken = address
+            return sock
+        if code != errno.EINPROGRESS:
+            sock.close()
+            self._failed(address, code)
+            return None
+        self._attempts[sock.fileno()] = sock, address
+        self._poll.register(sock, select.POLLOUT)
+        return None
+
+    def _look(self, wait_s: float) -> Optional[socket.socket]:
+        """Wait for attempts to end; return the socket of one that is connected."""
+        for descriptor, _ in self._poll.poll(wait_s * 1000):
+            sock, address = self._attempts[descriptor]
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self._poll.unregister(descriptor)
+            if code == 0:
+                self.taken = address
+                return sock
+            del self._attempts[descriptor]
+            sock.close()
+            self._failed(address, code)
+        return None
+
+    def _failed(self, address: Address, code: int) -> None:
+        self._errors[address.ip] = code
+        self._next_at = 0.0  # no need to wait for this one
+
+    def _failure(self, waited_s: float) -> NotConnectedError:
+        refused = set(self._errors.values()) == {errno.ECONNREFUSED} and not self.unanswered
+        words = [f"{ip} {_words(code)}" for ip, code in self._errors.items()]
+        words += [f"{ip} did not answer within {waited_s:.1f} s" for ip in self.unanswered]
+        return NotConnectedError("; ".join(words) or "timed out", refused=refused)
+
+
+def _words(code: int) -> str:
+    if code == errno.ECONNREFUSED:
+        return "refused the connection"
+    return f"cannot be reached ({os.strerror(code)})"
+
+
+def _tuned(connected: socket.socket) -> socket.socket:
+    """Return the socket with what lets a dead peer be noticed."""
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", 15),
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
+    ):
+        if hasattr(socket, option):
+            with contextlib.suppress(OSError):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return connected

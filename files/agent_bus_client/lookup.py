@@ -1,0 +1,124 @@
+"""The addresses of a host's name, with a deadline.
+
+`getaddrinfo` has none: two name servers that do not answer cost 20 s, and nothing ends it. So it
+runs in a daemon thread, which neither its caller nor the interpreter's exit waits for. A server
+that answers for one family only holds up the other; so after half a second each is asked alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Optional
+
+from agent_bus_client.errors import NoAddressError
+
+if TYPE_CHECKING:
+    from agent_bus_client.deadline import Deadline
+
+SPLIT_AFTER_S = 0.5  # healthy name servers answer in milliseconds
+ABANDON_AFTER_S = 60.0  # past it a look-up that still hangs is taken for lost
+FAMILIES = (socket.AF_INET6, socket.AF_INET)  # RFC 8305, 4: IPv6 first, then in turns
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to connect; `ip` is for people."""
+
+    family: int
+    ip: str
+    socket_address: Any = field(repr=False)
+
+
+class Lookup:
+    """One look-up of one name, running from the start; any thread may ask for what is known."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._changed = threading.Condition()
+        self._known: list[Address] = []
+        self._running = 0
+        self._was_split = False
+        self._error: Optional[socket.gaierror] = None
+        self._started_at = time.monotonic()
+        if not self._is_literal():
+            self._ask(socket.AF_UNSPEC)
+
+    def is_over(self) -> bool:
+        """Tell whether it will learn nothing more, or has hung for too long."""
+        return not self._running or time.monotonic() - self._started_at > ABANDON_AFTER_S
+
+    def known(self) -> list[Address]:
+        """Return the addresses known by now; families take turns, each in the system's order."""
+        with self._changed:
+            return alternated(self._known)
+
+    def wait(self, deadline: Deadline) -> None:
+        """Return when an address is known, nothing more will be, or the deadline has passed."""
+        split_at = self._started_at + SPLIT_AFTER_S
+        with self._changed:
+            while not self._known and self._running and deadline.left_s():
+                if not self._was_split and time.monotonic() >= split_at:
+                    self._was_split = True
+                    for family in FAMILIES:
+                        self._ask(family)
+                soon_s = deadline.left_s()
+                if not self._was_split:
+                    soon_s = min(soon_s, max(0.0, split_at - time.monotonic()))
+                self._changed.wait(soon_s)
+
+    def failure(self, waited_s: float) -> NoAddressError:
+        """Return why no address is known, in words that say what to do."""
+        if self._running or self._error is None:
+            return NoAddressError.silent(self._host, waited_s)
+        if self._error.errno in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)}:
+            return NoAddressError.unknown(self._host)
+        return NoAddressError.failed(self._host, self._error.strerror or str(self._error))
+
+    def _is_literal(self) -> bool:
+        """Take an address that needs no look-up."""
+        with contextlib.suppress(OSError, UnicodeError):
+            found = socket.getaddrinfo(
+                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+            self._known = [Address(family, str(at[0]), at) for family, _, _, _, at in found]
+        return bool(self._known)
+
+    def _ask(self, family: int) -> None:
+        """Ask in a thread; the caller holds the lock, or is the constructor."""
+        self._running += 1
+        name = f"lookup-{self._host}"
+        threading.Thread(target=self._look, args=(family,), name=name, daemon=True).start()
+
+    def _look(self, family: int) -> None:
+        found: list[Address] = []
+        error: Optional[socket.gaierror] = None
+        try:
+            answers = socket.getaddrinfo(self._host, self._port, family, socket.SOCK_STREAM)
+            found = [Address(kind, str(at[0]), at) for kind, _, _, _, at in answers]
+        except socket.gaierror as failed:
+            error = failed
+        except (OSError, UnicodeError) as failed:
+            error = socket.gaierror(socket.EAI_FAIL, str(failed))
+        with self._changed:
+            self._running -= 1
+            self._known += [address for address in found if address not in self._known]
+            self._error = self._error or error
+            self._changed.notify_all()
+
+
+def alternated(addresses: list[Address]) -> list[Address]:
+    """Return them with the families in turns, beginning with the first one's (RFC 8305, 4)."""
+    if not addresses:
+        return []
+    first = addresses[0].family
+    own = [address for address in addresses if address.family == first]
+    others = [address for address in addresses if address.family != first]
+    turns = []
+    for place in range(max(len(own), len(others))):
+        turns += own[place : place + 1] + others[place : place + 1]
+    return turns
