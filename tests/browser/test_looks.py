@@ -100,6 +100,23 @@ def test_every_page_passes_axe(chromium: Browser, fleet: Watchers, scheme: Any, 
     assert not any(found.values()), found
 
 
+@pytest.mark.parametrize(("width", "most"), [(1280, 1), (1000, 2), (390, 3)])
+def test_a_sentence_in_the_live_feed_has_room(
+    chromium: Browser, fleet: Watchers, width: int, most: int
+) -> None:
+    text = "The build on the garage machine is red again since the last merge; please have a look."
+    viewport = {"width": width, "height": 800}
+    with signed_in(chromium, fleet.hub, viewport=viewport) as page:
+        page.goto("/flow")
+        page.locator("#link[data-is=on]").wait_for()
+        fleet.through("alpha", "gamma", text)
+        link = page.locator("#feed a", has_text="The build").first
+        link.wait_for()
+        lines = link.evaluate("link => link.getClientRects().length")
+        page.screenshot(path=SHOTS / f"feed-{width}.png")
+    assert lines <= most
+
+
 def fill(database: Path, agents: list[str], count: int) -> None:
     """Read messages, half of them archived, straight into a stopped hub's file.
 
