@@ -40,11 +40,19 @@ class Hub:
         """
         return self._ask(path, json.dumps(body).encode(), timeout_s=10)
 
+    def metrics(self) -> str:
+        """Return what Prometheus would scrape."""
+        return self._read("/metrics", None, timeout_s=15).decode()
+
     def _ask(self, path: str, body: bytes | None, *, timeout_s: float) -> Any:  # noqa: ANN401
+        return json.loads(self._read(path, body, timeout_s=timeout_s))
+
+    def _read(self, path: str, body: bytes | None, *, timeout_s: float) -> bytes:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, body, headers)  # noqa: S310 - always http
         with _opener(self._tls).open(request, timeout=timeout_s) as answer:
-            return json.load(answer)
+            raw: bytes = answer.read()
+        return raw
 
     def page(self) -> str:
         """Return the dashboard's first page."""

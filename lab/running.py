@@ -89,6 +89,10 @@ class RunningFleet:
         """Return the hub's answer to a GET with the admin's token."""
         return self._hub.get(path)
 
+    def metrics(self) -> str:
+        """Return the hub's figures as Prometheus would scrape them."""
+        return self._hub.metrics()
+
     def page(self) -> str:
         """Return the dashboard's first page."""
         return self._hub.page()

@@ -203,7 +203,7 @@ def holding(figures: Figures) -> Iterator[Alert]:
 def _running_out(figures: Figures) -> Iterator[Alert]:
     """What will be a trouble if nobody does anything; see `reserves.py`."""
     for name, left_s in figures.certificates_s.items():
-        ends = f"ends in {left_s / DAY_S:.0f} days" if left_s > 0 else "has ended"
+        ends = f"ends in {left_s // DAY_S:.0f} days" if left_s > 0 else "has ended"
         words = f"The certificate of the {name} {ends}"
         if left_s < CERTIFICATE_LAST_S:
             yield Alert(RULES["AgentBusCertificateLastDays"], name, words)

@@ -108,7 +108,7 @@ def _certificate(context: Context) -> list[Check]:
         return []
     left_s = ends - context.now()
     day = time.strftime("%Y-%m-%d", time.gmtime(ends))
-    found = f"the hub's ends on {day}, in {left_s / 86400:.0f} days"
+    found = f"the hub's ends on {day}, in {left_s // 86400:.0f} days"
     advice = "run the site playbook for the hub, with a new certificate if it is one of yours"
     return [Check("certificate", ok=left_s > CERTIFICATE_S, found=found, advice=advice)]
 

@@ -17,6 +17,10 @@ from lab.paths import ROOT
 if TYPE_CHECKING:
     from lab.running import RunningFleet
 
+NAME = re.compile(r"\b(?:agent_bus|process)_[a-z0-9_]+")
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (\w[^|]*)?\|", re.MULTILINE)
+PART = re.compile(r"_(?:bucket|sum|count)$")
+
 
 def test_no_unit_has_failed(running: RunningFleet) -> None:
     answers = running.on_nodes("systemctl list-units --failed --no-legend --plain")
@@ -64,3 +68,26 @@ def test_a_link_signs_in_at_this_machines_address(running: RunningFleet) -> None
         forwarding.send_signal(signal.SIGINT)
         said, _ = forwarding.communicate()
     assert (forwarding.returncode, "no longer forwarded" in said) == (0, True)
+
+
+def test_the_hubs_unit_exposes_every_figure_that_is_promised(running: RunningFleet) -> None:
+    """The unit hides much of the system: what a hub in the open exports proves nothing for it."""
+    text = running.metrics()
+    families = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    with_value = set(re.findall(r"^(\w+)(?:\{[^}]*\})? \S+$", text, re.MULTILINE))
+    page = (ROOT / "docs/reference/metrics.md").read_text()
+    rules = (ROOT / "files/monitoring/agent-bus.rules.yml").read_text()
+    dashboard = (ROOT / "files/monitoring/grafana-dashboard.json").read_text()
+    described = {name for name in NAME.findall(page) if not name.endswith("_")}
+    asked = set(NAME.findall(rules)) | set(NAME.findall(dashboard))
+    assert len(described) > 30
+    assert len(asked) > 20
+    missing = [n for n in described | asked if not {n, PART.sub("", n)} & families]
+    assert missing == []
+    # A figure without labels always has a value; one with labels may have nothing to tell of.
+    plain = [
+        name for name, kind, labels in ROW.findall(page) if kind != "histogram" and not labels
+    ]
+    plain += [name for name in described if name.startswith("process_")]
+    assert "process_start_time_seconds" in plain
+    assert [name for name in plain if name not in with_value] == []
