@@ -1,8 +1,8 @@
 """`agent-bus-admin`: the operator's verbs on the hub.
 
-All but two call the API over loopback with the admin token, because no second process may open a
-live database. `restore` and `verify-db` work on the file and take the instance lock, so they run
-only while the service is stopped.
+Most call the API over loopback with the admin token, because no second process may open a live
+database. `restore` and `verify-db` work on the file and take the instance lock, so they run only
+while the service is stopped; `prepare-restore` works beside the database, whether it runs or not.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import json
 import socket
 import ssl
 import sys
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,7 @@ from agent_bus import errors, instance, settings
 from agent_bus.store import backup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 EXIT_FAILED: Final = 1
 EXIT_UNAVAILABLE: Final = 69
@@ -35,8 +36,13 @@ exit codes: 0 done, 1 failed, 2 usage, 69 the hub does not answer, 75 try later 
 still runs, a limit, no room), 77 denied (token), 78 the settings file is wrong"""
 CONFIG: Final = Path("/etc/agent-bus/hub.json")
 TOKEN_FILE: Final = Path("/etc/agent-bus/secrets/admin.token")
-TIMEOUT_S: Final = 600
-"""A backup of a large database answers when it is done."""
+TIMEOUT_S: Final = 60
+"""For what the hub answers at once."""
+UNBOUNDED: Final = frozenset({"backup", "archive"})
+"""Verbs that take as long as the database is large. Nothing but the end of the connection ends the
+wait: it is loopback, so a hub that dies closes it, and systemd's watchdog ends one that hangs."""
+PROGRESS_S: Final = 5.0
+"""Between two lines on stderr about a backup that is being made."""
 
 
 class AdminError(Exception):
@@ -50,14 +56,14 @@ class AdminError(Exception):
 class PinnedConnection(http.client.HTTPSConnection):
     """HTTPS to the hub of this machine, which must show this very certificate, for any name."""
 
-    def __init__(self, host: str, port: int, certificate: Path) -> None:
+    def __init__(self, host: str, port: int, certificate: Path, timeout_s: float | None) -> None:
         begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
         own = certificate.read_text(encoding="ascii").partition(end)[0].partition(begin)[2]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.load_verify_locations(cadata=f"{begin}{own}{end}\n")
-        super().__init__(host, port, timeout=TIMEOUT_S, context=context)
+        super().__init__(host, port, timeout=timeout_s, context=context)
 
 
 class Hub:
@@ -74,8 +80,10 @@ class Hub:
                 f"{token_file} cannot be read ({error}); run it as root", 77
             ) from error
 
-    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - decoded JSON
-        """The decoded answer.
+    def call(
+        self, method: str, path: str, body: object = None, *, timeout_s: float | None = TIMEOUT_S
+    ) -> Any:  # noqa: ANN401 - decoded JSON
+        """The decoded answer; without `timeout_s` as late as the hub has it.
 
         Raises:
             AdminError: no answer, or a refusal.
@@ -83,7 +91,7 @@ class Hub:
         payload = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._token}"}
         try:
-            with closing(self._connection()) as connection:
+            with closing(self._connection(timeout_s)) as connection:
                 connection.request(method, path, payload, headers)
                 answer = connection.getresponse()
                 status, content = answer.status, json.loads(answer.read() or b"null")
@@ -110,10 +118,10 @@ class Hub:
         scheme = "http" if self._certificate is None else "https"
         return f"{scheme}://{socket.gethostname()}:{self._port}"
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         if self._certificate is not None:
-            return PinnedConnection(self._host, self._port, self._certificate)
-        return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
+            return PinnedConnection(self._host, self._port, self._certificate, timeout_s)
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
 
 
 def verbs() -> list[str]:
@@ -132,9 +140,11 @@ def main(argv: Sequence[str]) -> int:
         if arguments.verb == "check-config":
             print(f"{arguments.config}: ok")
             return 0
+        if arguments.verb == "prepare-restore":
+            return _prepare(arguments, chosen)
         if arguments.verb in {"restore", "verify-db"}:
             return _offline(arguments, chosen)
-        return _online(arguments, Hub(chosen, arguments.token_file))
+        return _online(arguments, chosen)
     except errors.StartupError as error:
         print(error, file=sys.stderr)
         return EXIT_SETTINGS
@@ -143,7 +153,8 @@ def main(argv: Sequence[str]) -> int:
         return error.exit_code
 
 
-def _online(arguments: argparse.Namespace, hub: Hub) -> int:
+def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
+    hub = Hub(chosen, arguments.token_file)
     verb = arguments.verb
     if verb == "probe":
         content = hub.call("POST", "/api/probes", {"agents": arguments.names or None})
@@ -167,7 +178,40 @@ def _online(arguments: argparse.Namespace, hub: Hub) -> int:
         _show(arguments, content, [content["url"]])
         return 0
     else:
-        content = hub.call("POST", f"/api/admin/{verb}")
+        with _progress(chosen.database) if verb == "backup" else nullcontext():
+            timeout_s = None if verb in UNBOUNDED else TIMEOUT_S
+            content = hub.call("POST", f"/api/admin/{verb}", timeout_s=timeout_s)
+    _show(arguments, content, _flat(content))
+    return 0
+
+
+@contextmanager
+def _progress(database: Path) -> Iterator[None]:
+    """Say on stderr how far the copy is, as long as the block runs."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(PROGRESS_S):
+            with suppress(OSError):  # the hub has just renamed it, or this user may not look
+                whole = database.stat().st_size / 1e6
+                for part in database.with_name("backups").glob(".bus-*.db.part"):
+                    copied = part.stat().st_size / 1e6
+                    words = f"{copied:,.0f} of about {whole:,.0f} MB copied, then it is checked"
+                    print(f"backup: {words}", file=sys.stderr, flush=True)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _prepare(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
+    try:
+        epoch = backup.prepare(arguments.file, chosen.database, take=arguments.take)
+    except (backup.DamagedError, OSError) as error:
+        raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error
+    content = {"epoch": epoch}
     _show(arguments, content, _flat(content))
     return 0
 
@@ -186,7 +230,9 @@ def _offline(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
                        "schema_version": found.schema_version, "sound": True}  # fmt: skip
         else:
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            restored = backup.restore(arguments.file, chosen.database, stamp=stamp)
+            if arguments.file is not None:
+                backup.prepare(arguments.file, chosen.database)
+            restored = backup.put_in_place(chosen.database, stamp=stamp)
             content = {name: str(value) for name, value in asdict(restored).items()}
     except (backup.DamagedError, OSError) as error:
         raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error
@@ -276,5 +322,12 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="how the browser reaches the hub; default: by this machine's name",
     )
     restore = verbs.add_parser("restore", help="put a backup back (service stopped)")
-    restore.add_argument("file", metavar="FILE", type=Path)
+    what = restore.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", metavar="FILE", type=Path, nargs="?")
+    what.add_argument("--prepared", action="store_true", help="what prepare-restore made ready")
+    prepare = verbs.add_parser(
+        "prepare-restore", help="check a backup and make it ready, while the service runs"
+    )
+    prepare.add_argument("file", metavar="FILE", type=Path)
+    prepare.add_argument("--take", action="store_true", help="rename it instead of copying it")
     verbs.add_parser("verify-db", help="check the whole database (service stopped)")

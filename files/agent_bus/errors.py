@@ -384,11 +384,8 @@ class DiskFullError(BusError):
     status = 507
     title = "The hub's disk is full"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing was stored. Reading still works; the operator must make room on the hub.",
-            retry_after_s=30.0,
-        )
+    def __init__(self, reason: str = "Reading still works; the operator must make room") -> None:
+        super().__init__(f"Nothing was stored. {reason} on the hub.", retry_after_s=30.0)
 
 
 class StartupError(Exception):

@@ -184,3 +184,21 @@ def test_a_damaged_backup_is_refused_and_nothing_is_changed(tmp_path: Path) -> N
             assert "Nothing was changed" in refused.stderr
         assert (tmp_path / "bus.db").read_bytes() == before
         hub.start()
+
+
+def test_what_was_prepared_while_the_bus_ran_is_put_in_place_in_a_moment(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        kept = hub.client("n2").send("kept", to="delta")["id"]
+        backup = answered(hub, "backup")
+        lost = hub.client("n2").send("lost", to="delta")["id"]
+        prepared = answered(hub, "prepare-restore", backup["path"])
+        assert Path(backup["path"]).exists()
+        assert hub.client(None).get("/api/stats").body["epoch"] == backup["epoch"]
+        hub.hang_up()
+        hub.stop()
+        assert admin(hub, "restore").returncode == 2
+        restored = answered(hub, "restore", "--prepared")
+        assert restored["epoch"] == prepared["epoch"]
+        hub.start()
+        assert hub.client(None).get(f"/api/messages/{kept}").status == 200
+        assert hub.client(None).get(f"/api/messages/{lost}").status == 404

@@ -235,3 +235,17 @@ def test_the_wals_index_never_lacks_room_in_the_middle_of_a_commit(
         reader.close()
         ballast.unlink()
         store.send(draft(body="later"), hop_limit=50)
+
+
+def test_a_backup_without_room_is_refused_before_it_takes_what_senders_need(
+    small_disk: Path,
+) -> None:
+    with hub_on(small_disk) as hub:
+        for number in range(200):
+            hub.client("n2").send(f"{number}{BODY}", to="delta")
+        refused = hub.client(None).post("/api/admin/backup", None)
+        assert (refused.status, refused.body["code"]) == (507, "disk_full")
+        assert "A backup needs " in refused.body["detail"]
+        assert "MB free" in refused.body["detail"]
+        assert list((small_disk / "backups").iterdir()) == []
+        assert hub.client("n2").send("there is room", to="delta")

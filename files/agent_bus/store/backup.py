@@ -1,7 +1,7 @@
 """Backups of a database file: write one from a live database, verify one, put one back.
 
 These functions block and belong into a native thread of their own (or into the admin tool). They
-open connections of their own; `restore` needs the instance lock.
+open connections of their own; `put_in_place` needs the instance lock.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ META: Final = "SELECT value FROM meta WHERE key = ?"
 COPY: Final = "VACUUM INTO ?"
 SUFFIXES: Final = ("", "-wal", "-shm")
 """The files of one database in WAL mode."""
+RESERVE_BYTES: Final = 64 << 20
+"""What a backup leaves free beside itself, at most as much as it takes: room for the write-ahead
+log of what is sent meanwhile, which has the same limit (`journal_size_limit`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def write(database: Path, target: Path) -> Backup:
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     try:
+        _require_room(database, target.parent)
         source = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             source.execute(COPY, (str(part),))
@@ -108,21 +112,28 @@ def verify(path: Path) -> Backup:
     return Backup(path, path.stat().st_size, _sha256(path), epoch, version)
 
 
-def restore(backup: Path, database: Path, *, stamp: str) -> Restored:
-    """Put a verified backup in the place of the database, under a new epoch.
+def prepare(backup: Path, database: Path, *, take: bool = False) -> str:
+    """Make a verified copy of a backup ready beside the database; answers its new epoch.
 
-    Clients find the new epoch and are told `reset`. The old files stay beside, named
-    `<database>.before-<stamp>`. The caller holds the instance lock.
+    The bus may go on meanwhile: at 2 GB this takes from seconds to minutes. A second call begins
+    anew. With `take` the backup is renamed instead of copied, which needs no room; it has to lie
+    on the database's file system.
 
     Raises:
         DamagedError: the backup is not sound; nothing was changed.
-        OSError: no room or no right; the old database is still in place.
+        OSError: no room or no right; nothing was changed.
     """
     verify(backup)
-    fresh = database.with_name(f"{database.name}.restoring")
+    fresh = _fresh(database)
     for suffix in SUFFIXES:
         fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-    shutil.copyfile(backup, fresh)
+    if take:
+        backup.rename(fresh)
+    else:
+        needed, free = backup.stat().st_size, shutil.disk_usage(fresh.parent).free
+        if free < needed:
+            raise OSError(f"{_no_room('The copy', needed, fresh.parent, free)} and try again")
+        shutil.copyfile(backup, fresh)
     fresh.chmod(0o600)
     epoch = secrets.token_hex(4)
     connection = apsw.Connection(str(fresh), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -133,6 +144,27 @@ def restore(backup: Path, database: Path, *, stamp: str) -> Restored:
         connection.close()
     give_to_owner_of_folder(fresh)
     _sync(fresh)
+    return epoch
+
+
+def put_in_place(database: Path, *, stamp: str) -> Restored:
+    """Let what `prepare` has made be the database; a matter of renaming.
+
+    Clients find the new epoch and are told `reset`. The old files stay beside, named
+    `<database>.before-<stamp>`. The caller holds the instance lock.
+
+    Raises:
+        DamagedError: nothing was prepared.
+        OSError: no right; the old database is still in place.
+    """
+    fresh = _fresh(database)
+    if not fresh.is_file():
+        raise DamagedError(f"{fresh}: nothing was prepared")
+    connection = apsw.Connection(str(fresh), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        epoch = _value(connection, META, ("epoch",))
+    finally:
+        connection.close()
     aside = database.with_name(f"{database.name}.before-{stamp}") if database.exists() else None
     for suffix in SUFFIXES:
         old = database.with_name(database.name + suffix)
@@ -141,6 +173,38 @@ def restore(backup: Path, database: Path, *, stamp: str) -> Restored:
     fresh.rename(database)
     _sync(database.parent)
     return Restored(epoch, aside)
+
+
+def _fresh(database: Path) -> Path:
+    return database.with_name(f"{database.name}.restoring")
+
+
+def _require_room(database: Path, folder: Path) -> None:
+    """Refuse to begin a copy that would end on a full disk, or leave senders none.
+
+    Raises:
+        errors.DiskFullError: says how much is needed and how much there is.
+    """
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        pages, free_pages, page_bytes = (
+            int(_value(connection, f"PRAGMA {name}"))
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    finally:
+        connection.close()
+    needed = (pages - free_pages) * page_bytes
+    needed += min(needed, RESERVE_BYTES)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise errors.DiskFullError(_no_room("A backup", needed, folder, free))
+
+
+def _no_room(what: str, needed: int, folder: Path, free: int) -> str:
+    return (
+        f"{what} needs {needed / 1e6:,.1f} MB, {folder} has {free / 1e6:,.1f} MB free. Make room"
+        " there, such as by deleting old backups,"
+    )
 
 
 def _check(connection: apsw.Connection, path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus.backups import Backups
+from agent_bus.store import backup
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import opened
 
@@ -54,3 +55,18 @@ def test_what_a_backup_left_that_was_broken_off_goes_with_the_next_one(database:
         (folder / name).write_bytes(b"half")
     made = Backups(database, keep=3, clock=FakeClock()).make()
     assert names(database) == {made.path.name}
+
+
+def test_a_prepared_backup_is_put_in_place_by_renaming(database: Path, tmp_path: Path) -> None:
+    made = Backups(database, keep=3, clock=FakeClock()).make()
+    taken = database.with_name("to-restore.db")
+    made.path.rename(taken)
+    epoch = backup.prepare(taken, database, take=True)
+    assert epoch != made.epoch
+    assert not taken.exists(), "it was renamed, not copied"
+    restored = backup.put_in_place(database, stamp="20260101T000000Z")
+    assert restored.epoch == epoch == backup.verify(database).epoch
+    assert restored.aside
+    assert restored.aside.exists()
+    with pytest.raises(backup.DamagedError, match="nothing was prepared"):
+        backup.put_in_place(database, stamp="20260101T000001Z")
