@@ -55,6 +55,7 @@ class Watcher:
             ),
             stagger_s=settings.stagger_s,
         )
+        self._hub = hub
         place = cursor.load(Path(settings.state_dir) / "cursor.json", settings.agent_names)
         self._stream = StreamThread(hub, place, self._inbox.put)
         self._reports = ReportThread(hub)
@@ -178,7 +179,11 @@ class Watcher:
         self._renewing = False
         self._hub_state = "connected"
         missing = self._node.unconfigured
-        extra = {"hub": self._settings.hub_url, "hub_version": event.facts.get("version")}
+        extra = {
+            "hub": self._settings.hub_url,
+            "address": self._hub.way,
+            "hub_version": event.facts.get("version"),
+        }
         logger.info("connected to the hub", extra=extra)
         if missing:
             logger.error(
