@@ -52,6 +52,7 @@ class NodeFacts:
     connected: bool
     watcher_version: str | None
     gateway: bool | None
+    gateway_kind: str | None
     stream_since: int | None
     last_seen_at: int | None
     unconfigured: tuple[str, ...]
@@ -143,6 +144,7 @@ class Fleet:
             agents=agents,
             connected=lease is not None,
             watcher_version=lease.version if lease else None,
+            gateway_kind=lease.gateway_kind if lease else None,
             gateway=all(lease.gateways.values()) if lease and lease.gateways else None,
             stream_since=lease.since_at if lease else None,
             last_seen_at=max(seen, default=None),

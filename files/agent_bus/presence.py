@@ -27,6 +27,7 @@ class Lease:
     version: str | None = None
     gateways: dict[AgentName, bool] = field(default_factory=dict)
     unconfigured: tuple[str, ...] = ()
+    gateway_kind: str = "unknown"
 
 
 class Presence:
@@ -53,6 +54,7 @@ class Presence:
         if old is not None:
             lease.version = old.version
             lease.gateways = old.gateways
+            lease.gateway_kind = old.gateway_kind
         self._leases[node] = lease
         self.seen(*agents)
 
@@ -72,6 +74,7 @@ class Presence:
         version: str,
         gateways: dict[AgentName, bool],
         unconfigured: tuple[str, ...],
+        gateway_kind: str = "unknown",
     ) -> None:
         """The watcher reported: its lease lives on, if it has one."""
         self.seen(*gateways)
@@ -81,6 +84,7 @@ class Presence:
             lease.version = version
             lease.gateways = gateways
             lease.unconfigured = unconfigured
+            lease.gateway_kind = gateway_kind
 
     def seen(self, *agents: AgentName) -> None:
         """A sign of life of these agents."""

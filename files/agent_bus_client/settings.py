@@ -60,7 +60,9 @@ class Settings:
         "`wake`, or `agent` for gateways older than 2026.8.1, whose wake hook has no agents",
     )
     wake_min_interval_s: float = _setting(
-        12.0, "at most one accepted wake an agent in this time (OpenClaw: 5 turns in 60 s)"
+        12.0,
+        "at most one accepted wake per agent in this time (OpenClaw: 5 turns in 60 s); a quarter"
+        " of it with a gateway that has shown that it puts no turn off",
     )
     escalate_after_s: float = _setting(
         12.0, "still unfetched this long after the wake: once through the mapped agent hook"

@@ -48,6 +48,7 @@ class Outcome:
         retry_after_s: what the gateway asked for.
         duration_ms: how long the call took.
         detail: which address did what, for the log; empty where nothing is known.
+        main_turn: it asked for a turn of the agent's main session, which the gateway may put off.
     """
 
     status: str
@@ -57,6 +58,7 @@ class Outcome:
     retry_after_s: Optional[float] = None
     duration_ms: int = 0
     detail: str = ""
+    main_turn: bool = False
 
 
 class Waker(Protocol):
@@ -128,7 +130,7 @@ class Gateway:
             )
             self.older = True
             return self._run(agent)
-        return outcome
+        return replace(outcome, main_turn=True)
 
     def escalate(self, agent: Agent) -> Outcome | None:
         """Start an isolated run of the agent by its mapped hook; none on an older gateway."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_bus.web.schemas import Name, Priority, Ulid
+from agent_bus.web.schemas import GatewayKind, Name, Priority, Ulid
 
 Time = Annotated[
     str,
@@ -174,6 +174,9 @@ class NodeEntry(AnswerModel):
     connected: Annotated[bool, Field(description="Its watcher holds the lease.")]
     watcher_version: str | None
     gateway: Annotated[bool | None, Field(description="Whether all its gateways answer.")]
+    gateway_kind: Annotated[
+        GatewayKind | None, Field(description="What the wakes have shown of its gateway.")
+    ]
     stream_since: Time | None
     last_seen_at: Time | None
     unconfigured: Annotated[

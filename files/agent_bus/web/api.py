@@ -231,6 +231,7 @@ class Api:
             version=body.node_version,
             gateways=gateways,
             unconfigured=tuple(body.unconfigured),
+            gateway_kind=body.gateway_kind,
         )
         return Answer(204)
 

@@ -35,6 +35,7 @@ def node(facts: NodeFacts) -> dict[str, Any]:
         "connected": facts.connected,
         "watcher_version": facts.watcher_version,
         "gateway": facts.gateway,
+        "gateway_kind": facts.gateway_kind,
         "stream_since": rfc3339(facts.stream_since),
         "last_seen_at": rfc3339(facts.last_seen_at),
         "unconfigured": facts.unconfigured,

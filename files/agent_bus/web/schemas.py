@@ -241,12 +241,17 @@ class PresenceAgent(_Strict):
     gateway: Literal["ok", "down"]
 
 
+GatewayKind = Literal["unknown", "heartbeat", "follow-up"]
+"""How a gateway starts the turns that it is woken for, as far as a watcher has seen."""
+
+
 class PresenceBody(_Strict):
     """A watcher's sign of life."""
 
     node_version: Line
     agents: Annotated[list[PresenceAgent], Field(max_length=500)]
     unconfigured: Annotated[list[Name], Field(max_length=500)] = []
+    gateway_kind: GatewayKind = "unknown"
 
 
 WEEK_MS: Final = 604_800_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_bus_client import release, waker
 from agent_bus_client.errors import (
@@ -25,6 +25,10 @@ TLS = "tls_required"
 CERTIFICATE_S = 21 * 86400.0  # as the hub's alert: `site.yml` renews from 30 days on
 RESERVES = ("Certificate", "Disk", "TokensInRotation", "Backup", "Archive")
 """How the hub's alerts about what runs out begin, past `AgentBus`."""
+KINDS = {
+    "heartbeat": "its gateway puts woken turns off (heartbeat)",
+    "follow-up": "its gateway starts woken turns beside others (follow-up)",
+}
 
 
 class Check(NamedTuple):
@@ -79,6 +83,7 @@ def _hub(context: Context) -> list[Check]:
     found = f"{url} at {context.hub.way}"
     checks = [Check("hub and token", ok=True, found=found), *_certificate(context)]
     known = {agent["name"]: agent for agent in roster["agents"]}
+    own = context.settings.node
     for name in context.settings.agent_names:
         agent = known.get(name)
         if agent is None or agent["status"] == "retired":
@@ -89,13 +94,19 @@ def _hub(context: Context) -> list[Check]:
         found = f"{agent['status']}, {agent['unread']} unread, {agent['unfetched']} not fetched"
         advice = "journalctl -u bus-watcher -n 50"
         checks.append(Check(f"agent {name}", ok=ok, found=found, advice=advice))
-    for node in roster.get("nodes", []):
-        if node["node"] == context.settings.node:
-            words = "connected" if node["connected"] else "not connected"
-            found = f"{words}, release {node.get('watcher_version') or 'not known yet'}"
-            advice = "systemctl status bus-watcher"
-            checks.append(Check("watcher", ok=bool(node["connected"]), found=found, advice=advice))
+    checks += [_watcher(node) for node in roster.get("nodes", []) if node["node"] == own]
     return [*checks, *_reserves(context)]
+
+
+def _watcher(node: dict[str, Any]) -> Check:
+    """Return whether the node's watcher is there, and what it has learned of its gateway."""
+    words = "connected" if node["connected"] else "not connected"
+    kind = KINDS.get(node.get("gateway_kind") or "", "")
+    found = (
+        f"{words}, release {node.get('watcher_version') or 'not known yet'}{kind and f'; {kind}'}"
+    )
+    advice = "systemctl status bus-watcher"
+    return Check("watcher", ok=bool(node["connected"]), found=found, advice=advice)
 
 
 def _certificate(context: Context) -> list[Check]:

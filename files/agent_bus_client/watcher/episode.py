@@ -5,6 +5,7 @@ The gateway's 200 proves nothing, only a fetch does. Within an episode:
 
     mail arrives ─ wake at once, then at most one accepted wake per `min_interval_s`
     still unfetched after `escalate_after_s` ─ escalate once, by the way other turns cannot block
+        (both are less strict with a gateway that has shown that it needs neither: gateway_kind)
     still unfetched after `rewake_after_s` ─ overdue; wake again, doubling up to `rewake_max_s`
     refused ─ retry after 1, 2, 5, 10, 30 s or what the gateway asked; rejected ─ after 60 s
 
@@ -45,6 +46,7 @@ class Attempt:
     up_to_seq: int
     episode: int
     again: bool = False
+    early: bool = False  # on trial, sooner after the wake before than `min_interval_s`
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,33 @@ class Note:
 
 
 class Episode:
-    """The wake state of one agent; all times are seconds of one monotonic clock."""
+    """The wake state of one agent; all times are seconds of one monotonic clock.
+
+    Attributes:
+        spacing_s: `min_interval_s`, or less when the gateway needs no spacing.
+        on_trial: wakes are closer only to see what the gateway does; it may put them off.
+        patience_s: `escalate_after_s`, or more when the agent's own turn explains the wait.
+    """
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
+        self.spacing_s = timing.min_interval_s
+        self.on_trial = False
+        self.patience_s = timing.escalate_after_s
         self.unfetched = 0
         self.unread = 0
         self.max_seq = 0
         self._number = 0  # of the episode, so that a late outcome is not taken for a new one's
         self._since: Optional[float] = None
         self._in_flight: Optional[Attempt] = None
-        self._spaced_until = NEVER
+        self._accepted_at = NEVER
         self._retry_at = NEVER
         self._failures = 0
         self._failure = ""
         self._told: set[str] = set()  # misconfigurations that were logged already
         self._covered_seq = 0
         self._wake_at: Optional[float] = None
-        self._escalate_at: Optional[float] = None
+        self._waits_since: Optional[float] = None  # the escalation counts from here
         self._escalated = False
         self._rewake_at: Optional[float] = None
         self._rewake_s = timing.rewake_after_s
@@ -134,7 +145,8 @@ class Episode:
         _, kind, again = planned
         if kind == REMIND and not self._reminder_is_due(now):
             return None
-        self._in_flight = Attempt(kind, self.max_seq, self._number, again)
+        early = self.on_trial and now < self._accepted_at + self._timing.min_interval_s
+        self._in_flight = Attempt(kind, self.max_seq, self._number, again, early)
         return self._in_flight
 
     def overdue(self, now: float) -> Note | None:
@@ -150,11 +162,16 @@ class Episode:
         assert attempt is not None, "finished without due"
         current = attempt.episode == self._number and self._since is not None
         if outcome is None:
-            self._escalated, self._escalate_at = True, None
+            self._escalated, self._waits_since = True, None
             return []
+        usual = self._accepted_at + self._timing.min_interval_s
+        in_time = max(now, usual) if attempt.early else now
         if outcome.status in {ACCEPTED, UNCLEAR}:
-            self._spaced_until = now + self._timing.min_interval_s
+            self._accepted_at = now
         if outcome.status == ACCEPTED:
+            waits = attempt.kind == WAKE and current and not self._escalated
+            if waits and self._waits_since is None:
+                self._waits_since = in_time  # an early wake has as long as one in time
             return self._accepted(now, attempt, outcome, current=current)
         return self._failed(now, attempt, outcome, current=current)
 
@@ -168,7 +185,7 @@ class Episode:
 
     def _end(self, now: float) -> None:
         self._since = None
-        self._wake_at = self._escalate_at = self._rewake_at = None
+        self._wake_at = self._waits_since = self._rewake_at = None
         self._escalated = self._overdue = False
         self._rewake_s = self._timing.rewake_after_s
         self._failures, self._failure, self._retry_at = 0, "", NEVER
@@ -187,11 +204,11 @@ class Episode:
                 options.append((self._wake_at, WAKE, False))
             if self._rewake_at is not None:
                 options.append((self._rewake_at, WAKE, True))
-            if self._escalate_at is not None:
-                options.append((self._escalate_at, ESCALATE, False))
+            if self._waits_since is not None:
+                options.append((self._waits_since + self.patience_s, ESCALATE, False))
         elif self._remind_at is not None:
             options.append((self._remind_at, REMIND, False))
-        floor = max(self._spaced_until, self._retry_at)
+        floor = max(self._accepted_at + self.spacing_s, self._retry_at)
         # At equal times the escalation goes first, by the alphabet and on purpose.
         return min(((max(at, floor), kind, again) for at, kind, again in options), default=None)
 
@@ -211,9 +228,7 @@ class Episode:
             if self.max_seq <= self._covered_seq:
                 self._wake_at = None
             if attempt.kind == ESCALATE:
-                self._escalated, self._escalate_at = True, None
-            elif not self._escalated and self._escalate_at is None:
-                self._escalate_at = now + self._timing.escalate_after_s
+                self._escalated, self._waits_since = True, None
             if attempt.again:
                 self._rewake_s = min(2 * self._rewake_s, self._timing.rewake_max_s)
             self._rewake_at = now + self._rewake_s
@@ -232,7 +247,7 @@ class Episode:
         if attempt.kind == ESCALATE and current:
             given_up = self._failures >= ESCALATION_TRIES or outcome.status == REJECTED
             if given_up:
-                self._escalated, self._escalate_at = True, None
+                self._escalated, self._waits_since = True, None
                 self._failures, self._retry_at = 0, NEVER
                 self._rewake_at = now + self._rewake_s
         reason = f"{attempt.kind}: {outcome.reason}"

@@ -1,7 +1,8 @@
 """All agents of the node together: what the stream says goes in, attempts and reports come out.
 
 Pure like `episode`, which it holds one of per agent. Adds what spans agents: the counts of `hello`
-against replayed messages, the stagger of a broadcast, and the list of reports for the hub.
+against replayed messages, the stagger of a broadcast, the list of reports for the hub, and what
+the wakes have shown of the gateway.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.watcher.episode import Attempt, Episode, Note, Timing
+from agent_bus_client.waker import ACCEPTED
+from agent_bus_client.watcher.episode import ESCALATE, WAKE, Attempt, Episode, Note, Timing
+from agent_bus_client.watcher.gateway_kind import GatewayKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent_bus_client.waker import Outcome
+
+CLOSER = 4.0  # times closer may wakes follow each other that the gateway does not put off
+LONGER = 5.0  # times as long may a wake wait for its agent's own turn, before it is escalated
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,14 @@ class Node:
         unconfigured: agents that the hub puts on this node and that have no settings here.
         elsewhere: agents that have settings here and that the hub puts on other nodes.
         head: newest delivery that the counts of the last `hello` hold.
+        gateway: what the wakes have shown of the node's gateway.
     """
 
     def __init__(self, agents: Iterable[str], timing: Timing, *, stagger_s: float) -> None:
+        self._timing = timing
         self._episodes = {name: Episode(timing) for name in agents}
+        self._attempts: dict[str, Attempt] = {}
+        self.gateway = GatewayKind()
         self._stagger_s = stagger_s
         self._muted: set[str] = set()
         self._reports: list[Report] = []
@@ -62,6 +72,7 @@ class Node:
             renewed = False
             for episode in self._episodes.values():
                 episode.forget()
+        self.gateway.lose_sight()
         self.head = facts["head"]
         self.unconfigured = [name for name in facts["agents"] if name not in self._episodes]
         self.elsewhere = [name for name in self._episodes if name not in facts["agents"]]
@@ -101,6 +112,12 @@ class Node:
                 episode.wake_again(now, delay_s=delay_s)
                 delay_s += self._stagger_s
 
+    def gateway_returned(self, now: float) -> None:
+        """The gateway was away: it has lost its queue, and may be another version."""
+        self.gateway.forget()
+        self._pace(now)
+        self.wake_again(now)
+
     def due(self, now: float) -> list[tuple[str, Attempt]]:
         """Return the attempts to start now, each counted as running from here on."""
         attempts = []
@@ -110,13 +127,22 @@ class Node:
                 self._note(now, name, late)
             attempt = episode.due(now)
             if attempt is not None:
+                self._attempts[name] = attempt
                 attempts.append((name, attempt))
+                if attempt.kind == ESCALATE and not self.gateway.busy(now, name):
+                    self.gateway.late(now, name)
+                    self._pace(now)
         return attempts
 
     def finished(self, now: float, name: str, outcome: Outcome | None) -> None:
         """Take the outcome of the agent's running attempt."""
+        attempt = self._attempts.pop(name)
+        asked = outcome is not None and outcome.main_turn and outcome.status == ACCEPTED
+        if asked and attempt.kind == WAKE and not (outcome and outcome.coalesced):
+            self.gateway.woken(now, name, early=attempt.early)
         for note in self._episodes[name].finished(now, outcome):
             self._note(now, name, note)
+        self._pace(now)
 
     def next_at(self) -> float | None:
         """Return when `due` has something to do, None while nothing is planned."""
@@ -150,15 +176,33 @@ class Node:
 
         The hub sends the counts again when the mute ends, so no clock has to be compared.
         """
+        if name in self._muted or facts.get("muted_until"):
+            self.gateway.lose_sight()
         if facts.get("muted_until"):
             self._muted.add(name)
             facts = {}
         else:
             self._muted.discard(name)
-        self._episodes[name].count(
+        episode = self._episodes[name]
+        unfetched, unread = facts.get("unfetched") or 0, facts.get("unread") or 0
+        looked = unfetched < episode.unfetched
+        episode.count(
             now,
-            unfetched=facts.get("unfetched") or 0,
-            unread=facts.get("unread") or 0,
+            unfetched=unfetched,
+            unread=unread,
             max_seq=facts.get("max_unfetched_seq") or 0,
             delay_s=delay_s,
         )
+        self.gateway.hands(now, name, max(0, unread - unfetched), looked=looked)
+        self._pace(now)
+
+    def _pace(self, now: float) -> None:
+        """Have each agent woken as closely as the gateway is known to take it."""
+        for name, episode in self._episodes.items():
+            episode.on_trial = self.gateway.tries(now, name)
+            close = self.gateway.relaxed or episode.on_trial
+            episode.spacing_s = self._timing.min_interval_s / (CLOSER if close else 1.0)
+            own = self.gateway.relaxed and self.gateway.busy(
+                now, name
+            )  # its own turn: wait for it
+            episode.patience_s = self._timing.escalate_after_s * (LONGER if own else 1.0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent_bus_client import release
 from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.waker import ACCEPTED
+from agent_bus_client.watcher import gateway_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ class PresenceThread(threading.Thread):
 
     Attributes:
         up: whether the gateway answers.
+        gateway_kind: what the wakes have shown of it.
         unconfigured: agents that the hub puts on this node and that have no settings here.
         elsewhere: agents that have settings here and that the hub puts on other nodes; it would
             refuse a report on them, and with it the sign of life of the others.
@@ -51,6 +53,8 @@ class PresenceThread(threading.Thread):
         self._stopping = threading.Event()
         self._poked = threading.Event()
         self.up = True
+        self.gateway_kind = gateway_kind.UNKNOWN
+        self._tells_kind = True
         self.unconfigured: list[str] = []
         self.elsewhere: frozenset[str] = frozenset()
 
@@ -109,6 +113,10 @@ class PresenceThread(threading.Thread):
         try:
             self._report_own()
         except HubRefusedError as refusal:
+            if self._tells_kind and refusal.status in {400, 422}:
+                self._tells_kind = False  # a hub that went back to a release without the field
+                self._report_own()
+                return
             moved = refusal.fields.get("agents")
             if refusal.problem != "forbidden" or not isinstance(moved, list):
                 raise
@@ -122,9 +130,11 @@ class PresenceThread(threading.Thread):
             for agent in self._settings.agents
             if agent.name not in self.elsewhere
         ]
-        body = {
+        body: dict[str, object] = {
             "node_version": release.current(),
             "agents": agents,
             "unconfigured": self.unconfigured,
         }
+        if self._tells_kind:
+            body["gateway_kind"] = self.gateway_kind
         self._hub.call("POST", "/api/presence", body=body)

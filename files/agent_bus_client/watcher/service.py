@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client import cursor, release, systemd, waker
+from agent_bus_client.watcher import gateway_kind
 from agent_bus_client.watcher.episode import Timing
 from agent_bus_client.watcher.keeper import KeeperThread
 from agent_bus_client.watcher.node import Node, Report
@@ -131,6 +132,7 @@ class Watcher:
             for name, attempt in self._node.due(time.monotonic()):
                 self._workers[name].start_attempt(attempt)
             self._report(self._node.take_reports())
+            self._tell_kind(self._node.gateway.kind)
 
     def _take(self, item: object) -> None:
         if isinstance(item, Received):
@@ -141,7 +143,7 @@ class Watcher:
             self._hub_state = f"not connected ({item.reason})"
             self._renewing = item.reason == RENEWAL  # until the next failure or hello
         elif isinstance(item, GatewayReturned):
-            self._node.wake_again(time.monotonic())
+            self._node.gateway_returned(time.monotonic())
         elif isinstance(item, Probed):
             self._report_probe(
                 item.agent,
@@ -206,6 +208,18 @@ class Watcher:
             self._last_wake = (now, woken.agent)
         elif self._presence.up:
             self._presence.poke()
+
+    def _tell_kind(self, kind: str) -> None:
+        """Tell log and hub, once, which kind of gateway the wakes have shown."""
+        if kind == self._presence.gateway_kind:
+            return
+        self._presence.gateway_kind = kind
+        self._presence.poke()
+        gateway = {"gateway": self._settings.gateway_url}
+        if kind == gateway_kind.FOLLOW_UP:
+            logger.info("gateway starts turns beside others; waking closer", extra=gateway)
+        elif kind == gateway_kind.HEARTBEAT:
+            logger.info("gateway puts turns off; waking at the usual pace", extra=gateway)
 
     def _report(self, reports: list[Report]) -> None:
         for report in reports:

@@ -1,0 +1,156 @@
+"""Learns which kind of gateway a node has, from when turns come after wakes. Pure, like episode.
+
+Up to 2026.9 OpenClaw starts a woken turn as a heartbeat: never more than five of one agent in a
+minute, and none while any agent of the gateway is in a turn. Its public source after that makes a
+wake an ordinary follow-up turn: it waits for the agent's own turn, and for nothing else. Versions
+are not asked for: only a turn that a heartbeat engine cannot have started counts.
+
+    six turns of one agent within a minute, each begun by its own wake
+    a turn that began while another agent had mail in hand, before and after
+
+Three of these with nothing against them make it `follow-up`. A wake that is not answered by a
+turn in time makes it `heartbeat` again at once. Being wrong costs one wake that is held back.
+
+A turn is seen by its fetch. Mail is in hand from its fetch until it is acked; a wake that finds
+mail of its own agent in hand proves nothing, since the turn that has it may look again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+UNKNOWN, HEARTBEAT, FOLLOW_UP = "unknown", "heartbeat", "follow-up"
+NEEDED = 3
+GUARD_TURNS, GUARD_S = 5, 60.0
+"""OpenClaw's flood guard: what comes past so many turns waits until the first is so old."""
+SETTLED_S = 3.0
+"""Turns that are asked for together start together (up to four), also in a heartbeat engine."""
+TURN_S = 600.0  # OpenClaw's own limit of a turn: past it nobody has the mail in hand
+ROOM_S = 5.0  # a turn needs a while from its wake to its fetch
+NEVER = float("-inf")
+TRY_AGAIN_S = 600.0  # after a wake that came too early for the guard
+
+
+@dataclass
+class _Agent:
+    """What is known of one agent's turns."""
+
+    woken_at: Optional[float] = None  # by the wake that no turn has answered yet
+    early: bool = False
+    turns: list[tuple[float, float]] = field(default_factory=list)  # woken, fetched; the last five
+    hand_since: Optional[float] = None
+    hand_count: int = 0
+    of_gateway: bool = False  # it was woken through the gateway; a command's turns are elsewhere
+
+
+class GatewayKind:
+    """What the wakes of one node have shown of its gateway; times are of one monotonic clock.
+
+    Attributes:
+        kind: unknown, heartbeat or follow-up; the first two are treated alike.
+    """
+
+    def __init__(self) -> None:
+        self.kind = UNKNOWN
+        self._agents: dict[str, _Agent] = {}
+        self._beside: list[tuple[str, float]] = []  # who had mail in hand, since when
+        self._evidence = 0
+        self._no_try_until = NEVER
+
+    @property
+    def relaxed(self) -> bool:
+        """Tell whether wakes need no spacing for the gateway's sake."""
+        return self.kind == FOLLOW_UP
+
+    def woken(self, now: float, name: str, *, early: bool) -> None:
+        """A wake was accepted for an agent; `early`: sooner than a heartbeat engine takes it."""
+        agent = self._agents.setdefault(name, _Agent())
+        agent.of_gateway = True
+        if agent.hand_count:
+            agent.woken_at = None
+        elif agent.woken_at is None:
+            agent.woken_at, agent.early = now, early
+
+    def hands(self, now: float, name: str, in_hand: int, *, looked: bool) -> None:
+        """Take how much mail an agent has in hand, each time that it may differ.
+
+        `looked`: it may have fetched, since less is unfetched than before.
+        """
+        agent = self._agents.get(name)
+        if agent is None:  # the first word on it: what it has, it has from before
+            self._agents[name] = _Agent(hand_count=in_hand)
+            return
+        before, agent.hand_count = agent.hand_count, in_hand
+        if in_hand > before:
+            self._fetched(now, name, agent)
+            agent.hand_since = now
+        elif in_hand == 0 and before and agent.hand_since is not None:
+            proven = [held for held in self._beside if held == (name, agent.hand_since)]
+            if proven and now - agent.hand_since < TURN_S:
+                self._proven()
+        if looked or in_hand == 0:  # who fetches again may have begun another turn
+            self._beside = [held for held in self._beside if held[0] != name]
+        if in_hand == 0:
+            agent.hand_since = None
+
+    def late(self, now: float, name: str) -> None:
+        """An accepted wake was not answered by a turn in time: nothing is believed any more."""
+        self.kind = HEARTBEAT
+        self._doubted(now)
+        if name in self._agents:
+            self._agents[name].woken_at = None
+
+    def busy(self, now: float, name: str) -> bool:
+        """Tell whether an agent seems to be in a turn of its own, for which any wake waits."""
+        agent = self._agents.get(name)
+        since = agent.hand_since if agent else None
+        return since is not None and now - since < TURN_S
+
+    def tries(self, now: float, name: str) -> bool:
+        """Tell whether the next wake of an agent may come early, to see what the gateway does.
+
+        Only where a heartbeat engine would start its turn no later than for a wake in time.
+        """
+        agent = self._agents.get(name)
+        turns = agent.turns if agent and agent.woken_at is None else []
+        full = len(turns) == GUARD_TURNS and now < turns[0][0] + GUARD_S - ROOM_S
+        return full and not self.relaxed and now >= self._no_try_until
+
+    def forget(self) -> None:
+        """The gateway was away: another version may be running now."""
+        self.kind = UNKNOWN
+        self._doubted(NEVER)
+        self.lose_sight()
+
+    def lose_sight(self) -> None:
+        """What happens to mailboxes was not seen for a while, or is not told now."""
+        self._agents.clear()
+        self._beside.clear()
+
+    def _fetched(self, now: float, name: str, agent: _Agent) -> None:
+        woken_at, agent.woken_at = agent.woken_at, None
+        if woken_at is None:
+            return
+        guarded_until = NEVER
+        if len(agent.turns) == GUARD_TURNS:
+            guarded_until = agent.turns[0][0] + GUARD_S
+        if now < guarded_until:
+            self._proven()
+        elif agent.early and woken_at < guarded_until - ROOM_S:
+            self._doubted(now)
+        agent.turns = [*agent.turns, (woken_at, now)][-GUARD_TURNS:]
+        for other, held in self._agents.items():
+            since = held.hand_since if held.of_gateway and other != name else None
+            if since is not None and since + SETTLED_S <= woken_at:
+                self._beside.append((other, since))
+
+    def _proven(self) -> None:
+        self._evidence += 1
+        if self._evidence >= NEEDED:
+            self.kind = FOLLOW_UP
+
+    def _doubted(self, now: float) -> None:
+        self._evidence = 0
+        self._beside.clear()
+        self._no_try_until = now + TRY_AGAIN_S
