@@ -92,8 +92,7 @@ class _Race:
                 upcoming = self._upcoming()
                 now = time.monotonic()
                 if upcoming and (not self._attempts or now >= self._next_at):
-                    self._next_at = now + STAGGER_S
-                    won = self._start(upcoming)
+                    won = self._look(0.0) or self._start(upcoming)
                     continue
                 if not self._attempts and self._lookup.is_over():
                     break
@@ -120,6 +119,7 @@ class _Race:
     def _start(self, address: Address) -> Optional[socket.socket]:
         """Begin one attempt; return its socket when it is connected already."""
         self._tried.append(address)
+        self._next_at = time.monotonic() + STAGGER_S
         try:
             sock = socket.socket(address.family, socket.SOCK_STREAM)
         except OSError as error:

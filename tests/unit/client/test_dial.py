@@ -114,7 +114,7 @@ def test_an_address_that_fails_is_followed_by_the_next_at_once(
 
 def test_each_address_is_named_when_none_answers(names: dict[str, Any]) -> None:
     with black_hole("127.0.0.1") as port:
-        names[HOST] = ["127.0.0.1", "127.0.0.2"]
+        names[HOST] = ["127.0.0.2", "127.0.0.1"]
         words = r"127\.0\.0\.2 refused the connection; 127\.0\.0\.1 did not answer within"
         with pytest.raises(NotConnectedError, match=words) as caught:
             Dialer(HOST, port).connect(Deadline.after(0.5))
