@@ -3,8 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_bus_client.backoff import Backoff
+from agent_bus_client.transport import Hub
 from agent_bus_client.watcher.node import Report
-from agent_bus_client.watcher.reports import MAX_REASON, encode, trimmed
+from agent_bus_client.watcher.reports import MAX_REASON, ReportThread, encode, trimmed
+from tests.support.patience import wait_until
+from tests.support.played_hub import PlayedHub
 
 
 def spool(*events: str) -> list[Report]:
@@ -38,3 +42,18 @@ def test_a_trimmed_spool_is_short_ordered_and_keeps_what_matters(
     if any(report.event == "received" for report in kept):
         lost = [report for report in whole if report not in kept]
         assert all(report.event == "received" for report in lost)
+
+
+def test_reports_that_wait_go_out_when_the_hub_is_back() -> None:
+    answers: list[tuple[int, None] | None] = [None]
+    with PlayedHub(lambda *_: answers[0]) as played:
+        reports = ReportThread(Hub(played.url, lambda: "secret"))
+        reports._backoff = Backoff(base_s=3600, cap_s=3600, draw=lambda: 1.0)
+        reports.start()
+        reports.add(spool("accepted"))
+        wait_until(lambda: len(played.bodies) == 1 and reports._spool, "a try has failed")
+        answers[0] = (200, None)
+        reports.connected()
+        wait_until(lambda: len(played.bodies) == 2 and not reports._spool, "they were sent")
+        reports.stop()
+        reports.join()
