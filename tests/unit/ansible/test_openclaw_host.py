@@ -9,13 +9,12 @@ import pwd
 import sys
 from typing import TYPE_CHECKING, Any
 
-import ansible.module_utils
 import pytest
 
-from tests.support.module import UTILITIES, answer_of
+from tests.support.module import answer_of, find_utilities
 from tests.support.node_side import STANDIN, Process, free_port, until
 
-ansible.module_utils.__path__.append(str(UTILITIES))
+find_utilities()
 
 from roles.openclaw_bus.module_utils import openclaw_calls as calls  # noqa: E402
 from roles.openclaw_bus.module_utils import openclaw_host as host  # noqa: E402

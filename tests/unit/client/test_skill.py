@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import shlex
 
@@ -11,6 +11,7 @@ import yaml
 
 from agent_bus_client.cli import parser
 from agent_bus_client.settings import Agent
+from tests.support.module import find_utilities
 from tests.support.node_side import ROOT
 
 TEXT = (ROOT / "roles" / "openclaw_bus" / "files" / "SKILL.md").read_text(encoding="utf-8")
@@ -38,15 +39,20 @@ def test_what_a_prompt_holds_of_the_skill_is_short_and_says_what_a_wake_means() 
     assert len(front["description"]) < 160
     assert "agent-bus: unread messages" in front["description"]
     assert "run agent-bus inbox" in front["description"]
+    assert "NO_REPLY" in front["description"]
+
+
+def test_a_woken_turn_says_nothing_to_the_user_unless_it_must() -> None:
+    """Newer gateways deliver the last reply of a woken turn to the session's own user."""
+    steps = re.findall(r"^(\d)\. (.*)$", BODY, re.MULTILINE)
+    assert [number for number, _ in steps] == ["1", "2", "3", "4", "5"]
+    assert steps[-1][1].startswith("End the turn with NO_REPLY as your whole last reply")
+    assert "System line" not in TEXT  # gateways differ in where a wake's line stands
 
 
 def test_the_skill_the_hook_and_the_watcher_have_the_same_wake() -> None:
-    path = ROOT / "library" / "openclaw_gateway.py"
-    spec = importlib.util.spec_from_file_location("openclaw_gateway", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    find_utilities()
+    module = importlib.import_module("library.openclaw_gateway")
     wake = Agent("NAME").wake_text
     assert module.mapping("NAME")["messageTemplate"] == wake
     assert f'"{wake}"' in TEXT
