@@ -20,8 +20,13 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from lab.gateway_standin.turns import Turns
+else:
+    from turns import Turns  # beside this file, which is started as a program
 
 MAX_BODY_BYTES = 256 * 1024  # OpenClaw's own limit
 MAX_PENDING = 20  # events per session; the oldest is lost beyond it, as in OpenClaw
@@ -53,7 +58,7 @@ class Gateway:
         self._files = {"openclaw": config_path, "standin": state_dir / "standin.json"}
         self._cache: dict[str, tuple[int, dict[str, Any]]] = {}
         self._lock = threading.Lock()
-        self._turns: dict[str, threading.Lock] = {}
+        self._turns = Turns(lambda: self.settings("standin"))
         self._pending: dict[str, list[str]] = {}
         self._wakes: list[dict[str, Any]] = []
         self._failures: list[float] = []
@@ -193,7 +198,7 @@ class Gateway:
 
     def _run(self, agent: str, path: str, text: str) -> dict[str, Any]:
         self._record(agent, path, text, "started")
-        self._later(self._turn, agent)
+        self._later(self._run_turn, agent)
         return {"ok": True, "runId": str(uuid.uuid4())}
 
     def _record(self, agent: str, path: str, text: str, outcome: str) -> None:
@@ -217,11 +222,13 @@ class Gateway:
         timer.start()
 
     def _main_turn(self, agent: str) -> None:
-        with self._lock:
-            turn = self._turns.setdefault(agent, threading.Lock())
-        with turn:  # a busy main session takes pending events only after its turn
+        with self._turns.woken(agent):  # pending events are taken when the turn starts
             with self._lock:
                 self._pending[agent] = []
+            self._turn(agent)
+
+    def _run_turn(self, agent: str) -> None:
+        with self._turns.isolated(agent):
             self._turn(agent)
 
     def _turn(self, agent: str) -> None:
