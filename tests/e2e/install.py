@@ -38,6 +38,9 @@ NODE_PROGRAM = Path(
     }.get(_REGISTRY, ("node",)),
 )
 """Below the cache, here as in the containers that mount it."""
+LIBRARIES = Path(NODE_DIR.name, "libraries")
+"""What this Node.js needs and a bare Debian does not have; from this machine."""
+NEEDED = "libatomic.so.1"
 OPENCLAW_PROGRAM = Path(OPENCLAW_DIR.name, "node_modules", "openclaw", "openclaw.mjs")
 TIMEOUT_S = 300
 
@@ -48,13 +51,15 @@ def install() -> bool:
     Raises:
         LabError: a registry did not answer in time, or has no such version.
     """
-    if (CACHE / NODE_PROGRAM).exists() and (CACHE / OPENCLAW_PROGRAM).exists():
+    wanted = (NODE_PROGRAM, LIBRARIES, OPENCLAW_PROGRAM)
+    if all((CACHE / path).exists() for path in wanted):
         return False
     started = time.monotonic()
     what = f"Node.js from {NODE_SOURCE} and OpenClaw {OPENCLAW}"
     print(f"e2e: installing {what} (about 70 s, once)", flush=True)
     quiet = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
     _install_node(quiet)
+    _bring_libraries()
     # of 330 packages none has to run a script of its own; what OpenClaw's would do, it does itself
     # when it is first started, which has to be here: the containers cannot write
     words = ["install", *quiet, "--ignore-scripts", f"openclaw@{OPENCLAW}", "--prefix"]
@@ -78,6 +83,23 @@ def _install_node(quiet: list[str]) -> None:
         raise LabError(
             f"NODE_SOURCE is {NODE_SOURCE}: use pypi:VERSION, npm:VERSION or the path of a node"
         )
+
+
+def _bring_libraries() -> None:
+    """Copy the library that npm's and Debian's Node.js are linked with, unlike PyPI's.
+
+    Raises:
+        LabError: this machine does not have it, either.
+    """
+    told = subprocess.run(
+        ["ldd", str(CACHE / NODE_PROGRAM)], capture_output=True, text=True, check=False
+    ).stdout
+    found = [line.split() for line in told.splitlines() if line.split()[:1] == [NEEDED]]
+    (CACHE / LIBRARIES).mkdir(exist_ok=True)
+    for words in found:
+        if not Path(words[2]).is_file():
+            raise LabError(f"Node.js from {NODE_SOURCE} needs {NEEDED}: install libatomic1")
+        shutil.copy(words[2], CACHE / LIBRARIES / NEEDED)
 
 
 def _npm() -> list[str]:

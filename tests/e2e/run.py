@@ -84,7 +84,11 @@ def ansible(up: fleet.Fleet, playbook: Path, timeout_s: int, *arguments: str) ->
 
 def prepare(up: fleet.Fleet) -> None:
     """Have the real OpenClaw run on both hosts."""
-    programs = {"node": install.NODE_PROGRAM, "openclaw": install.OPENCLAW_PROGRAM}
+    programs = {
+        "node": install.NODE_PROGRAM,
+        "libraries": install.LIBRARIES,
+        "openclaw": install.OPENCLAW_PROGRAM,
+    }
     words = [f"--extra-vars=e2e_{name}={MOUNTED}/{path}" for name, path in programs.items()]
     ansible(up, ROOT / "tests" / "e2e" / "prepare.yml", PREPARE_TIMEOUT_S, *words)
 
