@@ -67,6 +67,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "drift"
 
+    def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401 - Ansible has no types
+        """Show on stderr that it goes on."""
+        self._display.display(f"... {play.get_name()}", stderr=True)
+
     def v2_runner_on_ok(self, result: Any) -> None:  # noqa: ANN401 - Ansible has no types
         """Say what the task would change."""
         if result._result.get("changed"):  # noqa: SLF001 - Ansible's interface for callbacks

@@ -72,6 +72,26 @@ def test_drift_names_what_was_changed_by_hand(running: RunningFleet, operator: O
     assert "keepalive" not in said
 
 
+def test_drift_hands_a_sudo_password_on(
+    running: RunningFleet, operator: Operator, tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("geheim\n")
+    rule = "Defaults timestamp_timeout=0\\nansible ALL=(ALL) ALL\\n"
+    asking = f"echo ansible:geheim | chpasswd; printf '{rule}' >/etc/sudoers.d/ansible"
+    running.on("cedar", f'sudo sh -c "{asking}"')
+    try:
+        limited = ("playbooks/drift.yml", "--limit", "cedar")
+        without = operator.play(*limited)
+        assert without.says("Missing sudo password")
+        run = operator.play(*limited, "--become-password-file", str(password))
+        assert run.code == 0, run.text
+        assert run.says("Nothing differs.")
+    finally:
+        free = "printf 'ansible ALL=(ALL) NOPASSWD: ALL\\n' >/etc/sudoers.d/ansible"
+        running.on("cedar", f'echo geheim | sudo -S sh -c "{free}"')
+
+
 def test_tokens_are_rotated_while_a_node_is_off(running: RunningFleet, operator: Operator) -> None:
     before = tokens(running)
     container = fleet.spec_of(running.up, "dogwood").name
