@@ -213,7 +213,11 @@ class Dashboard:
             queue_limit=self._settings.stream_queue_events,
         )
         stream.bound_writes(call.socket, self._settings.write_timeout_s)
-        self._bus.broker.admit(page)
+        try:
+            self._bus.broker.admit(page)
+        except errors.NotReadyError:  # as in stream.py: a refusal would be for good
+            bye = sse.bye("shutdown", retry_ms=self._settings.retry_ms)
+            return Answer(200, headers=stream.HEADERS, frames=[bye])
         page.socket = call.socket
         return Answer(200, headers=stream.HEADERS, frames=self._frames(call, page))
 

@@ -86,7 +86,10 @@ class Streams:
             cursor=cursor,
             hang_ups=self._hang_ups,
         )
-        self._bus.broker.admit(stream)
+        try:
+            self._bus.broker.admit(stream)
+        except errors.NotReadyError:
+            return Answer(200, headers=HEADERS, frames=[subscription.turn_away()])
         bound_writes(call.socket, self._settings.write_timeout_s)
         stream.socket = call.socket
         if stream.is_watcher and stream.node is not None:
@@ -173,15 +176,25 @@ class Subscription:
             self.close()
         if self._stream.end_reason == GONE:
             raise BrokenPipeError(errno.EPIPE, "The peer has hung up")
+        yield self._bye(self._stream.end_reason or "lifetime")
+        if self._stream.socket is not None:
+            with contextlib.suppress(OSError):
+                self._stream.socket.settimeout(None)  # the connection may serve other requests
+
+    def turn_away(self) -> bytes:
+        """All that a stream of a hub that is stopping carries.
+
+        A refusal would be the end for good: `EventSource` gives up at any answer but 200.
+        """
+        return self._bye("shutdown")
+
+    def _bye(self, reason: str) -> bytes:
         retry_ms = reconnect.bye_retry_ms(
             self._settings.retry_ms,
             self._fleet_count,
             draw=random.random(),  # noqa: S311 - jitter
         )
-        yield sse.bye(self._stream.end_reason or "lifetime", retry_ms=retry_ms)
-        if self._stream.socket is not None:
-            with contextlib.suppress(OSError):
-                self._stream.socket.settimeout(None)  # the connection may serve other requests
+        return sse.bye(reason, retry_ms=retry_ms)
 
     def _opening(self) -> Iterator[bytes]:
         """Hello, perhaps reset, then the backlog."""

@@ -9,13 +9,15 @@ import gevent
 import pytest
 
 from agent_bus import sse
+from agent_bus.auth import Principal
 from agent_bus.broker import WRITE_BYTES
 from agent_bus.model import AgentName, NodeName, Roster, Seq
 from agent_bus.settings import Settings
 from agent_bus.store.sqlite import SqliteStore
-from agent_bus.web.stream import REPLAY_PAGE, Subscription
+from agent_bus.web.http import Call
+from agent_bus.web.stream import REPLAY_PAGE, Streams, Subscription
 from agent_bus_client.sse import Event, Parser
-from tests.support.bus import bus_in, stream
+from tests.support.bus import bus_in, settings_in, stream
 from tests.support.patience import patience
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
 
@@ -186,6 +188,21 @@ def test_a_stream_without_a_peer_says_no_bye(bus: Bus) -> None:
     with pytest.raises(BrokenPipeError):
         peer.rest()
     assert len(bus.broker) == 0
+
+
+def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
+    bus: Bus, tmp_path: Path
+) -> None:
+    bus.broker.end_all("shutdown")
+    streams = Streams(bus=bus, settings=settings_in(tmp_path), version="v")
+    answer = streams.open(Call(Principal(NodeName("n1"), "1" * 64), {}, {}))
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    parser = Parser()
+    (event,) = parser.feed(b"".join(answer.frames or ()))
+    assert (event.type, event.event_id) == ("bye", "")
+    assert parser.retry_ms is not None
+    assert parser.retry_ms >= 1000
 
 
 def test_a_closed_subscription_gives_lease_and_place_back(bus: Bus) -> None:
