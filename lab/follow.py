@@ -85,6 +85,7 @@ def _run(command: Sequence[str], screen: Screen, pipe: Path, silence_s: float) -
         command, stdout=writing, stderr=writing, env=environment(pipe, os.fstat(writing).st_ino)
     )
     os.close(writing)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # as if it had been sent there
     sources = {notes: screen.note, output: screen.show}
     try:
         _pass_on(sources, process, screen, silence_s, words=" ".join(command))

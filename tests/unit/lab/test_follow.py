@@ -122,6 +122,17 @@ def test_the_exit_code_and_the_last_words_are_the_commands(tmp_path: Path) -> No
     assert (done.returncode, last) == (3, "last")
 
 
+def test_who_ends_it_ends_the_command(tmp_path: Path, followers: list[Follower]) -> None:
+    command = ["sh", "-c", "sleep 600 & trap 'kill $!; echo bye; exit 7' TERM; echo $$; wait"]
+    followers.append(one := Follower(tmp_path, *command))
+    pid = int(one.line())
+    one.process.terminate()
+    assert one.line() == "bye"
+    assert one.process.wait(patience()) == 7
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 def test_a_task_of_ansible_is_what_goes_on(tmp_path: Path, followers: list[Follower]) -> None:
     playbook = tmp_path / "slow.yml"
     playbook.write_text(
