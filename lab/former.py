@@ -14,13 +14,19 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lab import living
-from lab.paths import key_of
-from lab.podman import IN_USE, run
+from lab import living, network
+from lab.paths import LabError, key_of
+from lab.podman import IN_USE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STORE = Path("/var/lib/containers/storage")
 NETWORKS = Path("/etc/containers/networks")
+MARK = "lab /run/libpod tmpfs"
+"""A mount of such a namespace, in /proc/PID/mounts."""
 HOLDER = Path("/run/agent-bus-lab-env/holder")
 SETTINGS = """\
 [engine]
@@ -45,64 +51,105 @@ def ids(fleet: str, store: Path = STORE) -> list[str]:
 
 
 def remove_all(fleet: str) -> None:
-    """Remove the fleet's containers and network from podman's usual store."""
-    there = ids(fleet)
+    """Remove the fleet's containers and network from podman's usual store.
+
+    Raises:
+        LabError: podman cannot remove a container, wherever it is asked.
+    """
     file = NETWORKS / f"agent-bus-{fleet}.json"
-    if not there and not (file.exists() and not _is_used(file)):
+    there = ids(fleet)
+    # what is used by others is another clone's
+    if not there and not (file.exists() and not network.ports(_bridge(file))):
         return
-    if there:
-        _podman("rm", "--force", "--ignore", "--time", "0", "--volumes", *there)
-        # those of which podman says that they do not run, and has just forgotten
-        living.end([one for one in living.residents(fleet) if one.container in there])
-        if left := ids(fleet):
-            _podman("rm", "--force", "--ignore", "--time", "0", "--volumes", *left)
-    if file.exists() and not _is_used(file):
-        bridge = json.loads(file.read_text())["network_interface"]
-        _podman("network", "rm", f"agent-bus-{fleet}")
-        if not _is_used_bridge(bridge):
-            run(["ip", "link", "delete", bridge], check=False)
+    places = _namespaces(fleet)
+    last = _remove(fleet, places[0])
+    # those of which podman says that they do not run, and has just forgotten
+    living.end(living.residents(fleet))
+    for place in places:
+        if not ids(fleet):
+            break
+        last = _remove(fleet, place)
+    if left := ids(fleet):
+        raise LabError(f"podman cannot remove {', '.join(left)}:\n{last}")
+    if file.exists():
+        bridge = _bridge(file)
+        _podman("network", "rm", f"agent-bus-{fleet}", inside=places[-1])
+        network.remove_bridge(bridge)
+    _end_name_servers()
     _end_namespace()
 
 
-def _is_used(network: Path) -> bool:
-    return _is_used_bridge(json.loads(network.read_text())["network_interface"])
+def _remove(fleet: str, inside: Sequence[str]) -> str:
+    words = ("rm", "--force", "--ignore", "--time", "0", "--volumes")
+    return _podman(*words, *ids(fleet), inside=inside).stderr.strip()
 
 
-def _is_used_bridge(bridge: str) -> bool:
-    """Tell whether a container's interface is plugged into a bridge."""
-    listing = run(["ip", "-json", "link", "show", "master", bridge], check=False).stdout
-    return any(json.loads(listing or "[]"))
+def _bridge(settings: Path) -> str:
+    name: str = json.loads(settings.read_text())["network_interface"]
+    return name
 
 
-def _namespace_of(pid: str) -> str:
+def _namespace_of(pid: int) -> str:
     return str(Path(f"/proc/{pid}/ns/mnt").readlink())
 
 
-def _namespace() -> list[str]:
-    """Return the command before a command that enters the namespace; empty when there is none."""
-    pids = []
-    with contextlib.suppress(OSError, ValueError):
-        pid, namespace = HOLDER.read_text().split()
-        if _namespace_of(pid) == namespace:
-            pids.append(pid)
+def _namespaces(fleet: str) -> list[list[str]]:
+    """Return what to put before a command so that it runs where podman may know the fleet.
+
+    That is where its containers live, else where the older version worked, or had worked before
+    somebody ended the process that held the namespace; at last, outside of any.
+    """
+    pids = [one.monitor for one in living.residents(fleet) if one.monitor]
+    if (holder := _holder()) is not None:
+        pids.append(holder)
+    pids += _members("conmon")
+    known: dict[str, int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            known.setdefault(_namespace_of(pid), pid)
+    known.pop(_namespace_of(os.getpid()), None)
+    entered = [["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--"] for pid in known.values()]
+    return [*entered, []]
+
+
+def _members(program: str) -> list[int]:
+    """Return the processes of a program in any namespace that an older version has made."""
+    found = []
     for comm in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
             mounts = comm.with_name("mounts")
-            if comm.read_text() == "conmon\n" and "lab /run/libpod tmpfs" in mounts.read_text():
-                pids.append(comm.parent.name)
-    return ["nsenter", f"--mount=/proc/{pids[0]}/ns/mnt", "--"] if pids else []
+            if comm.read_text().strip() == program and MARK in mounts.read_text():
+                found.append(int(comm.parent.name))
+    return found
 
 
-def _podman(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the podman that everybody has, in the older version's namespace where it had one."""
-    inside = _namespace()
+def _end_name_servers() -> None:
+    """End podman's name servers that are alone in a namespace, whose containers were killed."""
+    members = [*_members("conmon"), *([] if (holder := _holder()) is None else [holder])]
+    used = {_namespace_of(pid) for pid in members}
+    for pid in _members("aardvark-dns"):
+        if _namespace_of(pid) not in used:
+            living.end([living.Resident(pid, 0, "")])
+
+
+def _holder() -> int | None:
+    """Return the process that holds the older version's namespace."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, namespace = HOLDER.read_text().split()
+        if _namespace_of(int(pid)) == namespace:
+            return int(pid)
+    return None
+
+
+def _podman(*arguments: str, inside: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run the podman that everybody has, with the older version's settings where it had any."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("CONTAINERS_")
     }
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as settings:
         settings.write(SETTINGS)
         settings.flush()
-        if inside:
+        if HOLDER.parent.exists():
             environment["CONTAINERS_CONF"] = settings.name
         return subprocess.run(
             [*inside, "podman", *arguments],
@@ -118,10 +165,12 @@ def _end_namespace() -> None:
     """End the older version's namespace unless it has containers, or somebody makes some."""
     with IN_USE.open("a") as lock, contextlib.suppress(OSError, ValueError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        pid, namespace = HOLDER.read_text().split()
-        if _namespace_of(pid) != namespace:
+        holder = _holder()
+        if holder is None:
             return
-        if _podman("ps", "--all", "--quiet").stdout.strip():
+        inside = ["nsenter", f"--mount=/proc/{holder}/ns/mnt", "--"]
+        listed = _podman("ps", "--all", "--quiet", inside=inside)
+        if listed.returncode or listed.stdout.strip():
             return
-        os.kill(int(pid), signal.SIGKILL)
+        os.kill(holder, signal.SIGKILL)
         HOLDER.unlink()

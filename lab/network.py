@@ -57,7 +57,7 @@ def ensure(fleet: str, preferred: str = "", *, avoid: str = "") -> str:
     there = subnet_of(fleet)
     if there:
         return there
-    remove_bridge(fleet)  # left by a run that was killed
+    remove_bridge(bridge_name(fleet))  # left by a run that was killed
     for subnet in candidates(fleet, preferred, avoid):
         made = podman("network", "create", "--subnet", subnet, network_name(fleet), check=False)
         if made.returncode == 0:
@@ -81,9 +81,16 @@ def _name_bridge(fleet: str) -> None:
 def remove(fleet: str) -> None:
     """Remove the network and whatever a killed run left of its bridge."""
     podman("network", "rm", "--force", network_name(fleet), check=False)
-    remove_bridge(fleet)
+    remove_bridge(bridge_name(fleet))
 
 
-def remove_bridge(fleet: str) -> None:
-    """Remove the fleet's interface if it is there."""
-    run(["ip", "link", "delete", bridge_name(fleet)], check=False)
+def ports(bridge: str) -> list[str]:
+    """Return the interfaces that are plugged into a bridge, one per container."""
+    listing = run(["ip", "-json", "link", "show", "master", bridge], check=False).stdout
+    return [link["ifname"] for link in json.loads(listing or "[]") if "ifname" in link]
+
+
+def remove_bridge(name: str) -> None:
+    """Remove a bridge, if it is there, with what containers that are gone had plugged into it."""
+    for interface in (*ports(name), name):
+        run(["ip", "link", "delete", interface], check=False)

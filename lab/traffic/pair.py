@@ -60,6 +60,8 @@ class PairTraffic:
         self._process.stdin.close()
         self._process.wait()
         self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def flow(self, count: int = 4) -> None:
         """Wait until so many more messages have been accepted."""

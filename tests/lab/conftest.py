@@ -90,6 +90,15 @@ class Lab:
         listing = self.podman("ps", "--all", "--filter", label, "--format", "json")
         return [entry["State"] for entry in json.loads(listing)]
 
+    def end(self) -> None:
+        """End the containers of this lab, those that podman has forgotten, too, and the rest."""
+        for monitor in self.monitors():
+            for pid in descendants(monitor):  # first who would start the others again
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.run(str(LAB_ENV), "sh", "-c", "podman ps -aq | xargs -r podman rm -f -t 0")
+        self.run(str(LAB_ENV), "--stop")
+
     def monitors(self) -> list[int]:
         """Return the conmon processes of this lab, by the store in their command lines."""
         store = str(self.folder / "store")
@@ -137,9 +146,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     one = Lab(tmp_path, inventory, environment)
     yield one
     one.run(*one.fleet("down"))
-    for container in one.run(str(LAB_ENV), "podman", "ps", "-aq").stdout.split():
-        one.podman("rm", "--force", "--time", "0", container)
-    one.run(str(LAB_ENV), "--stop")
+    one.end()
 
 
 @dataclass(frozen=True)
@@ -195,9 +202,7 @@ def strangers(lab: Lab, tmp_path: Path) -> Iterator[Sequence[Stranger]]:
         stranger(lab, "agent-bus-demo-birch", "--label", "agent-bus-lab.host=birch"),
         stranger(other, f"agent-bus-{FLEET}-birch", "--label", f"agent-bus-lab={FLEET}"),
     )
-    for container in other.run(str(LAB_ENV), "podman", "ps", "-aq").stdout.split():
-        other.podman("rm", "--force", "--time", "0", container)
-    other.run(str(LAB_ENV), "--stop")
+    other.end()
 
 
 def wait_for_first_container(lab: Lab, before: set[int]) -> None:
