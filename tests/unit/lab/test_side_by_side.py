@@ -54,4 +54,4 @@ def test_a_lane_ends_at_its_first_failure_which_is_told_last(project: Path) -> N
     assert "after | never" not in lines
     end = lines.index("== broken: FAILED; the end of .cache/broken.log ==")
     assert lines[end + 1] == "why it is broken"
-    assert "== first: passed, 0 s ==" in lines[:end]
+    assert any(line.startswith("== first: passed, ") for line in lines[:end])
