@@ -1,7 +1,8 @@
 """Run a command and never be silent for long: `python -m lab.follow [--log FILE] -- COMMAND...`.
 
 Its output is shown as it comes, and so is what programs below it tell by lab/progress.py. After
-20 s without a line it says what goes on and for how long. Its exit code is the command's.
+20 s without a line it says what goes on and for how long. Its exit code is the command's. Nothing
+below it outlives it but containers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import guardian
 from lab.paths import ROOT
 from lab.progress import PIPE, SHOWN
 
@@ -146,6 +148,7 @@ def environment(pipe: Path, shown: int) -> Mapping[str, str]:
         **os.environ,
         PIPE: str(pipe),
         SHOWN: str(shown),
+        guardian.VARIABLE: guardian.start(),
         "PYTHONUNBUFFERED": "1",
         "ANSIBLE_CALLBACK_PLUGINS": ":".join(
             dict.fromkeys([*plugins.split(":"), str(ROOT / "lab" / "callback_plugins")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -131,6 +132,17 @@ def test_who_ends_it_ends_the_command(tmp_path: Path, followers: list[Follower])
     assert one.process.wait(patience()) == 7
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_nothing_below_it_outlives_a_killed_run(tmp_path: Path, followers: list[Follower]) -> None:
+    """Else a killed run's playbook goes on, and removes the fleet under the next run."""
+    deep = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
+    keeper = f"import subprocess; subprocess.run([{sys.executable!r}, '-c', {deep!r}])"
+    followers.append(one := Follower(tmp_path, sys.executable, "-c", keeper))
+    survivor = os.pidfd_open(int(one.line()))
+    one.process.kill()
+    assert select.select([survivor], [], [], patience())[0]
+    os.close(survivor)
 
 
 def test_a_task_of_ansible_is_what_goes_on(tmp_path: Path, followers: list[Follower]) -> None:
