@@ -55,6 +55,11 @@ def hello(fields: dict[str, object], *, retry_ms: int, resume_id: str) -> bytes:
     return f"retry: {retry_ms}\nid: {resume_id}\n".encode() + control("hello", fields)
 
 
-def bye(reason: str, *, retry_ms: int) -> bytes:
-    """The last event of a stream, with the delay after which to come back."""
-    return f"retry: {retry_ms}\n".encode() + control("bye", {"reason": reason})
+def bye(reason: str, *, retry_ms: int, resume_id: str = "") -> bytes:
+    """The last event of a stream, with the delay after which to come back.
+
+    `resume_id` is for a stream of which it is also the first: clients take the id of the last
+    event for their place, and would forget it over one without.
+    """
+    place = f"id: {resume_id}\n" if resume_id else ""
+    return f"retry: {retry_ms}\n{place}".encode() + control("bye", {"reason": reason})

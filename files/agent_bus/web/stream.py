@@ -186,15 +186,17 @@ class Subscription:
 
         A refusal would be the end for good: `EventSource` gives up at any answer but 200.
         """
-        return self._bye("shutdown")
+        position, _ = self._resume(self.agents())
+        place = "" if position is None else f"{self._bus.store.epoch}-{position}"
+        return self._bye("shutdown", resume_id=place)
 
-    def _bye(self, reason: str) -> bytes:
+    def _bye(self, reason: str, *, resume_id: str = "") -> bytes:
         retry_ms = reconnect.bye_retry_ms(
             self._settings.retry_ms,
             self._fleet_count,
             draw=random.random(),  # noqa: S311 - jitter
         )
-        return sse.bye(reason, retry_ms=retry_ms)
+        return sse.bye(reason, retry_ms=retry_ms, resume_id=resume_id)
 
     def _opening(self) -> Iterator[bytes]:
         """Hello, perhaps reset, then the backlog."""

@@ -193,16 +193,20 @@ def test_a_stream_without_a_peer_says_no_bye(bus: Bus) -> None:
 def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
     bus: Bus, tmp_path: Path
 ) -> None:
+    bus.send(draft())
     bus.broker.end_all("shutdown")
     streams = Streams(bus=bus, settings=settings_in(tmp_path), version="v")
-    answer = streams.open(Call(Principal(NodeName("n1"), "1" * 64), {}, {}))
-    assert answer.status == 200
-    assert answer.headers["Content-Type"].startswith("text/event-stream")
-    parser = Parser()
-    (event,) = parser.feed(b"".join(answer.frames or ()))
-    assert (event.type, event.event_id) == ("bye", "")
-    assert parser.retry_ms is not None
-    assert parser.retry_ms >= 1000
+    own = f"{bus.store.epoch}-1"
+    for cursor, place in (("", ""), (own, own), ("other-1", ""), (f"{own}\nevent: x", "")):
+        call = Call(Principal(NodeName("n1"), "1" * 64), {}, {"last-event-id": cursor})
+        answer = streams.open(call)
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        parser = Parser()
+        (event,) = parser.feed(b"".join(answer.frames or ()))
+        assert (event.type, event.event_id) == ("bye", place)
+        assert parser.retry_ms is not None
+        assert parser.retry_ms >= 1000
 
 
 def test_a_closed_subscription_gives_lease_and_place_back(bus: Bus) -> None:
