@@ -238,3 +238,18 @@ def test_stats_tell_the_durability_contract(hub: Hub) -> None:
     assert database["journal_mode"] == "wal"
     assert database["synchronous"] == "full"
     assert database["auto_vacuum"] == "incremental"
+
+
+def test_what_a_watcher_has_learned_of_its_gateway_is_shown(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        stream = hub.stream("n1", "role=watcher")
+        nodes = {"unknown": None, "follow-up": {"gateway_kind": "follow-up"}}
+        for kind, more in nodes.items():
+            hub.client("n1").post("/api/presence", {**presence(alpha="ok"), **(more or {})})
+            (node,) = [
+                n for n in hub.client(None).get("/api/agents").body["nodes"] if n["node"] == "n1"
+            ]
+            assert node["gateway_kind"] == kind
+        wrong = {**presence(alpha="ok"), "gateway_kind": "bogus"}
+        assert hub.client("n1").post("/api/presence", wrong).status == 400
+        stream.close()

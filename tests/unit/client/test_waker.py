@@ -62,6 +62,12 @@ def command(*argv: str, timeout_s: float = 60.0) -> waker.CommandWaker:
             waker.Outcome(waker.REFUSED, reason="gateway answered 429", retry_after_s=60.0),
         ),
         (500, b"", {}, waker.Outcome(waker.REFUSED, reason="gateway answered 500")),
+        (
+            409,
+            b'{"ok":false,"error":"hook configuration changed; retry request"}',
+            {},
+            waker.Outcome(waker.REFUSED, reason="gateway answered 409"),
+        ),
     ],
 )
 def test_answers_are_judged(
