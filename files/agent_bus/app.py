@@ -84,7 +84,8 @@ class Hub:
         api = Api(
             bus=self.bus, fleet=fleet, auth=auth, prober=prober, page_limit=settings.page_limit
         )
-        streams = Streams(bus=self.bus, settings=settings, version=version)
+        hang_ups = runtime.HangUps()
+        streams = Streams(bus=self.bus, settings=settings, version=version, hang_ups=hang_ups)
         self.health = Health(
             bus=self.bus, board=board, reserves=reserves, clock=clock, version=version
         )
@@ -105,6 +106,7 @@ class Hub:
             pages=Pages(),
             settings=settings,
             refusals=refusals,
+            hang_ups=hang_ups,
         )
         audit = Audit(bus=self.bus)
         table = audit.over(

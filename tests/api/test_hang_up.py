@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hub import Hub, running
+from tests.support.hub import ADMIN, Hub, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -73,6 +73,18 @@ def test_a_newer_stream_keeps_the_lease_when_the_older_one_ends(hub: Hub) -> Non
     wait_until(lambda: hub.streams_open() <= open_before, "the older stream is gone")
     assert reachability(hub, "gamma") == "online"
     newer.close()
+
+
+def test_a_browser_that_is_gone_gives_its_place_back(hub: Hub) -> None:
+    before = hub.streams_open()
+    signed_in = hub.client(None).call("POST", "/login", f"token={ADMIN}".encode())
+    cookie = signed_in.headers["set-cookie"].partition(";")[0]
+    request = f"GET /ui/stream HTTP/1.1\r\nHost: 127.0.0.1:{hub.port}\r\nCookie: {cookie}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=patience()) as page:
+        page.sendall(request.encode())
+        assert page.recv(12) == b"HTTP/1.1 200"
+        assert hub.streams_open() == before + 1
+    wait_until(lambda: hub.streams_open() == before, "the page's stream has ended")
 
 
 def test_a_thousand_closed_streams_give_their_descriptors_back(hub: Hub) -> None:

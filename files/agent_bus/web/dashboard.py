@@ -7,6 +7,7 @@ They read what the API reads and need a session instead of a token. What changes
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
 
+    from agent_bus import runtime
     from agent_bus.board import Board
     from agent_bus.bus import Bus
     from agent_bus.model import Delivery, Found, Message, SearchPage
@@ -50,6 +52,7 @@ class Dashboard:
 
     Args:
         refusals: counts problems by code; failed sign-ins count as wrong tokens.
+        hang_ups: tells of browsers that are gone.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class Dashboard:
         pages: Pages,
         settings: Settings,
         refusals: Counter[str],
+        hang_ups: runtime.HangUps,
     ) -> None:
+        self._hang_ups = hang_ups
         self._bus = bus
         self._board = board
         self._sessions = sessions
@@ -219,6 +224,8 @@ class Dashboard:
             bye = sse.bye("shutdown", retry_ms=self._settings.retry_ms)
             return Answer(200, headers=stream.HEADERS, frames=[bye])
         page.socket = call.socket
+        if page.socket is not None:
+            self._hang_ups.watch(page.socket, functools.partial(page.end, stream.GONE))
         return Answer(200, headers=stream.HEADERS, frames=self._frames(call, page))
 
     def _frames(self, call: Call, page: Stream) -> Iterator[bytes]:
@@ -239,8 +246,12 @@ class Dashboard:
         except errors.UnauthenticatedError:
             page.end("revoked")
         finally:
+            if page.socket is not None:
+                self._hang_ups.forget(page.socket)
             self._board.leave(page)
             self._bus.broker.leave(page)
+        if page.end_reason == stream.GONE:
+            raise BrokenPipeError(errno.EPIPE, "The browser is gone")
         yield sse.bye(page.end_reason or "lifetime", retry_ms=settings.retry_ms)
 
     def _flows(self, window: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from agent_bus import errors, reconnect, runtime, sse
+from agent_bus import errors, reconnect, sse
 from agent_bus.broker import WRITE_BYTES, Stream
 from agent_bus.web import schemas
 from agent_bus.web.http import Answer, Call
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator, Sequence
 
+    from agent_bus import runtime
     from agent_bus.auth import Principal
     from agent_bus.broker import Entry
     from agent_bus.bus import Bus
@@ -48,13 +49,16 @@ class Streams:
 
     Args:
         version: the running release, told in `hello`.
+        hang_ups: tells of peers that are gone.
     """
 
-    def __init__(self, *, bus: Bus, settings: Settings, version: str) -> None:
+    def __init__(
+        self, *, bus: Bus, settings: Settings, version: str, hang_ups: runtime.HangUps
+    ) -> None:
         self._bus = bus
         self._settings = settings
         self._version = version
-        self._hang_ups = runtime.HangUps()
+        self._hang_ups = hang_ups
 
     def open(self, call: Call) -> Answer:
         """Subscribe to the token's agents.
