@@ -12,8 +12,10 @@ PYTHON_CODE := files lab library roles tests docs bench
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The fleet that demo, preflight and check look at: a folder or a file.
 INVENTORY ?= inventory/production
-# One process a core, each with whole files: those mostly wait for processes of their own.
-SIDE_BY_SIDE := --numprocesses auto --dist loadfile --durations 10
+# One process per core: most tests wait for processes of their own. Whole files, where they share a hub.
+SPREAD := --numprocesses auto --dist
+# Targets that are parts of `make test` keep how long each of their tests took.
+TESTED = AGENT_BUS_PART=$@ $(FOLLOW) pytest
 
 include lab/lab.mk
 include tests/e2e/e2e.mk
@@ -42,26 +44,40 @@ venv: setup
 preflight: setup ## Check INVENTORY without touching any host
 	ansible-playbook -i $(INVENTORY) playbooks/preflight.yml
 
+.PHONY: check
+check: setup ## What to run before every commit: lint, types, unit tests (90 s)
+	@rm -rf .cache/durations
+	@lab/side-by-side "lint-code unit" lint-ansible
+	@python -m tests.slowest
+
 .PHONY: test
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
-	@$(MAKE) lint
-	@$(MAKE) unit
-	@lab/side-by-side api images
-	@lab/side-by-side "molecule releases" "faults crash browser"
+	@rm -rf .cache/durations
+	@lab/side-by-side "images molecule" "lint-code lint-ansible unit" api trials crash lab-killed browser
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
-	@echo "== make test: all passed. Not run here, by name: make lifecycle (releases, then rotation, restore, a lost hub, hosts that leave, on four hosts, 9 minutes), make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make e2e-openclaw (real OpenClaw, 4 minutes), make bench =="
+	@python -m tests.slowest
+	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="
 	@cat .cache/lab/not-run-* 2>/dev/null || true
 
-.PHONY: lint
-lint: setup ## Format, lint, types, layers, YAML, Ansible
-	@echo "== lint =="
+NOT_RUN := make lifecycle (upgrades, moves, rotation, restore, a lost hub on four hosts, 9 minutes), \
+    make faults (all faults of the table under traffic, 6 minutes), make soak (1,000 crash cycles, a cut of 2 minutes, \
+    long property tests), make stress (every test file beside other work), make e2e-openclaw (real OpenClaw, 4 minutes), \
+    make bench
+
+.PHONY: lint lint-code lint-ansible
+lint: ## Format, lint, types, layers, YAML, Ansible
+	@lab/side-by-side lint-code lint-ansible
+
+lint-code: setup
 	ruff format --check --quiet .
 	ruff check --quiet .
-	mypy $(PYTHON_CODE)
-	PYTHONPATH=files lint-imports --no-cache | tail -n 8
 	yamllint --strict .
-	ansible-lint --offline --strict
+	PYTHONPATH=files lint-imports --no-cache | tail -n 8
+	mypy $(PYTHON_CODE)
+
+lint-ansible: setup
+	$(FOLLOW) ansible-lint --offline --strict
 
 .PHONY: format
 format: setup ## Format all Python code
@@ -70,20 +86,17 @@ format: setup ## Format all Python code
 
 .PHONY: unit
 unit: setup ## Unit and property tests
-	@echo "== unit tests =="
-	pytest $(SIDE_BY_SIDE) tests/unit
+	$(TESTED) $(SPREAD) worksteal tests/unit
 
 .PHONY: api
 api: setup client-setup ## API and integration tests against real processes
-	@echo "== API and integration tests =="
 	@lab/oldest-python .cache/oldest-python
-	pytest $(SIDE_BY_SIDE) tests/conformance tests/api tests/integration tests/monitoring
+	$(TESTED) $(SPREAD) loadfile tests/conformance tests/api tests/integration tests/monitoring
 
 .PHONY: crash
 crash: setup ## Kills, full disks, bad peers, cut networks and jumping clocks, against real processes
-	@echo "== crash tests =="
 	@lab/oldest-python .cache/oldest-python
-	pytest tests/crash
+	$(TESTED) $(SPREAD) worksteal tests/crash
 
 .PHONY: soak
 soak: setup ## What is too long for `make test` (about an hour)

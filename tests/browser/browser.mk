@@ -13,5 +13,4 @@ $(AXE):
 
 .PHONY: browser
 browser: setup browser-setup ## The operator's page in Chromium; screenshots in .cache/screenshots
-	@echo "== browser tests =="
-	timeout --kill-after=10 900 pytest tests/browser
+	$(TESTED) -n0 tests/browser

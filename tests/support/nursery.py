@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +28,8 @@ from tests.support.guard import marked
 
 FILES = Path(__file__).resolve().parents[2] / "files"
 MESSAGE_BYTES = 4096
+STARTS: Counter[str] = Counter()
+"""How many hubs this process has started, and how; told at the end of the run."""
 
 
 class Child:
@@ -123,6 +126,7 @@ def served(config: Path, log: IO[bytes], **environ: str) -> subprocess.Popen[byt
     Args:
         environ: variables of its own; with any it is started as `python -m agent_bus serve`.
     """
+    STARTS["as programs of their own" if environ else "forked"] += 1
     if not environ:
         return nursery().serve(config, log)
     return subprocess.Popen(

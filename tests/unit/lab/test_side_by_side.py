@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.paths import ROOT
-from tests.support.patience import patience
+from tests.support.guard import marked
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
 MAKEFILE = """\
 first: ; @touch first-runs; until [ -e second-runs ]; do sleep 0.01; done; echo done with first
 second: ; @touch second-runs; until [ -e first-runs ]; do sleep 0.01; done; echo done with second
+third: ; @echo third
 broken: ; @echo why it is broken; exit 3
 after: ; @echo never
+endless: ; @touch endless-runs; sleep 3600
+lasting: ; @touch lasting-runs; sleep 3600
 """
 
 
@@ -30,9 +35,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path, *lanes: str) -> tuple[int, list[str]]:
+def run(project: Path, *jobs: str) -> tuple[int, list[str]]:
     done = subprocess.run(
-        [project / "lab" / "side-by-side", *lanes],
+        [project / "lab" / "side-by-side", *jobs],
         capture_output=True,
         text=True,
         check=False,
@@ -41,17 +46,31 @@ def run(project: Path, *lanes: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def test_lanes_run_at_the_same_time_and_each_line_has_its_target(project: Path) -> None:
-    code, lines = run(project, "first", "second")
+def test_jobs_run_at_the_same_time_and_each_line_has_its_target(project: Path) -> None:
+    code, lines = run(project, "first", "second", "third")
     assert code == 0
-    assert {"first | done with first", "second | done with second"} <= set(lines)
+    assert {"first | done with first", "second | done with second", "third | third"} <= set(lines)
     assert (project / ".cache" / "first.log").read_text() == "done with first\n"
+    steps = (project / ".cache" / "durations" / "steps.tsv").read_text().splitlines()
+    assert {step.split("\t")[1] for step in steps} == {"make first", "make second", "make third"}
 
 
-def test_a_lane_ends_at_its_first_failure_which_is_told_last(project: Path) -> None:
-    code, lines = run(project, "broken after", "first second", "second")
+def test_a_job_ends_at_its_first_failure_which_is_told_last(project: Path) -> None:
+    code, lines = run(project, "broken after", "first third", "second")
     assert code == 1
     assert "after | never" not in lines
     end = lines.index("== broken: FAILED; the end of .cache/broken.log ==")
     assert lines[end + 1] == "why it is broken"
-    assert any(line.startswith("== first: passed, ") for line in lines[:end])
+    assert any(line.startswith("== third: passed, ") for line in lines[:end])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_runs_ends_with_it(project: Path, number: int) -> None:
+    argv = [str(project / "lab" / "side-by-side"), "endless after", "lasting", "third"]
+    with subprocess.Popen(argv, env=marked(), stdout=subprocess.PIPE, text=True) as started:
+        for name in ("endless-runs", "lasting-runs"):
+            wait_until((project / name).exists, f"{name} is there")
+        started.send_signal(number)
+        said, _ = started.communicate(timeout=patience())  # all that had its output have ended
+    assert "third | third" not in said
+    assert "after | never" not in said

@@ -1,0 +1,60 @@
+"""What a run of pytest tells: which test runs now, how long each took, how many hubs were started.
+
+`make` sets AGENT_BUS_PART to the name of its target; the durations of that part are then kept in
+.cache/durations, from which `python -m tests.slowest` prints the slowest of all parts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab import progress
+from lab.paths import ROOT
+from tests.support.nursery import STARTS
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+DURATIONS = ROOT / ".cache" / "durations"
+
+
+class Report:
+    """A plugin, in the process that shows and in each worker of xdist."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._took_s: defaultdict[str, float] = defaultdict(float)
+        self._hubs: Counter[str] = Counter()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Name the test, in case that it is silent for long."""
+        progress.doing(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up what setup, call and teardown took."""
+        self._took_s[report.nodeid] += report.duration
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker counted."""
+        self._hubs.update(getattr(node, "workeroutput", {}).get("hubs", {}))
+
+    def pytest_sessionfinish(self) -> None:
+        """Hand on what was counted, or keep it."""
+        self._hubs.update(STARTS)
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput["hubs"] = dict(self._hubs)
+        elif part := os.environ.get("AGENT_BUS_PART"):
+            DURATIONS.mkdir(parents=True, exist_ok=True)
+            lines = [f"{took_s:.2f}\t{name}\n" for name, took_s in self._took_s.items()]
+            (DURATIONS / f"tests-{part}.tsv").write_text("".join(lines), encoding="utf-8")
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Tell how many hubs the tests needed."""
+        if self._hubs:
+            counted = ", ".join(f"{count} {how}" for how, count in sorted(self._hubs.items()))
+            terminalreporter.write_line(f"hubs started: {counted}")
