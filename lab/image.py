@@ -40,6 +40,7 @@ class Distribution:
 
 DEFAULT = "bookworm"
 DISTRIBUTIONS = {
+    "bullseye": Distribution("Debian 11", "http://deb.debian.org/debian/dists/bullseye/InRelease"),
     "bookworm": Distribution("Debian 12"),
     "trixie": Distribution("Debian 13"),
     "noble": Distribution(

@@ -29,7 +29,7 @@ def test_the_hash_follows_names_and_contents(tmp_path: Path) -> None:
 
 
 def test_an_unknown_distribution_is_refused_with_those_there_are() -> None:
-    with pytest.raises(LabError, match="'sid'; the lab knows bookworm, trixie, noble"):
+    with pytest.raises(LabError, match="'sid'; the lab knows bullseye, bookworm, trixie, noble"):
         image.ensure_all(["bookworm", "sid"], settled=False)
 
 
