@@ -32,7 +32,10 @@ def copy(fleet: str, version: str) -> Path:
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(
-                source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+                source,
+                folder / part,
+                symlinks=True,  # playbooks/roles has to lead to the copy's own
+                ignore=shutil.ignore_patterns("__pycache__", "*.pyc"),
             )
         else:
             shutil.copy(source, folder / part)
