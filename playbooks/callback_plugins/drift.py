@@ -55,6 +55,12 @@ def changes(diff: dict[str, Any]) -> str:
     return f"{gone} lines differ from {come} that should be there"
 
 
+def complaint(result: dict[str, Any]) -> str:
+    """Return in one line why a task failed, with what its command said."""
+    said = (result.get(key) for key in ("msg", "stderr", "module_stderr"))
+    return " ".join(" ".join(str(words) for words in said if words).split())
+
+
 def text(value: object) -> str:
     """Return a side of a diff as text."""
     return value if isinstance(value, str) else json.dumps(value) if value else ""
@@ -87,7 +93,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         self._complain(result, "not reached")
 
     def _complain(self, result: Any, what: str) -> None:  # noqa: ANN401 - as above
-        words = " ".join(str(result._result.get("msg", "")).split())  # noqa: SLF001
+        words = complaint(result._result)  # noqa: SLF001
         self._display.display(f"{result._host.get_name()}: {_task(result)}: {what}: {words}")  # noqa: SLF001
 
 

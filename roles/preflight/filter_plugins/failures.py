@@ -19,6 +19,11 @@ def why_failed(result: Mapping[str, Any]) -> str:
 
 
 def _parts(result: Mapping[str, Any]) -> Iterator[str]:
+    if result.get("censored"):
+        yield (
+            "what it said is hidden, since it handles secrets; see whether the host's disk is "
+            "full or read-only (df /etc/agent-bus)"
+        )
     message = str(result.get("msg") or "").strip()
     if message:
         yield message

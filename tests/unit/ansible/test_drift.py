@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from playbooks.callback_plugins.drift import lines
+from playbooks.callback_plugins.drift import complaint, lines
 
 FILE = {"before_header": "/etc/x", "after_header": "/etc/x"}
 
@@ -43,3 +43,8 @@ def test_a_secret_is_not_shown() -> None:
     assert list(lines("nuc", "Place the tokens", {"diff": [diff]})) == [
         "nuc: /etc/x: is missing or holds another secret"
     ]
+
+
+def test_a_failure_is_told_with_what_its_command_said() -> None:
+    failed = {"msg": "non-zero return code", "rc": 1, "stderr": "no room\nleft\n"}
+    assert complaint(failed) == "non-zero return code no room left"
