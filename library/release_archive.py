@@ -49,6 +49,8 @@ PLATFORMS = ("manylinux2014", "manylinux_2_28")  # the older name alone gives ol
 LAYOUT = b"2: with an entry for every folder"
 """Part of a release's name, since an archive in the cache is not written again."""
 KEEP_ARCHIVES = 5
+FOLDER, FILE = 0o755, 0o644
+"""Modes of all that is built, whatever the umask is: there is no secret in it."""
 
 
 def package_files(package: Path) -> dict[str, bytes]:
@@ -94,7 +96,7 @@ def download_wheels(requirements: Path, python: str, machine: str, cache: Path) 
     folder = cache / "wheels" / f"cp{python.replace('.', '')}-{machine}-{key}"
     if folder.exists():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    have_folder(folder.parent)
     abi = f"cp{python.replace('.', '')}"
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         command = [
@@ -108,13 +110,23 @@ def download_wheels(requirements: Path, python: str, machine: str, cache: Path) 
         if result.returncode != 0:
             words = "\n".join(result.stderr.strip().splitlines()[-8:])
             raise ValueError(f"pip download for Python {python} on {machine} failed:\n{words}")
-        Path(work, "wheels").rename(folder)
+        made = Path(work, "wheels")
+        for path in (made, *made.iterdir()):
+            path.chmod(FOLDER if path.is_dir() else FILE)
+        made.rename(folder)
     return folder
+
+
+def have_folder(folder: Path) -> None:
+    """Make a folder of the cache, which every operator of this clone may read."""
+    for missing in [path for path in (folder, *folder.parents) if not path.exists()][::-1]:
+        missing.mkdir(exist_ok=True)
+        missing.chmod(FOLDER)
 
 
 def write_archive(archive: Path, top: str, parts: dict[str, bytes], wheels: Path | None) -> None:
     """Write the archive; everything in it belongs to root and lies below `top`."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
+    have_folder(archive.parent)
     descriptor, temporary = tempfile.mkstemp(dir=archive.parent)
     with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         everything = dict(parts)
@@ -124,14 +136,15 @@ def write_archive(archive: Path, top: str, parts: dict[str, bytes], wheels: Path
         # also those above the release: a folder without an entry gets its mode from the umask
         for folder in sorted({top, *_parents(top), *folders}):
             entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            entry.type, entry.mode = tarfile.DIRTYPE, FOLDER
             entry.uname = entry.gname = "root"
             tar.addfile(entry)
         for name, content in everything.items():
             entry = tarfile.TarInfo(f"{top}/{name}")
-            entry.size, entry.mode = len(content), 0o644
+            entry.size, entry.mode = len(content), FILE
             entry.uname = entry.gname = "root"
             tar.addfile(entry, io.BytesIO(content))
+    Path(temporary).chmod(FILE)
     Path(temporary).replace(archive)
 
 
@@ -202,6 +215,11 @@ def main() -> None:
     )
     try:
         result = build(module.params)
+    except PermissionError as error:
+        module.fail_json(
+            msg=f"{error}. Releases are built in {module.params['cache']}, which somebody else "
+            "has made; set message_bus_cache_dir and bus_watcher_cache_dir to a folder of your own"
+        )
     except (OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

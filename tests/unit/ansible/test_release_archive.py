@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import tarfile
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,3 +80,34 @@ def test_a_package_without_version_is_refused(parameters: dict[str, Any], tmp_pa
     (tmp_path / "agent_thing" / "__init__.py").write_text("")
     with pytest.raises(ValueError, match="no __version__"):
         release_archive.build(parameters)
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027, 0o077], ids=["002", "027", "077"])
+def test_every_operator_of_the_clone_can_read_what_is_built(
+    parameters: dict[str, Any], tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        built = release_archive.build(parameters)
+    finally:
+        os.umask(before)
+    cache = tmp_path / "cache"
+    modes = {path: path.stat().st_mode & 0o777 for path in (cache, *cache.rglob("*"))}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o755}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o644}
+    with tarfile.open(built["archive"]) as tar:
+        assert {entry.mode for entry in tar if entry.isdir()} == {0o755}
+        assert {entry.mode for entry in tar if entry.isfile()} == {0o644}
+
+
+def test_every_folder_that_is_unpacked_has_an_entry(parameters: dict[str, Any]) -> None:
+    built = release_archive.build(parameters)
+    with tarfile.open(built["archive"]) as tar:
+        names = tar.getnames()
+    assert "agent-thing" in names
+    for number, name in enumerate(names):
+        assert all(
+            str(parent) in names[:number]
+            for parent in PurePosixPath(name).parents
+            if str(parent) != "."
+        ), name
