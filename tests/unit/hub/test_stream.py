@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import pytest
 
-from agent_bus import sse
+from agent_bus import runtime, sse
 from agent_bus.auth import Principal
 from agent_bus.broker import WRITE_BYTES
 from agent_bus.model import AgentName, NodeName, Roster, Seq
@@ -195,7 +195,8 @@ def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
 ) -> None:
     bus.send(draft())
     bus.broker.end_all("shutdown")
-    streams = Streams(bus=bus, settings=settings_in(tmp_path), version="v")
+    hang_ups = runtime.HangUps()
+    streams = Streams(bus=bus, settings=settings_in(tmp_path), version="v", hang_ups=hang_ups)
     own = f"{bus.store.epoch}-1"
     for cursor, place in (("", ""), (own, own), ("other-1", ""), (f"{own}\nevent: x", "")):
         call = Call(Principal(NodeName("n1"), "1" * 64), {}, {"last-event-id": cursor})
