@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 ASKER, ASKER_HOST = "alice", "upstairs"
 ANSWERER, ANSWERER_HOST = "bob", "downstairs"
 HOSTS = (ASKER_HOST, ANSWERER_HOST)
-BUSY, BUSY_S = "carol", 30
+BUSY = "carol"
 """Lives beside bob; while her turn runs a gateway of the older kind starts no wake."""
 ORDER = f"Ask {ANSWERER} over the agent bus as {ASKER} how he is."
-ROUND_TIMEOUT_S = 180
-COMMAND_TIMEOUT_S = 180
+ROUND_TIMEOUT_S = 400
+COMMAND_TIMEOUT_S = 600
 
 
 AS_OPENCLAW = "runuser -u openclaw -- env HOME=/home/openclaw"
+RELEASE = "http://127.0.0.1:8390/release"
 ESCALATED = "escalated: the mapped hook"
 WOKEN = f"{ANSWERER}'s model runs agent-bus inbox"
 
@@ -105,29 +106,28 @@ def play(fleet: Fleet, hub: Hub) -> Round:
 def play_beside_a_busy_agent(fleet: Fleet, hub: Hub) -> Round:
     """Play a round while another agent of bob's gateway is in a long turn.
 
-    A heartbeat engine lets bob's wake wait, so that only the escalation gets to him; a gateway
-    without one starts his turn beside the other.
+    That turn ends when the round has. A heartbeat engine lets bob's wake wait, so that only the
+    escalation gets to him; a gateway without one starts his turn beside the other.
 
     Raises:
         LabError: the other agent's turn does not start.
     """
     started, deadline = time.time(), time.monotonic() + ROUND_TIMEOUT_S
     with ThreadPoolExecutor(max_workers=1) as pool:
-        words = f"Think for {BUSY_S} seconds."
-        turn = pool.submit(tell, fleet, ANSWERER_HOST, BUSY, words)
-        while not (busy := _busy_since(fleet, started)):
+        turn = pool.submit(tell, fleet, ANSWERER_HOST, BUSY, "Think until you are released.")
+        while not _is_busy(fleet, started):
             if turn.done() or time.monotonic() > deadline:
                 raise LabError(f"{BUSY} does not get busy")
             time.sleep(0.5)
         found = play(fleet, hub)
-        found.busy_until = busy + BUSY_S
+        found.busy_until = time.time()
+        on(fleet, ANSWERER_HOST, f"curl -fsS --noproxy '*' -o /dev/null {RELEASE}")
         turn.result()
     return found
 
 
-def _busy_since(fleet: Fleet, since: float) -> float | None:
-    calls = _model_calls(fleet, ANSWERER_HOST, since)
-    return next((float(call["at"]) for call in calls if "after_s" in call), None)
+def _is_busy(fleet: Fleet, since: float) -> bool:
+    return any("held" in call for call in _model_calls(fleet, ANSWERER_HOST, since))
 
 
 def tell(fleet: Fleet, host: str, agent: str, words: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +23,8 @@ from typing import Any
 
 WAKE = re.compile(r"agent-bus: unread messages for (?P<agent>[a-z0-9_-]+)")
 ORDER = re.compile(r"Ask (?P<recipient>[a-z0-9_-]+) over the agent bus as (?P<sender>[a-z0-9_-]+)")
-BUSY = re.compile(r"Think for (?P<seconds>\d+) seconds")
+BUSY = "Think until you are released"
+HOLD_S = 600  # longest: a test that died releases nobody
 SKILL = re.compile(r"<location>(?P<path>[^<]*/agent-bus/SKILL\.md)</location>")
 HEAD = re.compile(r"^(?P<id>[0-9A-HJKMNP-TV-Z]{26}) from [^\n]*$(?!\n  shown )", re.MULTILINE)
 """A message of the inbox; not one that another turn of the agent has in hand."""
@@ -30,7 +32,7 @@ HEAD = re.compile(r"^(?P<id>[0-9A-HJKMNP-TV-Z]{26}) from [^\n]*$(?!\n  shown )",
 SILENT = "NO_REPLY"  # what a woken agent says when its user need not hear anything
 
 Call = tuple[str, dict[str, str]]
-"""A tool and its arguments; when the turn ends no tool, but the answer, and after how long."""
+"""A tool and its arguments; when the turn ends no tool, but the answer, and whether it is held."""
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -54,8 +56,8 @@ def next_call(messages: list[dict[str, Any]]) -> Call:
         system = "\n".join(text_of(m) for m in messages if m["role"] in {"system", "developer"})
         skill = SKILL.search(system)
         return woken(wake["agent"], skill["path"] if skill else "", results)
-    if busy := BUSY.search(text_of(messages[asked])):
-        return "", {"answer": "Done.", "after_s": busy["seconds"]}
+    if BUSY in text_of(messages[asked]):
+        return "", {"answer": "Done.", "held": "until /release"}
     order = ORDER.search(text_of(messages[asked]))
     if order and not results:
         sender, recipient = order["sender"], order["recipient"]
@@ -96,7 +98,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """Answer the list of models."""
+        """Answer the list of models; `/release` ends what is held."""
+        if self.path == "/release":
+            self.server.released.set()
         self._json({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
 
     def do_POST(self) -> None:
@@ -106,7 +110,8 @@ class Handler(BaseHTTPRequestHandler):
         tool, arguments = next_call(request["messages"])
         known = [entry["function"]["name"] for entry in request.get("tools", [])]
         self.server.note(request["messages"], tool, arguments, known)
-        time.sleep(float(arguments.get("after_s", 0)))
+        if "held" in arguments:
+            self.server.released.wait(HOLD_S)
         message: dict[str, Any] = {"role": "assistant", "content": arguments.get("answer")}
         if tool:
             call = {"name": tool, "arguments": json.dumps(arguments)}
@@ -166,6 +171,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, log: Path) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self._log = log
+        self.released = threading.Event()
 
     def note(
         self,
