@@ -39,7 +39,9 @@ def restart(hub: Hub, **tls: str) -> None:
 def answers_with_tls(port: int) -> bool:
     context = ssl._create_unverified_context()
     with contextlib.suppress(OSError, http.client.HTTPException):
-        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=5)
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", port, context=context, timeout=patience()
+        )
         with contextlib.closing(connection):
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200

@@ -167,15 +167,23 @@ def test_it_answers_within_ten_seconds_whatever_does_not(
         done = silent_hub.cli(*arguments, env={"HOME": str(silent_hub.folder)})
         return time.monotonic() - began, done
 
-    with ThreadPoolExecutor(len(SILENCE)) as pool:  # they do nothing but wait
+    def late(pool: ThreadPoolExecutor) -> dict[tuple[str, ...], float]:
+        """Run all at once, which do nothing but wait; what took longer than this machine may."""
         starts = [pool.submit(timed, "--version") for _ in SILENCE]
-        start_s = max(start.result()[0] for start in starts)  # what this machine takes
+        start_s = max(start.result()[0] for start in starts)
         answers = [pool.submit(timed, *arguments) for arguments, _, _ in SILENCE]
+        found = {}
         for (arguments, code, words), answer in zip(SILENCE, answers, strict=True):
-            took_s, done = answer.result()
-            assert took_s < 10 + 2 * start_s, arguments
+            found[arguments], done = answer.result()
             assert done.returncode == code, (arguments, done.stdout, done.stderr)
             assert words in (done.stderr if code == 69 else done.stdout)
+        return {words: took_s for words, took_s in found.items() if took_s >= 10 + 2 * start_s}
+
+    with ThreadPoolExecutor(len(SILENCE)) as pool:
+        rounds: list[dict[tuple[str, ...], float]] = []  # other work fails one, a fault fails all
+        while len(rounds) < 3 and (not rounds or rounds[-1]):
+            rounds.append(late(pool))
+    assert not rounds[-1], rounds
 
 
 def test_a_question_that_is_sent_stays_sent_when_the_hub_goes(hub: Hub, node: Node) -> None:

@@ -20,6 +20,7 @@ from lab.paths import ROOT
 from lab.running import CURL
 from tests.support.module import answer_of
 from tests.support.node_side import ADMIN_TOKEN, FILES, HOOK_TOKEN, Gateway, Hub, Node, until
+from tests.support.patience import patience
 from tests.support.plays import play
 from tests.support.proxy import RecordingProxy
 
@@ -80,7 +81,7 @@ def asking() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_the_proxy_is_seen_by_whoever_asks_it(proxy: RecordingProxy) -> None:
     with pytest.raises(OSError, match="502"):
-        urllib.request.urlopen("http://127.0.0.1:9/elsewhere", timeout=10)
+        urllib.request.urlopen("http://127.0.0.1:9/elsewhere", timeout=patience())
     assert proxy.asked == ["GET http://127.0.0.1:9/elsewhere HTTP/1.1"]
 
 
