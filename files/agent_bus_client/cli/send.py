@@ -132,6 +132,8 @@ def post(context: Context, request: dict[str, Any]) -> dict[str, Any]:
     try:
         request = outbox.addressed(request, context.hub)
     except HubUnreachableError as error:
+        if not error.sent:
+            raise
         raise HubUnreachableError(error.url, error.reason, sent=False) from error
     if request.get("to") == request["from"] and "reply_to" in request:
         raise UsageError(f"{request['reply_to']} is your own message: send TO instead")
