@@ -1,7 +1,7 @@
 """The lab's images, one per distribution: built once for each content of lab/image/.
 
-Found again in milliseconds. Where the archive of a distribution that is not Debian cannot be
-reached, the lab says so by name and runs that host on the default one.
+Found again in milliseconds. Where the packages of a distribution that may be missing cannot be
+had, the lab says so by name and runs that host on the default one.
 """
 
 from __future__ import annotations
@@ -35,16 +35,20 @@ class Distribution:
 
     title: str
     archive: str | None = None
-    """What answers where its packages can be had; None for Debian, without which no lab is."""
+    """What answers where its packages can be had; None for Debian's."""
+    may_be_missing: bool = False
+    """Not Debian 12 and 13, without which no lab is; mirrors drop Debian 11 some day."""
 
 
 DEFAULT = "bookworm"
 DISTRIBUTIONS = {
-    "bullseye": Distribution("Debian 11", "http://deb.debian.org/debian/dists/bullseye/InRelease"),
+    "bullseye": Distribution("Debian 11", may_be_missing=True),
     "bookworm": Distribution("Debian 12"),
     "trixie": Distribution("Debian 13"),
     "noble": Distribution(
-        "Ubuntu 24.04", "http://archive.ubuntu.com/ubuntu/dists/noble/InRelease"
+        "Ubuntu 24.04",
+        "http://archive.ubuntu.com/ubuntu/dists/noble/InRelease",
+        may_be_missing=True,
     ),
 }
 
@@ -115,7 +119,7 @@ def _build(name: str, tag: str, note: Path) -> str | None:
     try:
         base = _ensure_base(name)
     except LabError as error:
-        if DISTRIBUTIONS[name].archive is None:
+        if not DISTRIBUTIONS[name].may_be_missing:
             raise
         _leave_out(name, note, str(error))
         return None

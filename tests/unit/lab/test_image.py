@@ -46,7 +46,8 @@ def test_each_distribution_can_be_bootstrapped() -> None:
 def test_an_archive_out_of_reach_is_named_and_its_hosts_run_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nowhere = image.Distribution("Elsewhere 1", "http://127.0.0.1:9/dists/elsewhere/InRelease")
+    address = "http://127.0.0.1:9/dists/elsewhere/InRelease"
+    nowhere = image.Distribution("Elsewhere 1", address, may_be_missing=True)
     monkeypatch.setitem(image.DISTRIBUTIONS, "elsewhere", nowhere)
     monkeypatch.setattr(image, "NOTES", tmp_path)
     monkeypatch.setattr(image, "STORE", tmp_path)
@@ -93,6 +94,22 @@ def test_an_image_that_another_run_makes_is_waited_for(
         assert image.DEFAULT in found.result()
     assert "waiting for another run's image of Debian 12" in capsys.readouterr().out
     assert [words[:2] for words in calls] == [("image", "exists")] * 2
+
+
+def test_only_what_no_lab_can_do_without_may_not_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(name: str) -> str:
+        raise LabError(f"no packages of {name}")
+
+    monkeypatch.setattr(image, "NOTES", tmp_path)
+    monkeypatch.setattr(image, "STORE", tmp_path)
+    monkeypatch.setattr(image, "podman", only_default_exists)
+    monkeypatch.setattr(image, "_ensure_base", gone)
+    tags = image.ensure_all(["bullseye"], settled=False)
+    assert tags["bullseye"] == tags[image.DEFAULT]
+    with pytest.raises(LabError, match="no packages of trixie"):
+        image.ensure_all(["trixie"], settled=False)
 
 
 def only_default_exists(
