@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lab.paths import ROOT, tool
 
-PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
+PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml"))
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +44,20 @@ def production(clone: Path) -> tuple[str, str]:
     return ("-i", str(clone / "inventory" / "production"))
 
 
-@pytest.mark.parametrize("within", ["/", "the clone"])
-def test_every_playbook_finds_its_roles_modules_and_filters(clone: Path, within: str) -> None:
+@pytest.mark.parametrize(
+    ("within", "playbooks"),
+    [("/", ["site.yml"]), ("/", PLAYBOOKS), ("the clone", ["playbooks/verify.yml", "site.yml"])],
+    ids=["site", "playbooks", "within"],
+)
+def test_every_playbook_finds_its_roles_modules_and_filters(
+    clone: Path, within: str, playbooks: list[str]
+) -> None:
     folder = Path("/") if within == "/" else clone
-    paths = [str(clone / "playbooks" / name) for name in PLAYBOOKS]
-    for given in ([str(clone / "site.yml")], paths):
-        done = run(clone, *production(clone), *given, "--list-tasks", within=folder)
-        assert done.returncode == 0, done.stderr
-        for path in given:
-            assert f"playbook: {path}\n" in done.stdout
+    paths = [str(clone / name) for name in playbooks]
+    done = run(clone, *production(clone), *paths, "--list-tasks", within=folder)
+    assert done.returncode == 0, done.stderr
+    for path in paths:
+        assert f"playbook: {path}\n" in done.stdout
 
 
 def test_an_inventory_is_checked_from_any_folder(clone: Path) -> None:
@@ -62,12 +68,21 @@ def test_an_inventory_is_checked_from_any_folder(clone: Path) -> None:
     assert f"export ANSIBLE_CONFIG={clone}/ansible.cfg" in words
 
 
-@pytest.mark.parametrize("name", ["site.yml", *(f"playbooks/{name}" for name in PLAYBOOKS)])
-def test_no_playbook_reports_success_without_a_fleet(clone: Path, name: str) -> None:
-    variables = "-e", "uninstall_yes=true restore_yes=true"
-    done = run(clone, "-i", "/no/such/inventory", str(clone / name), *variables)
+def test_a_playbook_without_a_fleet_reports_no_success(clone: Path) -> None:
+    done = run(clone, "-i", "/no/such/inventory", str(clone / "playbooks" / "verify.yml"))
     assert done.returncode != 0
     assert "(there is no /no/such/inventory): name your inventory" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["site.yml", *PLAYBOOKS])
+def test_every_playbook_asks_for_a_fleet_first(name: str) -> None:
+    first = yaml.safe_load((ROOT / name).read_text())[0]
+    asks = first.get("hosts", "")
+    assert (
+        "of_fleet(groups" in asks
+        or "hosts_to_check(groups)" in asks
+        or (first.get("import_playbook") == "playbooks/preflight.yml")
+    )
 
 
 def test_a_hosts_file_that_ansible_would_leave_out_stops_the_run(
