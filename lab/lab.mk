@@ -4,7 +4,7 @@ FLEET ?= demo
 PYTHON ?= .venv/bin/python
 FOLLOW := $(PYTHON) -m lab.follow --
 
-.PHONY: images demo clean-demo shell send logs open molecule releases trials lab-killed lifecycle faults lab-setup
+.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle faults lab-setup
 
 lab-setup:
 	@lab/setup
@@ -33,8 +33,6 @@ logs: ## Show what the bus and the watchers logged: make logs [HOST=...]
 
 molecule: venv lab-setup ## Test the whole production fleet in containers of its own
 	@lab/molecule test -s default
-
-releases: trials
 
 trials: venv lab-setup ## Test an added agent, an upgrade, a bad one and a few faults on four hosts
 	@lab/molecule test -s trials
