@@ -32,6 +32,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # a name that is no loopback, which browsers trust without TLS
+    "--host-resolver-rules=MAP *.bus.test 127.0.0.1",
 ]
 FLEET = {
     "t440": ("hub-keeper",),

@@ -24,6 +24,7 @@ def sign_in(page: Page, url: str) -> None:
     page.get_by_label("Admin token").fill(ADMIN)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Fleet")).to_be_visible(timeout=patience() * 1000)
+    expect(page.locator("#link")).to_have_attribute("data-is", "on", timeout=patience() * 1000)
 
 
 def restart(hub: Hub, **tls: str) -> None:
@@ -55,13 +56,32 @@ def test_switching_tls_on_and_off_lets_the_operator_in_each_time(
     with running(tmp_path) as hub:
         context = chromium.new_context(ignore_https_errors=True)
         page = context.new_page()
-        sign_in(page, f"http://127.0.0.1:{hub.port}")
+        sign_in(page, f"http://hub.bus.test:{hub.port}")
         restart(hub, **tls)
-        sign_in(page, f"https://127.0.0.1:{hub.port}")
+        sign_in(page, f"https://hub.bus.test:{hub.port}")
         restart(hub)
-        sign_in(page, f"http://127.0.0.1:{hub.port}")
+        sign_in(page, f"http://hub.bus.test:{hub.port}")
         page.reload()
         expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+        context.close()
+
+
+def test_a_browser_that_does_not_keep_the_cookie_is_told_so_instead_of_being_asked_again(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """As behind a proxy that says https to a hub whose page the browser has by http."""
+    with running(tmp_path) as hub:
+        context = chromium.new_context(extra_http_headers={"X-Forwarded-Proto": "https"})
+        page = context.new_page()
+        page.goto(f"http://hub.bus.test:{hub.port}/login")
+        page.get_by_label("Admin token").fill(ADMIN)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_contain_text("did not keep the cookie")
+        context.close()
+        context = chromium.new_context()
+        page = context.new_page()
+        sign_in(page, f"http://hub.bus.test:{hub.port}")
+        expect(page).to_have_url(f"http://hub.bus.test:{hub.port}/")
         context.close()
 
 
@@ -75,7 +95,7 @@ def test_two_hubs_behind_one_name_keep_their_sessions_apart(
         context = chromium.new_context()
         page = context.new_page()
         for hub in (one, other):
-            sign_in(page, f"http://127.0.0.1:{hub.port}")
-        page.goto(f"http://127.0.0.1:{one.port}/")
+            sign_in(page, f"http://hub.bus.test:{hub.port}")
+        page.goto(f"http://hub.bus.test:{one.port}/")
         expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
         context.close()

@@ -45,6 +45,12 @@ FIRST_ROWS: Final = 50
 THREAD: Final = 200
 """Messages of a thread that are drawn; the hop limit ends a thread of agents at 50."""
 AUDITED: Final = 200
+ENTERED: Final = "entered"
+"""Marks the first page after signing in: without the cookie there, the browser has not kept it."""
+LOST: Final = (
+    "You were signed in, but the browser did not keep the cookie of the session. Allow cookies for"
+    " this address. Behind a proxy: X-Forwarded-Proto must say https only where the browser does."
+)
 
 
 class Dashboard:
@@ -85,7 +91,7 @@ class Dashboard:
 
         show = self._guarded
         return [
-            get("/", show(self.fleet)),
+            get("/", show(self.fleet), query=forms.FleetQuery),
             get("/login", self.login, query=forms.LoginQuery),
             post("/login", functools.partial(self.sign_in, actions)),
             post("/logout", functools.partial(self.sign_out, actions)),
@@ -109,7 +115,7 @@ class Dashboard:
         from another site would not be sent with the page that follows.
         """
         query = call.parse_query(forms.LoginQuery)
-        return self._sign_in_page(code=query.link or "")
+        return self._sign_in_page(code=query.link or "", words=LOST if query.lost else "")
 
     def sign_in(self, actions: Actions, call: Call) -> Answer:
         """Open a session."""
@@ -123,7 +129,7 @@ class Dashboard:
             }.get(error.code, error.detail)
             return self._sign_in_page(status=error.status, words=words)
         actions.audit.log(call, "page", "sign_in")
-        return redirect("/", Set_Cookie=set_cookie(call, cookie))
+        return redirect(f"/?{ENTERED}=1", Set_Cookie=set_cookie(call, cookie))
 
     def sign_out(self, actions: Actions, call: Call) -> Answer:
         """End the session."""
@@ -323,7 +329,7 @@ class Dashboard:
                 self._sessions.require(call)
                 return show(call)
             except errors.UnauthenticatedError:
-                return redirect("/login")
+                return redirect("/login?lost=1" if ENTERED in call.query else "/login")
             except errors.BusError as error:
                 return self._show(call, "error", error=error, status=error.status)
 

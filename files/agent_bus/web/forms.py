@@ -33,10 +33,17 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class FleetQuery(_Query):
+    """Whether the page is the first one after signing in."""
+
+    entered: Literal["1"] | None = None
+
+
 class LoginQuery(_Query):
     """Where the sign-in page comes from."""
 
     link: Annotated[str, Field(max_length=100)] | None = None
+    lost: Literal["1"] | None = None
 
 
 class SearchQuery(_Query):

@@ -109,6 +109,8 @@ export function live(handlers = {}) {
   });
 }
 
+// The mark of the first page after signing in is not to be bookmarked.
+if (location.search === "?entered=1") history.replaceState(null, "", location.pathname);
 hubTime(document.querySelector("meta[name=now]").content);
 tell();
 setInterval(tell, 1000);
