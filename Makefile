@@ -12,8 +12,8 @@ PYTHON_CODE := files lab library roles tests docs bench
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The fleet that demo, preflight and check look at: a folder or a file.
 INVENTORY ?= inventory/production
-# One process per core: most tests wait for processes of their own. Whole files, where they share a hub.
-SPREAD := --numprocesses auto --dist
+# One process per core, which takes the next test that waits: most tests wait for processes of their own.
+SPREAD := --numprocesses auto --dist worksteal
 # Targets that are parts of `make test` keep how long each of their tests took.
 TESTED = AGENT_BUS_PART=$@ $(FOLLOW) pytest
 
@@ -86,17 +86,17 @@ format: setup ## Format all Python code
 
 .PHONY: unit
 unit: setup ## Unit and property tests
-	$(TESTED) $(SPREAD) worksteal tests/unit
+	$(TESTED) $(SPREAD) tests/unit
 
 .PHONY: api
 api: setup client-setup ## API and integration tests against real processes
 	@lab/oldest-python .cache/oldest-python
-	$(TESTED) $(SPREAD) loadfile tests/conformance tests/api tests/integration tests/monitoring
+	$(TESTED) $(SPREAD) tests/conformance tests/api tests/integration tests/monitoring
 
 .PHONY: crash
 crash: setup ## Kills, full disks, bad peers, cut networks and jumping clocks, against real processes
 	@lab/oldest-python .cache/oldest-python
-	$(TESTED) $(SPREAD) worksteal tests/crash
+	$(TESTED) $(SPREAD) tests/crash
 
 .PHONY: soak
 soak: setup ## What is too long for `make test` (about an hour)

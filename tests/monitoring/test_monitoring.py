@@ -4,6 +4,7 @@ and all names of metrics and labels against what a hub really exports.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import re
@@ -43,20 +44,26 @@ def promtool() -> str:
     if found:
         return found
     program = CACHE / "usr/bin/promtool"
-    if not program.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        fetch = "apt-get download -qq prometheus"
-        script = f"{fetch} || {{ apt-get update -qq && {fetch}; }} && dpkg -x prometheus_*.deb ."
-        done = subprocess.run(
-            ["sh", "-c", script],
-            cwd=CACHE, capture_output=True, text=True, timeout=patience(300), check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            pytest.fail(
-                f"promtool is missing and apt-get could not get Debian's prometheus: "
-                f"{done.stderr.strip()}"
-            )
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:  # workers of one run need it at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            fetch_promtool()
     return str(program)
+
+
+def fetch_promtool() -> None:
+    fetch = "apt-get download -qq prometheus"
+    script = f"{fetch} || {{ apt-get update -qq && {fetch}; }} && dpkg -x prometheus_*.deb ."
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=CACHE, capture_output=True, text=True, timeout=patience(300), check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.fail(
+            f"promtool is missing and apt-get could not get Debian's prometheus: "
+            f"{done.stderr.strip()}"
+        )
 
 
 def rules() -> dict[str, dict[str, Any]]:

@@ -27,16 +27,20 @@ class Report:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._is_worker = hasattr(config, "workerinput")
         self._took_s: defaultdict[str, float] = defaultdict(float)
         self._hubs: Counter[str] = Counter()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Name the test, in case that it is silent for long."""
-        progress.doing(nodeid)
+        if not self._is_worker:
+            progress.doing(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add up what setup, call and teardown took."""
+        """Add up what setup, call and teardown took; name a failure at once."""
         self._took_s[report.nodeid] += report.duration
+        if report.failed and not self._is_worker:
+            progress.tell(f"FAILED {report.nodeid} ({report.when})")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -46,8 +50,9 @@ class Report:
     def pytest_sessionfinish(self) -> None:
         """Hand on what was counted, or keep it."""
         self._hubs.update(STARTS)
-        if hasattr(self._config, "workeroutput"):
-            self._config.workeroutput["hubs"] = dict(self._hubs)
+        if self._is_worker:
+            given: dict[str, Any] = vars(self._config)["workeroutput"]  # xdist put it there
+            given["hubs"] = dict(self._hubs)
         elif part := os.environ.get("AGENT_BUS_PART"):
             DURATIONS.mkdir(parents=True, exist_ok=True)
             lines = [f"{took_s:.2f}\t{name}\n" for name, took_s in self._took_s.items()]
