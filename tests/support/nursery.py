@@ -140,6 +140,7 @@ def served(config: Path, log: IO[bytes], **environ: str) -> subprocess.Popen[byt
 
 def main() -> None:
     """The nursery itself: forks at each message, tells who has started and who has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest has to end its hubs first
     from gevent import monkey
 
     monkey.patch_all()  # as `serve` begins
@@ -169,6 +170,7 @@ def main() -> None:
 
 
 def _be_a_hub(config: str, log: int, others: list[int]) -> Any:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     os.dup2(log, 1)
     os.dup2(log, 2)
