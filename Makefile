@@ -18,6 +18,7 @@ SPREAD := --numprocesses auto --dist worksteal
 TESTED = AGENT_BUS_PART=$@ $(FOLLOW) pytest
 
 include lab/lab.mk
+include lab/versions.mk
 include tests/e2e/e2e.mk
 include tests/browser/browser.mk
 include tests/api/clients.mk

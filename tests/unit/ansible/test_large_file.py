@@ -25,11 +25,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1 << 20
+BREAKS = """
+import pathlib
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection import local
+DOCUMENTATION = local.DOCUMENTATION.replace("name: local", "name: breaks")
+CALLS = pathlib.Path(__file__).with_name("calls")
+class Connection(local.Connection):
+    transport = "breaks"
+    def exec_command(self, cmd, in_data=None, sudoable=True):
+        answer = super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+        with CALLS.open("a") as calls:
+            print("x", file=calls)
+        if CALLS.stat().st_size // 2 % 3 == 0:  # every third answer is lost on its way
+            raise AnsibleConnectionFailure("cut off")
+        return answer
+    def reset(self):
+        self._connected = False
+"""
+"""A connection that breaks again and again, after the host has done what it was asked."""
 
 
 def filled(path: Path, size: int) -> bytes:
-    """Write what does not shrink when it is packed."""
-    content = random.Random(size).randbytes(size)
+    """Write content whose parts differ, and which shrinks well, as it has to travel fast here."""
+    block = random.Random(size).randbytes(1024)
+    count = size // 1024 + 1
+    content = b"".join(b"%08d" % number + block for number in range(count))[:size]
     path.write_bytes(content)
     return content
 
@@ -104,6 +125,26 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, direction: str) -> N
         assert done.returncode == 0, done.stdout + done.stderr
         peaks.append(int(done.stdout))
     assert peaks[1] < peaks[0] * 1.25, peaks
+
+
+@both
+def test_a_connection_that_breaks_is_made_anew(
+    tmp_path: Path, direction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, task, target = ways(tmp_path, direction)
+    content = filled(source, 4 * carrier.PART_BYTES)
+    (tmp_path / "connections").mkdir()
+    (tmp_path / "connections" / "breaks.py").write_text(BREAKS)
+    monkeypatch.setenv("ANSIBLE_CONNECTION_PLUGINS", str(tmp_path / "connections"))
+    monkeypatch.setenv("ANSIBLE_PIPELINING", "true")  # one call of the connection per part
+    words = [*command(tmp_path, **task), "--extra-vars", "ansible_connection=breaks"]
+    done = subprocess.run(
+        words, env=environment(), cwd=ROOT, text=True, check=False, timeout=patience(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "the connection broke, trying again" in " ".join(done.stdout.split())
+    assert target.read_bytes() == content
 
 
 def test_what_is_not_as_it_was_is_thrown_away(tmp_path: Path) -> None:

@@ -323,6 +323,12 @@ def test_another_ansible_is_refused(check: Any, core: str) -> None:
     assert check(GOOD, core=core)[0].startswith(f"ansible-core {core} is not one of 2.19")
 
 
+@pytest.mark.parametrize("core", ["2.19.0", "2.20.10", "2.21.5", "2.21.0rc1"])
+def test_what_was_tried_is_taken(check: Any, core: str) -> None:
+    """`make ansible-versions` tries them."""
+    assert check(GOOD, core=core) == []
+
+
 FOUR_FAULTS = """\
 hub:
   hosts:
