@@ -310,11 +310,19 @@ def act(given: dict[str, Any], user: pwd.struct_passwd, *, check_mode: bool) -> 
     if given["state"] == "absent":
         with calls.acting_as(user):
             return {"changed": claw.remove_skill(check_mode=check_mode)}
+    note = ""
     if known.stranger:
         note = (
             f"what listens there is OpenClaw of user {known.stranger}, not of {user.pw_name};"
             f" set openclaw_user: {known.stranger} for this host"
         )
+    elif known.rivals and not (known.source or given["state_dir"]):
+        note = (
+            f"several units start OpenClaw of {user.pw_name} and none runs:"
+            f" {', '.join(known.rivals)}; start the one that is meant, or set"
+            " openclaw_bus_state_dir to its folder"
+        )
+    if note:
         url = given["url"] or address(known, {})
         return {"changed": False, "differs": False, "url": url, "notes": [note]}
     with calls.acting_as(user):

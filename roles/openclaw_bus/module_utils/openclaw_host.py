@@ -14,7 +14,7 @@ import os
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 18789
 PROC = Path("/proc")
 SYSTEMCTL_TIMEOUT_S = 30
+UNUSED = ("UnitFileState=disabled", "ActiveState=inactive")
 USER_UNITS = (".config/systemd/user", ".local/share/systemd/user", "/etc/systemd/user")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OWN_PATHS = (
@@ -89,6 +90,7 @@ class Known:
         state_dir: its folder; config: its settings file; skills: the folder that agents share.
         program: how to run its command, when that shows in how it was started.
         stranger: the user that runs what listens there, when that is another one.
+        rivals: units of which any may be it, when nothing else says where it is.
         usual: where the settings file of the user's OpenClaw is by default.
         environment: handed to its commands; never shown.
     """
@@ -101,6 +103,7 @@ class Known:
     usual: Path
     program: tuple[str, ...] = ()
     stranger: str = ""
+    rivals: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -120,7 +123,8 @@ def find(user: pwd.struct_passwd, port: int | None) -> Known:
         return known(user, begun, port or own_port(begun, process.ports))
     fitting = [unit for unit in units if port in {None, unit.port or port}]
     start = fitting[0] if len(fitting) == 1 else None
-    return known(user, start, port or (start.port if start else None))
+    found = known(user, start, port or (start.port if start else None))
+    return found if start else replace(found, rivals=tuple(unit.name for unit in fitting))
 
 
 def known(
@@ -266,9 +270,10 @@ def system_units() -> list[Start]:
     names = sorted(name for name in set(names) if not name.endswith("@.service"))
     if not names:
         return []
-    properties = "--property=Id,User,ExecStart,Environment,EnvironmentFiles"
-    shown = systemctl("show", properties, *names).split("\n\n")
-    return [parse_shown(text) for text in shown if "ExecStart=" in text]
+    properties = "Id,User,ExecStart,Environment,EnvironmentFiles,UnitFileState,ActiveState"
+    shown = systemctl("show", f"--property={properties}", *names).split("\n\n")
+    used = [text for text in shown if not ({*UNUSED} <= {*text.splitlines()})]
+    return [parse_shown(text) for text in used if "ExecStart=" in text]
 
 
 def parse_shown(text: str) -> Start:

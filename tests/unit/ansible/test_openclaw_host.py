@@ -197,6 +197,16 @@ def test_a_user_s_unit_is_read_with_its_additions(tmp_path: Path) -> None:
     found = host.find(user, 18801)
     assert found.source == "openclaw-gateway.service"
     assert found.config == tmp_path / "two words" / "openclaw.json"
+    (folder / "openclaw-gateway-work.service").write_text("[Service]\nExecStart=/usr/bin/node x\n")
+    assert host.find(user, 18802).source == "openclaw-gateway-work.service"
+    (folder / "openclaw-other.service").write_text("[Service]\nExecStart=/usr/bin/node y\n")
+    found = host.find(user, 18802)
+    assert (found.source, found.rivals) == (
+        "",
+        ("openclaw-gateway-work.service", "openclaw-other.service"),
+    )
+    (folder / "openclaw-gateway-work.service").unlink()
+    (folder / "openclaw-other.service").unlink()
     assert host.find(user, 18802).source == ""  # another gateway's port: that unit is not it
 
 
