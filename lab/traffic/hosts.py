@@ -39,6 +39,7 @@ import json, pathlib, subprocess, sys
 files = json.load(sys.stdin)
 for path, text in files.items():
     pathlib.Path(path).write_text(text)
+    pathlib.Path(path).chmod(0o644)  # whatever the host's umask is
 subprocess.run(["systemctl", "daemon-reload"], check=True)
 subprocess.run(["systemctl", "enable", "--quiet", "--now", "lab-traffic"], check=True)
 """
