@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from lab import fleet
 from lab.overlay import ssh_command
 from lab.paths import ROOT, LabError, fleet_dir, socket_dir
-from lab.progress import say
+from lab.progress import doing, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,6 +78,7 @@ class ControlNode:
         Raises:
             LabError: it failed, or Ansible warns of what will fail some day.
         """
+        doing(f"ansible-core {version}: {playbook} {' '.join(arguments)}")
         sources = " ".join(f"-i {source}" for source in (*self._up.sources, self._up.overlay))
         settings = f"ANSIBLE_CONFIG={ROOT}/ansible.cfg ANSIBLE_NOCOLOR=1"
         program = f"/opt/ansible-{version}/bin/ansible-playbook"
