@@ -147,10 +147,16 @@ class Subscription:
         return max(self._bus.broker.reconnecting_count, len(self._bus.directory.roster.tokens))
 
     def close(self) -> None:
-        """Leave the broker and give the lease back; harmless when repeated."""
+        """Leave the broker and give the lease back; harmless when repeated.
+
+        A watcher whose stream has lived its time keeps the lease: it comes back as `bye` asks it
+        to, within two seconds, and a send meanwhile reaches it. If not, the lease lapses.
+        """
         if self._hang_ups is not None and self._stream.socket is not None:
             self._hang_ups.forget(self._stream.socket)
         self._bus.broker.leave(self._stream)
+        if self._stream.end_reason == "lifetime":
+            return
         if self._stream.is_watcher and self._stream.node is not None:
             self._bus.presence.closed(self._stream.node, self._stream)
 

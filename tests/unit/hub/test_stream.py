@@ -232,6 +232,18 @@ class Overtaken(SqliteStore):
         return lowest
 
 
+@pytest.mark.parametrize(("reason", "status"), [("lifetime", "online"), ("overflow", "deaf")])
+def test_a_watcher_whose_stream_is_renewed_stays_online(
+    bus: Bus, reason: str, status: str
+) -> None:
+    peer = Peer(bus)
+    bus.presence.opened(NodeName("n1"), peer.stream, (ALPHA,))
+    peer.until("hello")
+    peer.stream.end(reason)
+    assert peer.rest()[-1] == "bye"
+    assert bus.presence.status(ALPHA, NodeName("n1"), is_retired=False) == status
+
+
 def test_counters_of_before_hello_are_not_sent_after_it(tmp_path: Path) -> None:
     with bus_in(tmp_path, kind=Overtaken) as bus:
         assert isinstance(bus.store, Overtaken)
