@@ -324,7 +324,7 @@ def test_no_traffic_makes_a_heartbeat_gateway_look_like_another(seed: int) -> No
     world = played(HEARTBEAT, seed)
     assert FOLLOW_UP not in [kind for _, kind in world.kinds]
     early = [wait for wait in world.waits() if wait < TIMING.min_interval_s - 1e-6]
-    assert len(early) <= 3 * len(AGENTS)  # tries, ten minutes apart
+    assert len(early) <= 4 * len(AGENTS)  # tries, ten minutes apart in 35
     assert all(box.unfetched == 0 for box in world.boxes.values())
 
 
