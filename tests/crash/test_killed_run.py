@@ -35,8 +35,8 @@ def test_endless(tmp_path):
         threading.Event().wait(600)
 """
 CONFTEST = "from tests.conftest import pytest_configure\n"
-PROCESSES = 6
-"""Arbiter and worker of the hub, the gateway, the watcher, a sleeper and its child."""
+PROCESSES = 7
+"""Nursery, arbiter and worker of the hub, the gateway, the watcher, a sleeper and its child."""
 
 
 def left_by(mark: str) -> list[str]:
