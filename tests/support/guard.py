@@ -42,6 +42,8 @@ def _guarded() -> tuple[str, subprocess.Popen[bytes]]:
     made = secrets.token_hex(6)
     guardian = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, str(os.getpid()), made],
+        # without the mark of a run around this one, which would end it before its work is done
+        env={name: value for name, value in os.environ.items() if name != _VARIABLE},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
