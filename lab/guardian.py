@@ -12,7 +12,6 @@ import os
 import secrets
 import select
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,23 +20,27 @@ VARIABLE = "AGENT_BUS_LAB_RUN"
 _ROUNDS = 500  # of 0.02 s: a process that is stuck in the kernel is left
 
 
-def start() -> str:
-    """Start that process for this one; return the mark, which children get as VARIABLE."""
-    mark = secrets.token_hex(8)
-    subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__, str(os.getpid()), mark],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
+def start(program: str = __file__, *, variable: str = VARIABLE) -> str:
+    """Start that process for this one; return the mark, which children get as `variable`.
+
+    It runs `program` with this process's id and the mark, and does not carry the mark of a run
+    around this one, which would end it before its work is done.
+    """
+    mark = secrets.token_hex(6)
+    nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
+    os.posix_spawn(  # no Popen object, which would complain that its process outlives it
+        sys.executable,
+        [sys.executable, "-I", "-S", program, str(os.getpid()), mark],
+        {name: value for name, value in os.environ.items() if name != variable},
+        file_actions=[nothing, *((os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2))],
+        setsid=True,
     )
     return mark
 
 
-def carriers(mark: str) -> list[int]:
+def carriers(mark: str, *, variable: str = VARIABLE) -> list[int]:
     """Return the processes that carry a mark."""
-    wanted = f"{VARIABLE}={mark}".encode()
+    wanted = f"{variable}={mark}".encode()
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or is somebody else's
@@ -46,15 +49,16 @@ def carriers(mark: str) -> list[int]:
     return found
 
 
-def main() -> None:
-    """Wait for the end of the run and end the rest."""
-    watched, mark = int(sys.argv[1]), sys.argv[2]
+def wait_and_end(watched: int, mark: str, *, variable: str = VARIABLE) -> None:
+    """Wait for the end of the process that started this one, then kill all that carry the mark."""
+    os.chdir("/")
+    os.closerange(3, 1024)  # the reader of a pipe must not wait for this process
     with contextlib.suppress(ProcessLookupError):
         run = os.pidfd_open(watched)
         if os.getppid() == watched:  # else it has ended, and the number may be another's
             select.select([run], [], [])
     for _ in range(_ROUNDS):
-        pids = carriers(mark)
+        pids = carriers(mark, variable=variable)
         if not pids:
             return
         for pid in pids:
@@ -64,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    wait_and_end(int(sys.argv[1]), sys.argv[2])
