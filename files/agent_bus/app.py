@@ -70,12 +70,7 @@ class Hub:
         auth = _authenticator(settings, directory, clock)
         self.store = _store(settings, self.bus, clock)
         self.bus.attach(self.store)
-        housekeeper = Housekeeper(
-            self.bus,
-            sweep_interval_s=settings.sweep_interval_s,
-            retain_read_days=settings.retain_read_days,
-            retain_archive_days=settings.retain_archive_days,
-        )
+        housekeeper = _housekeeper(settings, self.bus)
         housekeeper.start()
         refusals: Counter[str] = Counter()
         reserves = _reserves(settings, self.bus)
@@ -109,19 +104,16 @@ class Hub:
             hang_ups=hang_ups,
         )
         audit = Audit(bus=self.bus)
-        table = audit.over(
-            routes(
-                api=api,
-                operator=operator,
-                streams=streams,
-                health=self.health,
-                document=openapi.endpoint(),
-                metrics=metrics_endpoint(exporter),
-            )
+        paths = routes(
+            api=api,
+            operator=operator,
+            streams=streams,
+            health=self.health,
+            document=openapi.endpoint(),
+            metrics=metrics_endpoint(exporter),
         )
-        table += dashboard.routes(
-            Actions(bus=self.bus, api=api, operator=operator, sessions=sessions, audit=audit)
-        )
+        actions = Actions(bus=self.bus, api=api, operator=operator, sessions=sessions, audit=audit)
+        table = audit.over(paths) + dashboard.routes(actions)
         self.wsgi = _wsgi(table, gate=_gate(settings, auth, refusals), refusals=refusals)
 
     def drain(self) -> None:
@@ -152,6 +144,15 @@ def _bus(settings: Settings, broker: Broker, directory: Directory, clock: Clock)
         limiter=RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock),
         latency=Latency(),
         hop_limit=settings.hop_limit,
+    )
+
+
+def _housekeeper(settings: Settings, bus: Bus) -> Housekeeper:
+    return Housekeeper(
+        bus,
+        sweep_interval_s=settings.sweep_interval_s,
+        retain_read_days=settings.retain_read_days,
+        retain_archive_days=settings.retain_archive_days,
     )
 
 
