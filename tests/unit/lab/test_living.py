@@ -29,7 +29,11 @@ def test_a_container_with_the_fleets_key_is_the_fleets_also_when_the_file_is_gon
 
 @pytest.mark.parametrize(
     "path",
-    ["/home/other/clone/.cache/lab/demo/ssh/id_ed25519.pub", "/home/other/.ssh/id_ed25519.pub", "/"],
+    [
+        "/home/other/clone/.cache/lab/demo/ssh/id_ed25519.pub",
+        "/home/other/.ssh/id_ed25519.pub",
+        "/",
+    ],
 )
 def test_a_container_of_another_clone_or_of_anybody_is_not(path: str) -> None:
     assert not living.has_key(mounted(path), "demo")
