@@ -38,17 +38,21 @@ def hub_on(place: Path, **more: Any) -> Iterator[Hub]:
         yield hub
 
 
-def send_until_full(hub: Hub, accepted: dict[str, str], lock: threading.Lock, name: str) -> None:
+def send_until_full(
+    hub: Hub, accepted: dict[str, str], lock: threading.Lock, name: str, *, small: bool = False
+) -> None:
     """Send until the hub says 507 time after time; keeps what it was told in `accepted`.
 
-    Not every message takes the same number of pages: after a refusal a smaller one may fit.
+    Not every message takes the same number of pages: after a refusal a smaller one may fit. The
+    smallest has no key.
     """
     client, refusals = Client(hub.port, "token-n2"), 0
     with contextlib.closing(client):
         for number in itertools.count():
             key = f"{name}-{number}"
-            body = {"to": "delta", "body": key + BODY}
-            reply = client.post("/api/send", body, Idempotency_Key=key)
+            body = {"to": "delta", "body": "x" if small else key + BODY}
+            with_key = {} if small else {"Idempotency_Key": key}
+            reply = client.post("/api/send", body, **with_key)
             if reply.status == 507:
                 assert reply.body["code"] == "disk_full"
                 assert int(reply.headers["retry-after"]) > 0
@@ -63,7 +67,10 @@ def send_until_full(hub: Hub, accepted: dict[str, str], lock: threading.Lock, na
 
 
 def fill(hub: Hub) -> dict[str, str]:
-    """Eight senders at once, until each has met the full disk; under `no_checkpoints`."""
+    """Eight senders at once, until each has met the full disk; under `no_checkpoints`.
+
+    Then small messages, until not even these fit: a refused write leaves its pages to the next.
+    """
     accepted: dict[str, str] = {}
     lock = threading.Lock()
     senders = [
@@ -75,6 +82,7 @@ def fill(hub: Hub) -> dict[str, str]:
     for sender in senders:
         sender.join(patience())
         assert not sender.is_alive(), "a sender was never answered"
+    send_until_full(hub, accepted, lock, "small", small=True)
     return accepted
 
 

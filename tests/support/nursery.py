@@ -131,7 +131,7 @@ def served(config: Path, log: IO[bytes], **environ: str) -> subprocess.Popen[byt
         return nursery().serve(config, log)
     return subprocess.Popen(
         [sys.executable, "-m", "agent_bus", "serve", "--config", str(config)],
-        env=marked(PYTHONPATH=str(FILES), **environ),
+        env=marked(**{"PYTHONPATH": str(FILES), **environ}),
         stdout=log,
         stderr=log,
         start_new_session=True,
