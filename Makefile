@@ -48,14 +48,14 @@ preflight: setup ## Check INVENTORY without touching any host
 .PHONY: check
 check: setup ## What to run before every commit: lint, types, unit tests (90 s)
 	@rm -rf .cache/durations
-	@lab/side-by-side "lint-code unit" lint-ansible
+	@lab/side-by-side unit lint-ansible lint-code
 	@python -m tests.slowest
 
 .PHONY: test
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@rm -rf .cache/durations
-	@lab/side-by-side "images molecule" "lint-code lint-ansible unit" api trials crash lab-killed browser
+	@lab/side-by-side "images molecule" trials "lint-code lint-ansible unit" api crash browser lab-killed
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@python -m tests.slowest
 	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="

@@ -24,6 +24,7 @@ broken: ; @echo why it is broken; exit 3
 after: ; @echo never
 endless: ; @touch endless-runs; sleep 3600
 lasting: ; @touch lasting-runs; sleep 3600
+resting: ; @touch resting-runs; sleep 3600
 """
 
 
@@ -66,9 +67,10 @@ def test_a_job_ends_at_its_first_failure_which_is_told_last(project: Path) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_runs_ends_with_it(project: Path, number: int) -> None:
-    argv = [str(project / "lab" / "side-by-side"), "endless after", "lasting", "third"]
+    argv = [str(project / "lab" / "side-by-side"), "endless after", "lasting", "resting"]
+    argv += ["third"]
     with subprocess.Popen(argv, env=marked(), stdout=subprocess.PIPE, text=True) as started:
-        for name in ("endless-runs", "lasting-runs"):
+        for name in ("endless-runs", "lasting-runs", "resting-runs"):
             wait_until((project / name).exists, f"{name} is there")
         started.send_signal(number)
         said, _ = started.communicate(timeout=patience())  # all that had its output have ended
