@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import socket
 import subprocess
 import time
 
@@ -93,37 +91,6 @@ def test_a_check_run_on_the_running_fleet_finds_nothing_by_few_tasks(
     assert {changed for _, changed in done.values()} == {0}
     nodes = {host: tasks for host, (tasks, _) in done.items() if host != running.who.hub}
     assert max(nodes.values()) <= MOST_TASKS_OF_A_NODE, nodes
-
-
-def test_the_port_is_open_to_the_fleet_only_while_the_rule_is_on(running: RunningFleet) -> None:
-    hub, node = running.who.hub, running.nodes[1]
-    address = fleet.spec_of(running.up, hub).address
-
-    def answers() -> bool:
-        try:
-            socket.create_connection((address, running.who.port), timeout=2).close()
-        except TimeoutError:
-            return False
-        return True
-
-    def switch(*, on: bool, **more: object) -> int:
-        rule = json.dumps({"message_bus_firewall": on, **more})
-        return roll_out(running.up, "--limit", hub, "--tags", "hub", "-e", rule)[hub]
-
-    knock = f"timeout 2 bash -c '</dev/tcp/{address}/{running.who.port}' && echo open || true"
-    others = [fleet.spec_of(running.up, host).address for host in running.nodes if host != node]
-    assert answers()
-    assert switch(on=True, message_bus_firewall_fleet=others) > 0
-    assert not answers()  # this machine is none of the fleet
-    assert running.on(node, knock) == ""  # nor is this host, as before it was added
-    rule = json.dumps({"message_bus_firewall": True})
-    assert roll_out(running.up, "--limit", node, "-e", rule)[node] > 0
-    assert "agents" in running.as_user(node, "agent-bus agents --json")
-    running.on(hub, "sudo systemctl restart nftables")  # which flushes every rule
-    until(lambda: not answers(), what="the rule is back")
-    assert switch(on=False) > 0
-    assert answers()
-    assert "agent_bus" not in running.on(hub, "sudo nft list tables")
 
 
 def test_a_twentieth_agent_restarts_only_its_own_watcher(running: RunningFleet) -> None:
