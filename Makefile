@@ -55,7 +55,7 @@ check: setup ## What to run before every commit: lint, types, unit tests (90 s)
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@rm -rf .cache/durations
-	@lab/side-by-side "images molecule" trials "lint-code lint-ansible unit" api crash browser lab-killed
+	@lab/side-by-side "images molecule" trials "lint-code lint-ansible unit" browser api crash lab-killed
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@python -m tests.slowest
 	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="
