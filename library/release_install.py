@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -123,6 +124,10 @@ def complete(module: AnsibleModule) -> None:
     given, path = module.params, Path(module.params["path"])
     for folder in (path, path.parent, path.parent.parent):
         folder.chmod(OPEN)
+    mark = path / MARK
+    mark.unlink(missing_ok=True)  # with whatever mode: it is made below, after the try
+    for compiled in path.rglob("__pycache__"):
+        shutil.rmtree(compiled)
     run(module, ["systemd-sysusers", str(path / "sysusers.conf")])
     python = given["python"]
     if given["installer"]:
@@ -139,7 +144,6 @@ def complete(module: AnsibleModule) -> None:
     why = tried(module)
     if why:
         module.fail_json(msg=f"{why}.")
-    mark = path / MARK
     mark.touch()
     mark.chmod(0o644)
 

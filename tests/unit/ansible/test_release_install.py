@@ -108,6 +108,19 @@ def test_a_release_that_was_closed_later_counts_as_not_installed(home: Path) -> 
     assert ask(release)["usable"]
 
 
+def test_a_release_whose_every_file_was_closed_is_healed(home: Path) -> None:
+    release = unpacked(home)
+    assert ask(release, "complete")["usable"]
+    assert list(release.rglob("__pycache__"))
+    for path in [release, *release.rglob("*")]:
+        path.chmod(path.stat().st_mode & ~0o007)
+    assert not ask(release)["usable"]
+    unpacked(home)
+    done = ask(release, "complete")
+    assert done.get("usable"), done
+    assert [path for path in release.rglob("*") if not path.stat().st_mode & 0o004] == []
+
+
 def test_a_folder_that_is_not_ours_is_named_with_what_opens_it(home: Path) -> None:
     release = unpacked(home)
     (home / "opt").chmod(0o750)
