@@ -107,14 +107,14 @@ def test_a_file_of_several_parts_arrives_as_it_was(tmp_path: Path, direction: st
 
 @both
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, direction: str) -> None:
-    """The largest process of a run, control node and host: ten parts cost no more than two."""
+    """The largest process of a run, control node and host: six parts cost no more than two."""
     source, task, _ = ways(tmp_path, direction)
     script = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True,"
         " stdout=sys.stderr); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     peaks = []
-    for parts in (2, 10):
+    for parts in (2, 6):
         with source.open("wb") as file:
             file.truncate(parts * carrier.PART_BYTES)
             file.write(random.Random(1).randbytes(MIB))
