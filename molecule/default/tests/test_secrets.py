@@ -107,9 +107,7 @@ def test_no_token_is_shown_or_put_on_a_command_line(running: RunningFleet) -> No
             play(
                 running, "playbooks/rotate_tokens.yml", "--limit", hub, "-e", "rotate_hooks=true"
             ),
-            play(running, "site.yml", "--check", "--limit", hub),
             play(running, "playbooks/backup.yml", "-e", f"backup_dir={backups(running)}"),
-            play(running, "playbooks/status.yml"),
             play(running, "playbooks/verify.yml"),
         ]
     after = tokens(running)
@@ -119,6 +117,16 @@ def test_no_token_is_shown_or_put_on_a_command_line(running: RunningFleet) -> No
     for token in before | after:
         assert not any(token in words for words in shown)
         assert token not in watch.seen
+
+
+def test_no_token_is_shown_by_what_only_looks(running: RunningFleet) -> None:
+    """Stands in `make lifecycle`: the check run passes the same places as a rotation."""
+    hub, known = running.who.hub, tokens(running)
+    with Watch(running, hub) as watch:
+        shown = play(running, "site.yml", "--check", "--limit", hub)
+        shown += play(running, "playbooks/status.yml")
+    assert "agent-bus.service" in shown
+    assert not any(token in shown + watch.seen for token in known)
 
 
 def test_no_token_lies_on_a_host_where_it_does_not_belong(running: RunningFleet) -> None:

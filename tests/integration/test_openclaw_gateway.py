@@ -15,7 +15,7 @@ from tests.support.module import answer_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 STANDIN = ROOT / "lab" / "gateway_standin"
 TOKEN = "t" * 43
 MAPPING = {
