@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from agent_bus.model import new_message_id
+from agent_bus.core.model import new_message_id
 from bench.peers import AGENTS
 
 if TYPE_CHECKING:

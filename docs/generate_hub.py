@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "files"))
 
-from agent_bus import errors  # noqa: E402 - the path comes first
+from agent_bus.api import openapi  # noqa: E402 - as above
+from agent_bus.core import errors  # noqa: E402 - the path comes first
 from agent_bus.settings import Settings  # noqa: E402 - as above
-from agent_bus.web import openapi  # noqa: E402 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REFERENCE = ROOT / "docs" / "reference"
 PROBLEMS_HEAD = """# Problems
 
-<!-- Made from files/agent_bus/errors.py by docs/generate_hub.py. -->
+<!-- Made from files/agent_bus/core/errors.py by docs/generate_hub.py. -->
 
 Every refusal is `application/problem+json` (RFC 9457):
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from agent_bus import __version__, errors, log, settings
+from agent_bus import __version__, settings
+from agent_bus.core import errors
+from agent_bus.runtime import log
 
 EX_CONFIG: Final = 78
 
@@ -37,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _print_openapi() -> None:
-    from agent_bus.web import openapi
+    from agent_bus.api import openapi
 
     print(openapi.as_text(), end="")
 
@@ -47,7 +49,7 @@ def _serve(chosen: settings.Settings, log_level: str) -> None:
 
     monkey.patch_all()  # before anything else is imported that keeps a socket or a lock
 
-    from agent_bus.gunicorn_conf import Server
+    from agent_bus.server.gunicorn_conf import Server
 
     log.configure(log_level)
     _require_descriptors(chosen.worker_connections)

@@ -20,8 +20,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus import errors, instance, settings
-from agent_bus.store import backup
+from agent_bus import settings
+from agent_bus.core import errors
+from agent_bus.runtime import instance
+from agent_bus.store.sqlite.file import backup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,43 +14,47 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from agent_bus import __version__, errors, instance, runtime
-from agent_bus.auth import Authenticator, load_digests
-from agent_bus.backups import Backups
-from agent_bus.board import Board
-from agent_bus.broker import Broker
-from agent_bus.bus import Bus
-from agent_bus.clock import SystemClock
-from agent_bus.directory import Directory
-from agent_bus.fleet import Fleet
-from agent_bus.latency import Latency
-from agent_bus.limits import RateLimiter
-from agent_bus.metrics import Exporter
-from agent_bus.presence import Presence
-from agent_bus.probes import Prober
-from agent_bus.process import Process
-from agent_bus.reserves import Reserves
-from agent_bus.retention import Housekeeper
-from agent_bus.store.sqlite import SqliteStore
-from agent_bus.web import openapi, problem
-from agent_bus.web.actions import Actions
-from agent_bus.web.api import Api
-from agent_bus.web.audit import Audit
-from agent_bus.web.dashboard import Dashboard
-from agent_bus.web.health import Health, metrics_endpoint
-from agent_bus.web.operator import Operator
-from agent_bus.web.pages import Pages
-from agent_bus.web.routes import Route, routes
-from agent_bus.web.session import Sessions
-from agent_bus.web.stream import Streams
-from agent_bus.web.wsgi import FixedPaths, Gate, encode, view
+from agent_bus import __version__
+from agent_bus.api import openapi
+from agent_bus.api.health import Health, metrics_endpoint
+from agent_bus.api.messages import Api
+from agent_bus.api.operator import Operator
+from agent_bus.api.routes import routes
+from agent_bus.api.stream import Streams
+from agent_bus.bus.auth import Authenticator, load_digests
+from agent_bus.bus.broker import Broker
+from agent_bus.bus.bus import Bus
+from agent_bus.bus.directory import Directory
+from agent_bus.bus.presence import Presence
+from agent_bus.bus.probes import Prober
+from agent_bus.core import errors
+from agent_bus.core.clock import SystemClock
+from agent_bus.core.latency import Latency
+from agent_bus.core.limits import RateLimiter
+from agent_bus.dashboard.actions import Actions
+from agent_bus.dashboard.audit import Audit
+from agent_bus.dashboard.html import Pages
+from agent_bus.dashboard.views import Dashboard
+from agent_bus.http import problem
+from agent_bus.http.gate import FixedPaths, Gate, encode, view
+from agent_bus.http.session import Sessions
+from agent_bus.operate.backups import Backups
+from agent_bus.operate.board import Board
+from agent_bus.operate.fleet import Fleet
+from agent_bus.operate.metrics import Exporter
+from agent_bus.operate.reserves import Reserves
+from agent_bus.operate.retention import Housekeeper
+from agent_bus.runtime import greenlets, instance
+from agent_bus.runtime.process import Process
+from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_bus.clock import Clock
+    from agent_bus.core.clock import Clock
+    from agent_bus.http.call import Answer
+    from agent_bus.http.route import Route
     from agent_bus.settings import Settings
-    from agent_bus.web.http import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +83,7 @@ class Hub:
         api = Api(
             bus=self.bus, fleet=fleet, auth=auth, prober=prober, page_limit=settings.page_limit
         )
-        hang_ups = runtime.HangUps()
+        hang_ups = greenlets.HangUps()
         streams = Streams(bus=self.bus, settings=settings, version=version, hang_ups=hang_ups)
         self.health = Health(
             bus=self.bus, board=board, reserves=reserves, clock=clock, version=version
@@ -123,7 +127,7 @@ class Hub:
         for _ in range(15):
             if not len(self.broker):
                 return
-            runtime.sleep(0.1)
+            greenlets.sleep(0.1)
         for stream in self.broker:
             stream.cut()
 

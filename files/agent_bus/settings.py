@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent_bus import errors
+from agent_bus.core import errors
 
 
 class Settings(BaseModel):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 
-from agent_bus.web.audit import ACTIONS
+from agent_bus.dashboard.audit import ACTIONS
 from tests.support.hub import FLEET, Hub, digest, roster, running
 
 if TYPE_CHECKING:

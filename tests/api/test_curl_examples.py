@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus.web import openapi
+from agent_bus.api import openapi
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, Hub, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy

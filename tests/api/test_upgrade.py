@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-from agent_bus.store.migrate import migrate, migrations
+from agent_bus.store.sqlite.file.migrate import migrate, migrations
 from tests.support.hub import FLEET, Hub, digest
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import apsw
 import pytest
 from playwright.sync_api import expect
 
-from agent_bus.model import new_message_id
+from agent_bus.core.model import new_message_id
 from tests.browser.conftest import AXE, SHOTS, Watchers, signed_in
 from tests.support.hub import running
 

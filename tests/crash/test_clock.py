@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus.clock import SystemClock
-from agent_bus.model import AgentName, NodeName, rfc3339
+from agent_bus.core.clock import SystemClock
+from agent_bus.core.model import AgentName, NodeName, rfc3339
 from tests.support.bus import bus_in, frames, stream
 from tests.support.clock import DAY_S
 from tests.support.store import ALPHA, BETA, draft, inbox
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.bus import Bus
+    from agent_bus.bus.bus import Bus
 
 DAY_MS = int(DAY_S * 1000)
 YEAR_MS = 365 * DAY_MS
@@ -166,7 +166,7 @@ def test_retention_takes_nothing_early(bus: Bus, machine: Machine, jump_ms: int)
 
 @JUMPS
 def test_a_rate_limit_neither_opens_nor_closes(bus: Bus, machine: Machine, jump_ms: int) -> None:
-    from agent_bus import errors
+    from agent_bus.core import errors
 
     for _ in range(200):
         bus.send(draft())

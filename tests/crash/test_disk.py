@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 
-from agent_bus import errors
+from agent_bus.core import errors
 from tests.support.disk import disk_of, no_checkpoints
 from tests.support.hub import FLEET, Client, Hub, Reply, running
 from tests.support.patience import patience, wait_until

@@ -14,7 +14,7 @@ from tests.support.store import draft, enrolled, opened
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent_bus.store.sqlite import SqliteStore
+    from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 CUTS = 60
 SENDERS = 8

@@ -18,7 +18,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from agent_bus import alerts, errors
+from agent_bus.core import alerts, errors
 from tests.support.certificates import Authority
 from tests.support.hub import ADMIN, REPOSITORY, digest, running
 from tests.support.patience import patience

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from agent_bus.broker import Broker, Stream
-from agent_bus.bus import Bus
-from agent_bus.directory import Directory
-from agent_bus.latency import Latency
-from agent_bus.limits import RateLimiter
-from agent_bus.model import NodeName
-from agent_bus.presence import Presence
+from agent_bus.bus.broker import Broker, Stream
+from agent_bus.bus.bus import Bus
+from agent_bus.bus.directory import Directory
+from agent_bus.bus.presence import Presence
+from agent_bus.core.latency import Latency
+from agent_bus.core.limits import RateLimiter
+from agent_bus.core.model import NodeName
 from agent_bus.settings import Settings
-from agent_bus.store.sqlite import SqliteStore
+from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support.clock import FakeClock
 from tests.support.store import enrolled, opened
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.clock import Clock
+    from agent_bus.core.clock import Clock
 
 
 @contextlib.contextmanager

@@ -145,8 +145,6 @@ def main() -> None:
 
     monkey.patch_all()  # as `serve` begins
 
-    import agent_bus.gunicorn_conf  # noqa: F401 - and with it all that a hub imports
-
     fork, poll = monkey.get_original("os", "fork"), monkey.get_original("select", "select")
     peer = monkey.get_original("socket", "socket")(fileno=int(sys.argv[1]))
     ends: dict[int, int] = {}  # pidfd -> pid

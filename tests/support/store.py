@@ -6,17 +6,17 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent_bus.model import AgentName, Draft, NodeName, Roster
-from agent_bus.store.sqlite import SqliteStore
+from agent_bus.core.model import AgentName, Draft, NodeName, Roster
+from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from agent_bus.clock import Clock
-    from agent_bus.model import Acked, Agent, Mailbox, Sent
-    from agent_bus.store import Store
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.model import Acked, Agent, Mailbox, Sent
+    from agent_bus.store.contract import Store
 
 ALPHA, BETA, GAMMA = AgentName("alpha"), AgentName("beta"), AgentName("gamma")
 ROSTER = Roster(

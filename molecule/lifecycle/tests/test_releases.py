@@ -87,7 +87,7 @@ def test_a_broken_hub_goes_back_under_traffic_and_keeps_its_database(
     running: RunningFleet, operator: Operator
 ) -> None:
     broken = checkout.copy(running.up.name, "0.3.0")
-    migrations = broken / "files" / "agent_bus" / "store" / "migrations"
+    migrations = broken / "files" / "agent_bus" / "store" / "sqlite" / "file" / "migrations"
     number = int(max(path.name for path in migrations.glob("*.sql"))[:4]) + 1
     (migrations / f"{number:04d}_lifecycle.sql").write_text(MIGRATION)
     # it migrates, listens and is never ready

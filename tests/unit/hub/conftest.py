@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.store.sqlite import SqliteStore
+    from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
 hypothesis.settings.register_profile(  # small shared machines: time says nothing about the code

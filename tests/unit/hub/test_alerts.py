@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent_bus import alerts
+from agent_bus.core import alerts
 
 CALM: dict[str, Any] = {
     "silent_nodes": (),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-from agent_bus.auth import Principal
-from agent_bus.web.audit import Audit
-from agent_bus.web.http import Answer, Call
+from agent_bus.bus.auth import Principal
+from agent_bus.dashboard.audit import Audit
+from agent_bus.http.call import Answer, Call
 from tests.support.bus import bus_in
 from tests.support.faults import faulty_disk
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus import errors
-from agent_bus.auth import Authenticator, Principal, load_digests
-from agent_bus.directory import Directory
-from agent_bus.limits import RateLimiter
-from agent_bus.model import OPERATOR, Agent, NodeName, Roster
+from agent_bus.bus.auth import Authenticator, Principal, load_digests
+from agent_bus.bus.directory import Directory
+from agent_bus.core import errors
+from agent_bus.core.limits import RateLimiter
+from agent_bus.core.model import OPERATOR, Agent, NodeName, Roster
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus.backups import Backups
-from agent_bus.store import backup
+from agent_bus.operate.backups import Backups
+from agent_bus.store.sqlite.file import backup
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import opened
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from agent_bus.gunicorn_conf import Beat
+from agent_bus.server.gunicorn_conf import Beat
 
 
 @pytest.mark.parametrize("poll_s", [0.1, 0.4, 3.0, 14.0])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_bus.board import Board
-from agent_bus.fleet import Fleet
-from agent_bus.model import NodeName, Seq, Stamp
-from agent_bus.reserves import Reserves
-from agent_bus.web import measures
+from agent_bus.core.model import NodeName, Seq, Stamp
+from agent_bus.dashboard import measures
+from agent_bus.operate.board import Board
+from agent_bus.operate.fleet import Fleet
+from agent_bus.operate.reserves import Reserves
 from tests.support.bus import bus_in, frames, settings_in, stream
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, draft
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.bus import Bus
+    from agent_bus.bus.bus import Bus
 
 
 class Desk:

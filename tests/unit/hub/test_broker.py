@@ -3,10 +3,10 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from agent_bus import broker as module
-from agent_bus import errors
-from agent_bus.broker import Broker, Entry, Holder
-from agent_bus.model import AgentName, NodeName
+from agent_bus.bus import broker as module
+from agent_bus.bus.broker import Broker, Entry, Holder
+from agent_bus.core import errors
+from agent_bus.core.model import AgentName, NodeName
 from tests.support.bus import frames, stream
 from tests.support.patience import patience
 

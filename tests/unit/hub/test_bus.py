@@ -10,10 +10,11 @@ import apsw
 import gevent
 import pytest
 
-from agent_bus import broker, errors
-from agent_bus.broker import Holder
-from agent_bus.model import AgentName, Delivery, NodeName, Roster, Stamp
-from agent_bus.store.sqlite import SqliteStore
+from agent_bus.bus import broker
+from agent_bus.bus.broker import Holder
+from agent_bus.core import errors
+from agent_bus.core.model import AgentName, Delivery, NodeName, Roster, Stamp
+from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support.bus import bus_in, frames, stream
 from tests.support.clock import FakeClock
 from tests.support.faults import faulty_disk
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from agent_bus.broker import Stream
-    from agent_bus.bus import Bus
+    from agent_bus.bus.broker import Stream
+    from agent_bus.bus.bus import Bus
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus import certificate, errors
+from agent_bus.core import errors
+from agent_bus.runtime import certificate
 
 if TYPE_CHECKING:
     from pathlib import Path

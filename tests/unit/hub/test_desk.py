@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_bus.model import AgentName, AuditEntry, Flow, Session, Stamp
-from agent_bus.store import desk
-from agent_bus.store import search as search_of_store
+from agent_bus.core.model import AgentName, AuditEntry, Flow, Session, Stamp
+from agent_bus.store.sqlite import desk
+from agent_bus.store.sqlite.read import search as search_of_store
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, draft, enrolled, opened
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from agent_bus.model import SearchPage
-    from agent_bus.store.sqlite import SqliteStore
+    from agent_bus.core.model import SearchPage
+    from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 
 def bodies(page: SearchPage) -> list[str]:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent_bus import errors
-from agent_bus.directory import Directory
-from agent_bus.model import OPERATOR, Agent, AgentName, NodeName, Roster
+from agent_bus.bus.directory import Directory
+from agent_bus.core import errors
+from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER
 
 RETIRED = AgentName("omega")

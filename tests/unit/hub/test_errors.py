@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent_bus import errors
-from agent_bus.web import problem
+from agent_bus.core import errors
+from agent_bus.http import problem
 
 
 def subclasses(of: type[errors.BusError]) -> set[type[errors.BusError]]:

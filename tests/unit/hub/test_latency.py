@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent_bus.latency import KEPT, REMEMBERED, Latency, quantile
-from agent_bus.model import AgentName, Seq
+from agent_bus.core.latency import KEPT, REMEMBERED, Latency, quantile
+from agent_bus.core.model import AgentName, Seq
 
 BETA = AgentName("beta")
 

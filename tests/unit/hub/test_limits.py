@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from agent_bus import limits
-from agent_bus.limits import RateLimiter
+from agent_bus.core import limits
+from agent_bus.core.limits import RateLimiter
 from tests.support.clock import FakeClock
 
 

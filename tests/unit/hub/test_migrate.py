@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-from agent_bus import errors
-from agent_bus.store.migrate import FOLDER, migrate, migrations, schema_version
+from agent_bus.core import errors
+from agent_bus.store.sqlite.file.migrate import FOLDER, migrate, migrations, schema_version
 
 if TYPE_CHECKING:
     from pathlib import Path

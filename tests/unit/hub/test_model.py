@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus.model import NAME_PATTERN, RosterChange, new_message_id, rfc3339
+from agent_bus.core.model import NAME_PATTERN, RosterChange, new_message_id, rfc3339
 
 TIMES = st.integers(0, (1 << 48) - 1)
 

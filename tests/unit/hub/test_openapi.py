@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent_bus import errors
 from agent_bus.__main__ import main
-from agent_bus.web import openapi, schemas
+from agent_bus.api import openapi, requests
+from agent_bus.core import errors
 from tests.support.hub import REPOSITORY
 
 DOCUMENT = openapi.document()
@@ -77,7 +77,7 @@ def test_the_codes_of_problems_are_unique_and_stable_words() -> None:
 
 @pytest.mark.parametrize("emoji", ["👩🏽‍🚀", "🏳️‍🌈", "🙂‍↔️"])
 def test_a_joiner_stands_between_the_parts_of_an_emoji_only(emoji: str) -> None:
-    assert schemas._plain_line(f"up {emoji} and away") == f"up {emoji} and away"
+    assert requests._plain_line(f"up {emoji} and away") == f"up {emoji} and away"
     for hidden in (
         "ad\u200dmin",
         "\u200dadmin",
@@ -87,16 +87,16 @@ def test_a_joiner_stands_between_the_parts_of_an_emoji_only(emoji: str) -> None:
         "🚀\u200d\u200d🚀",
     ):
         with pytest.raises(ValueError, match=r"U\+200D"):
-            schemas._plain_line(hidden)
+            requests._plain_line(hidden)
 
 
 def test_the_pattern_of_a_line_says_what_its_validator_refuses() -> None:
-    pattern = re.compile(schemas.PLAIN_LINE)
+    pattern = re.compile(requests.PLAIN_LINE)
     for number in range(min(sys.maxunicode, 0xFFFF)):
         if 0xD800 <= number <= 0xDFFF or number == JOINER:
             continue
         try:
-            schemas._plain_line(chr(number))
+            requests._plain_line(chr(number))
             accepted = True
         except ValueError:
             accepted = False

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent_bus.model import AgentName, NodeName
-from agent_bus.presence import Presence, Status
+from agent_bus.bus.presence import Presence, Status
+from agent_bus.core.model import AgentName, NodeName
 from tests.support.clock import FakeClock
 
 NODE, BETA = NodeName("n1"), AgentName("beta")

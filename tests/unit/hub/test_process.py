@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_bus import process
+from agent_bus.runtime import process
 from tests.support.hub import REPOSITORY
 from tests.support.patience import patience
 

@@ -11,8 +11,8 @@ import apsw
 import pytest
 
 import agent_bus.store
-from agent_bus.store import history
-from agent_bus.store.migrate import migrate
+from agent_bus.store.sqlite.file.migrate import migrate
+from agent_bus.store.sqlite.read import history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ SORTS = dict.fromkeys(
 
 def constants() -> Iterator[tuple[str, str]]:
     """(name, SQL) of all statements in the modules of the store."""
-    for module in pkgutil.iter_modules(agent_bus.store.__path__, "agent_bus.store."):
+    for module in pkgutil.walk_packages(agent_bus.store.__path__, "agent_bus.store."):
         loaded = importlib.import_module(module.name)
         short = module.name.rpartition(".")[2]
         for name, value in vars(loaded).items():

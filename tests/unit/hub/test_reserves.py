@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus import reserves
-from agent_bus.model import AgentName, NodeName, Roster
-from agent_bus.reserves import DAY_MS, Reserves
+from agent_bus.core.model import AgentName, NodeName, Roster
+from agent_bus.operate import reserves
+from agent_bus.operate.reserves import DAY_MS, Reserves
 from tests.support.bus import bus_in, settings_in
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.bus import Bus
+    from agent_bus.bus.bus import Bus
 
 OLD, NEW, NEWER = "a" * 64, "b" * 64, "c" * 64
 N1 = NodeName("n1")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from agent_bus.clock import SystemClock
-from agent_bus.retention import SWEEP_LIMIT, Housekeeper
+from agent_bus.core.clock import SystemClock
+from agent_bus.operate.retention import SWEEP_LIMIT, Housekeeper
 from tests.support.bus import bus_in
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.patience import wait_until
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.bus import Bus
+    from agent_bus.bus.bus import Bus
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import gevent
 import pytest
 
-from agent_bus.model import AgentName, Draft, NodeName, Roster
-from agent_bus.store import writer
+from agent_bus.core.model import AgentName, Draft, NodeName, Roster
+from agent_bus.store.sqlite.write import writer
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import opened
 

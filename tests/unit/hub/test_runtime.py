@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gevent.event
 import pytest
 
-from agent_bus import runtime
+from agent_bus.runtime import greenlets
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def test_a_peer_that_is_there_has_not_hung_up_whatever_it_sent(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     own, peer = pair
-    assert not runtime.has_hung_up(own)
+    assert not greenlets.has_hung_up(own)
     peer.sendall(b"the next request")
     own.recv(1, socket.MSG_PEEK)
-    assert not runtime.has_hung_up(own)
+    assert not greenlets.has_hung_up(own)
 
 
 def test_an_end_is_seen_behind_bytes_that_nobody_has_read(
@@ -44,7 +44,7 @@ def test_an_end_is_seen_behind_bytes_that_nobody_has_read(
     own, peer = pair
     peer.sendall(b"the next request")
     peer.close()
-    wait_until(lambda: runtime.has_hung_up(own))
+    wait_until(lambda: greenlets.has_hung_up(own))
     assert own.recv(100) == b"the next request"
 
 
@@ -53,7 +53,7 @@ def test_a_peer_that_writes_no_more_counts_as_gone(
 ) -> None:
     own, peer = pair
     peer.shutdown(socket.SHUT_WR)
-    wait_until(lambda: runtime.has_hung_up(own))
+    wait_until(lambda: greenlets.has_hung_up(own))
 
 
 def test_a_closed_socket_has_no_peer_and_no_socket_says_nothing(
@@ -61,13 +61,13 @@ def test_a_closed_socket_has_no_peer_and_no_socket_says_nothing(
 ) -> None:
     own, _ = pair
     own.close()
-    assert runtime.has_hung_up(own)
-    assert not runtime.has_hung_up(None)
+    assert greenlets.has_hung_up(own)
+    assert not greenlets.has_hung_up(None)
 
 
 @pytest.fixture
-def hang_ups() -> Iterator[runtime.HangUps]:
-    one = runtime.HangUps()
+def hang_ups() -> Iterator[greenlets.HangUps]:
+    one = greenlets.HangUps()
     yield one
     one.close()
 
@@ -79,7 +79,7 @@ def within(told: gevent.event.Event) -> bool:
 @pytest.mark.parametrize("end", ["close", "half", "reset"])
 @pytest.mark.parametrize("unread", [b"", b"the next request"])
 def test_a_hang_up_is_told_whatever_is_unread(
-    pair: tuple[socket.socket, socket.socket], hang_ups: runtime.HangUps, end: str, unread: bytes
+    pair: tuple[socket.socket, socket.socket], hang_ups: greenlets.HangUps, end: str, unread: bytes
 ) -> None:
     own, peer = pair
     told = gevent.event.Event()
@@ -97,7 +97,7 @@ def test_a_hang_up_is_told_whatever_is_unread(
 
 
 def test_bytes_are_no_hang_up_and_what_is_forgotten_tells_nothing(
-    pair: tuple[socket.socket, socket.socket], hang_ups: runtime.HangUps
+    pair: tuple[socket.socket, socket.socket], hang_ups: greenlets.HangUps
 ) -> None:
     own, peer = pair
     calls: list[str] = []
@@ -126,7 +126,7 @@ def test_bytes_are_no_hang_up_and_what_is_forgotten_tells_nothing(
 
 
 def test_a_connection_that_is_closed_already_is_told_at_once(
-    pair: tuple[socket.socket, socket.socket], hang_ups: runtime.HangUps
+    pair: tuple[socket.socket, socket.socket], hang_ups: greenlets.HangUps
 ) -> None:
     own, _ = pair
     own.close()

@@ -9,13 +9,13 @@ import apsw
 import gevent
 import pytest
 
-from agent_bus import errors
-from agent_bus.auth import Authenticator, Principal
-from agent_bus.directory import Directory
-from agent_bus.limits import RateLimiter
-from agent_bus.web import session as module
-from agent_bus.web.http import Call
-from agent_bus.web.session import Sessions, cookie_name, cookie_of, set_cookie
+from agent_bus.bus.auth import Authenticator, Principal
+from agent_bus.bus.directory import Directory
+from agent_bus.core import errors
+from agent_bus.core.limits import RateLimiter
+from agent_bus.http import session as module
+from agent_bus.http.call import Call
+from agent_bus.http.session import Sessions, cookie_name, cookie_of, set_cookie
 from tests.support.clock import FakeClock
 from tests.support.faults import faulty_disk
 from tests.support.hub import ADMIN, digest
@@ -25,7 +25,7 @@ from tests.support.store import opened
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent_bus.store.sqlite import SqliteStore
+    from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 CLOCK = FakeClock()
 OPERATOR = Principal(None, digest(ADMIN))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus import errors
+from agent_bus.core import errors
 from agent_bus.settings import Settings, load
 
 if TYPE_CHECKING:

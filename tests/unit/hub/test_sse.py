@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus import sse, wire
-from agent_bus.model import (
+from agent_bus.core import sse, wire
+from agent_bus.core.model import (
     AgentName,
     Delivery,
     Mailbox,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-from agent_bus import errors
-from agent_bus.model import OPERATOR, AgentName, MessageId, NodeName, Roster, Seq, Stamp
-from agent_bus.store import commands
+from agent_bus.core import errors
+from agent_bus.core.model import OPERATOR, AgentName, MessageId, NodeName, Roster, Seq, Stamp
+from agent_bus.store.sqlite.write import commands
 from agent_bus_client.cli import inbox as inbox_of_cli
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, Told, draft, enrolled, inbox, opened
@@ -17,7 +17,7 @@ from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, Told, draft, enrolle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent_bus.store.sqlite import SqliteStore
+    from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 DAY_MS = int(DAY_S * 1000)
 

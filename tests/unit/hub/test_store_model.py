@@ -13,8 +13,8 @@ import pytest
 from hypothesis import stateful as sf
 from hypothesis import strategies as st
 
-from agent_bus import errors
-from agent_bus.model import OPERATOR, AgentName, Draft, MessageId, NodeName, Roster, Seq
+from agent_bus.core import errors
+from agent_bus.core.model import OPERATOR, AgentName, Draft, MessageId, NodeName, Roster, Seq
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import Told, opened
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import pytest
 
-from agent_bus import runtime, sse
-from agent_bus.auth import Principal
-from agent_bus.broker import WRITE_BYTES
-from agent_bus.model import AgentName, NodeName, Roster, Seq
+from agent_bus.api.stream import REPLAY_PAGE, Streams, Subscription
+from agent_bus.bus.auth import Principal
+from agent_bus.bus.broker import WRITE_BYTES
+from agent_bus.core import sse
+from agent_bus.core.model import AgentName, NodeName, Roster, Seq
+from agent_bus.http.call import Call
+from agent_bus.runtime import greenlets
 from agent_bus.settings import Settings
-from agent_bus.store.sqlite import SqliteStore
-from agent_bus.web.http import Call
-from agent_bus.web.stream import REPLAY_PAGE, Streams, Subscription
+from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from agent_bus_client.sse import Event, Parser
 from tests.support.bus import bus_in, settings_in, stream
 from tests.support.patience import patience
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from agent_bus.broker import Stream
-    from agent_bus.bus import Bus
-    from agent_bus.model import Sent
+    from agent_bus.bus.broker import Stream
+    from agent_bus.bus.bus import Bus
+    from agent_bus.core.model import Sent
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
 ) -> None:
     bus.send(draft())
     bus.broker.end_all("shutdown")
-    hang_ups = runtime.HangUps()
+    hang_ups = greenlets.HangUps()
     streams = Streams(bus=bus, settings=settings_in(tmp_path), version="v", hang_ups=hang_ups)
     own = f"{bus.store.epoch}-1"
     for cursor, place in (("", ""), (own, own), ("other-1", ""), (f"{own}\nevent: x", "")):

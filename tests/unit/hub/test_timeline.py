@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent_bus.model import OPERATOR, AgentName, Delivery, Message, MessageId, NodeName, Seq
-from agent_bus.web.timeline import GRACE_MS, TURN_MS, Way, way
+from agent_bus.core.model import OPERATOR, AgentName, Delivery, Message, MessageId, NodeName, Seq
+from agent_bus.dashboard.timeline import GRACE_MS, TURN_MS, Way, way
 
 AT = 1_000_000
 MESSAGE = Message(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import gevent
 
-from agent_bus import errors
-from agent_bus.model import AgentName
-from agent_bus.store import writer
+from agent_bus.core import errors
+from agent_bus.core.model import AgentName
+from agent_bus.store.sqlite.write import writer
 from tests.support.faults import faulty_disk
 from tests.support.patience import patience, wait_until
 from tests.support.store import Told, draft, enrolled, inbox, opened
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from agent_bus.store.sqlite import SqliteStore
+    from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 
 def at_once(store: SqliteStore, bodies: list[str], **more: Any) -> list[Any]:

@@ -1,0 +1,112 @@
+"""Liveness, readiness and the figures that an operator or agent asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_bus.core.model import rfc3339
+from agent_bus.http.call import Answer, Call
+from agent_bus.http.route import NoQuery
+from agent_bus.operate import metrics, reserves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_bus.bus.bus import Bus
+    from agent_bus.core.clock import Clock
+    from agent_bus.operate.board import Board
+    from agent_bus.operate.reserves import Reserves
+
+
+class Health:
+    """`/livez`, `/readyz` (open to all, without names) and `/api/stats`."""
+
+    def __init__(
+        self, *, bus: Bus, board: Board, reserves: Reserves, clock: Clock, version: str
+    ) -> None:
+        self._bus = bus
+        self._board = board
+        self._reserves = reserves
+        self._clock = clock
+        self._version = version
+        self._started = clock.monotonic()
+        self.is_stopping = False
+
+    def livez(self, _call: Call) -> Answer:
+        """The process serves requests."""
+        return Answer(200, {"alive": True, "version": self._version})
+
+    def readyz(self, _call: Call) -> Answer:
+        """The release that runs, and whether it can take messages.
+
+        `checks` maps each part to "ok" or to what is wrong with it.
+        """
+        checks = {
+            "reading": self._check_reading(),
+            "writing": self._bus.store.writing(),
+            "process": "is stopping" if self.is_stopping else "ok",
+        }
+        ready = all(result == "ok" for result in checks.values())
+        content = {"ready": ready, "version": self._version, "checks": checks}
+        return Answer(200 if ready else 503, content)
+
+    def is_well(self) -> bool:
+        """Whether a restart could not make it better; feeds systemd's watchdog.
+
+        A full disk is no reason: reading and streams go on, and room heals it.
+        """
+        return not self.is_stopping and self._check_reading() == "ok"
+
+    def stats(self, call: Call) -> Answer:
+        """Totals, depth, latency quantiles, alerts, streams and the database's own figures."""
+        call.parse_query(NoQuery)
+        bus = self._bus
+        uptime_s = self._clock.monotonic() - self._started
+        streams = list(bus.broker)
+        counts = bus.store.counts()
+        content = {
+            "version": self._version,
+            "epoch": bus.store.epoch,
+            "uptime_s": round(uptime_s, 3),
+            "agents": len(bus.directory.roster.agents),
+            "nodes": len(bus.directory.nodes),
+            "streams": {
+                "open": len(streams),
+                "watchers": sum(stream.is_watcher for stream in streams),
+            },
+            "messages": {
+                "accepted": bus.sent_count,
+                "delivered": bus.delivered_count,
+                "acked": bus.acked_count,
+                "accepted_per_s": round(bus.sent_count / max(uptime_s, 0.001), 3),
+                "unread": counts["unread"],
+                "unfetched": counts["unfetched"],
+                "oldest_unread_at": rfc3339(min(bus.store.oldest_unread().values(), default=None)),
+                "head": counts["head"],
+            },
+            "latency_ms": bus.latency.quantiles(),
+            "alerts": self._board.firing,
+            "reserves": reserves.facts(self._reserves.look()),
+            "database": {
+                **bus.store.facts(),
+                "bytes": counts["database_bytes"],
+                "free_bytes": counts["free_bytes"],
+                "wal_bytes": counts["wal_bytes"],
+                "commits": counts["commits"],
+                "commands": counts["commands"],
+            },
+        }
+        return Answer(200, content)
+
+    def _check_reading(self) -> str:
+        try:
+            self._bus.store.head()
+        except Exception as error:  # noqa: BLE001 - whatever it is, readiness must say it
+            return f"the database cannot be read: {error}"
+        return "ok"
+
+
+def metrics_endpoint(exporter: metrics.Exporter) -> Callable[[Call], Answer]:
+    """`/metrics` as an endpoint."""
+    headers = {"Content-Type": metrics.CONTENT_TYPE}
+    return lambda _call: Answer(200, headers=headers, raw=exporter.render())

@@ -1,0 +1,362 @@
+"""The endpoints of the HTTP API: from a `Call` to an `Answer`.
+
+Each one parses, checks whose agents the token may act for, asks the bus, and renders.
+`api/routes.py` says under which paths they stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from agent_bus.api import requests
+from agent_bus.bus.broker import Holder
+from agent_bus.core import errors, wire
+from agent_bus.core.model import (
+    PRIORITIES,
+    AgentName,
+    Delivery,
+    Draft,
+    Message,
+    MessageId,
+    NodeName,
+    Roster,
+    Seq,
+    Stamp,
+    rfc3339,
+)
+from agent_bus.core.sse import compact_json
+from agent_bus.http.call import Answer, Call, decode_cursor, encode_cursor
+from agent_bus.http.route import NoQuery
+from agent_bus.operate import fleet_rows
+from agent_bus.runtime import greenlets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agent_bus.bus.auth import Authenticator, Principal
+    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.probes import Prober
+    from agent_bus.operate.fleet import Fleet
+
+Row = TypeVar("Row")
+
+RENDERED_AT_ONCE: Final = 32
+"""Rows that are rendered in the loop itself: about 0.3 ms, less than a thread's detour costs."""
+KEY_LIMIT: Final = 255
+"""Characters of an Idempotency-Key; a UUID has 36."""
+
+
+class Api:
+    """The endpoints, with what they need.
+
+    Args:
+        page_limit: most rows a page may have, whatever `limit` asks for.
+    """
+
+    def __init__(
+        self, *, bus: Bus, fleet: Fleet, auth: Authenticator, prober: Prober, page_limit: int
+    ) -> None:
+        self._bus = bus
+        self._fleet = fleet
+        self._auth = auth
+        self._prober = prober
+        self._page_limit = page_limit
+
+    def send(self, call: Call) -> Answer:
+        """Send a message."""
+        body = call.parse_body(requests.SendBody)
+        sender = self._auth.require_agent(call.principal, body.sender, field="from")
+        key = call.headers.get("idempotency-key")
+        if key is not None and not (0 < len(key) <= KEY_LIMIT and key.isprintable()):
+            raise errors.InvalidRequestError(
+                f"Idempotency-Key: 1 to {KEY_LIMIT} printable characters.",
+                field="Idempotency-Key",
+            )
+        draft = Draft(
+            sender=sender,
+            recipients=self._recipients(body, sender, key),
+            body=body.body,
+            subject=body.subject,
+            data_json=None if body.data is None else compact_json(body.data),
+            rank=PRIORITIES.index(body.priority),
+            reply_to=None if body.reply_to is None else MessageId(body.reply_to),
+            expires_in_s=body.expires_in_s,
+            idempotency_key=key,
+            payload_sha256=None if key is None else _canonical_sha256(body),
+        )
+        sent = self._bus.send(draft)
+        reachable = [self._bus.status(d.agent) for d in sent.deliveries]
+        return Answer(201, raw=wire.accepted(sent, reachable))
+
+    def inbox(self, call: Call) -> Answer:
+        """Read an inbox."""
+        query = call.parse_query(requests.InboxQuery)
+        agent = self._readable(call.principal, query.agent)
+        scope = f"inbox {agent} {query.unread} {query.priority} {query.thread}"
+        after = (-1, 0)
+        if query.cursor is not None:
+            rank, seq = decode_cursor(query.cursor, scope, 2)
+            after = (rank, seq)
+        limit = min(query.limit, self._page_limit)
+        page = self._bus.inbox(
+            agent,
+            unread=query.unread,
+            rank=None if query.priority is None else PRIORITIES.index(query.priority),
+            thread=query.thread,
+            after=after,
+            limit=limit,
+            wait_s=query.wait_s,
+            holder=Holder(call.principal.node, call.principal.sha256),
+            is_over=lambda: self._is_over(call, agent),
+        )
+        principal = self._auth.renew(call.principal)  # the roster may have changed meanwhile
+        self._readable(principal, agent)
+        is_own = agent in self._bus.directory.agents_of(principal.node)
+        # A page that nobody takes any more has shown nothing: its mail still has to wake.
+        is_shown = is_own and not query.peek and not greenlets.has_hung_up(call.socket)
+        before = self._bus.fetch(agent, page) if is_shown else {}
+        full = len(page) == limit
+        content = {
+            "agent": agent,
+            "next_cursor": (
+                encode_cursor(scope, page[-1].message.rank, page[-1].seq) if full else None
+            ),
+            "unread": self._bus.mailbox(agent).unread,
+        }
+
+        def shown(d: Delivery) -> dict[str, Any]:
+            return _shown(d, *before.get(d.seq, (d.last_fetched_at, d.fetch_count)))
+
+        return _page(content, page, shown)
+
+    def ack(self, call: Call) -> Answer:
+        """Mark messages as read."""
+        body = call.parse_body(requests.AckBody)
+        agent = self._auth.require_agent(call.principal, body.agent, field="agent")
+        acked = self._bus.ack(
+            agent,
+            ids=None if body.ids is None else [MessageId(i) for i in body.ids],
+            up_to=None if body.up_to is None else MessageId(body.up_to),
+        )
+        content = {
+            "acked": acked.acked,
+            "already_acked": acked.already_acked,
+            "unknown": acked.unknown,
+        }
+        return Answer(200, content)
+
+    def history(self, call: Call) -> Answer:
+        """Read the past."""
+        query = call.parse_query(requests.HistoryQuery)
+        if query.agent is None and call.principal.is_admin:
+            agent = None
+        else:
+            agent = self._readable(call.principal, query.agent)
+        if query.partner is not None:
+            if agent is None:
+                raise errors.InvalidRequestError("with: needs `agent`, too.", field="with")
+            self._bus.directory.require(query.partner, field="with")
+        scope = f"history {agent} {query.partner} {query.thread} {query.order} {query.archived}"
+        limit = min(query.limit, self._page_limit)
+        page = self._bus.store.history(
+            agent,
+            partner=None if query.partner is None else AgentName(query.partner),
+            thread=query.thread,
+            since=requests.milliseconds(query.since),
+            until=requests.milliseconds(query.until),
+            archived=query.archived,
+            after=None if query.cursor is None else decode_cursor(query.cursor, scope, 1)[0],
+            ascending=query.order == "asc",
+            limit=limit,
+        )
+        full = len(page) == limit
+        content = {
+            "next_cursor": encode_cursor(scope, page[-1][0].first_seq) if full else None,
+        }
+        return _page(content, page, lambda found: self._told(call.principal, *found))
+
+    def message(self, call: Call) -> Answer:
+        """One message with the timeline of each delivery."""
+        message_id = MessageId(call.path["message_id"])
+        found = self._bus.store.message(message_id)
+        own = set(self._bus.directory.agents_of(call.principal.node))
+        if found is None or not (
+            call.principal.is_admin
+            or found[0].sender in own
+            or any(d.agent in own for d in found[1])
+        ):
+            raise errors.UnknownMessageError(message_id)
+        return Answer(200, self._told(call.principal, *found))
+
+    def agents(self, call: Call) -> Answer:
+        """The registry, with who can be reached now."""
+        call.parse_query(NoQuery)
+        self._fleet.refresh(anyway=True)
+        groups = {n: sorted(of) for n, of in self._bus.directory.roster.groups.items()}
+        agents = [fleet_rows.agent(facts) for facts in self._fleet.agents()]
+        nodes = [fleet_rows.node(facts) for facts in self._fleet.nodes()]
+        return Answer(200, {"agents": agents, "groups": groups, "nodes": nodes})
+
+    def put_agents(self, call: Call) -> Answer:
+        """Replace the roster (operator)."""
+        require_admin(call.principal)
+        query = call.parse_query(requests.RosterQuery)
+        body = call.parse_body(requests.RosterBody)
+        change = self._bus.put_roster(_roster(body), force=body.force, dry_run=query.dry_run)
+        content = {
+            "changed": change.changed,
+            "registered": change.registered,
+            "moved": change.moved,
+            "retired": change.retired,
+            "revived": change.revived,
+            "groups_changed": change.groups_changed,
+            "tokens_changed": change.tokens_changed,
+        }
+        return Answer(200, content)
+
+    def presence(self, call: Call) -> Answer:
+        """Take a watcher's sign of life."""
+        body = call.parse_body(requests.PresenceBody)
+        if call.principal.node is None:
+            raise errors.ForbiddenError("Only a node's watcher reports presence.")
+        gateways = {AgentName(a.name): a.gateway == "ok" for a in body.agents}
+        foreign = gateways.keys() - set(self._bus.directory.agents_of(call.principal.node))
+        if foreign:
+            raise errors.ForbiddenError(
+                f"Not on node {call.principal.node}: {', '.join(sorted(foreign))}. Leave them "
+                "out; if the host's settings still have them, run the site playbook.",
+                field="agents",
+                agents=sorted(foreign),
+            )
+        self._bus.presence.renewed(
+            call.principal.node,
+            version=body.node_version,
+            gateways=gateways,
+            unconfigured=tuple(body.unconfigured),
+            gateway_kind=body.gateway_kind,
+        )
+        return Answer(204)
+
+    def wakes(self, call: Call) -> Answer:
+        """Take a watcher's reports of what became of wakes."""
+        body = call.parse_body(requests.WakesBody)
+        own = self._bus.directory.agents_of(call.principal.node)
+        now = self._bus.clock.now_ms()
+        for report in body.reports:
+            if report.agent not in own:
+                continue  # it moved to another node while the report was on its way
+            self._report(report, now)
+        return Answer(204)
+
+    def probes(self, call: Call) -> Answer:
+        """Ask watchers whether they could wake their agents; wakes nobody (operator)."""
+        require_admin(call.principal)
+        body = call.parse_body(requests.ProbeBody) if call.body else requests.ProbeBody()
+        directory = self._bus.directory
+        if body.agents is None:
+            agents = sorted(directory.roster.agents)
+        else:
+            agents = [directory.require(name, field="agents") for name in body.agents]
+        probe_id, results = self._prober.run(agents, timeout_s=5.0)
+        with_status = [{**r, "status": self._bus.status(r["agent"])} for r in results]
+        return Answer(200, {"probe_id": probe_id, "results": with_status})
+
+    def _report(self, report: requests.WakeReport, now: int) -> None:
+        agent = AgentName(report.agent)
+        if report.event == "probed":
+            self._prober.report(
+                report.probe_id, agent, reason=report.reason, duration_ms=report.duration_ms
+            )
+            return
+        if report.up_to_seq is None:
+            raise errors.InvalidRequestError(
+                f"up_to_seq: needed for {report.event!r}.", field="reports.up_to_seq"
+            )
+        kind = "accepted" if report.event == "coalesced" else report.event
+        at = now - int(report.age_ms)
+        seq = Seq(min(report.up_to_seq, self._bus.head))
+        self._bus.note_hop(Stamp(kind, agent, seq, at, report.reason, up_to=True))
+        if report.duration_ms is not None:
+            self._bus.latency.observe(f"wake_{kind}", report.duration_ms)
+
+    def _recipients(
+        self, body: requests.SendBody, sender: AgentName, key: str | None
+    ) -> tuple[AgentName, ...]:
+        """Whom the body names now; nobody for a known key whose message the roster has outlived.
+
+        The store then answers with what was sent at first, or with the conflict.
+        """
+        try:
+            return self._bus.directory.recipients(body.to, sender=sender)
+        except (errors.UnknownAgentError, errors.AgentRetiredError, errors.NoRecipientError):
+            if key is None or not self._bus.store.replay_of(sender, key):
+                raise
+            return ()
+
+    def _readable(self, principal: Principal, name: str | None) -> AgentName:
+        """The agent whose mail is read: one of the token's own, or anybody's for the operator."""
+        if principal.is_admin and name is not None:
+            return self._bus.directory.require(name, field="agent")
+        return self._auth.require_agent(principal, name, field="agent")
+
+    def _is_over(self, call: Call, agent: AgentName) -> bool:
+        """Whether a call that waits for an agent's mail has lost its client or its right."""
+        try:
+            self._readable(self._auth.renew(call.principal), agent)
+        except errors.BusError:
+            return True
+        return greenlets.has_hung_up(call.socket)
+
+    def _told(
+        self, principal: Principal, of: Message, deliveries: Sequence[Delivery]
+    ) -> dict[str, Any]:
+        """A message as the sender (all deliveries) or a recipient (its own) may see it."""
+        own = set(self._bus.directory.agents_of(principal.node))
+        if not principal.is_admin and of.sender not in own:
+            deliveries = [d for d in deliveries if d.agent in own]
+        return wire.with_timeline(of, deliveries)
+
+
+def require_admin(principal: Principal) -> None:
+    """Let only the operator on.
+
+    Raises:
+        errors.ForbiddenError: a node's token.
+    """
+    if not principal.is_admin:
+        raise errors.ForbiddenError("Only the admin token may do this.")
+
+
+def _page(
+    content: Mapping[str, object], rows: Sequence[Row], render: Callable[[Row], Any]
+) -> Answer:
+    """A page of messages; a long one is rendered in a native thread, so that the loop goes on."""
+
+    def whole() -> dict[str, object]:
+        return {**content, "messages": [render(row) for row in rows]}
+
+    if len(rows) <= RENDERED_AT_ONCE:
+        return Answer(200, whole())
+    return Answer(200, raw=greenlets.offload(lambda: compact_json(whole()).encode()))
+
+
+def _shown(of: Delivery, fetched_at: int | None, fetch_count: int) -> dict[str, Any]:
+    return {
+        **wire.delivery(of),
+        "fetched_at": rfc3339(fetched_at),
+        "fetch_count": fetch_count,
+    }
+
+
+def _canonical_sha256(body: requests.SendBody) -> bytes:
+    canonical = compact_json(body.model_dump(mode="json", by_alias=True))
+    return hashlib.sha256(canonical.encode()).digest()
+
+
+def _roster(body: requests.RosterBody) -> Roster:
+    return Roster(
+        agents={AgentName(a.name): NodeName(a.node) for a in body.agents},
+        groups={g: tuple(AgentName(m) for m in members) for g, members in body.groups.items()},
+        tokens={NodeName(t.node): tuple(t.sha256) for t in body.tokens},
+    )

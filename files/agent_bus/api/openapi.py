@@ -1,0 +1,261 @@
+"""The OpenAPI 3.1 document, made from the routes and their models.
+
+pydantic makes the schemas; this module lays out paths, parameters, answers and problems. The
+committed copy is `docs/reference/openapi.json` (`python -m agent_bus openapi`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from pydantic.json_schema import models_json_schema
+
+from agent_bus import __version__
+from agent_bus.api import events, requests, responses
+from agent_bus.api.health import Health
+from agent_bus.api.messages import Api
+from agent_bus.api.operator import Operator
+from agent_bus.api.routes import routes
+from agent_bus.api.stream import Streams
+from agent_bus.core import errors
+from agent_bus.http import problem
+from agent_bus.http.call import Answer, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pydantic import BaseModel
+
+    from agent_bus.http.route import Route
+
+TEMPLATE: Final = "#/components/schemas/{model}"
+VARIABLE: Final = re.compile(r"<(\w+)>")
+PATH_PARAMETERS: Final = {
+    "message_id": ("Id of a message.", {"type": "string"}),
+    "name": ("Name of an agent.", {"type": "string"}),
+}
+HEADERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "POST /send": (
+        ("Idempotency-Key", "1 to 255 printable characters; the same message is stored once."),
+    ),
+    "GET /stream": (("Last-Event-ID", "The id of the last event that was dealt with."),),
+}
+ALWAYS: Final = (errors.InvalidRequestError, errors.InternalError, errors.NotReadyError)
+WITH_TOKEN: Final = (errors.UnauthenticatedError, errors.AuthThrottledError)
+DESCRIPTION: Final = """\
+Any agent messages any other by name; what was answered 201 is synced to the disk.
+
+Every refusal is `application/problem+json` with a stable `code`; what each code means stands in
+the problems page. An unknown path is 404 `not_found`, a wrong method 405 `method_not_allowed`,
+plain HTTP to a hub with TLS 503 `tls_required`.
+Paths with `x-unprefixed` also answer without `/api`."""
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The whole document; the same for every hub of this version."""
+    table = _table()
+    models = sorted(
+        {model for route in table for model in _models(route)}
+        | set(events.EVENTS.values())
+        | {responses.Problem},
+        key=lambda model: model.__name__,
+    )
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template=TEMPLATE
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for route in table:
+        path = VARIABLE.sub(r"{\1}", route.paths[0])
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Agent bus",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A node's token acts for that node's agents; the admin token "
+                    "for `operator` and the fleet.",
+                }
+            },
+        },
+    }
+
+
+def as_text() -> str:
+    """The document as it is committed."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def endpoint() -> Callable[[Call], Answer]:
+    """An endpoint that answers the document."""
+    return lambda _call: Answer(200, document())
+
+
+def problems_of(route: Route) -> dict[int, list[type[errors.BusError]]]:
+    """All problems that a call can answer, by status."""
+    found: list[type[errors.BusError]] = [*ALWAYS, *route.problems]
+    if route.access != "open":
+        found += WITH_TOKEN
+        found.append(errors.TooLargeError)
+    by_status: dict[int, list[type[errors.BusError]]] = {}
+    for error in sorted(set(found), key=lambda error: (error.status, error.code)):
+        by_status.setdefault(error.status, []).append(error)
+    return by_status
+
+
+def _table() -> list[Route]:
+    """The routes with unbound endpoints: only what is described is read of them."""
+    return routes(
+        api=cast("Api", Api),
+        operator=cast("Operator", Operator),
+        streams=cast("Streams", Streams),
+        health=cast("Health", Health),
+        document=endpoint(),
+        metrics=endpoint(),
+    )
+
+
+def _models(route: Route) -> Iterable[type[BaseModel]]:
+    return (model for model in (route.body, route.answer) if model is not None)
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{route.method} {route.path}",
+        "summary": route.summary,
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *_headers(route)],
+        "responses": {
+            str(route.status): _success(route),
+            **{str(status): _refusal(found) for status, found in problems_of(route).items()},
+        },
+        "security": [] if route.access == "open" else [{"token": []}],
+    }
+    if route.description or route.access == "admin":
+        admin = "Admin token only." if route.access == "admin" else ""
+        operation["description"] = f"{route.description} {admin}".strip()
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": route.body is not requests.ProbeBody,
+            "content": {"application/json": {"schema": _reference(route.body)}},
+        }
+    if route.unprefixed:
+        operation["x-unprefixed"] = route.path
+    if route.path == "/readyz":
+        operation["responses"]["503"]["content"]["application/json"] = {
+            "schema": _reference(responses.ReadyAnswer)
+        }
+    return operation
+
+
+def _success(route: Route) -> dict[str, Any]:
+    if route.path == "/stream":
+        types = "\n".join(
+            f"- `{name}`: {(model.__doc__ or '').splitlines()[0]}"
+            for name, model in events.EVENTS.items()
+        )
+        return {
+            "description": f"Events until `bye`. Types (`message` events carry no name):\n{types}",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "x-events": {name: _reference(model) for name, model in events.EVENTS.items()},
+        }
+    if route.status == 204:  # noqa: PLR2004 - No Content
+        return {"description": "Taken."}
+    other = {"type": "object"} if route.media_type == "application/json" else {"type": "string"}
+    schema = other if route.answer is None else _reference(route.answer)
+    words = "As asked for." if route.answer is None else (route.answer.__doc__ or "").strip()
+    return {
+        "description": words.splitlines()[0],
+        "content": {route.media_type: {"schema": schema}},
+    }
+
+
+def _refusal(found: list[type[errors.BusError]]) -> dict[str, Any]:
+    codes = [error.code for error in found]
+    answer: dict[str, Any] = {
+        "description": "\n".join(
+            f"- `{error.code}`: {(error.__doc__ or '').splitlines()[0]}" for error in found
+        ),
+        "content": {
+            problem.MEDIA_TYPE: {
+                "schema": {
+                    "allOf": [_reference(responses.Problem)],
+                    "properties": {"code": {"enum": codes}},
+                }
+            }
+        },
+    }
+    if any(error.status in {429, 503, 507} for error in found):
+        answer["headers"] = {
+            "Retry-After": {
+                "description": "Seconds, where the time is known.",
+                "schema": {"type": "integer", "minimum": 1},
+            }
+        }
+    return answer
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": PATH_PARAMETERS[name][0],
+            "schema": PATH_PARAMETERS[name][1],
+        }
+        for name in VARIABLE.findall(route.path)
+    ]
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    described = route.query.model_json_schema(ref_template=TEMPLATE)
+    return [
+        _query_parameter(name, dict(schema))
+        for name, schema in described.get("properties", {}).items()
+    ]
+
+
+def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that is not required; a null default only says that it may be left out."""
+    schema.pop("title", None)
+    words = schema.pop("description", None)
+    options = [option for option in schema.pop("anyOf", []) if option.get("type") != "null"]
+    if options:
+        schema = {**options[0], **schema}
+    if schema.get("default", 0) is None:
+        del schema["default"]
+    if isinstance(schema.get("default"), bool):
+        schema["default"] = "1" if schema["default"] else "0"
+    found = {"name": name, "in": "query", "required": False, "schema": schema}
+    return found if words is None else {**found, "description": words}
+
+
+def _headers(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": words,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        }
+        for name, words in HEADERS.get(f"{route.method} {route.path}", ())
+    ]
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": TEMPLATE.format(model=model.__name__)}

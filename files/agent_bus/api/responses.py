@@ -1,0 +1,390 @@
+"""What the API answers, as pydantic models for the OpenAPI document.
+
+Nothing is validated against them at run time: `wire.py` and the endpoints make the values, and
+the contract test holds them to this description.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent_bus.api.requests import GatewayKind, Name, Priority, Ulid
+
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        description="UTC with milliseconds (RFC 3339).",
+        examples=["2026-01-31T12:00:00.000Z"],
+    ),
+]
+Count = Annotated[int, Field(ge=0)]
+Seq = Annotated[int, Field(ge=0, description="A delivery's number: the order of commits.")]
+Status = Literal["online", "gateway-down", "deaf", "offline", "retired"]
+Node = Annotated[str, Field(description="A host of the inventory.")]
+Cursor = Annotated[
+    str | None, Field(description="Ask for the next page with it; null: this was the last.")
+]
+
+
+class AnswerModel(BaseModel):
+    """An object of which every field is described."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457). Further members depend on the code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[str, Field(description="`urn:agent-bus:problem:` and the code.")]
+    title: str
+    status: int
+    code: Annotated[str, Field(description="Stable; look at this one, not at the words.")]
+    detail: Annotated[str, Field(description="What is wrong and what to do about it.")]
+    field: Annotated[str, Field(description="The field or parameter at fault.")] = ""
+
+
+class SentTo(AnswerModel):
+    """One recipient of an accepted message."""
+
+    agent: Name
+    seq: Seq
+    reachability: Annotated[Status, Field(description="Whether it can be woken now.")]
+
+
+class SendAnswer(AnswerModel):
+    """The message is stored and synced to the disk."""
+
+    id: Ulid
+    thread_id: Ulid
+    created_at: Time
+    recipients: list[SentTo]
+
+
+class MessageFields(AnswerModel):
+    """What every form of a message has."""
+
+    id: Ulid
+    from_agent: Name
+    subject: str | None
+    body: str
+    data: dict[str, Any] | None
+    priority: Priority
+    reply_to: Ulid | None
+    thread_id: Ulid
+    created_at: Time
+
+
+class InboxMessage(MessageFields):
+    """A message as one recipient sees it."""
+
+    seq: Seq
+    to_agent: Name
+    expires_at: Time | None
+    read_at: Time | None
+    fetched_at: Annotated[
+        Time | None,
+        Field(
+            description="When it was shown before this call; to be shown again within two minutes"
+            " of that leaves it."
+        ),
+    ]
+    fetch_count: Annotated[Count, Field(description="How often it was shown before this call.")]
+
+
+class InboxAnswer(AnswerModel):
+    """A page of an inbox."""
+
+    agent: Name
+    messages: list[InboxMessage]
+    next_cursor: Cursor
+    unread: Annotated[Count, Field(description="Of the whole inbox, not of the page.")]
+
+
+class AckAnswer(AnswerModel):
+    """What became of each id."""
+
+    acked: list[Ulid]
+    already_acked: list[Ulid]
+    unknown: list[Ulid]
+
+
+class Timeline(AnswerModel):
+    """The hops of one delivery; null where one has not happened."""
+
+    agent: Name
+    seq: Seq
+    stored_at: Time
+    pushed_at: Annotated[Time | None, Field(description="Written to a stream.")]
+    received_at: Annotated[Time | None, Field(description="The watcher has it.")]
+    accepted_at: Annotated[Time | None, Field(description="The gateway took the wake.")]
+    wake_failed_at: Time | None
+    wake_failure: Annotated[str | None, Field(description="Why the wake failed.")]
+    escalated_at: Time | None
+    overdue_at: Time | None
+    fetched_at: Annotated[Time | None, Field(description="Shown to the agent.")]
+    fetch_count: Count
+    read_at: Annotated[Time | None, Field(description="Acked by the agent.")]
+    expired_at: Time | None
+
+
+class MessageAnswer(MessageFields):
+    """A message with the timelines that the caller may see."""
+
+    expires_at: Time | None
+    deliveries: list[Timeline]
+
+
+class HistoryAnswer(AnswerModel):
+    """A page of the past."""
+
+    messages: list[MessageAnswer]
+    next_cursor: Cursor
+
+
+class AgentEntry(AnswerModel):
+    """One agent of the registry."""
+
+    name: Name
+    node: Node | None
+    status: Status
+    problem: Annotated[
+        int, Field(ge=0, le=3, description="0 without one, else how far up a list it goes.")
+    ]
+    watcher_version: str | None
+    last_seen_at: Time | None
+    unread: Count
+    unfetched: Count
+    oldest_unread_at: Time | None
+    last_wake_at: Annotated[
+        Time | None, Field(description="When its gateway last accepted a wake.")
+    ]
+    muted_until: Annotated[Time | None, Field(description="Not woken until then.")]
+
+
+class NodeEntry(AnswerModel):
+    """One node and its watcher."""
+
+    node: Node
+    agents: list[Name]
+    connected: Annotated[bool, Field(description="Its watcher holds the lease.")]
+    watcher_version: str | None
+    gateway: Annotated[bool | None, Field(description="Whether all its gateways answer.")]
+    gateway_kind: Annotated[
+        GatewayKind | None, Field(description="What the wakes have shown of its gateway.")
+    ]
+    stream_since: Time | None
+    last_seen_at: Time | None
+    unconfigured: Annotated[
+        list[Name], Field(description="Agents that the watcher has no settings for.")
+    ]
+
+
+class AgentsAnswer(AnswerModel):
+    """The registry."""
+
+    agents: list[AgentEntry]
+    groups: dict[str, list[Name]]
+    nodes: list[NodeEntry]
+
+
+class RosterAnswer(AnswerModel):
+    """What the roster changed, or would change in a dry run."""
+
+    changed: bool
+    registered: list[Name]
+    moved: list[Name]
+    retired: list[Name]
+    revived: list[Name]
+    groups_changed: bool
+    tokens_changed: list[Node]
+
+
+class ProbeResult(AnswerModel):
+    """Whether one agent could be woken."""
+
+    agent: Name
+    node: Node | None
+    status: Status
+    ok: bool
+    gateway_ms: Annotated[float | None, Field(description="The watcher's call to the gateway.")]
+    total_ms: Annotated[float | None, Field(description="The hub's round trip to the watcher.")]
+    reason: Annotated[str | None, Field(description="Why not, when not ok.")]
+
+
+class ProbesAnswer(AnswerModel):
+    """One result an agent."""
+
+    probe_id: str
+    results: list[ProbeResult]
+
+
+class WakeAnswer(AnswerModel):
+    """The watcher was told; it wakes for unfetched mail."""
+
+    agent: Name
+    node: Node
+    status: Status
+    unfetched: Count
+
+
+class MuteAnswer(AnswerModel):
+    """Until when the agent is left alone."""
+
+    agent: Name
+    muted_until: Time | None
+
+
+class LoginLinkAnswer(AnswerModel):
+    """The link's path on this hub, with its one-time code, and for how long it is good."""
+
+    path: str
+    expires_in_s: Count
+
+
+class BackupAnswer(AnswerModel):
+    """A verified and synced file on the hub."""
+
+    path: str
+    bytes: Count
+    sha256: str
+    epoch: str
+    schema_version: int
+
+
+class ArchiveAnswer(AnswerModel):
+    """How many messages were expired, archived or dropped."""
+
+    touched: Count
+
+
+class StreamFigures(AnswerModel):
+    """Open streams."""
+
+    open: Count
+    watchers: Count
+
+
+class MessageFigures(AnswerModel):
+    """Counted since the hub started; what is unread, unfetched and head as of now."""
+
+    accepted: Count
+    delivered: Count
+    acked: Count
+    accepted_per_s: float
+    unread: Count
+    unfetched: Count
+    oldest_unread_at: Time | None
+    head: Seq
+
+
+class Quantiles(AnswerModel):
+    """Milliseconds over the most recent observations of one hop."""
+
+    count: Count
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+
+class DatabaseFigures(AnswerModel):
+    """What the database runs with and how big it is."""
+
+    journal_mode: str
+    synchronous: str
+    auto_vacuum: str
+    schema_version: int
+    sqlite_version: str
+    bytes: Count
+    free_bytes: Count
+    wal_bytes: Count
+    commits: Count
+    commands: Count
+
+
+class AlertEntry(AnswerModel):
+    """An alert that fires, as Prometheus would have it."""
+
+    name: str
+    severity: Literal["critical", "warning"]
+    subject: Annotated[str, Field(description="A node or an agent; empty for the hub.")]
+    words: str
+    advice: str
+
+
+class CertificateEnd(AnswerModel):
+    """A certificate and when it ends."""
+
+    name: Literal["hub", "authority"]
+    expires_at: Time
+
+
+class DiskRoom(AnswerModel):
+    """The disk of the database."""
+
+    free_bytes: Count
+    total_bytes: Count
+    full_at: Annotated[
+        Time | None, Field(description="At the pace of the last hours; null if it does not fill.")
+    ]
+
+
+class ArchiveAge(AnswerModel):
+    """From when the archive is, and how long it is kept."""
+
+    oldest_at: Time | None
+    retain_days: float
+
+
+class Rotation(AnswerModel):
+    """A node whose old token is still accepted beside the new one; `(admin)` for the admin's."""
+
+    node: str
+    since: Time
+
+
+class ReservesAnswer(AnswerModel):
+    """What runs out."""
+
+    certificates: Annotated[list[CertificateEnd], Field(description="Empty without TLS.")]
+    disk: DiskRoom
+    backup_at: Annotated[Time | None, Field(description="The newest on the hub.")]
+    archive: ArchiveAge
+    rotating: list[Rotation]
+    words: Annotated[list[str], Field(description="The same as lines for people.")]
+
+
+class StatsAnswer(AnswerModel):
+    """The hub's figures."""
+
+    version: str
+    epoch: str
+    uptime_s: float
+    agents: Count
+    nodes: Count
+    streams: StreamFigures
+    messages: MessageFigures
+    latency_ms: dict[str, Quantiles]
+    alerts: list[AlertEntry]
+    reserves: ReservesAnswer
+    database: DatabaseFigures
+
+
+class LiveAnswer(AnswerModel):
+    """The process serves requests."""
+
+    alive: Literal[True]
+    version: str
+
+
+class ReadyAnswer(AnswerModel):
+    """Whether the hub can take messages; each check says `ok` or what is wrong."""
+
+    ready: bool
+    version: str
+    checks: dict[str, str]

@@ -1,0 +1,310 @@
+"""Which path leads to which endpoint; the server and the OpenAPI document are made from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent_bus.api import requests as s
+from agent_bus.api import responses as a
+from agent_bus.core import errors as e
+from agent_bus.http.route import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_bus.api.health import Health
+    from agent_bus.api.messages import Api
+    from agent_bus.api.operator import Operator
+    from agent_bus.api.stream import Streams
+    from agent_bus.http.call import Answer, Call
+    from agent_bus.http.route import Problems
+
+ACTS_FOR: Final[Problems] = (e.SenderAmbiguousError, e.ForbiddenError, e.UnknownAgentError)
+"""What can be wrong with the agent that a call acts for."""
+WRITES: Final[Problems] = (e.CommitUnknownError, e.DiskFullError)
+ADMIN: Final[Problems] = (e.ForbiddenError,)
+ROSTER_BYTES: Final = 2 * 1024 * 1024
+"""A roster's body: the largest fleet that is taken, 1,000 nodes amid a rotation of their tokens
+and 5,000 agents, has 0.5 MB with short names and no groups. No setting: only the admin token may
+send so much, and a growing fleet should meet no limit that is made for messages."""
+
+
+def routes(
+    *,
+    api: Api,
+    operator: Operator,
+    streams: Streams,
+    health: Health,
+    document: Callable[[Call], Answer],
+    metrics: Callable[[Call], Answer],
+) -> list[Route]:
+    """All routes; `document` answers the OpenAPI document."""
+    return [
+        *_messages(api),
+        *_fleet(api),
+        *_operator(operator),
+        Route(
+            "GET",
+            "/stream",
+            streams.open,
+            "Subscribe to events",
+            "Server-sent events for all agents of the token's node, from the stored backlog to "
+            "live without a gap. Resume with `Last-Event-ID`; without a cursor the unread "
+            "messages come first.",
+            query=s.StreamQuery,
+            problems=(e.ForbiddenError, e.UnknownAgentError, e.TooManyStreamsError),
+        ),
+        Route(
+            "GET",
+            "/stats",
+            health.stats,
+            "Figures of the hub",
+            "Totals since the start, depth, latency quantiles a hop, alerts, streams, database.",
+            answer=a.StatsAnswer,
+            unprefixed=True,
+        ),
+        *_watching(health, document, metrics),
+    ]
+
+
+def _watching(
+    health: Health, document: Callable[[Call], Answer], metrics: Callable[[Call], Answer]
+) -> list[Route]:
+    return [
+        Route(
+            "GET",
+            "/openapi.json",
+            document,
+            "This document",
+            access="open",
+        ),
+        Route(
+            "GET",
+            "/metrics",
+            metrics,
+            "Figures for Prometheus",
+            "For the admin token, or one of `metrics_tokens_file`.",
+            problems=(e.ForbiddenError,),
+            access="scrape",
+            media_type="text/plain",
+            at_root=True,
+        ),
+        Route(
+            "GET",
+            "/livez",
+            health.livez,
+            "Whether the process serves requests",
+            answer=a.LiveAnswer,
+            access="open",
+            at_root=True,
+        ),
+        Route(
+            "GET",
+            "/readyz",
+            health.readyz,
+            "Whether the hub can take messages",
+            "503 with the same body when it cannot; `checks` says which part and why.",
+            answer=a.ReadyAnswer,
+            access="open",
+            at_root=True,
+        ),
+    ]
+
+
+def _messages(api: Api) -> list[Route]:
+    return [
+        Route(
+            "POST",
+            "/send",
+            api.send,
+            "Send a message",
+            "Answers after the message is synced to the disk. With the header "
+            "`Idempotency-Key` a repeated request within 24 h answers the first result.",
+            body=s.SendBody,
+            answer=a.SendAnswer,
+            status=201,
+            problems=(
+                *ACTS_FOR,
+                *WRITES,
+                e.UnknownMessageError,
+                e.AgentRetiredError,
+                e.IdempotencyConflictError,
+                e.NoRecipientError,
+                e.RateLimitedError,
+                e.ThreadBudgetError,
+            ),
+            unprefixed=True,
+        ),
+        Route(
+            "GET",
+            "/inbox",
+            api.inbox,
+            "Read an inbox",
+            "Urgent first, oldest first within a priority. A page asked for by its own agent "
+            "counts as fetched unless `peek=1`.",
+            query=s.InboxQuery,
+            answer=a.InboxAnswer,
+            problems=(
+                *ACTS_FOR,
+                e.InvalidCursorError,
+                e.TooManyStreamsError,
+                e.CommitUnknownError,
+            ),
+            unprefixed=True,
+        ),
+        Route(
+            "POST",
+            "/ack",
+            api.ack,
+            "Mark messages as read",
+            "By `ids`, or all that was shown to the agent up to one message. Repeating is "
+            "harmless.",
+            body=s.AckBody,
+            answer=a.AckAnswer,
+            problems=(*ACTS_FOR, *WRITES, e.UnknownMessageError),
+            unprefixed=True,
+        ),
+        *_past(api),
+    ]
+
+
+def _past(api: Api) -> list[Route]:
+    return [
+        Route(
+            "GET",
+            "/history",
+            api.history,
+            "Read the past",
+            "What an agent sent and received, by seq; the admin token without `agent` sees all.",
+            query=s.HistoryQuery,
+            answer=a.HistoryAnswer,
+            problems=(*ACTS_FOR, e.InvalidCursorError),
+            unprefixed=True,
+        ),
+        Route(
+            "GET",
+            "/messages/<message_id>",
+            api.message,
+            "One message with its timeline",
+            "The sender sees every delivery, a recipient its own.",
+            answer=a.MessageAnswer,
+            problems=(e.UnknownMessageError,),
+        ),
+    ]
+
+
+def _fleet(api: Api) -> list[Route]:
+    return [
+        Route(
+            "GET",
+            "/agents",
+            api.agents,
+            "Who is there and who can be reached",
+            answer=a.AgentsAnswer,
+            unprefixed=True,
+        ),
+        Route(
+            "PUT",
+            "/agents",
+            api.put_agents,
+            "Replace the roster",
+            "The whole inventory at once: new agents are registered, missing ones retired. The "
+            f"body may have {ROSTER_BYTES} bytes, whatever `body_limit_bytes` says.",
+            query=s.RosterQuery,
+            body_bytes=ROSTER_BYTES,
+            body=s.RosterBody,
+            answer=a.RosterAnswer,
+            problems=(*ADMIN, *WRITES, e.RosterShrinksError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/presence",
+            api.presence,
+            "A watcher's sign of life",
+            "Every 30 s; renews the node's lease. Not for the admin token. A report that names "
+            "an agent of another node is refused whole; the problem's `agents` says whom to leave "
+            "out.",
+            body=s.PresenceBody,
+            status=204,
+            problems=(e.ForbiddenError,),
+        ),
+        Route(
+            "POST",
+            "/wakes",
+            api.wakes,
+            "A watcher's reports of what became of wakes",
+            "A report holds for the agent's deliveries up to `up_to_seq`; reports for agents of "
+            "other nodes are passed over.",
+            body=s.WakesBody,
+            status=204,
+        ),
+        Route(
+            "POST",
+            "/probes",
+            api.probes,
+            "Ask the watchers whether agents could be woken",
+            "Wakes nobody, stores nothing; answers after all reports or 5 s.",
+            body=s.ProbeBody,
+            answer=a.ProbesAnswer,
+            problems=(*ADMIN, e.UnknownAgentError),
+            access="admin",
+        ),
+    ]
+
+
+def _operator(operator: Operator) -> list[Route]:
+    return [
+        Route(
+            "POST",
+            "/agents/<name>/wake",
+            operator.wake,
+            "Wake an agent again",
+            "A `wake` event to the node's watcher, which wakes the agent for unfetched mail.",
+            answer=a.WakeAnswer,
+            problems=(*ADMIN, e.UnknownAgentError, e.NoWatcherError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/agents/<name>/mute",
+            operator.mute,
+            "Leave an agent alone for a while",
+            "Mail and its events go on; `mailbox` events and the registry carry `muted_until`, "
+            "and the watcher does not wake the agent. A restart of the hub ends all mutes.",
+            body=s.MuteBody,
+            answer=a.MuteAnswer,
+            problems=(*ADMIN, e.UnknownAgentError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/admin/backup",
+            operator.backup,
+            "Make a backup",
+            "Copied, checked and synced while the hub goes on; the newest `backup_keep` stay.",
+            answer=a.BackupAnswer,
+            problems=(*ADMIN, e.BackupRunningError, e.BackupFailedError, e.DiskFullError),
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/admin/login-link",
+            operator.login_link,
+            "Make a link that signs a browser in once",
+            "For the operator's page; it is good for five minutes.",
+            answer=a.LoginLinkAnswer,
+            status=201,
+            problems=ADMIN,
+            access="admin",
+        ),
+        Route(
+            "POST",
+            "/admin/archive",
+            operator.archive,
+            "Run retention now",
+            answer=a.ArchiveAnswer,
+            problems=(*ADMIN, *WRITES),
+            access="admin",
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Messages and their way: use cases, fan-out, streams, presence and rights."""

@@ -1,0 +1,183 @@
+"""Bearer tokens: who is calling, and for which agents that token may act.
+
+Only SHA-256 digests are kept. A token has 256 random bits, so a fast hash is the right one; the
+digest found is compared in constant time all the same. Isolation is per node: the agents of one
+node share an operating-system user and hence its token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent_bus.core import errors
+from agent_bus.core.model import NodeName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_bus.bus.directory import Directory
+    from agent_bus.core.limits import RateLimiter
+    from agent_bus.core.model import AgentName, Roster
+
+DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whose token came with a request. `node` is None for the admin token."""
+
+    node: NodeName | None
+    sha256: str
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this is the operator."""
+        return self.node is None
+
+
+NOBODY: Final = Principal(NodeName(""), "")
+"""Who calls what needs no token: a node that has no agents."""
+
+
+class Authenticator:
+    """Knows the digests of all valid tokens.
+
+    Args:
+        failures: how many wrong tokens an address may try; a valid token is never held back.
+    """
+
+    def __init__(
+        self,
+        *,
+        admin_digests: frozenset[str],
+        directory: Directory,
+        failures: RateLimiter,
+        scraper_digests: frozenset[str] = frozenset(),
+    ) -> None:
+        self._admin = admin_digests
+        self._scrapers = scraper_digests
+        self._directory = directory
+        self._failures = failures
+        self._known: dict[str, tuple[str, Principal]] = {}
+        self._known_of: Roster | None = None
+
+    def authenticate(self, header: str | None, address: str) -> Principal:
+        """The principal of an `Authorization` header.
+
+        Raises:
+            errors.UnauthenticatedError: no bearer token, or not a valid one.
+            errors.AuthThrottledError: not valid, and too many such attempts from `address`.
+        """
+        sha256 = _digest_of(header)
+        principal = self._find(sha256) if sha256 else None
+        if principal is not None:
+            return principal
+        wait_s = self._failures.take(address)
+        if wait_s > 0:
+            raise errors.AuthThrottledError(wait_s)
+        if not sha256:
+            raise errors.UnauthenticatedError(
+                "Send `Authorization: Bearer <token>`; a node's token is in /etc/agent-bus."
+            )
+        raise errors.UnauthenticatedError(
+            "The hub does not know this token; run `ansible-playbook site.yml` to bring the node "
+            "up to date."
+        )
+
+    def renew(self, principal: Principal) -> Principal:
+        """Whose token it is by now that came with a request which has waited; costs a look-up.
+
+        Raises:
+            errors.UnauthenticatedError: it was revoked meanwhile.
+        """
+        found = self._find(principal.sha256)
+        if found is None:
+            raise errors.UnauthenticatedError("This token was revoked while the call waited.")
+        return found
+
+    def require_scraper(self, header: str | None, address: str) -> None:
+        """Let a scrape token or the admin token on.
+
+        Raises:
+            errors.ForbiddenError: a node's token.
+            errors.UnauthenticatedError: as for `authenticate`.
+            errors.AuthThrottledError: as for `authenticate`.
+        """
+        sha256 = _digest_of(header)
+        if any(hmac.compare_digest(known, sha256) for known in self._scrapers):
+            return
+        if not self.authenticate(header, address).is_admin:
+            raise errors.ForbiddenError("Only the admin token or a scrape token may do this.")
+
+    def is_admin(self, sha256: str) -> bool:
+        """Whether a digest is that of a valid admin token."""
+        return any(hmac.compare_digest(known, sha256) for known in self._admin)
+
+    def require_agent(self, principal: Principal, name: str | None, *, field: str) -> AgentName:
+        """The agent that a request acts for.
+
+        Raises:
+            errors.SenderAmbiguousError: no name, and the token has not exactly one agent.
+            errors.UnknownAgentError: nobody has this name.
+            errors.ForbiddenError: another node's agent.
+        """
+        own = self._directory.agents_of(principal.node)
+        if name is None:
+            if len(own) != 1:
+                raise errors.SenderAmbiguousError(own, field=field)
+            return own[0]
+        agent = self._directory.require(name, field=field)
+        if agent not in own:
+            raise errors.ForbiddenError(
+                f"This token speaks for {', '.join(own) or 'no agent'}, not for {name}.",
+                field=field,
+            )
+        return agent
+
+    def _find(self, sha256: str) -> Principal | None:
+        """Whose digest this is.
+
+        It is looked up by its value, which tells nobody anything: who tries tokens cannot choose
+        the bytes of their SHA-256. The comparison that lets a caller in takes constant time.
+        """
+        if self._directory.roster is not self._known_of:
+            self._learn(self._directory.roster)
+        known, principal = self._known.get(sha256, ("", NOBODY))
+        return principal if hmac.compare_digest(known, sha256) else None
+
+    def _learn(self, roster: Roster) -> None:
+        """Take all digests that are valid now, from one roster to the next."""
+        found = {
+            sha256: (sha256, Principal(node, sha256))
+            for node, hashes in reversed(roster.tokens.items())
+            for sha256 in hashes
+        }
+        found |= {sha256: (sha256, Principal(None, sha256)) for sha256 in self._admin}
+        self._known, self._known_of = found, roster
+
+
+def _digest_of(header: str | None) -> str:
+    """The SHA-256 (hex) of the bearer token in an `Authorization` header; empty without one."""
+    scheme, _, token = (header or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return ""
+    return hashlib.sha256(token.strip().encode()).hexdigest()
+
+
+def load_digests(path: Path) -> frozenset[str]:
+    """The tokens' digests in a file, one a line.
+
+    Raises:
+        errors.StartupError: the file cannot be read, is empty, or has a line that is no digest.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.StartupError(f"{path}: cannot be read: {error}") from error
+    if not lines or not all(DIGEST.fullmatch(line) for line in lines):
+        raise errors.StartupError(f"{path}: expected one SHA-256 in lower-case hex a line")
+    return frozenset(lines)

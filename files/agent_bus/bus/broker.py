@@ -1,0 +1,264 @@
+"""Fan-out in memory: open streams, their bounded queues, and who waits for an inbox.
+
+Everything here runs in the loop's thread and never blocks. Because subscribers live in this
+process only, there is exactly one server process: `app.py` holds a lock file against a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agent_bus.core import errors
+from agent_bus.runtime import tls
+from agent_bus.runtime.greenlets import Event, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from agent_bus.core.model import AgentName, Delivery, NodeName
+
+
+QUEUE_BYTES: Final = 8 * 1024 * 1024
+"""Frames that may wait for one stream, in bytes: past it the stream ends as past its count of
+events, or a few stopped peers of a thousand large messages each would eat a small hub's memory.
+Redis cuts a subscriber off at 8 MiB that last (`client-output-buffer-limit pubsub`)."""
+
+
+WRITE_BYTES: Final = 32 * 1024
+"""Frames are written together up to so many bytes: a burst costs a stream one write, and a slow
+peer still has its write timeout for no more than this and one frame."""
+
+
+POLL_LOOK_S: Final = 1.0
+"""So often a long poll asks whether it is over: nothing wakes it when its client has died."""
+
+
+class Entry(NamedTuple):
+    """One frame that waits to be written; deliveries say which and when they were committed."""
+
+    frame: bytes
+    delivery: Delivery | None = None
+    committed: float = 0.0
+
+
+class Holder(NamedTuple):
+    """Whose token holds a long poll open."""
+
+    node: NodeName | None
+    token_sha256: str
+
+
+class Stream:
+    """One subscriber: a node's stream (or the operator's, node None) with its queue.
+
+    Until `is_live`, deliveries are not queued: the stream's greenlet is still reading them from
+    the store, up to a head that it reads again before it goes live, so none falls between.
+    Until `is_greeted`, counters are not queued: hello is still to tell them, and newer ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: NodeName | None,
+        only: frozenset[AgentName] | None,
+        is_watcher: bool,
+        wants_receipts: bool,
+        token_sha256: str,
+        queue_limit: int,
+    ) -> None:
+        self.node = node
+        self.only = only
+        self.is_watcher = is_watcher
+        self.wants_receipts = wants_receipts
+        self.token_sha256 = token_sha256
+        self.is_live = False
+        self.is_greeted = False
+        self.end_reason: str | None = None
+        self.socket: socket.socket | None = None
+        self._queue: deque[Entry] = deque()
+        self._queued_bytes = 0
+        self._limit = queue_limit
+        self._signal = Signal()
+
+    def carries(self, agent: AgentName) -> bool:
+        """Whether this stream asked for this agent's events."""
+        return self.only is None or agent in self.only
+
+    def has_ended(self) -> bool:
+        """Whether it was asked to stop."""
+        return self.end_reason is not None
+
+    def put(self, entry: Entry) -> None:
+        """Queue a frame; a full queue ends the stream (its messages stay in the store)."""
+        if self.end_reason is not None:
+            return
+        if len(self._queue) >= self._limit or self._queued_bytes >= QUEUE_BYTES:
+            self.end("overflow")
+            return
+        self._queue.append(entry)
+        self._queued_bytes += len(entry.frame)
+        self._signal.give()
+
+    def end(self, reason: str) -> None:
+        """Ask the stream's greenlet to say bye and stop; the first reason stays.
+
+        What waits is still written at the end of a lifetime or at shutdown; in the other cases
+        the peer is too slow, replaced or no longer entitled, and it resumes by its cursor.
+        """
+        if self.end_reason is None:
+            self.end_reason = reason
+            if reason not in {"lifetime", "shutdown"}:
+                self._queue.clear()
+                self._queued_bytes = 0
+        self._signal.give()
+
+    @property
+    def waiting(self) -> int:
+        """How many frames are queued."""
+        return len(self._queue)
+
+    def take(self, timeout_s: float) -> list[Entry]:
+        """The next frames, for one write; none after `timeout_s` or when the stream was ended.
+
+        One at least, and more as long as they make up less than `WRITE_BYTES`.
+        """
+        if not self._queue and self.end_reason is None:
+            self._signal.wait(timeout_s)
+        taken: list[Entry] = []
+        size = 0
+        while self._queue and size < WRITE_BYTES:
+            entry = self._queue.popleft()
+            size += len(entry.frame)
+            taken.append(entry)
+        self._queued_bytes -= size
+        return taken
+
+    def cut(self) -> None:
+        """Close the peer's connection at once, whatever it still had to take."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                tls.hang_up(self.socket, socket.SHUT_RDWR)
+
+
+class Broker:
+    """All open streams, by node, and all greenlets that wait for an inbox."""
+
+    def __init__(self, *, streams_total: int, streams_per_token: int) -> None:
+        self._streams: dict[NodeName | None, set[Stream]] = {}
+        self._waiting: dict[AgentName, set[Event]] = {}
+        self._polls: Counter[str] = Counter()
+        self._is_ending = False
+        self._ended_count = 0
+        self._total = streams_total
+        self._per_token = streams_per_token
+
+    def __len__(self) -> int:
+        return sum(len(streams) for streams in self._streams.values())
+
+    def __iter__(self) -> Iterator[Stream]:
+        return (stream for streams in list(self._streams.values()) for stream in list(streams))
+
+    def admit(self, stream: Stream) -> None:
+        """Take a stream in; a newer watcher of a node ends the older one.
+
+        Raises:
+            errors.TooManyStreamsError: the token's or the hub's limit is reached.
+        """
+        if self._is_ending:
+            raise errors.NotReadyError("The hub is stopping; come back in a moment.")
+        siblings = self._streams.get(stream.node, set())
+        older = {s for s in siblings if s.is_watcher and stream.is_watcher}
+        staying = siblings - older
+        self._require_room(staying, stream.token_sha256, ending=len(older))
+        for one in older:
+            one.end("superseded")
+        self._streams[stream.node] = staying | {stream}
+
+    def leave(self, stream: Stream) -> None:
+        """Let a stream go; harmless when it has gone already."""
+        siblings = self._streams.get(stream.node)
+        if siblings is not None:
+            siblings.discard(stream)
+            if not siblings:
+                del self._streams[stream.node]
+
+    def streams_of(self, node: NodeName | None) -> Iterable[Stream]:
+        """The open streams of one node."""
+        return tuple(self._streams.get(node, ()))
+
+    def watcher_of(self, node: NodeName) -> Stream | None:
+        """The node's watcher stream, if one is open."""
+        return next((s for s in self._streams.get(node, ()) if s.is_watcher), None)
+
+    def wake_inbox(self, agent: AgentName) -> None:
+        """Let everybody who waits for this agent's inbox look again."""
+        for event in self._waiting.get(agent, ()):
+            event.set()
+
+    def wait_for_inbox(
+        self,
+        agent: AgentName,
+        *,
+        holder: Holder,
+        timeout_s: float,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Wait until something new may be in an inbox; False when it timed out or all must end.
+
+        Args:
+            agent: whose inbox.
+            holder: whose place the wait takes.
+            timeout_s: seconds to wait at most.
+            is_over: asked every POLL_LOOK_S whether nobody waits any more; then it is False, too.
+
+        Raises:
+            errors.TooManyStreamsError: long polls count as streams, of the token and in all.
+        """
+        if self._is_ending:
+            return False
+        self._require_room(self._streams.get(holder.node, ()), holder.token_sha256)
+        event = Event()
+        self._waiting.setdefault(agent, set()).add(event)
+        self._polls[holder.token_sha256] += 1
+        try:
+            left_s = timeout_s
+            while not event.wait(min(left_s, POLL_LOOK_S)):
+                left_s -= POLL_LOOK_S
+                if left_s <= 0 or is_over():
+                    return False
+            return not self._is_ending
+        finally:
+            self._polls[holder.token_sha256] -= 1
+            if not self._polls[holder.token_sha256]:
+                del self._polls[holder.token_sha256]
+            waiting = self._waiting[agent]
+            waiting.discard(event)
+            if not waiting:
+                del self._waiting[agent]
+
+    @property
+    def reconnecting_count(self) -> int:
+        """How many streams are there to come back: also those that a shutdown has ended."""
+        return max(len(self), self._ended_count)
+
+    def end_all(self, reason: str) -> None:
+        """Ask all streams to say bye, and let all long polls answer; for good."""
+        self._is_ending = True
+        self._ended_count = len(self)
+        for stream in self:
+            stream.end(reason)
+        for agent in list(self._waiting):
+            self.wake_inbox(agent)
+
+    def _require_room(
+        self, siblings: Iterable[Stream], token_sha256: str, *, ending: int = 0
+    ) -> None:
+        """Refuse one more stream or long poll over the limits; `siblings` are of its node."""
+        held = sum(s.token_sha256 == token_sha256 for s in siblings) + self._polls[token_sha256]
+        if held >= self._per_token:
+            raise errors.TooManyStreamsError(self._per_token, scope="this token")
+        if len(self) - ending + self._polls.total() >= self._total:
+            raise errors.TooManyStreamsError(self._total, scope="the hub")

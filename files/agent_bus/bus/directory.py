@@ -1,0 +1,101 @@
+"""The roster in memory: names to nodes, groups to members, and who a `to` means.
+
+Replaced as a whole after each roster commit; reading it never waits.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from agent_bus.core import errors
+from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Directory:
+    """Answers who exists, where, and in which groups."""
+
+    def __init__(self) -> None:
+        self.roster = Roster(agents={})
+        self._agents: dict[AgentName, Agent] = {}
+        self._by_node: dict[NodeName, tuple[AgentName, ...]] = {}
+
+    def replace(self, roster: Roster, agents: Iterable[Agent]) -> None:
+        """Take the registry as it now is in the store."""
+        self.roster = roster
+        self._agents = {agent.name: agent for agent in agents}
+        by_node: dict[NodeName, list[AgentName]] = {node: [] for node in roster.tokens}
+        for name, node in roster.agents.items():
+            by_node.setdefault(node, []).append(name)
+        self._by_node = {node: tuple(sorted(names)) for node, names in by_node.items()}
+
+    @property
+    def agents(self) -> dict[AgentName, Agent]:
+        """All agents ever registered, by name, with retired ones and the operator."""
+        return self._agents
+
+    @property
+    def nodes(self) -> dict[NodeName, tuple[AgentName, ...]]:
+        """Each node with its active agents; a node without agents has an empty tuple."""
+        return self._by_node
+
+    def agents_of(self, node: NodeName | None) -> tuple[AgentName, ...]:
+        """The active agents of a node; None is the admin token's place: the operator."""
+        return (OPERATOR,) if node is None else self._by_node.get(node, ())
+
+    def node_of(self, agent: AgentName) -> NodeName | None:
+        """Where an active agent lives; None for the operator and for retired agents."""
+        return self.roster.agents.get(agent)
+
+    def require(self, name: str, *, field: str) -> AgentName:
+        """The name of a known agent, active or retired.
+
+        Raises:
+            errors.UnknownAgentError: nobody ever had this name.
+        """
+        agent = AgentName(name)
+        if agent not in self._agents:
+            raise errors.UnknownAgentError(name, self._closest(name), field=field)
+        return agent
+
+    def recipients(
+        self, to: str | Sequence[str] | None, *, sender: AgentName
+    ) -> tuple[AgentName, ...]:
+        """Whom a `to` means, in order, without repetition.
+
+        None means everybody but the sender. The sender is left out of groups, too, but may be
+        named: a message to oneself is a note.
+
+        Raises:
+            errors.UnknownAgentError: one name or group is unknown; nothing is sent to the others.
+            errors.AgentRetiredError: one named agent is no longer in the inventory.
+            errors.NoRecipientError: nobody remains.
+        """
+        if to is None:
+            found = [name for name in sorted(self.roster.agents) if name != sender]
+        else:
+            found = []
+            for name in [to] if isinstance(to, str) else to:
+                found.extend(self._resolve(name, sender))
+        if not found:
+            raise errors.NoRecipientError
+        return tuple(dict.fromkeys(found))
+
+    def _resolve(self, name: str, sender: AgentName) -> list[AgentName]:
+        if name.startswith("@"):
+            members = self.roster.groups.get(name[1:])
+            if members is None:
+                raise errors.UnknownAgentError(name, self._closest(name), field="to")
+            active = self.roster.agents
+            return [m for m in members if m != sender and m in active]
+        agent = self.require(name, field="to")
+        if agent != OPERATOR and agent not in self.roster.agents:
+            raise errors.AgentRetiredError(name)
+        return [agent]
+
+    def _closest(self, name: str) -> list[str]:
+        known = [*self.roster.agents, OPERATOR, *(f"@{group}" for group in self.roster.groups)]
+        return difflib.get_close_matches(name, known, n=3)

@@ -1,0 +1,146 @@
+"""Who can be reached right now.
+
+A node's watcher holds a lease: the node's newest stream with `role=watcher`, renewed by
+`POST /api/presence`. Nothing else looks like a watcher, so an agent is never shown as wakeable
+because somebody reads its inbox. All ages are monotonic: a clock that jumps changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.model import AgentName, NodeName
+
+Status = Literal["online", "gateway-down", "deaf", "offline", "retired"]
+
+
+@dataclass(slots=True)
+class Lease:
+    """A connected watcher. `gateways` maps its agents to whether their gateway answers."""
+
+    stream: object
+    since_at: int
+    renewed: float
+    version: str | None = None
+    gateways: dict[AgentName, bool] = field(default_factory=dict)
+    unconfigured: tuple[str, ...] = ()
+    gateway_kind: str = "unknown"
+
+
+class Presence:
+    """Leases of nodes and signs of life of agents.
+
+    Args:
+        lease_s: a lease that is not renewed for so long has lapsed.
+        offline_after_s: an agent with no sign of life for so long is offline.
+    """
+
+    def __init__(self, *, clock: Clock, lease_s: float, offline_after_s: float) -> None:
+        self._clock = clock
+        self._lease_s = lease_s
+        self._offline_after_s = offline_after_s
+        self._leases: dict[NodeName, Lease] = {}
+        self._seen: dict[AgentName, tuple[float, int]] = {}
+        self._unsaved: set[AgentName] = set()
+        self._muted: dict[AgentName, tuple[float, int]] = {}
+
+    def opened(self, node: NodeName, stream: object, agents: tuple[AgentName, ...]) -> None:
+        """A watcher's stream began: it holds the lease from now on."""
+        old = self._leases.get(node)
+        lease = Lease(stream, self._clock.now_ms(), self._clock.monotonic())
+        if old is not None:
+            lease.version = old.version
+            lease.gateways = old.gateways
+            lease.gateway_kind = old.gateway_kind
+        self._leases[node] = lease
+        self.seen(*agents)
+
+    def closed(self, node: NodeName, stream: object) -> None:
+        """A watcher's stream ended; the lease goes unless a newer stream has taken it.
+
+        That is no sign of life: the stream of a node without power ends, too, half a minute late.
+        """
+        lease = self._leases.get(node)
+        if lease is not None and lease.stream is stream:
+            del self._leases[node]
+
+    def renewed(
+        self,
+        node: NodeName,
+        *,
+        version: str,
+        gateways: dict[AgentName, bool],
+        unconfigured: tuple[str, ...],
+        gateway_kind: str = "unknown",
+    ) -> None:
+        """The watcher reported: its lease lives on, if it has one."""
+        self.seen(*gateways)
+        lease = self._leases.get(node)
+        if lease is not None:
+            lease.renewed = self._clock.monotonic()
+            lease.version = version
+            lease.gateways = gateways
+            lease.unconfigured = unconfigured
+            lease.gateway_kind = gateway_kind
+
+    def seen(self, *agents: AgentName) -> None:
+        """A sign of life of these agents."""
+        now = (self._clock.monotonic(), self._clock.now_ms())
+        for agent in agents:
+            self._seen[agent] = now
+            self._unsaved.add(agent)
+
+    def remember(self, agent: AgentName, at: int) -> None:
+        """Take what an earlier process saw of an agent, in wall-clock ms.
+
+        Without it everybody is offline after a restart, not deaf, until the watchers are back.
+        """
+        age_s = max(0, self._clock.now_ms() - at) / 1000
+        self._seen.setdefault(agent, (self._clock.monotonic() - age_s, at))
+
+    def mute(self, agent: AgentName, *, for_s: float) -> None:
+        """Ask watchers to leave an agent alone; 0 ends it. Forgotten when the hub restarts."""
+        self._muted[agent] = (
+            self._clock.monotonic() + for_s,
+            self._clock.now_ms() + int(for_s * 1000),
+        )
+
+    def muted_until(self, agent: AgentName) -> int | None:
+        """Wall-clock ms of the end of an agent's mute; None when it is not muted."""
+        muted = self._muted.get(agent)
+        if muted is None or self._clock.monotonic() >= muted[0]:
+            return None
+        return muted[1]
+
+    def lease(self, node: NodeName | None) -> Lease | None:
+        """The node's lease, unless it has lapsed."""
+        lease = self._leases.get(node) if node is not None else None
+        if lease is None or self._clock.monotonic() - lease.renewed > self._lease_s:
+            return None
+        return lease
+
+    def status(self, agent: AgentName, node: NodeName | None, *, is_retired: bool) -> Status:
+        """One of the five states."""
+        if is_retired:
+            return "retired"
+        lease = self.lease(node)
+        if lease is not None:
+            return "online" if lease.gateways.get(agent, True) else "gateway-down"
+        seen = self._seen.get(agent)
+        if seen is not None and self._clock.monotonic() - seen[0] < self._offline_after_s:
+            return "deaf"
+        return "offline"
+
+    def last_seen_at(self, agent: AgentName) -> int | None:
+        """Wall-clock ms of the last sign of life in this process's lifetime."""
+        seen = self._seen.get(agent)
+        return None if seen is None else seen[1]
+
+    def take_unsaved(self) -> dict[AgentName, int]:
+        """Signs of life since the last call, for the store to keep."""
+        unsaved = {agent: self._seen[agent][1] for agent in self._unsaved}
+        self._unsaved.clear()
+        return unsaved

@@ -1,0 +1,392 @@
+"""Everything a caller of the bus can be told, one class per error.
+
+Each class carries what RFC 9457 wants of it: a stable `code`, an HTTP `status` and a `title`; the
+constructor takes the facts and words the `detail`, which always says what to do. `http/problem.py`
+turns them into `application/problem+json`; nothing here knows HTTP beyond the number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class BusError(Exception):
+    """Base of all errors that are answered to a caller.
+
+    Attributes:
+        detail: what is wrong with this very request, and what to do about it.
+        field: the offending field or query parameter, where there is one.
+        retry_after_s: seconds after which the same request may succeed, where that is known.
+        extra: further members of the problem document (JSON values).
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        retry_after_s: float | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.retry_after_s = retry_after_s
+        self.extra = dict(extra or {})
+
+
+class InvalidRequestError(BusError):
+    """A field, query parameter or header is missing, malformed or unknown."""
+
+    code = "invalid_request"
+    status = 400
+    title = "The request is not well-formed"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail, field=field)
+
+
+class SenderAmbiguousError(BusError):
+    """`from` (or `agent`) was left out and the token speaks for several agents."""
+
+    code = "sender_ambiguous"
+    status = 400
+    title = "The token speaks for several agents"
+
+    def __init__(self, agents: Iterable[str], *, field: str) -> None:
+        names = ", ".join(sorted(agents)) or "none"
+        super().__init__(f"Set `{field}` to one of this token's agents: {names}.", field=field)
+
+
+class InvalidCursorError(BusError):
+    """A page cursor was not made by this server, or for another query."""
+
+    code = "invalid_cursor"
+    status = 400
+    title = "The cursor cannot be used"
+
+    def __init__(self) -> None:
+        super().__init__("Start again without `cursor`.", field="cursor")
+
+
+class UnauthenticatedError(BusError):
+    """No bearer token, or one that the hub does not know."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "A valid token is needed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+
+
+class ForbiddenError(BusError):
+    """The token is valid but not for this agent or call.
+
+    Args:
+        agents: those of a report's agents that it may not name, for the member of that name.
+    """
+
+    code = "forbidden"
+    status = 403
+    title = "The token does not allow this"
+
+    def __init__(
+        self, detail: str, *, field: str | None = None, agents: Iterable[str] = ()
+    ) -> None:
+        super().__init__(detail, field=field, extra={"agents": list(agents)} if agents else None)
+
+
+class UnknownPathError(BusError):
+    """No such path."""
+
+    code = "not_found"
+    status = 404
+    title = "No such path"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} does not exist; GET /api/openapi.json lists what does.")
+
+
+class UnknownAgentError(BusError):
+    """A recipient, group or agent name is not in the roster."""
+
+    code = "unknown_agent"
+    status = 404
+    title = "No such agent or group"
+
+    def __init__(self, name: str, closest: list[str], *, field: str) -> None:
+        hint = f" Did you mean {' or '.join(closest)}?" if closest else ""
+        super().__init__(
+            f"{name!r} is not in the roster.{hint} GET /api/agents lists all names.",
+            field=field,
+            extra={"name": name, "closest": closest},
+        )
+
+
+class UnknownMessageError(BusError):
+    """A message id is not known, or not this agent's to see."""
+
+    code = "unknown_message"
+    status = 404
+    title = "No such message"
+
+    def __init__(self, message_id: str, *, field: str = "id") -> None:
+        super().__init__(
+            f"No message {message_id!r} that this token's agents sent or received.", field=field
+        )
+
+
+class WrongMethodError(BusError):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "The method does not fit the path"
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self.allowed = tuple(sorted(allowed))
+        super().__init__(f"Use {' or '.join(self.allowed)}.")
+
+
+class AgentRetiredError(BusError):
+    """The recipient left the roster: it gets no new mail."""
+
+    code = "agent_retired"
+    status = 409
+    title = "The agent is retired"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is no longer in the inventory; write to another agent.",
+            field="to",
+            extra={"name": name},
+        )
+
+
+class IdempotencyConflictError(BusError):
+    """The same Idempotency-Key came with another payload."""
+
+    code = "idempotency_conflict"
+    status = 409
+    title = "The idempotency key was used for another message"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(
+            "Use a new Idempotency-Key for a new message.",
+            field="Idempotency-Key",
+            extra={"message_id": message_id},
+        )
+
+
+class RosterShrinksError(BusError):
+    """A roster would retire suspiciously many agents at once."""
+
+    code = "roster_shrinks"
+    status = 409
+    title = "The roster would retire many agents"
+
+    def __init__(self, retired: list[str]) -> None:
+        super().__init__(
+            f"{len(retired)} agents would be retired: {', '.join(retired)}. If that is meant, "
+            "send the same roster with `force`: true.",
+            field="agents",
+            extra={"retired": retired},
+        )
+
+
+class NoWatcherError(BusError):
+    """Nobody is there who could wake the agent."""
+
+    code = "no_watcher"
+    status = 409
+    title = "No watcher is connected for the agent"
+
+    def __init__(self, agent: str, node: str | None) -> None:
+        reason = (
+            f"{agent!r} lives on no node" if node is None else f"{node}'s watcher is not connected"
+        )
+        super().__init__(
+            f"{reason}; GET /api/agents shows who is connected.", extra={"node": node}
+        )
+
+
+class BackupRunningError(BusError):
+    """A backup is being made already."""
+
+    code = "backup_running"
+    status = 409
+    title = "A backup is being made"
+
+    def __init__(self) -> None:
+        super().__init__("Wait for the one that runs.", retry_after_s=10.0)
+
+
+class TooLargeError(BusError):
+    """The request body is over the limit."""
+
+    code = "too_large"
+    status = 413
+    title = "The request is too large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"A request may have {limit_bytes} bytes. Put large content in a file or a "
+            "repository and send its address.",
+            extra={"limit_bytes": limit_bytes},
+        )
+
+
+class NoRecipientError(BusError):
+    """After groups were resolved and the sender left out, nobody remains."""
+
+    code = "no_recipient"
+    status = 422
+    title = "Nobody would receive this"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Name at least one agent other than the sender, or a group with other members.",
+            field="to",
+        )
+
+
+class RateLimitedError(BusError):
+    """The sender is over its rate."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many messages"
+
+    def __init__(self, sender: str, *, per_s: float, retry_after_s: float) -> None:
+        super().__init__(
+            f"{sender!r} may send {per_s:g} messages a second; wait {retry_after_s:.1f} s.",
+            retry_after_s=retry_after_s,
+        )
+
+
+class ThreadBudgetError(BusError):
+    """A thread has been answered back and forth too often without the operator."""
+
+    code = "thread_budget_exhausted"
+    status = 429
+    title = "The thread has used up its replies"
+
+    def __init__(self, thread_id: str, limit: int) -> None:
+        super().__init__(
+            f"The thread has {limit} replies in a row. Start a new thread or write to operator.",
+            field="reply_to",
+            extra={"thread_id": thread_id},
+        )
+
+
+class AuthThrottledError(BusError):
+    """Too many wrong tokens from one address."""
+
+    code = "auth_throttled"
+    status = 429
+    title = "Too many failed attempts"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(
+            "Too many requests with a wrong token from this address. Check the token file; a "
+            "valid token is never held back.",
+            retry_after_s=retry_after_s,
+        )
+
+
+class InternalError(BusError):
+    """Something the server did not expect; the log has the stack."""
+
+    code = "internal"
+    status = 500
+    title = "The hub failed"
+
+    def __init__(self) -> None:
+        super().__init__("Unexpected; `journalctl -u agent-bus` on the hub has the details.")
+
+
+class BackupFailedError(BusError):
+    """A backup could not be made or did not pass its check; older ones are untouched."""
+
+    code = "backup_failed"
+    status = 500
+    title = "The backup failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}. Check the disk of the hub, then try again.")
+
+
+class NotReadyError(BusError):
+    """The hub is starting or stopping."""
+
+    code = "not_ready"
+    status = 503
+    title = "The hub is not ready"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+
+
+class TlsRequiredError(BusError):
+    """Plain HTTP came to a hub that speaks TLS; 503, so that clients keep what they send."""
+
+    code = "tls_required"
+    status = 503
+    title = "The hub speaks TLS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Use https:// in place of http://. On a node, run the site playbook for it.",
+            retry_after_s=30.0,
+        )
+
+
+class TooManyStreamsError(BusError):
+    """A stream or long poll over the cap."""
+
+    code = "too_many_streams"
+    status = 503
+    title = "Too many open streams"
+
+    def __init__(self, limit: int, *, scope: str) -> None:
+        super().__init__(
+            f"{limit} streams are open for {scope}; close one and try again.", retry_after_s=5.0
+        )
+
+
+class CommitUnknownError(BusError):
+    """The disk failed in the middle of a commit: nobody can tell whether it was stored."""
+
+    code = "commit_unknown"
+    status = 503
+    title = "It is not known whether this was stored"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The disk failed during the commit. Repeat the request with the same "
+            "Idempotency-Key: it is stored once.",
+            retry_after_s=5.0,
+        )
+
+
+class DiskFullError(BusError):
+    """The database's file system has no room."""
+
+    code = "disk_full"
+    status = 507
+    title = "The hub's disk is full"
+
+    def __init__(self, reason: str = "Reading still works; the operator must make room") -> None:
+        super().__init__(f"Nothing was stored. {reason} on the hub.", retry_after_s=30.0)
+
+
+class StartupError(Exception):
+    """The server must not start; the text says why and what to do (not an HTTP error)."""

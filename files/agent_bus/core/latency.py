@@ -1,0 +1,109 @@
+"""How long the hops take: quantiles over the most recent observations, and histograms since start.
+
+Observing costs about a microsecond and never blocks; `metrics.py` and `/api/stats` only read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent_bus.core.model import AgentName, Seq
+
+KEPT: Final = 2000
+QUANTILES: Final = (0.5, 0.9, 0.99)
+HOP_BOUNDS_MS: Final = (
+    0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 15_000, 60_000, 300_000,
+    1_800_000,
+)  # fmt: skip
+"""From a push on loopback to an agent that only its 30-minute heartbeat woke."""
+REMEMBERED: Final = 1000
+"""Deliveries an agent whose hops can still be timed; an agent that far behind is not timed."""
+
+
+class Histogram:
+    """Counts of observations up to each bound; one thread observes, any may read."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Add one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class Latency:
+    """The durations of each hop, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.histograms: dict[str, Histogram] = {}
+        self._recent: dict[str, deque[float]] = {}
+        self._stored: dict[AgentName, deque[tuple[Seq, float]]] = {}
+        self._reached: dict[tuple[str, AgentName], Seq] = {}
+
+    def observe(self, hop: str, duration_ms: float) -> None:
+        """Add one duration."""
+        recent = self._recent.get(hop)
+        if recent is None:
+            recent = self._recent[hop] = deque(maxlen=KEPT)
+            self.histograms[hop] = Histogram(HOP_BOUNDS_MS)
+        recent.append(duration_ms)
+        self.histograms[hop].observe(duration_ms)
+
+    def stored(self, agent: AgentName, seq: Seq, at: float) -> None:
+        """Remember when a delivery was committed (monotonic seconds)."""
+        stored = self._stored.get(agent)
+        if stored is None:
+            stored = self._stored[agent] = deque(maxlen=REMEMBERED)
+        stored.append((seq, at))
+
+    def reached(self, hop: str, agent: AgentName, up_to: Seq, at: float) -> None:
+        """Observe `hop` for the agent's deliveries up to a seq that had not reached it before.
+
+        Deliveries stored before the hub started are not timed: their commit's monotonic time is
+        gone.
+        """
+        key = (hop, agent)
+        before = self._reached.get(key, 0)
+        if up_to <= before:
+            return
+        self._reached[key] = up_to
+        for seq, stored_at in self._stored.get(agent, ()):
+            if before < seq <= up_to:
+                self.observe(hop, max(0.0, (at - stored_at) * 1000))
+
+    def quantiles(self) -> dict[str, dict[str, float]]:
+        """{hop: {"count": n, "p50": ms, "p90": ms, "p99": ms, "max": ms}}."""
+        return {hop: _summary(sorted(recent)) for hop, recent in self._recent.items()}
+
+
+def quantile(counts: Sequence[int], bounds: Sequence[float], q: float) -> float:
+    """A quantile of a histogram, linear within its bucket, as Prometheus computes it; 0 if empty.
+
+    Past the last bound it is that bound.
+    """
+    wanted = sum(counts) * q
+    below = 0
+    for number, count in enumerate(counts):
+        if count and below + count >= wanted:
+            if number == len(bounds):
+                break
+            low = bounds[number - 1] if number else 0.0
+            return low + (bounds[number] - low) * (wanted - below) / count
+        below += count
+    return bounds[-1] if wanted else 0.0
+
+
+def _summary(ordered: list[float]) -> dict[str, float]:
+    last = len(ordered) - 1
+    found = {f"p{q * 100:g}": round(ordered[round(q * last)], 3) for q in QUANTILES}
+    return {"count": len(ordered), **found, "max": round(ordered[-1], 3)}

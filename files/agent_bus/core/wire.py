@@ -1,0 +1,126 @@
+"""How stored values look in JSON: one place for inbox, history, timeline and streams."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from agent_bus.core.model import PRIORITIES, rfc3339
+from agent_bus.core.sse import compact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent_bus.core.model import Delivery, Mailbox, Message, Sent
+
+
+def message(of: Message) -> dict[str, Any]:
+    """A message without recipients: id, from_agent, subject, body, ..., expires_at."""
+    return {
+        "id": of.id,
+        "from_agent": of.sender,
+        "subject": of.subject,
+        "body": of.body,
+        "data": None if of.data_json is None else json.loads(of.data_json),
+        "priority": PRIORITIES[of.rank],
+        "reply_to": of.reply_to,
+        "thread_id": of.thread_id,
+        "created_at": rfc3339(of.created_at),
+        "expires_at": rfc3339(of.expires_at),
+    }
+
+
+def delivery(of: Delivery) -> dict[str, Any]:
+    """A message as one recipient's: `message` and seq, to_agent, read_at."""
+    whole = message(of.message)
+    return {
+        "id": whole.pop("id"),
+        "seq": of.seq,
+        "from_agent": whole.pop("from_agent"),
+        "to_agent": of.agent,
+        **whole,
+        "read_at": rfc3339(of.read_at),
+    }
+
+
+def event_line(of: Delivery) -> str:
+    """The single `data:` line of a delivery's event.
+
+    Put together by hand, because every delivery pays for it; only what a sender wrote goes
+    through the encoder. The sender's `data` is stored as compact JSON and goes in as it is.
+    """
+    m = of.message
+    subject = "null" if m.subject is None else compact_json(m.subject)
+    body = compact_json(m.body)
+    read_at = "null" if of.read_at is None else f'"{rfc3339(of.read_at)}"'
+    reply_to = "null" if m.reply_to is None else f'"{m.reply_to}"'
+    return (
+        f'{{"id":"{m.id}","seq":{of.seq},"from_agent":"{m.sender}","to_agent":"{of.agent}",'
+        f'"subject":{subject},"body":{body},"data":{m.data_json or "null"},'
+        f'"priority":"{PRIORITIES[m.rank]}","reply_to":{reply_to},"thread_id":"{m.thread_id}",'
+        f'"created_at":"{rfc3339(m.created_at)}","read_at":{read_at}}}'
+    )
+
+
+def accepted(sent: Sent, reachable: Sequence[str]) -> bytes:
+    """The answer to a send, as JSON; `reachable` has one status a delivery.
+
+    Put together by hand like `event_line`: nothing in it comes from a sender unchecked.
+    """
+    recipients = ",".join(
+        [
+            f'{{"agent":"{d.agent}","seq":{d.seq},"reachability":"{status}"}}'
+            for d, status in zip(sent.deliveries, reachable, strict=True)
+        ]
+    )
+    m = sent.message
+    return (
+        f'{{"id":"{m.id}","thread_id":"{m.thread_id}",'
+        f'"created_at":"{rfc3339(m.created_at)}","recipients":[{recipients}]}}'
+    ).encode()
+
+
+def receipt(of: Delivery) -> dict[str, object]:
+    """That a delivery was read, as its sender gets it."""
+    return {
+        "id": of.message.id,
+        "agent": of.agent,
+        "seq": of.seq,
+        "read_at": rfc3339(of.read_at),
+    }
+
+
+def timeline(of: Delivery) -> dict[str, Any]:
+    """The hops of one delivery, null where they have not happened."""
+    return {
+        "agent": of.agent,
+        "seq": of.seq,
+        "stored_at": rfc3339(of.message.created_at),
+        "pushed_at": rfc3339(of.pushed_at),
+        "received_at": rfc3339(of.received_at),
+        "accepted_at": rfc3339(of.accepted_at),
+        "wake_failed_at": rfc3339(of.wake_failed_at),
+        "wake_failure": of.wake_failure,
+        "escalated_at": rfc3339(of.escalated_at),
+        "overdue_at": rfc3339(of.overdue_at),
+        "fetched_at": rfc3339(of.fetched_at),
+        "fetch_count": of.fetch_count,
+        "read_at": rfc3339(of.read_at),
+        "expired_at": rfc3339(of.expired_at),
+    }
+
+
+def with_timeline(of: Message, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    """A message with the hops of the given deliveries."""
+    return {**message(of), "deliveries": [timeline(d) for d in deliveries]}
+
+
+def mailbox(of: Mailbox, *, muted_until: int | None) -> dict[str, object]:
+    """The counters as watchers get them, and until when the agent is not to be woken."""
+    return {
+        "agent": of.agent,
+        "unfetched": of.unfetched,
+        "unread": of.unread,
+        "max_unfetched_seq": of.last_seq if of.unfetched else None,
+        "muted_until": rfc3339(muted_until),
+    }

@@ -1,0 +1,187 @@
+"""The latency view's figures: distributions and quantiles over time, of the fleet or of one host.
+
+The fleet's are counted as things happen, since the hub started; a host's are read from the times
+that its newest deliveries carry, so they reach back as far as those do.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core.latency import HOP_BOUNDS_MS, Histogram, quantile
+from agent_bus.runtime import greenlets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent_bus.bus.bus import Bus
+    from agent_bus.core.model import Crossing, NodeName
+    from agent_bus.operate.board import Sample
+
+HOPS: Final = ("pushed", "received", "accepted", "fetched", "read")
+TITLES: Final = {
+    "pushed": "pushed to the stream",
+    "received": "received by the watcher",
+    "accepted": "wake accepted by the gateway",
+    "fetched": "fetched by the agent",
+    "read": "read (acked)",
+}
+DISK: Final = {
+    "transaction_s": "transaction of a batch, its commit included",
+    "commit_s": "commit: written and synced (fsync)",
+}
+POINTS: Final = 60
+"""Points of a line: one a minute over the hour that samples last."""
+Line = list[tuple[int, float, float]]
+"""(wall ms, one figure, another) of each point."""
+
+
+def of(bus: Bus, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Everything that the page draws of the fleet; blocks the greenlet for one read."""
+    told = _thinned(list(samples))
+    hops = []
+    for hop in HOPS:
+        name = f"stored_to_{hop}"
+        histogram = bus.latency.histograms.get(name) or Histogram(HOP_BOUNDS_MS)
+        line = _grown(told, HOP_BOUNDS_MS, lambda s, name=name: s.hops.get(name))  # type: ignore[misc] # bound now
+        hops.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, line))
+    disk = []
+    measured = bus.store.histograms()
+    for name, title in DISK.items():
+        bounds_ms = [bound * 1000 for bound in measured[name].bounds]
+        line = _grown(told, bounds_ms, lambda s, name=name: s.disk[name])  # type: ignore[misc] # bound now
+        disk.append(_card(title, measured[name].counts, bounds_ms, line))
+    crossings = bus.store.desk.crossings(head=bus.head)
+    hosts = greenlets.offload(lambda: _hosts(bus, crossings))
+    return {"cards": hops + disk, "throughput": _throughput(told), "hosts": hosts}
+
+
+def of_host(bus: Bus, node: NodeName) -> dict[str, Any]:
+    """The same of one host's agents, over their newest deliveries."""
+    taken = bus.store.desk.crossings_of(bus.directory.agents_of(node))
+
+    def drawn() -> dict[str, Any]:
+        cards = []
+        for hop in HOPS:
+            histogram = Histogram(HOP_BOUNDS_MS)
+            times = _times(taken, hop)
+            for _, took in times:
+                histogram.observe(took)
+            cards.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, _spans(times)))
+        return {"cards": cards, "throughput": _rates(taken), "hosts": _hosts(bus, taken)}
+
+    return greenlets.offload(drawn)
+
+
+def _card(
+    title: str, counts: Sequence[int], bounds: Sequence[float], line: Line
+) -> dict[str, Any]:
+    figures = {f"p{q * 100:g}": round(quantile(counts, bounds, q), 3) for q in (0.5, 0.9, 0.99)}
+    told = list(counts)
+    return {
+        "title": title, "counts": told, "bounds": bounds, "count": sum(told), **figures,
+        "over_time": line,
+    }  # fmt: skip
+
+
+def _thinned(samples: list[Sample]) -> list[Sample]:
+    """At most POINTS + 1 of the samples, the newest among them."""
+    step = max(1, -(-len(samples) // POINTS))
+    return samples[::-1][::step][::-1]
+
+
+def _grown(
+    samples: list[Sample],
+    bounds: Sequence[float],
+    counts_of: Callable[[Sample], Sequence[int] | None],
+) -> Line:
+    """(wall ms, p50, p99) of what came in between two samples; quiet times are left out."""
+    points = []
+    for before, after in pairwise(samples):
+        new = counts_of(after)
+        if new is None:
+            continue
+        old = counts_of(before) or [0] * len(new)
+        grown = [b - a for a, b in zip(old, new, strict=True)]
+        if any(grown):
+            median = quantile(grown, bounds, 0.5)
+            points.append((after.wall, median, quantile(grown, bounds, 0.99)))
+    return points
+
+
+def _throughput(samples: list[Sample]) -> Line:
+    """(wall ms, messages a minute, acks a minute) between samples."""
+    return [
+        (
+            after.wall,
+            round((after.sent - before.sent) * 60 / (after.at - before.at), 2),
+            round((after.acked - before.acked) * 60 / (after.at - before.at), 2),
+        )
+        for before, after in pairwise(samples)
+        if after.at > before.at
+    ]
+
+
+def _times(crossings: Sequence[Crossing], hop: str) -> list[tuple[int, int]]:
+    """(when stored, ms from then to the hop) of those that reached it."""
+    return [
+        (one.stored_at, max(0, at - one.stored_at))
+        for one in crossings
+        if (at := getattr(one, f"{hop}_at")) is not None
+    ]
+
+
+def _spans(times: Sequence[tuple[int, int]]) -> Line:
+    """(wall ms, p50, p99) in each of POINTS spans of the time that was looked at."""
+    parts: dict[int, list[int]] = {}
+    for at, took in times:
+        parts.setdefault(_span(times[0][0], times[-1][0], at), []).append(took)
+    line: Line = []
+    for number, found in sorted(parts.items()):
+        found.sort()
+        last = len(found) - 1
+        wall = times[0][0] + (times[-1][0] - times[0][0]) * (number + 1) // POINTS
+        line.append((wall, found[round(0.5 * last)], found[round(0.99 * last)]))
+    return line
+
+
+def _span(start: int, end: int, at: int) -> int:
+    return min(POINTS - 1, (at - start) * POINTS // max(1, end - start))
+
+
+def _rates(crossings: Sequence[Crossing]) -> Line:
+    """(wall ms, deliveries a minute, those of them that were read) in each span."""
+    if not crossings:
+        return []
+    start, end = crossings[0].stored_at, crossings[-1].stored_at
+    stored, read = [0] * POINTS, [0] * POINTS
+    for one in crossings:
+        number = _span(start, end, one.stored_at)
+        stored[number] += 1
+        read[number] += one.read_at is not None
+    minutes = max(1, end - start) / POINTS / 60_000
+    return [
+        (start + (end - start) * (n + 1) // POINTS, stored[n] / minutes, read[n] / minutes)
+        for n in range(POINTS)
+    ]
+
+
+def _hosts(bus: Bus, crossings: Sequence[Crossing]) -> list[dict[str, Any]]:
+    """The median and the worst of each hop, by host, over the newest deliveries."""
+    by_node: dict[NodeName, list[Crossing]] = {}
+    for one in crossings:
+        node = bus.directory.node_of(one.agent)
+        if node is not None:
+            by_node.setdefault(node, []).append(one)
+    return [
+        {"node": node, **{hop: _middle(_times(found, hop)) for hop in HOPS}}
+        for node, found in sorted(by_node.items())
+    ]
+
+
+def _middle(times: Sequence[tuple[int, int]]) -> dict[str, int] | None:
+    ordered = sorted(took for _, took in times)
+    if not ordered:
+        return None
+    return {"count": len(ordered), "p50": ordered[len(ordered) // 2], "max": ordered[-1]}

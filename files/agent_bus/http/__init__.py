@@ -1,0 +1,1 @@
+"""From a WSGI request to a call and back; this package knows no endpoint."""

@@ -1,0 +1,212 @@
+"""From WSGI to `Call` and from `Answer` back: the one way into every endpoint.
+
+Paths without a variable part are looked up in a dictionary ahead of Flask, whose routing and
+request objects cost as much as the rest of a send. Everything else (variable paths, unknown ones,
+wrong methods) takes Flask's route and then the same `answer`: there is one place that reads
+requests, authenticates, and turns errors into problems.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from gunicorn.http.errors import ParseException
+
+from agent_bus.bus.auth import NOBODY
+from agent_bus.core import errors
+from agent_bus.core.sse import compact_json
+from agent_bus.http import problem
+from agent_bus.http.call import Answer, Call
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from agent_bus.bus.auth import Authenticator, Principal
+    from agent_bus.http.route import Route
+
+logger = logging.getLogger(__name__)
+
+READ_HEADERS: Final = {
+    "idempotency-key": "HTTP_IDEMPOTENCY_KEY",
+    "last-event-id": "HTTP_LAST_EVENT_ID",
+    "cookie": "HTTP_COOKIE",
+    "host": "HTTP_HOST",
+    "sec-fetch-site": "HTTP_SEC_FETCH_SITE",
+    "x-csrf-token": "HTTP_X_CSRF_TOKEN",
+}
+STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+JSON_TYPE: Final = ("Content-Type", "application/json")
+
+
+class Gate:
+    """Answers requests for routes: authenticates, reads, calls, and never lets an error pass.
+
+    Args:
+        body_limit_bytes: a longer body is refused before it is read, unless the route says
+            otherwise.
+        read_timeout_s: a peer that sends no byte of its body for so long is refused.
+        refusals: counts problems by code, for the metrics.
+    """
+
+    def __init__(
+        self,
+        auth: Authenticator,
+        *,
+        body_limit_bytes: int,
+        read_timeout_s: float,
+        refusals: Counter[str],
+    ) -> None:
+        self._auth = auth
+        self._refusals = refusals
+        self._body_limit_bytes = body_limit_bytes
+        self._read_timeout_s = read_timeout_s
+
+    def answer(
+        self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str] | None = None
+    ) -> Answer:
+        """What the route's endpoint answers, or the problem that kept it from answering."""
+        try:
+            if environ["REQUEST_METHOD"] != route.method and route.access != "open":
+                # A HEAD, which Flask takes for a GET, must not count as having read a page.
+                raise errors.WrongMethodError([route.method])  # noqa: TRY301 - answered below
+            return route.endpoint(self._call(route, environ, path or {}))
+        except errors.BusError as error:
+            self._refusals[error.code] += 1
+            return problem.answer(error)
+        except Exception:
+            logger.exception("%s %s failed", route.method, route.path)
+            self._refusals[errors.InternalError.code] += 1
+            return problem.answer(errors.InternalError())
+
+    def _call(self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]) -> Call:
+        principal = NOBODY
+        header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
+        if route.access == "scrape":
+            self._auth.require_scraper(header, address)
+        elif route.access != "open":
+            principal = self._auth.authenticate(header, address)
+        query = _query(environ.get("QUERY_STRING", ""))
+        if query and not route.query.model_fields:
+            raise errors.InvalidRequestError(
+                f"{next(iter(query))}: this call takes no parameters.", field=next(iter(query))
+            )
+        return Call(
+            principal=principal,
+            query=query,
+            headers={name: environ[key] for name, key in READ_HEADERS.items() if key in environ},
+            body=self._body(environ, self._limit(route, principal)),
+            path=path,
+            socket=environ.get("gunicorn.socket"),
+            address=address,
+            scheme=environ.get("wsgi.url_scheme", "http"),
+        )
+
+    def _limit(self, route: Route, principal: Principal) -> int:
+        if route.body_bytes and principal.is_admin:
+            return max(route.body_bytes, self._body_limit_bytes)
+        return self._body_limit_bytes
+
+    def _body(self, environ: WSGIEnvironment, limit_bytes: int) -> bytes:
+        length = environ.get("CONTENT_LENGTH")
+        if length and int(length) > limit_bytes:
+            raise errors.TooLargeError(limit_bytes)
+        if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+            return b""
+        peer = environ.get("gunicorn.socket")
+        if peer is not None:  # None: the whole body is there already
+            peer.settimeout(self._read_timeout_s)
+        try:
+            body: bytes = environ["wsgi.input"].read(limit_bytes + 1)
+        except (OSError, ParseException) as error:
+            raise errors.InvalidRequestError("The body broke off or is badly framed.") from error
+        finally:
+            if peer is not None:
+                peer.settimeout(None)  # the connection may serve other requests
+        if len(body) > limit_bytes:
+            raise errors.TooLargeError(limit_bytes)
+        if length and len(body) < int(length):
+            raise errors.InvalidRequestError("The body broke off: it is shorter than it said.")
+        return body
+
+
+class FixedPaths:
+    """The WSGI application: a dictionary of fixed paths, and Flask for the rest."""
+
+    def __init__(self, flask: WSGIApplication, gate: Gate, table: Iterable[Route]) -> None:
+        self._flask = flask
+        self._gate = gate
+        self._routes = {
+            (route.method, path): route
+            for route in table
+            if "<" not in route.path
+            for path in route.paths
+        }
+        self._send = self._routes["POST", "/api/send"]
+        self._send_paths = frozenset(path.encode() for path in self._send.paths)
+
+    @property
+    def send_paths(self) -> frozenset[bytes]:
+        """The request targets to which a POST sends a message."""
+        return self._send_paths
+
+    def answer_send(self, environ: WSGIEnvironment) -> Answer:
+        """Answer a send from the few parts of an environment that endpoints look at."""
+        return self._gate.answer(self._send, environ)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        if route is None:
+            return self._flask(environ, start_response)
+        return respond(self._gate.answer(route, environ), start_response)
+
+
+def respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
+    """An answer as WSGI: a list with one item, or the stream's own frames."""
+    if answer.frames is not None:
+        start_response(STATUS_LINES[answer.status], list(answer.headers.items()))
+        return answer.frames
+    payload = encode(answer)
+    headers = list(answer.headers.items())
+    if payload and "Content-Type" not in answer.headers:
+        headers.append(JSON_TYPE)
+    headers.append(("Content-Length", str(len(payload))))
+    start_response(STATUS_LINES[answer.status], headers)
+    return [payload]
+
+
+def encode(answer: Answer) -> bytes:
+    """The body of an answer that is no stream."""
+    if answer.raw is not None:
+        return answer.raw
+    return b"" if answer.content is None else compact_json(answer.content).encode()
+
+
+def view(gate: Gate, route: Route, environ: Callable[[], WSGIEnvironment]) -> Callable[..., Any]:
+    """A Flask view function for a route; its answer is a WSGI application, which Flask accepts."""
+
+    def serve(**path: str) -> WSGIApplication:
+        answer = gate.answer(route, environ(), path)
+        return lambda _environ, start_response: respond(answer, start_response)
+
+    return serve
+
+
+def _query(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError as error:
+        raise errors.InvalidRequestError(f"The query string is malformed: {error}.") from error
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise errors.InvalidRequestError(f"{twice}: given twice.", field=twice)
+    return values

@@ -1,0 +1,1 @@
+"""What an operator sees of the hub, and what the hub does by the clock."""

@@ -1,0 +1,91 @@
+"""Backups of the running hub: one at a time, in a native thread of their own, the newest kept."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from agent_bus.core import errors
+from agent_bus.runtime.greenlets import ThreadedPool
+from agent_bus.store.sqlite.file import backup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_bus.core.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+
+class Backups:
+    """Makes backups beside a database, in the folder `backups`.
+
+    Args:
+        keep: how many stay; older ones are deleted after each new one.
+    """
+
+    def __init__(self, database: Path, *, keep: int, clock: Clock) -> None:
+        self._database = database
+        self._folder = database.with_name("backups")
+        self._keep = keep
+        self._clock = clock
+        self._is_running = False
+
+    def make(self) -> backup.Backup:
+        """A new, verified backup; blocks this greenlet, never the loop.
+
+        Raises:
+            errors.BackupRunningError: another one is being made.
+            errors.DiskFullError: no room.
+            errors.BackupFailedError: the disk or the check failed.
+        """
+        if self._is_running:
+            raise errors.BackupRunningError
+        self._is_running = True
+        thread = ThreadedPool([self._target()])
+        try:
+            outcome = thread.run(self._attempt)
+        finally:
+            self._is_running = False
+            thread.close(lambda _target: None)
+        if isinstance(outcome, errors.BusError):
+            raise outcome
+        return outcome
+
+    def _target(self) -> Path:
+        at = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+        return self._folder / f"bus-{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}Z.db"
+
+    def _attempt(self, target: Path) -> backup.Backup | errors.BusError:
+        """What became of it: gevent writes the stack of whatever is raised in a thread."""
+        try:
+            return self._write(target)
+        except errors.BusError as error:
+            return error
+
+    def _write(self, target: Path) -> backup.Backup:
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise errors.DiskFullError from error
+            raise errors.BackupFailedError(str(error)) from error
+        for part in self._folder.glob(".bus-*.db.part*"):  # one at a time: nobody writes it now
+            part.unlink(missing_ok=True)
+            logger.info("Deleted what a backup that was broken off left: %s", part)
+        made = backup.write(self._database, target)
+        for old in self._by_age(target)[: -self._keep]:
+            old.unlink(missing_ok=True)
+            logger.info("Deleted the old backup %s", old)
+        return made
+
+    def _by_age(self, newest: Path) -> list[Path]:
+        """All backups, oldest first.
+
+        What is dated after the newest was made before it all the same, by a clock that was wrong
+        then or is wrong now: it counts as the oldest.
+        """
+        found = self._folder.glob("bus-*.db")
+        return sorted(found, key=lambda one: (one.name <= newest.name, one.name))

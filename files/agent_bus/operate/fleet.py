@@ -1,0 +1,152 @@
+"""The fleet's facts as an operator is told them.
+
+The page, `GET /api/agents` and with it `playbooks/status.yml` all read them here, so that no two
+of them can tell different things. Everything is in memory but the age of unread mail, which is
+read from the database after a change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent_bus.core import alerts
+from agent_bus.core.model import OPERATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.presence import Status
+    from agent_bus.core.model import Acked, AgentName, NodeName, Sent, Stamp
+
+PROBLEMS: Final[dict[str, int]] = {"gateway-down": 3, "deaf": 3, "offline": 2}
+"""State -> how far up a list it goes; mail that is unread for too long is 1."""
+OLDEST_S: Final = 5.0
+"""So late it may be noticed that the oldest unread message has expired: no event tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """One agent; times in ms. `problem` is 0 without one, else how far up a list it goes."""
+
+    name: AgentName
+    node: NodeName | None
+    status: Status
+    problem: int
+    watcher_version: str | None
+    unread: int
+    unfetched: int
+    oldest_unread_at: int | None
+    last_wake_at: int | None
+    last_seen_at: int | None
+    muted_until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One node with its active agents; `gateway` says whether all its gateways answer."""
+
+    node: NodeName
+    agents: tuple[AgentName, ...]
+    connected: bool
+    watcher_version: str | None
+    gateway: bool | None
+    gateway_kind: str | None
+    stream_since: int | None
+    last_seen_at: int | None
+    unconfigured: tuple[str, ...]
+
+
+class Fleet:
+    """See the module; an observer of the bus, used in the loop's thread."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._last_wakes: dict[AgentName, int] = {}
+        self._oldest: dict[AgentName, int] = {}
+        self._looked: float | None = None
+
+    def start(self) -> None:
+        """Begin; the bus must have its store."""
+        self._last_wakes = self._bus.store.desk.last_wakes()
+
+    def on_sent(self, _sent: Sent) -> None:
+        """A message is durable."""
+        self._looked = None
+
+    def on_acked(self, _acked: Acked) -> None:
+        """Deliveries were read."""
+        self._looked = None
+
+    def on_hop(self, stamp: Stamp) -> None:
+        """A watcher reported a hop."""
+        if stamp.kind == "accepted":
+            self._last_wakes[stamp.agent] = stamp.at
+
+    def refresh(self, *, anyway: bool = False) -> None:
+        """Read the age of unread mail, if it may have changed; blocks the greenlet for that."""
+        now = self._bus.clock.monotonic()
+        if not anyway and self._looked is not None and now - self._looked < OLDEST_S:
+            return
+        self._looked = now  # before the read: what comes in meanwhile asks for another one
+        try:
+            self._oldest = self._bus.store.oldest_unread()
+        except BaseException:
+            self._looked = None
+            raise
+
+    @property
+    def oldest(self) -> Mapping[AgentName, int]:
+        """When the oldest unread message of each agent that has one was stored, in ms."""
+        return {name: at for name, at in self._oldest.items() if self._bus.mailbox(name).unread}
+
+    def agents(self) -> list[AgentFacts]:
+        """All agents but the operator, retired ones too, by name."""
+        oldest = self.oldest
+        known = sorted(self._bus.directory.agents)
+        return [self._agent(name, oldest.get(name)) for name in known if name != OPERATOR]
+
+    def nodes(self) -> list[NodeFacts]:
+        """All nodes of the roster, by name; one without agents has no watcher to wait for."""
+        return [self._node(*entry) for entry in sorted(self._bus.directory.nodes.items())]
+
+    def _agent(self, name: AgentName, oldest: int | None) -> AgentFacts:
+        bus = self._bus
+        known = bus.directory.agents[name]
+        lease = bus.presence.lease(known.node)
+        status = bus.status(name)
+        box = bus.mailbox(name)
+        age_s = 0 if oldest is None else (bus.clock.now_ms() - oldest) / 1000
+        problem = PROBLEMS.get(status, 0)
+        if status != "retired" and age_s > alerts.UNREAD_S:
+            problem = max(problem, 1)
+        return AgentFacts(
+            name=name,
+            node=known.node,
+            status=status,
+            problem=problem,
+            watcher_version=lease.version if lease else None,
+            unread=box.unread,
+            unfetched=box.unfetched,
+            oldest_unread_at=oldest,
+            last_wake_at=self._last_wakes.get(name),
+            last_seen_at=bus.presence.last_seen_at(name) or known.last_seen_at,
+            muted_until=bus.presence.muted_until(name),
+        )
+
+    def _node(self, node: NodeName, agents: tuple[AgentName, ...]) -> NodeFacts:
+        presence = self._bus.presence
+        lease = presence.lease(node)
+        seen = [at for name in agents if (at := presence.last_seen_at(name)) is not None]
+        return NodeFacts(
+            node=node,
+            agents=agents,
+            connected=lease is not None,
+            watcher_version=lease.version if lease else None,
+            gateway_kind=lease.gateway_kind if lease else None,
+            gateway=all(lease.gateways.values()) if lease and lease.gateways else None,
+            stream_since=lease.since_at if lease else None,
+            last_seen_at=max(seen, default=None),
+            unconfigured=tuple(lease.unconfigured) if lease else (),
+        )

@@ -1,0 +1,275 @@
+"""The hub's figures for Prometheus; the only module that knows prometheus_client.
+
+Nothing is counted here: a collector reads, at each scrape, what bus, store and streams count
+anyway, so the hot path pays nothing for being watched.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent_bus.bus.bus import Bus
+    from agent_bus.core.latency import Histogram
+    from agent_bus.operate.reserves import Reserves
+    from agent_bus.runtime.process import Process
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
+"""Refusals with an alert: they are told from 0 on, or their first one would be no increase."""
+STATES: Final = ("online", "gateway-down", "deaf", "offline", "retired")
+
+
+class Exporter:
+    """Renders all figures in Prometheus's text format.
+
+    Args:
+        refusals: problems answered so far, by code.
+        version: the running release.
+    """
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        refusals: Mapping[str, int],
+        reserves: Reserves,
+        process: Process,
+        version: str,
+    ) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(HubCollector(bus=bus, refusals=refusals, version=version))
+        self._registry.register(HostCollector(reserves=reserves, process=process))
+
+    def render(self) -> bytes:
+        """The figures as of now; reads the database once."""
+        return generate_latest(self._registry)
+
+
+class HubCollector(Collector):
+    """Reads the figures of one hub."""
+
+    def __init__(self, *, bus: Bus, refusals: Mapping[str, int], version: str) -> None:
+        self._bus = bus
+        self._refusals = refusals
+        self._version = version
+
+    def describe(self) -> list[Metric]:
+        """Nothing to compare at registration: there is one collector of this kind."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; blocks the greenlet for one read of the database."""
+        yield self._build()
+        yield from self._messages()
+        yield from self._fleet()
+        yield from self._streams()
+        yield from self._hops()
+        yield from self._database()
+
+    def _build(self) -> Metric:
+        info = GaugeMetricFamily(
+            "agent_bus_build_info", "Always 1; labels say what runs.",
+            labels=["version", "sqlite_version", "schema_version"],
+        )  # fmt: skip
+        facts = self._bus.store.facts()
+        labels = [self._version, str(facts["sqlite_version"]), str(facts["schema_version"])]
+        info.add_metric(labels, 1)
+        return info
+
+    def _messages(self) -> Iterator[Metric]:
+        bus = self._bus
+        yield _counter("messages_accepted", "Messages answered 201 and synced.", bus.sent_count)
+        yield _counter("deliveries_pushed", "Deliveries written to streams.", bus.delivered_count)
+        yield _counter("deliveries_acked", "Deliveries read (acked).", bus.acked_count)
+        rejected = CounterMetricFamily(
+            "agent_bus_requests_rejected", "Requests answered with a problem.", labels=["code"]
+        )
+        for code, count in sorted({**dict.fromkeys(ALERTED, 0), **self._refusals}.items()):
+            rejected.add_metric([code], count)
+        yield rejected
+
+    def _fleet(self) -> Iterator[Metric]:
+        bus = self._bus
+        agents = bus.directory.agents
+        states = Tally(str(bus.status(name)) for name in bus.directory.roster.agents)
+        reachable = GaugeMetricFamily(
+            "agent_bus_agents", "Agents of the roster by reachability.", labels=["status"]
+        )
+        for state in STATES:
+            reachable.add_metric([state], states[state])
+        yield reachable
+        # A node without agents (a hub of its own) has no watcher.
+        nodes = sorted(node for node, names in bus.directory.nodes.items() if names)
+        ups = {node: int(bus.presence.lease(node) is not None) for node in nodes}
+        yield _gauge("watchers_connected", "Nodes whose watcher is connected.", sum(ups.values()))
+        yield _gauge("nodes", "Nodes of the roster that have agents.", len(nodes))
+        watchers = GaugeMetricFamily(
+            "agent_bus_watcher_up", "1 while the node's watcher holds its lease.", labels=["node"]
+        )
+        for node, is_up in ups.items():
+            watchers.add_metric([node], is_up)
+        yield watchers
+        unread = GaugeMetricFamily(
+            "agent_bus_mailbox_unread", "Deliveries not yet acked.", labels=["agent"]
+        )
+        unfetched = GaugeMetricFamily(
+            "agent_bus_mailbox_unfetched", "Deliveries not yet shown.", labels=["agent"]
+        )
+        age = GaugeMetricFamily(
+            "agent_bus_mailbox_oldest_unread_seconds",
+            "Age of the oldest unread delivery; 0 without one.",
+            labels=["agent"],
+        )
+        oldest = bus.store.oldest_unread()
+        now = bus.clock.now_ms()
+        for name in sorted(agents):
+            box = bus.mailbox(name)
+            unread.add_metric([name], box.unread)
+            unfetched.add_metric([name], box.unfetched)
+            age.add_metric([name], max(0, now - oldest.get(name, now)) / 1000)
+        yield from (unread, unfetched, age)
+
+    def _streams(self) -> Iterator[Metric]:
+        streams = list(self._bus.broker)
+        open_ones = GaugeMetricFamily("agent_bus_streams", "Open streams.", labels=["role"])
+        watchers = sum(stream.is_watcher for stream in streams)
+        open_ones.add_metric(["watcher"], watchers)
+        open_ones.add_metric(["reader"], len(streams) - watchers)
+        yield open_ones
+        waiting = [stream.waiting for stream in streams]
+        yield _gauge("stream_queue_events", "Events queued for all streams.", sum(waiting))
+        yield _gauge(
+            "stream_queue_events_max",
+            "Events queued for the slowest stream.",
+            max(waiting, default=0),
+        )
+
+    def _hops(self) -> Iterator[Metric]:
+        hops = HistogramMetricFamily(
+            "agent_bus_hop_seconds", "From the commit to this hop.", labels=["hop"]
+        )
+        wakes = HistogramMetricFamily(
+            "agent_bus_wake_call_seconds",
+            "The watcher's call to the gateway, by what came of it.",
+            labels=["event"],
+        )
+        for name, histogram in sorted(self._bus.latency.histograms.items()):
+            family, _, label = name.partition("_to_" if name.startswith("stored_to_") else "_")
+            buckets, total = _buckets(histogram, scale=0.001)
+            (hops if family == "stored" else wakes).add_metric([label], buckets, total)
+        yield from (hops, wakes)
+
+    def _database(self) -> Iterator[Metric]:
+        measured = self._bus.store.histograms()
+        for name, words, key in (
+            ("commit_batch_commands", "Commands in one commit.", "batch_commands"),
+            ("commit_seconds", "COMMIT, which holds the fsync.", "commit_s"),
+            ("transaction_seconds", "From BEGIN to the end of COMMIT.", "transaction_s"),
+        ):
+            buckets, total = _buckets(measured[key])
+            yield HistogramMetricFamily(f"agent_bus_{name}", words, buckets, total)
+        counts = self._bus.store.counts()
+        size = GaugeMetricFamily(
+            "agent_bus_database_bytes",
+            "Size on disk: the database (free pages are in it) and its WAL.",
+            labels=["part"],
+        )
+        for part in ("database", "free", "wal"):
+            size.add_metric([part], counts[f"{part}_bytes"])
+        yield size
+        yield _gauge("head_seq", "The newest seq ever given.", counts["head"])
+
+
+class HostCollector(Collector):
+    """Reads what runs out, and what the process uses."""
+
+    def __init__(self, *, reserves: Reserves, process: Process) -> None:
+        self._reserves = reserves
+        self._process = process
+
+    def describe(self) -> list[Metric]:
+        """Nothing to compare at registration: there is one collector of this kind."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; blocks the greenlet for one read of the database."""
+        yield from self._running_out()
+        yield from self._usage()
+
+    def _running_out(self) -> Iterator[Metric]:
+        left = self._reserves.look()
+        ends = GaugeMetricFamily(
+            "agent_bus_certificate_expires_timestamp_seconds",
+            "When a certificate ends; none without TLS.",
+            labels=["certificate"],
+        )
+        for name, at in left.certificates.items():
+            ends.add_metric([name], at / 1000)
+        yield ends
+        yield _gauge("disk_free_bytes", "Room on the database's disk.", left.disk_free_bytes)
+        yield _gauge("disk_size_bytes", "Size of the database's disk.", left.disk_total_bytes)
+        rotation = GaugeMetricFamily(
+            "agent_bus_token_rotation_seconds",
+            "How long two tokens have been valid; absent for a node with one.",
+            labels=["node"],
+        )
+        for node, at in left.rotating.items():
+            rotation.add_metric([node], (left.now - at) / 1000)
+        yield rotation
+        yield _gauge(
+            "backup_age_seconds",
+            "Age of the newest backup; without one, of the registry.",
+            left.backup_age_s,
+        )
+        yield _gauge(
+            "archive_oldest_seconds",
+            "How long the oldest archived message has been there; 0 without one.",
+            left.archive_age_s,
+        )
+        yield _gauge(
+            "archive_retention_seconds",
+            "How long archived messages are kept.",
+            left.retain_archive_ms / 1000,
+        )
+
+    def _usage(self) -> Iterator[Metric]:
+        usage = self._process.usage()
+        yield CounterMetricFamily(
+            "process_cpu_seconds", "Processor time, user and system.", usage.cpu_s
+        )
+        for name, words, value in (
+            ("virtual_memory_bytes", "Virtual memory.", usage.virtual_bytes),
+            ("resident_memory_bytes", "Memory in use.", usage.resident_bytes),
+            ("open_fds", "Open files and connections.", usage.open_fds),
+            ("max_fds", "How many may be open.", usage.max_fds),
+            ("start_time_seconds", "When the process started.", usage.started_at),
+        ):
+            yield GaugeMetricFamily(f"process_{name}", words, value)
+
+
+def _counter(name: str, words: str, value: float) -> Metric:
+    return CounterMetricFamily(f"agent_bus_{name}", words, value)
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"agent_bus_{name}", words, value)
+
+
+def _buckets(of: Histogram, *, scale: float = 1.0) -> tuple[list[tuple[str, float]], float]:
+    """Cumulative buckets as Prometheus wants them, and the sum, both times `scale`."""
+    bounds = [*(f"{bound * scale:g}" for bound in of.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(of.counts), strict=True)), of.total * scale

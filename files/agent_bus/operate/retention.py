@@ -1,0 +1,129 @@
+"""The hub's own periodic work: keep hops and signs of life, expire, archive and drop."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Final
+
+from agent_bus.core import errors
+from agent_bus.runtime import greenlets
+
+if TYPE_CHECKING:
+    from agent_bus.bus.bus import Bus
+    from agent_bus.core.model import Acked, Sent, Stamp
+
+logger = logging.getLogger(__name__)
+
+FLUSH_INTERVAL_S: Final = 0.5
+"""Hops are durable within a second; one small commit twice a second costs nothing."""
+SWEEP_LIMIT: Final = 200
+"""Messages a sweep touches in one transaction: a few milliseconds, so no send waits long."""
+SEEN_EVERY: Final = 60
+"""Signs of life are kept every so many flushes (30 s)."""
+EXPIRY_S: Final = 1.0
+"""Expired mail is unfetched no longer than about so long, whatever the interval of sweeps; and
+however much expires, there is no more than one sweep in so long for it."""
+LATE_S: Final = 0.01
+"""A sweep comes so long after what expires, never before: timers may be early by milliseconds."""
+
+
+class Housekeeper:
+    """Two greenlets, ended with the process.
+
+    It watches the bus (see `bus.Observer`), so that it sweeps when the next message expires.
+
+    Args:
+        sweep_interval_s: a sweep comes no later than that after the one before.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        sweep_interval_s: float,
+        retain_read_days: float,
+        retain_archive_days: float,
+    ) -> None:
+        self._bus = bus
+        self._interval_s = sweep_interval_s
+        self._retain_read_ms = int(retain_read_days * 86_400_000)
+        self._retain_archive_ms = int(retain_archive_days * 86_400_000)
+        self._next_expiry: float = math.inf
+        self._is_nearer = greenlets.Event()
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._bus.observers.append(self)
+        greenlets.spawn(self._flush_forever)
+        greenlets.spawn(self._sweep_forever)
+
+    def sweep(self) -> int:
+        """Sweep until a round leaves nothing more to do; answers how many were touched."""
+        total = 0
+        while True:
+            touched = self._bus.store.sweep(
+                retain_read_ms=self._retain_read_ms,
+                retain_archive_ms=self._retain_archive_ms,
+                limit=SWEEP_LIMIT,
+            )
+            total += touched
+            if touched < SWEEP_LIMIT:
+                return total
+            greenlets.sleep(0.01)
+
+    def on_sent(self, sent: Sent) -> None:
+        """A message is durable: perhaps it is the next one to expire."""
+        expires_at = sent.message.expires_at
+        if expires_at is not None:
+            self._expect(expires_at)
+
+    def on_acked(self, acked: Acked) -> None:
+        """Deliveries were read: nothing to do, a sweep too many is harmless."""
+
+    def on_hop(self, stamp: Stamp) -> None:
+        """A watcher reported a hop: nothing to do."""
+
+    def _expect(self, expires_at: int) -> None:
+        if expires_at < self._next_expiry:
+            self._next_expiry = expires_at
+            self._is_nearer.set()
+
+    def _flush_forever(self) -> None:
+        rounds = 0
+        while True:
+            greenlets.sleep(FLUSH_INTERVAL_S)
+            rounds += 1
+            try:
+                self._bus.flush_stamps()
+                if rounds % SEEN_EVERY == 0:
+                    self._bus.store.touch_agents(self._bus.presence.take_unsaved())
+            except Exception:
+                logger.exception("Hops could not be handed to the store")
+
+    def _sweep_forever(self) -> None:
+        while True:
+            try:
+                expires_at = self._bus.store.next_expiry()
+                if expires_at is not None:
+                    self._expect(expires_at)
+                self._wait()
+                self._next_expiry = math.inf
+                self.sweep()
+            except errors.BusError as error:
+                logger.warning("A retention sweep failed: %s", error.detail)
+                greenlets.sleep(self._interval_s)
+            except Exception:
+                logger.exception("A retention sweep failed")
+                greenlets.sleep(self._interval_s)
+
+    def _wait(self) -> None:
+        """Until the next message expires, or the interval is over."""
+        clock = self._bus.clock
+        deadline = clock.monotonic() + self._interval_s
+        while True:
+            self._is_nearer.clear()
+            expiry_s = (self._next_expiry - clock.steady_ms()) / 1000 + LATE_S
+            left_s = min(deadline - clock.monotonic(), max(EXPIRY_S, expiry_s))
+            if left_s <= 0 or not self._is_nearer.wait(left_s):
+                return

@@ -1,0 +1,42 @@
+"""The instance lock: at most one process has a database open, server or admin tool."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from agent_bus.core import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def lock(database: Path) -> int:
+    """Hold the lock of a database for the life of the process; answers its descriptor.
+
+    Raises:
+        errors.StartupError: another process has it, or there is no such folder.
+    """
+    path = database.with_name("bus.lock")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise errors.StartupError(f"{path} cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise errors.StartupError(
+            f"{path} is locked: another agent-bus has this database open. Exactly one process may "
+            "serve it; see `systemctl status agent-bus`."
+        ) from error
+    give_to_owner_of_folder(path)
+    return descriptor
+
+
+def give_to_owner_of_folder(path: Path) -> None:
+    """Let the service have what root made in the service's folder; nothing to do for others."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid)

@@ -1,0 +1,93 @@
+"""TLS on the hub's port: the certificate, and the first bytes of each connection.
+
+`load` runs once at the start, `greet` in each connection's own greenlet: a peer that is slow in
+its handshake, or breaks it off, delays and disturbs nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+GREETING_S: Final = 10.0
+"""A peer that has not completed its handshake by then is hung up on; over a LAN it takes 10 ms."""
+HANDSHAKE: Final = b"\x16"
+"""What every TLS connection begins with: the record type of a handshake (RFC 8446, 5.1)."""
+REQUEST_BYTES: Final = 65536
+"""What is read of a plain request before it is refused: the kernel would drop the answer of a
+connection that is closed with bytes unread."""
+
+
+class Context(ssl.SSLContext):
+    """A server's context that leaves the handshake to `greet`."""
+
+    def wrap_socket(self, sock: socket.socket, *arguments: Any, **named: Any) -> ssl.SSLSocket:  # noqa: ANN401 - ssl's own
+        """The socket with TLS on it, before its handshake."""
+        named["do_handshake_on_connect"] = False
+        return super().wrap_socket(sock, *arguments, **named)
+
+
+def load(certificate: Path, key: Path) -> Context:
+    """The context of a server with this certificate (with its chain) and key.
+
+    Raises:
+        errors.StartupError: one cannot be read, or they do not belong together.
+    """
+    context = Context(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl's errors are OSErrors, too
+        raise errors.StartupError(
+            f"TLS is not possible with {certificate} and {key}: {error.strerror or error}"
+        ) from error
+    return context
+
+
+def greet(client: ssl.SSLSocket, refusal: Callable[[], bytes]) -> bool:
+    """Complete a connection's handshake; False if it is of no use.
+
+    A peer that speaks plain HTTP gets `refusal` as it can read it.
+    """
+    client.settimeout(GREETING_S)
+    try:
+        # past SSLSocket's own methods, which read and write only through TLS
+        first = socket.socket.recv(client, 1, socket.MSG_PEEK)
+        if first == HANDSHAKE:
+            client.do_handshake()
+            return True
+        if first:
+            socket.socket.recv(client, REQUEST_BYTES)
+            socket.socket.send(client, refusal())
+    except OSError as error:
+        logger.warning("TLS with %s failed: %s", _name(client), error.strerror or error)
+    return False
+
+
+def hang_up(peer: socket.socket, how: int) -> None:
+    """Shut a connection down, with or without TLS, so that who reads or writes it finds its end.
+
+    An SSLSocket's own `shutdown` would let go of TLS: what was written next would go out in clear.
+
+    Raises:
+        OSError: it is gone already.
+    """
+    with socket.fromfd(peer.fileno(), peer.family, peer.type) as twin:
+        twin.shutdown(how)
+
+
+def _name(client: ssl.SSLSocket) -> str:
+    try:
+        return str(client.getpeername()[0])
+    except OSError:
+        return "a peer"

@@ -1,0 +1,159 @@
+"""How gunicorn runs the hub: one gevent worker, and what happens when it starts and stops.
+
+gunicorn itself would tell systemd READY before its worker exists, so `__main__` hides
+NOTIFY_SOCKET from it and the worker says READY here: after lock, migration and listen.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from gunicorn.app.base import BaseApplication
+
+from agent_bus.app import Hub
+from agent_bus.core import errors
+from agent_bus.runtime import greenlets, tls
+from agent_bus.server.worker import HubWorker
+
+if TYPE_CHECKING:
+    from agent_bus.http.gate import FixedPaths
+    from agent_bus.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+GRACEFUL_TIMEOUT_S: Final = 5
+WRITING_S: Final = 3.0
+"""After a SIGTERM, answers may still be written for so long: gunicorn looks once a second whether
+all are done, and past its graceful timeout it kills the worker before the database is closed."""
+ALIVE_POLL_S: Final = 0.1
+"""How soon a SIGTERM is noticed: gunicorn's gevent worker calls no hook for it."""
+BOOT_FAILED: Final = 3
+"""gunicorn's own exit code for a worker that must not be started again."""
+
+
+class Beat:
+    """When systemd's watchdog has to be fed: at half its interval, by the clock.
+
+    Counting the polls instead had a busy hub killed: where each took twice as long as it should,
+    the half was the whole.
+
+    Args:
+        limit_s: what systemd waits for a beat; 0 asks for none.
+        now: monotonic seconds.
+    """
+
+    def __init__(self, limit_s: float, *, now: float) -> None:
+        self._interval_s = limit_s / 2
+        self._due = now + self._interval_s
+
+    def is_due(self, now: float) -> bool:
+        """Whether to feed it now; true once an interval."""
+        if not self._interval_s or now < self._due:
+            return False
+        self._due = now + self._interval_s
+        return True
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
+    """gunicorn, configured from `Settings`; `run()` blocks until the server has ended.
+
+    Raises:
+        errors.StartupError: the certificate or its key cannot be used.
+    """
+
+    def __init__(self, settings: Settings, *, notify_socket: str | None) -> None:
+        self._settings = settings
+        self._notify_socket = notify_socket
+        self._hub: Hub | None = None
+        certificate, key = settings.tls_certificate_file, settings.tls_key_file
+        self._tls = tls.load(certificate, key) if certificate and key else None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Settings of gunicorn; everything not named here keeps its default."""
+        chosen = {
+            "bind": self._settings.bind,
+            # Fan-out lives in the worker's memory: with two, a subscriber of one would never see
+            # what the other accepted.
+            "workers": 1,
+            "worker_class": HubWorker,
+            "worker_connections": self._settings.worker_connections,
+            # Clients keep their connection between calls; a watcher reports every 30 s.
+            "keepalive": 75,
+            # Only says that the loop must beat; it is no limit of a request or a stream.
+            "timeout": 30,
+            "graceful_timeout": GRACEFUL_TIMEOUT_S,
+            # Any number but 0 would end all streams every so many requests.
+            "max_requests": 0,
+            "control_socket_disable": True,
+            "loglevel": "warning",
+            "proc_name": "agent-bus",
+            "post_worker_init": self._started,
+            "worker_exit": self._ended,
+        }
+        if self._tls is not None:
+            chosen["certfile"] = str(self._settings.tls_certificate_file)
+            chosen["keyfile"] = str(self._settings.tls_key_file)
+            chosen["ssl_context"] = lambda _cfg, _default: self._tls
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> FixedPaths:
+        """Build the hub in the worker, after the fork.
+
+        Threads and connections do not survive a fork, so nothing is built before.
+        """
+        greenlets.share_interpreter()
+        try:
+            self._hub = Hub(self._settings)
+        except errors.StartupError as error:
+            logger.critical("The hub does not start: %s", error)
+            os._exit(BOOT_FAILED)
+        return self._hub.wsgi
+
+    def _started(self, worker: HubWorker) -> None:
+        worker.limit_writes(self._settings.write_timeout_s)
+        greenlets.spawn(self._beat, worker)
+
+    def _ended(self, _arbiter: Any, _worker: HubWorker) -> None:  # noqa: ANN401 - gunicorn's arbiter
+        if self._hub is not None:
+            self._hub.close()
+
+    def _beat(self, worker: HubWorker) -> None:
+        """READY once, WATCHDOG at half its interval, and the drain once gunicorn must end."""
+        self._notify("READY=1\nSTATUS=Serving")
+        beat = Beat(int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6, now=time.monotonic())
+        while worker.alive:
+            greenlets.sleep(ALIVE_POLL_S)
+            worker.hang_up_overdue()
+            if beat.is_due(time.monotonic()) and self._is_well():
+                self._notify("WATCHDOG=1")
+        self._notify("STOPPING=1\nSTATUS=Draining streams")
+        cut_at = time.monotonic() + WRITING_S
+        if self._hub is not None:
+            self._hub.drain()
+        while True:  # until gunicorn finds all connections gone and ends the process
+            worker.hang_up_idle()
+            if time.monotonic() >= cut_at:
+                worker.cut_writing()
+            greenlets.sleep(ALIVE_POLL_S)
+
+    def _is_well(self) -> bool:
+        return self._hub is not None and self._hub.health.is_well()
+
+    def _notify(self, state: str) -> None:
+        """Tell systemd, where there is one (sd_notify(3))."""
+        if not self._notify_socket:
+            return
+        address = self._notify_socket
+        if address.startswith("@"):
+            address = "\0" + address[1:]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
+            try:
+                peer.sendto(state.encode(), address)
+            except OSError as error:
+                logger.warning("systemd cannot be told %r: %s", state, error)

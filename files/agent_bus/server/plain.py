@@ -1,0 +1,126 @@
+"""Reads plain sends with a C parser: llhttp, which Node.js reads all its requests with.
+
+It takes one kind of request: a POST to a path for sends, whole in the bytes of one read, with
+nothing unusual about it. Of everything else it says that it is not plain, and the same bytes go
+to gunicorn's parser, which knows all of HTTP and answers what is wrong with it. So no doubtful
+request is ever understood here, let alone differently from there.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import TYPE_CHECKING, Final
+
+import httptools
+
+from agent_bus.http.gate import READ_HEADERS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from wsgiref.types import WSGIEnvironment
+
+START: Final = b"POST /"
+ENVIRON_KEYS: Final = {
+    b"content-length": "CONTENT_LENGTH",
+    b"content-type": "CONTENT_TYPE",
+    b"host": "HTTP_HOST",
+    b"authorization": "HTTP_AUTHORIZATION",
+    **{name.encode(): key for name, key in READ_HEADERS.items()},
+}
+"""Headers that may come once, and their names in a WSGI environment."""
+UNUSUAL: Final = frozenset(
+    {b"transfer-encoding", b"connection", b"upgrade", b"expect", b"trailer"}
+)
+"""Headers about the connection or the body's framing: gunicorn's business."""
+UNUSUAL_START: Final = b"x-forwarded"
+"""gunicorn refuses what proxies say when it contradicts itself."""
+HEADER_LIMIT: Final = 100
+NAME_LIMIT_BYTES: Final = 256
+VALUE_LIMIT_BYTES: Final = 4096
+"""Below gunicorn's own limits, so that it is always gunicorn that refuses."""
+
+
+class PlainReader:
+    """Reads one connection's plain sends, one after the other.
+
+    After a `None` it is used up: it has lost its place in what the peer sends.
+
+    Args:
+        paths: the request targets that send a message.
+        address: the peer's.
+    """
+
+    __slots__ = (
+        "_address", "_begun", "_body", "_environ", "_headers", "_is_plain", "_is_whole", "_parser",
+        "_paths",
+    )  # fmt: skip
+
+    def __init__(self, paths: Collection[bytes], *, address: str) -> None:
+        self._paths = paths
+        self._address = address
+        self._parser = httptools.HttpRequestParser(self)
+
+    def read(self, received: bytes) -> WSGIEnvironment | None:
+        """What an endpoint needs of the request in `received`; None unless it is a plain send."""
+        if not received.startswith(START):
+            return None
+        self._begun = 0
+        self._is_plain, self._is_whole = True, False
+        self._headers = 0
+        self._body = b""
+        self._environ: WSGIEnvironment = {
+            "REQUEST_METHOD": "POST",
+            "REMOTE_ADDR": self._address,
+        }
+        try:
+            self._parser.feed_data(received)
+        except httptools.HttpParserError:
+            return None
+        environ = self._environ
+        if not (self._is_plain and self._is_whole and self._begun == 1):
+            return None
+        if (
+            self._headers > HEADER_LIMIT
+            or self._parser.get_http_version() != "1.1"
+            or "CONTENT_LENGTH" not in environ
+        ):
+            return None
+        environ["wsgi.input"] = io.BytesIO(self._body)
+        return environ
+
+    # What the parser calls while it reads.
+
+    def on_message_begin(self) -> None:
+        """A request began: the second one in the same bytes is not plain."""
+        self._begun += 1
+
+    def on_url(self, target: bytes) -> None:
+        """The request target, or a part of it when it came in parts."""
+        if target not in self._paths:
+            self._is_plain = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._headers += 1
+        key = _environ_key(name)
+        if key is None or key in self._environ or len(value) > VALUE_LIMIT_BYTES:
+            self._is_plain = False
+        elif key:
+            self._environ[key] = value.decode("latin-1").strip(" \t")
+
+    def on_body(self, part: bytes) -> None:
+        """A part of the body."""
+        self._body += part
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._is_whole = True
+
+
+@functools.lru_cache(maxsize=1024)
+def _environ_key(name: bytes) -> str | None:
+    """A header's name in the environment; empty when no endpoint looks at it, None if unusual."""
+    lower = name.lower()
+    is_unusual = lower in UNUSUAL or b"_" in lower or lower.startswith(UNUSUAL_START)
+    return None if is_unusual or len(lower) > NAME_LIMIT_BYTES else ENVIRON_KEYS.get(lower, "")

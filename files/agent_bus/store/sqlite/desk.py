@@ -1,0 +1,164 @@
+"""What only the operator's page asks of the store: sessions, audit, search and overviews.
+
+Everything here is bounded by a range of seqs or a number of rows, so that a page that somebody
+looks at can never slow the bus down. Reads run in a reader's native thread, writes in the writer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from agent_bus.core.model import AgentName, AuditEntry, Crossing, Flow, Flows, Session
+from agent_bus.store.sqlite.read import search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import apsw
+
+    from agent_bus.core.model import SearchPage
+    from agent_bus.runtime.greenlets import ThreadedPool
+    from agent_bus.store.sqlite.write.writer import Writer
+
+AUDIT_KEPT: Final = 100_000
+"""Audit entries kept; at one a minute that is ten weeks, and about 20 MB."""
+FLOW_SEQS: Final = 100_000
+"""Newest deliveries that one picture of who talks to whom is made from."""
+CROSSINGS: Final = 2_000
+"""Newest deliveries that the hops of each host are measured over."""
+
+SESSIONS: Final = "SELECT sha256, token_sha256, expires_at FROM session WHERE expires_at > ?"
+KEEP_SESSION: Final = "INSERT INTO session (sha256, token_sha256, expires_at) VALUES (?, ?, ?)"
+DROP_SESSION: Final = "DELETE FROM session WHERE sha256 = ? OR expires_at <= ?"
+KEEP_AUDIT: Final = (
+    "INSERT INTO audit (at, address, way, action, agent, detail, outcome)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+DROP_AUDIT: Final = "DELETE FROM audit WHERE pk <= (SELECT max(pk) FROM audit) - ?"
+AUDIT: Final = (
+    "SELECT at, address, way, action, agent, detail, outcome FROM audit ORDER BY pk DESC LIMIT ?"
+)
+FLOWS: Final = tuple(
+    # Left alone, the planner walks the index of all pairs instead of the range of seqs.
+    f"SELECT d.sender, d.agent, count(*) FROM {table} d NOT INDEXED WHERE d.seq >= ?"
+    " GROUP BY d.sender, d.agent"
+    for table in ("delivery", "archive_delivery")
+)
+_CROSSING: Final = (
+    "SELECT d.agent, m.created_at, d.pushed_at, d.received_at, d.accepted_at, d.fetched_at,"
+    " d.read_at FROM delivery d"
+)
+HOPS: Final = f"{_CROSSING} NOT INDEXED JOIN message m ON m.pk = d.message_pk WHERE d.seq > ?"
+HOPS_OF: Final = (
+    f"{_CROSSING} JOIN message m ON m.pk = d.message_pk WHERE d.agent = ?"
+    " ORDER BY d.seq DESC LIMIT ?"
+)
+LAST_WAKES: Final = tuple(
+    f"SELECT x.agent, d.accepted_at FROM mailbox x JOIN {table} d ON d.seq = x.accepted_seq"
+    " WHERE d.accepted_at IS NOT NULL"
+    for table in ("delivery", "archive_delivery")
+)
+
+
+class Desk:
+    """See the module. It stands beside the store's other calls and shares its connections."""
+
+    def __init__(self, *, readers: ThreadedPool[apsw.Connection], writer: Writer) -> None:
+        self._readers = readers
+        self._writer = writer
+
+    def sessions(self, *, steady: int) -> list[Session]:
+        """All sessions that have not expired."""
+        return self._readers.run(lambda c: [Session(*r) for r in c.execute(SESSIONS, (steady,))])
+
+    def keep_session(self, session: Session) -> None:
+        """Keep a new session."""
+        row = (session.sha256, session.token_sha256, session.expires_at)
+        self._writer.run(lambda c: c.execute(KEEP_SESSION, row).fetchall())
+
+    def drop_session(self, sha256: str, *, steady: int) -> None:
+        """End a session, and forget those that have expired."""
+        self._writer.run(lambda c: c.execute(DROP_SESSION, (sha256, steady)).fetchall())
+
+    def log(self, entry: AuditEntry) -> None:
+        """Keep who did what."""
+        detail = json.dumps(entry.detail, ensure_ascii=False)
+        row = (
+            entry.at, entry.address, entry.way, entry.action, entry.agent, detail, entry.outcome
+        )  # fmt: skip
+
+        def apply(connection: apsw.Connection) -> None:
+            connection.execute(KEEP_AUDIT, row)
+            connection.execute(DROP_AUDIT, (AUDIT_KEPT,))
+
+        self._writer.run(apply)
+
+    def audit(self, *, limit: int) -> list[AuditEntry]:
+        """What was done by hand, newest first."""
+        return self._readers.run(
+            lambda c: [
+                AuditEntry(at, address, way, action, agent, json.loads(detail), outcome)
+                for at, address, way, action, agent, detail, outcome in c.execute(AUDIT, (limit,))
+            ]
+        )
+
+    def search(
+        self,
+        *,
+        agent: AgentName | None,
+        text: str | None,
+        since: int | None,
+        until: int | None,
+        before: int | None,
+        limit: int,
+    ) -> SearchPage:
+        """Messages of a time, newest first, from the one before `before` on."""
+        return self._readers.run(
+            lambda c: search.page(
+                c, agent=agent, text=text, since=since, until=until, before=before, limit=limit
+            )
+        )
+
+    def flows(self, *, since: int) -> Flows:
+        """How many deliveries went from whom to whom, from a time on, archived ones too."""
+
+        def read(connection: apsw.Connection) -> Flows:
+            wanted = search.first_at(connection, since)
+            low = max(wanted, search.highest(connection) - FLOW_SEQS)
+            counts: Counter[tuple[AgentName, AgentName]] = Counter()
+            for sql in FLOWS:
+                for sender, agent, count in connection.execute(sql, (low,)):
+                    counts[sender, agent] += count
+            first = search.next_message(connection, low) if low > wanted else None
+            flows = [Flow(*pair, count) for pair, count in sorted(counts.items())]
+            return Flows(flows, since=None if first is None else first[1])
+
+        return self._readers.run(read)
+
+    def crossings(self, *, head: int) -> list[Crossing]:
+        """When the newest deliveries reached each hop, oldest first."""
+        return self._readers.run(
+            lambda c: [Crossing(*row) for row in c.execute(HOPS, (head - CROSSINGS,))]
+        )
+
+    def crossings_of(self, agents: Sequence[AgentName]) -> list[Crossing]:
+        """When the newest deliveries of some agents reached each hop, oldest first."""
+        share = CROSSINGS // max(1, len(agents))
+
+        def read(connection: apsw.Connection) -> list[Crossing]:
+            found = [
+                Crossing(*row)
+                for agent in agents
+                for row in connection.execute(HOPS_OF, (agent, share))
+            ]
+            return sorted(found, key=lambda one: one.stored_at)
+
+        return self._readers.run(read)
+
+    def last_wakes(self) -> dict[AgentName, int]:
+        """When each agent's gateway last accepted a wake, as far as it is still known."""
+        return self._readers.run(
+            lambda c: {AgentName(str(a)): at for sql in LAST_WAKES for a, at in c.execute(sql)}
+        )

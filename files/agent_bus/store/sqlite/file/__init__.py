@@ -1,0 +1,1 @@
+"""The database file: how it is opened, brought to this schema, and backed up."""

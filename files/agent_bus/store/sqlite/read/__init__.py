@@ -1,0 +1,1 @@
+"""What only reads the database; runs in native threads of readers."""

@@ -1,0 +1,90 @@
+"""History: messages that an agent sent or received, by seq, in both directions.
+
+Every query walks one index from the cursor on; what an agent sent and what it received are two
+walks, merged. Direction and table are part of the SQL text, so the statements stand in tables
+that a test can walk.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.store.sqlite import rows
+from agent_bus.store.sqlite.write import commands
+
+if TYPE_CHECKING:
+    import apsw
+
+    from agent_bus.core.model import Delivery, Message
+
+_RANGE: Final = (
+    " AND (:since IS NULL OR m.created_at >= :since) AND (:until IS NULL OR m.created_at < :until)"
+    " AND (:thread IS NULL OR m.thread_id = :thread)"
+)
+
+
+def _statements(prefix: str, order: str) -> dict[str, str]:
+    step = ">" if order == "ASC" else "<"
+    select = f"SELECT {rows.MESSAGE_COLUMNS} FROM "
+    message, delivery = f"{prefix}message m", f"{prefix}delivery d"
+    joined = f"{delivery} JOIN {message} ON m.pk = d.message_pk"
+    by_message = f"{_RANGE} ORDER BY m.pk {order} LIMIT :limit"
+    by_delivery = f"{_RANGE} ORDER BY d.seq {order} LIMIT :limit"
+    return {
+        "all": f"{select}{message} WHERE m.pk {step} :after{by_message}",
+        "thread": (
+            f"{select}{message} WHERE m.thread_id = :thread AND m.pk {step} :after{by_message}"
+        ),
+        "sent": f"{select}{message} WHERE m.sender = :agent AND m.pk {step} :after{by_message}",
+        "received": (
+            f"{select}{joined} WHERE d.agent = :agent AND d.seq {step} :after"
+            f" AND d.message_pk {step} :after{by_delivery}"
+        ),
+        "pair": (
+            f"{select}{joined} WHERE d.agent = :to AND d.sender = :sender AND d.seq {step} :after"
+            f" AND d.message_pk {step} :after{by_delivery}"
+        ),
+    }
+
+
+STATEMENTS: Final = {
+    (archived, order): _statements("archive_" if archived else "", order)
+    for archived in (False, True)
+    for order in ("ASC", "DESC")
+}
+
+
+def page(
+    connection: apsw.Connection,
+    *,
+    agent: str | None,
+    partner: str | None,
+    archived: bool,
+    ascending: bool,
+    bindings: dict[str, Any],
+) -> list[tuple[Message, list[Delivery]]]:
+    """One page; bindings: since, until, thread, after, limit."""
+    sql = STATEMENTS[archived, "ASC" if ascending else "DESC"]
+    walks: list[list[Message]]
+
+    def walk(name: str, **more: object) -> list[Message]:
+        found = connection.execute(sql[name], {**bindings, **more})
+        return [rows.message(row) for row in found]
+
+    if agent is None:
+        walks = [walk("thread" if bindings["thread"] else "all")]
+    elif partner is not None:
+        walks = [
+            walk("pair", to=agent, sender=partner),
+            walk("pair", to=partner, sender=agent),
+        ]
+    else:
+        walks = [walk("sent", agent=agent), walk("received", agent=agent)]
+    merged = heapq.merge(*walks, key=lambda m: m.first_seq, reverse=not ascending)
+    distinct = list({m.first_seq: m for m in merged}.values())[: bindings["limit"]]
+    of = commands.ARCHIVED_DELIVERIES_OF if archived else commands.DELIVERIES_OF
+    return [
+        (m, [rows.delivery(row, m) for row in connection.execute(of, (m.first_seq,))])
+        for m in distinct
+    ]

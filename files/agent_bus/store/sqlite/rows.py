@@ -1,0 +1,42 @@
+"""Columns of the two big tables and how their rows become values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core.model import Delivery, Mailbox, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MESSAGE_COLUMNS: Final = (
+    "m.id, m.pk, m.thread_id, m.sender, m.subject, m.body, m.data, m.rank, m.reply_to, m.hops,"
+    " m.created_at, m.expires_at"
+)
+MESSAGE_WIDTH: Final = 12
+DELIVERY_COLUMNS: Final = (
+    "d.seq, d.agent, d.pushed_at, d.received_at, d.accepted_at, d.wake_failed_at, d.wake_failure,"
+    " d.escalated_at, d.overdue_at, d.fetched_at, d.last_fetched_at, d.fetch_count, d.read_at,"
+    " d.expired_at"
+)
+MAILBOX_COLUMNS: Final = "agent, unfetched, unread, last_seq"
+
+
+def message(row: Sequence[Any]) -> Message:
+    """A message from the columns of MESSAGE_COLUMNS."""
+    return Message(*row)
+
+
+def delivery(row: Sequence[Any], of: Message) -> Delivery:
+    """A delivery of `of` from the columns of DELIVERY_COLUMNS."""
+    return Delivery(row[0], row[1], of, *row[2:])
+
+
+def joined(row: Sequence[Any]) -> Delivery:
+    """A delivery from MESSAGE_COLUMNS followed by DELIVERY_COLUMNS."""
+    return delivery(row[MESSAGE_WIDTH:], Message(*row[:MESSAGE_WIDTH]))
+
+
+def mailboxes(rows: Iterable[Sequence[Any]]) -> tuple[Mailbox, ...]:
+    """Mailboxes from rows of MAILBOX_COLUMNS."""
+    return tuple(Mailbox(*row) for row in rows)

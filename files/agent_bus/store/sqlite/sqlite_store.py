@@ -1,0 +1,328 @@
+"""The SQLite store: owns the connections, and joins writer, readers and sweeps.
+
+Threads: one native thread writes (`write/writer.py`), a few read; the greenlets that call this class
+wait, the loop never does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core.model import new_message_id
+from agent_bus.runtime.greenlets import ThreadedPool
+from agent_bus.store.sqlite.desk import Desk
+from agent_bus.store.sqlite.file import connections
+from agent_bus.store.sqlite.read import history, reads
+from agent_bus.store.sqlite.write import bulk, commands, rosters, sweeps
+from agent_bus.store.sqlite.write.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import apsw
+
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Histogram
+    from agent_bus.core.model import (
+        Acked,
+        Agent,
+        AgentName,
+        Ages,
+        Delivery,
+        Draft,
+        Fetched,
+        Mailbox,
+        Message,
+        MessageId,
+        Roster,
+        RosterChange,
+        Sent,
+        Seq,
+        Stamp,
+    )
+    from agent_bus.store.contract import Listener
+
+ROOM_BYTES: Final = 1 << 20
+"""Below it the disk counts as full: on the last few kilobytes a stamp still finds room where a
+message does not."""
+
+
+class SqliteStore:
+    """See `agent_bus.store.contract.Store`; one instance a process, one process a file.
+
+    Args:
+        path: the database file; made when missing.
+        listener: told of each commit in the loop, in commit order.
+        fatal: ends the process when a commit's fate is unknown.
+
+    Raises:
+        errors.StartupError: the file is damaged, no database, too new, or cannot be opened.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        readers: int,
+        listener: Listener,
+        fatal: Callable[[], None],
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._listener = listener
+        self._connection = connections.writer(path)
+        self._index = connections.reserve_index(path)
+        self.epoch = connections.epoch(self._connection)
+        self._facts = connections.facts(self._connection)
+        self._writer = Writer(self._connection, fatal=fatal, has_room=self._has_room)
+        self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
+        self.desk = Desk(readers=self._readers, writer=self._writer)
+
+    def close(self) -> None:
+        """Finish what waits, then close all connections (SQLite checkpoints at the last)."""
+        self._writer.close()
+        self._readers.close(lambda connection: connection.close())
+        self._connection.close()
+        os.close(self._index)
+
+    # Writing: see the protocol in `store/__init__.py` for what each promises.
+
+    def send(self, draft: Draft, *, hop_limit: int) -> Sent:
+        """Store a message with one delivery a recipient."""
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        message_id = new_message_id(now)
+
+        def apply(connection: apsw.Connection) -> Sent:
+            return commands.send(
+                connection,
+                draft,
+                message_id=message_id,
+                now=now,
+                steady=steady,
+                hop_limit=hop_limit,
+            )
+
+        if draft.idempotency_key or draft.reply_to or not draft.recipients:
+            return self._writer.run(apply, committed=self._listener.on_sent)
+        ready = bulk.Ready(draft, message_id, message_id, 0, now, steady)
+        return self._writer.run(
+            apply, committed=self._listener.on_sent, together=bulk.store, share=ready
+        )
+
+    def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:
+        """Mark these messages as read by `agent`."""
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        return self._writer.run(
+            lambda connection: commands.ack_ids(connection, agent, ids, now=now, steady=steady),
+            committed=self._listener.on_acked,
+        )
+
+    def ack_up_to(self, agent: AgentName, last: MessageId) -> Acked:
+        """Mark what was shown up to one message as read."""
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        return self._writer.run(
+            lambda connection: commands.ack_up_to(connection, agent, last, now=now, steady=steady),
+            committed=self._listener.on_acked,
+        )
+
+    def fetch(self, agent: AgentName, seqs: Sequence[Seq]) -> Fetched:
+        """Stamp a page as shown."""
+        now = self._clock.now_ms()
+        return self._writer.run(
+            lambda connection: commands.fetch(connection, agent, seqs, now=now),
+            committed=lambda fetched: self._listener.on_mailboxes(fetched.mailboxes),
+        )
+
+    def stamp(self, stamps: Sequence[Stamp]) -> None:
+        """Record hops; nobody waits."""
+        self._writer.post(lambda connection: commands.stamp(connection, stamps))
+
+    def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
+        """Make the registry match the inventory."""
+        now = self._clock.now_ms()
+
+        def committed(result: tuple[RosterChange, tuple[Roster, list[Agent]] | None]) -> None:
+            if result[1] is not None:
+                self._listener.on_roster(*result[1])
+
+        change, _ = self._writer.run(
+            lambda connection: rosters.put(
+                connection, roster, force=force, dry_run=dry_run, now=now
+            ),
+            committed=committed,
+        )
+        return change
+
+    def touch_agents(self, seen: dict[AgentName, int]) -> None:
+        """Keep when agents were last seen; nobody waits."""
+        self._writer.post(lambda connection: rosters.touch(connection, seen))
+
+    def sweep(self, *, retain_read_ms: int, retain_archive_ms: int, limit: int) -> int:
+        """Expire, archive and drop a bounded number of messages."""
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        touched, _ = self._writer.run(
+            lambda connection: sweeps.sweep(
+                connection,
+                now=now,
+                steady=steady,
+                retain_read_ms=retain_read_ms,
+                retain_archive_ms=retain_archive_ms,
+                limit=limit,
+            ),
+            committed=lambda result: self._listener.on_mailboxes(result[1]),
+        )
+        return touched
+
+    # Reading
+
+    def replay_of(self, sender: AgentName, key: str) -> bool:
+        """Whether this idempotency key has an answer already."""
+        since = self._clock.steady_ms() - commands.KEY_LIFETIME_MS
+        return self._readers.run(lambda c: reads.known_key(c, sender, key, since=since))
+
+    def next_expiry(self) -> int | None:
+        """When the next open message expires."""
+        return self._readers.run(sweeps.next_expiry)
+
+    def roster(self) -> tuple[Roster, list[Agent]]:
+        """The registry as stored."""
+        return self._readers.run(lambda c: reads.snapshot(c, rosters.load))
+
+    def mailboxes(self) -> list[Mailbox]:
+        """Counters of all agents."""
+        return self._readers.run(reads.mailboxes)
+
+    def head(self) -> Seq:
+        """The newest seq ever given."""
+        return self._readers.run(reads.head)
+
+    def inbox(
+        self,
+        agent: AgentName,
+        *,
+        unread: bool,
+        rank: int | None,
+        thread: str | None,
+        after: tuple[int, int],
+        limit: int,
+    ) -> list[Delivery]:
+        """A page of deliveries after (rank, seq)."""
+        bindings: dict[str, Any] = {
+            "agent": agent,
+            "thread": thread,
+            "now": self._clock.steady_ms(),
+            "limit": limit,
+        }
+
+        def read(connection: apsw.Connection) -> list[Delivery]:
+            return reads.inbox(
+                connection, unread=unread, rank=rank, after=after, bindings=bindings
+            )
+
+        return self._readers.run(lambda c: reads.snapshot(c, read))
+
+    def replay(
+        self, agents: Sequence[AgentName], *, after: int, until: int, unread: bool, limit: int
+    ) -> list[Delivery]:
+        """The next deliveries of these agents, in seq order."""
+        now = self._clock.steady_ms()
+        bindings: dict[str, Any] = {"after": after, "until": until, "now": now, "limit": limit}
+
+        def read(connection: apsw.Connection) -> list[Delivery]:
+            return reads.replay(connection, agents, unread=unread, bindings=bindings)
+
+        return self._readers.run(lambda c: reads.snapshot(c, read))
+
+    def lowest_unread(self, agents: Sequence[AgentName]) -> Seq | None:
+        """The oldest unread delivery over these agents."""
+        return self._readers.run(lambda c: reads.lowest_unread(c, agents))
+
+    def archived_seq(self, agents: Sequence[AgentName]) -> Seq:
+        """The newest archived delivery over these agents."""
+        return self._readers.run(lambda c: reads.archived_seq(c, agents))
+
+    def history(
+        self,
+        agent: AgentName | None,
+        *,
+        partner: AgentName | None,
+        thread: str | None,
+        since: int | None,
+        until: int | None,
+        archived: bool,
+        after: int | None,
+        ascending: bool,
+        limit: int,
+    ) -> list[tuple[Message, list[Delivery]]]:
+        """A page of messages by seq."""
+        bindings: dict[str, Any] = {
+            "since": since,
+            "until": until,
+            "thread": thread,
+            "after": (0 if ascending else 1 << 62) if after is None else after,
+            "limit": limit,
+        }
+
+        def read(connection: apsw.Connection) -> list[tuple[Message, list[Delivery]]]:
+            return history.page(
+                connection,
+                agent=agent,
+                partner=partner,
+                archived=archived,
+                ascending=ascending,
+                bindings=bindings,
+            )
+
+        return self._readers.run(lambda c: reads.snapshot(c, read))
+
+    def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
+        """One message with all its deliveries."""
+        return self._readers.run(
+            lambda c: reads.snapshot(c, lambda same: reads.message(same, message_id))
+        )
+
+    def oldest_unread(self) -> dict[AgentName, int]:
+        """When each agent's oldest unread message was created."""
+        return self._readers.run(lambda c: reads.snapshot(c, reads.oldest_unread))
+
+    def ages(self) -> Ages:
+        """Since when tokens are in rotation, of what day archive and registry are."""
+        return self._readers.run(lambda c: reads.snapshot(c, rosters.ages))
+
+    def counts(self) -> dict[str, int]:
+        """Sizes: see `reads.counts`; commits and commands since the start; WAL bytes."""
+        found = self._readers.run(reads.counts)
+        wal = self._path.with_name(self._path.name + "-wal")
+        return {
+            **found,
+            "wal_bytes": wal.stat().st_size if wal.exists() else 0,
+            "commits": self._writer.batches,
+            "commands": self._writer.commands,
+        }
+
+    def writing(self) -> str:
+        """Whether writes can be done."""
+        if self._writer.is_lost:
+            return "the disk failed during a commit; the hub ends and starts again"
+        if not self._has_room():
+            return "the disk is full; what has to be stored is answered 507"
+        return "ok"
+
+    def _has_room(self) -> bool:
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize >= ROOM_BYTES
+
+    def histograms(self) -> dict[str, Histogram]:
+        """What the writer measured."""
+        return {
+            "batch_commands": self._writer.batch_sizes,
+            "commit_s": self._writer.commit_times,
+            "transaction_s": self._writer.transaction_times,
+        }
+
+    def facts(self) -> dict[str, object]:
+        """What the database runs with, read back from it at start."""
+        return dict(self._facts)

@@ -1,0 +1,1 @@
+"""What changes the database; runs in the one native thread that writes."""

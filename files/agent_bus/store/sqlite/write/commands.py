@@ -1,0 +1,299 @@
+"""The writing half of the store: each function is one command, run inside the writer's savepoint.
+
+They take the writing connection and values, and answer values; they never commit, and they keep
+the counters of `mailbox` and `message.open_count` true in the same transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core import errors
+from agent_bus.core.model import (
+    OPERATOR,
+    Acked,
+    AgentName,
+    Delivery,
+    Draft,
+    Fetched,
+    MessageId,
+    Sent,
+    Seq,
+    Stamp,
+)
+from agent_bus.store.sqlite import rows
+from agent_bus.store.sqlite.write import bulk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import apsw
+
+KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
+"""How long a repeated Idempotency-Key answers the first result."""
+
+FIND_KEY: Final = (
+    "SELECT message_id, payload_sha256 FROM idempotency"
+    " WHERE sender = ? AND key = ? AND created_at > ?"
+)
+KEEP_KEY: Final = (
+    "INSERT OR REPLACE INTO idempotency (sender, key, payload_sha256, message_id, created_at)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+FIND_PARENT: Final = (
+    "SELECT pk, thread_id, hops, sender FROM message WHERE id = ?1"
+    " UNION ALL SELECT pk, thread_id, hops, sender FROM archive_message WHERE id = ?1"
+)
+IS_RECIPIENT: Final = (
+    "SELECT 1 FROM delivery WHERE message_pk = ?1 AND agent = ?2"
+    " UNION ALL SELECT 1 FROM archive_delivery WHERE message_pk = ?1 AND agent = ?2"
+)
+MESSAGE_BY_ID: Final = f"SELECT {rows.MESSAGE_COLUMNS} FROM message m WHERE m.id = ?"
+DELIVERIES_OF: Final = (
+    f"SELECT {rows.DELIVERY_COLUMNS} FROM delivery d WHERE d.message_pk = ? ORDER BY d.seq"
+)
+ARCHIVED_MESSAGE_BY_ID: Final = (
+    f"SELECT {rows.MESSAGE_COLUMNS} FROM archive_message m WHERE m.id = ?"
+)
+ARCHIVED_DELIVERIES_OF: Final = (
+    f"SELECT {rows.DELIVERY_COLUMNS} FROM archive_delivery d WHERE d.message_pk = ? ORDER BY d.seq"
+)
+DELIVERY_TO: Final = (
+    f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM message m"
+    " JOIN delivery d ON d.message_pk = m.pk AND d.agent = ?2 WHERE m.id = ?1"
+)
+ARCHIVED_SEQ_OF: Final = (
+    "SELECT d.seq FROM archive_message m"
+    " JOIN archive_delivery d ON d.message_pk = m.pk AND d.agent = ?2 WHERE m.id = ?1"
+)
+FETCHED_UP_TO: Final = (
+    f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM delivery d"
+    " INDEXED BY delivery_unread JOIN message m ON m.pk = d.message_pk"
+    " WHERE d.agent = ? AND d.read_at IS NULL AND d.expired_at IS NULL"
+    " AND d.fetched_at IS NOT NULL AND d.seq <= ? ORDER BY d.rank, d.seq"
+)
+MARK_READ: Final = "UPDATE delivery SET read_at = ? WHERE seq = ?"
+CLOSE_ONE: Final = (
+    "UPDATE message SET open_count = open_count - 1,"
+    " closed_at = CASE WHEN open_count = 1 THEN ?1 END WHERE pk = ?2"
+)
+COUNT_CLOSED: Final = (
+    "UPDATE mailbox SET unread = unread - ?1, unfetched = unfetched - ?2"
+    f" WHERE agent = ?3 RETURNING {rows.MAILBOX_COLUMNS}"
+)
+SHOWN_BEFORE: Final = (
+    "SELECT last_fetched_at, fetch_count, read_at, expired_at FROM delivery"
+    " WHERE seq = ? AND agent = ?"
+)
+SHOWN_LATELY_MS: Final = 120_000
+"""The command line's SHOWN_LATELY_S: what was shown within it comes by its header only and keeps
+its stamp. Else an agent that looks more often than that would never see the body again after the
+turn that saw it died. A stamp ahead of now is from before the clock was set back, and moves."""
+MARK_FETCHED: Final = (
+    "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?1), last_fetched_at = CASE"
+    f" WHEN last_fetched_at > ?1 - {SHOWN_LATELY_MS} AND last_fetched_at <= ?1"
+    " THEN last_fetched_at ELSE ?1 END, fetch_count = fetch_count + 1 WHERE seq = ?2"
+)
+_UPDATE_OPEN: Final = "UPDATE delivery INDEXED BY delivery_unread SET"
+_WAITING: Final = (
+    " WHERE agent = :agent AND read_at IS NULL AND expired_at IS NULL AND seq <= :seq"
+)
+_SINCE_MARK: Final = " WHERE agent = :agent AND seq > :mark AND seq <= :seq"
+STAMP_UP_TO: Final = {
+    "received": f"UPDATE delivery SET received_at = :at{_SINCE_MARK} AND received_at IS NULL",
+    "accepted": f"UPDATE delivery SET accepted_at = :at{_SINCE_MARK} AND accepted_at IS NULL",
+    "failed": (
+        f"{_UPDATE_OPEN} wake_failed_at = :at, wake_failure = :reason{_WAITING}"
+        " AND fetched_at IS NULL"
+    ),
+    "escalated": f"{_UPDATE_OPEN} escalated_at = :at{_WAITING} AND escalated_at IS NULL",
+    "overdue": f"{_UPDATE_OPEN} overdue_at = :at{_WAITING} AND overdue_at IS NULL",
+}
+"""How a report reaches deliveries. `received` and `accepted` also reach those that the agent has
+read before the report came, hence the mark; the others are about mail that still waits."""
+MARKS: Final = {
+    "received": (
+        "SELECT received_seq FROM mailbox WHERE agent = ?",
+        "UPDATE mailbox SET received_seq = max(received_seq, ?) WHERE agent = ?",
+    ),
+    "accepted": (
+        "SELECT accepted_seq FROM mailbox WHERE agent = ?",
+        "UPDATE mailbox SET accepted_seq = max(accepted_seq, ?) WHERE agent = ?",
+    ),
+}
+
+
+def send(
+    connection: apsw.Connection,
+    draft: Draft,
+    *,
+    message_id: MessageId,
+    now: int,
+    steady: int,
+    hop_limit: int,
+) -> Sent:
+    """Store a message and its deliveries, or find what its key led to before.
+
+    `now` is what people read, `steady` what ages are counted from: see `clock.py`.
+    """
+    execute = connection.execute
+    if draft.idempotency_key is not None:
+        key = (draft.sender, draft.idempotency_key)
+        known = execute(FIND_KEY, (*key, steady - KEY_LIFETIME_MS)).fetchone()
+        if known is not None:
+            return _replay(connection, known, draft)
+        execute(KEEP_KEY, (*key, draft.payload_sha256, message_id, steady))
+    if not draft.recipients:
+        raise errors.NoRecipientError
+    thread_id, hops = _thread(connection, draft, message_id)
+    if hops > hop_limit:
+        raise errors.ThreadBudgetError(thread_id, hop_limit)
+    ready = bulk.Ready(draft, message_id, thread_id, hops, now, steady)
+    return bulk.store(connection, [ready])[0]
+
+
+def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -> Sent:
+    message_id, payload_sha256 = known
+    if payload_sha256 != draft.payload_sha256:
+        raise errors.IdempotencyConflictError(message_id)
+    row = connection.execute(MESSAGE_BY_ID, (message_id,)).fetchone()
+    of = DELIVERIES_OF
+    if row is None:
+        row = connection.execute(ARCHIVED_MESSAGE_BY_ID, (message_id,)).fetchone()
+        of = ARCHIVED_DELIVERIES_OF
+    if row is None:
+        raise errors.UnknownMessageError(message_id, field="Idempotency-Key")
+    first = rows.message(row)
+    found = tuple(rows.delivery(d, first) for d in connection.execute(of, (first.first_seq,)))
+    return Sent(first, found, (), replayed=True)
+
+
+def _thread(
+    connection: apsw.Connection, draft: Draft, message_id: MessageId
+) -> tuple[MessageId, int]:
+    """(thread, hops) of a new message: its own thread, or its parent's one deeper."""
+    if draft.reply_to is None:
+        return message_id, 0
+    parent = connection.execute(FIND_PARENT, (draft.reply_to,)).fetchone()
+    if parent is None:
+        raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
+    pk, thread_id, hops, author = parent
+    if draft.sender not in {author, OPERATOR}:
+        involved = connection.execute(IS_RECIPIENT, (pk, draft.sender)).fetchone()
+        if involved is None:
+            raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
+    return thread_id, 0 if draft.sender == OPERATOR else hops + 1
+
+
+def ack_ids(
+    connection: apsw.Connection,
+    agent: AgentName,
+    ids: Iterable[MessageId],
+    *,
+    now: int,
+    steady: int,
+) -> Acked:
+    """Mark messages as read by one recipient; `steady` is when their retention starts."""
+    open_ones: list[Delivery] = []
+    already: list[MessageId] = []
+    unknown: list[MessageId] = []
+    for message_id in dict.fromkeys(ids):
+        row = connection.execute(DELIVERY_TO, (message_id, agent)).fetchone()
+        if row is not None:
+            found = rows.joined(row)
+            if found.read_at is None:
+                open_ones.append(found)
+            else:
+                already.append(message_id)
+        elif connection.execute(ARCHIVED_SEQ_OF, (message_id, agent)).fetchone():
+            already.append(message_id)
+        else:
+            unknown.append(message_id)
+    outcome = Acked((), tuple(already), tuple(unknown), (), ())
+    return _read(connection, agent, open_ones, outcome, now=now, steady=steady)
+
+
+def ack_up_to(
+    connection: apsw.Connection, agent: AgentName, last: MessageId, *, now: int, steady: int
+) -> Acked:
+    """Mark what was shown to one recipient, up to one message, as read."""
+    row = connection.execute(DELIVERY_TO, (last, agent)).fetchone()
+    archived = connection.execute(ARCHIVED_SEQ_OF, (last, agent)).fetchone()
+    if row is not None:
+        until = rows.joined(row).seq
+    elif archived is not None:
+        until = archived[0]
+    else:
+        return Acked((), (), (last,), (), ())
+    found = [rows.joined(r) for r in connection.execute(FETCHED_UP_TO, (agent, until))]
+    return _read(connection, agent, found, Acked((), (), (), (), ()), now=now, steady=steady)
+
+
+def _read(
+    connection: apsw.Connection,
+    agent: AgentName,
+    open_ones: Sequence[Delivery],
+    outcome: Acked,
+    *,
+    now: int,
+    steady: int,
+) -> Acked:
+    """Mark the open deliveries of one agent as read; `outcome` says what became of the rest."""
+    for found in open_ones:
+        connection.execute(MARK_READ, (now, found.seq))
+        if found.expired_at is None:
+            connection.execute(CLOSE_ONE, (steady, found.message.first_seq))
+    counted = [d for d in open_ones if d.expired_at is None]
+    boxes: list[Any] = []
+    if counted:
+        unfetched = sum(1 for d in counted if d.fetched_at is None)
+        boxes = list(connection.execute(COUNT_CLOSED, (len(counted), unfetched, agent)))
+    return replace(
+        outcome,
+        acked=tuple(d.message.id for d in open_ones),
+        receipts=tuple(replace(d, read_at=now) for d in open_ones),
+        mailboxes=rows.mailboxes(boxes),
+    )
+
+
+def fetch(
+    connection: apsw.Connection, agent: AgentName, seqs: Sequence[Seq], *, now: int
+) -> Fetched:
+    """Stamp deliveries as shown; answers what stood there before, atomically."""
+    before: dict[Seq, tuple[int | None, int]] = {}
+    newly = 0
+    for seq in seqs:
+        row = connection.execute(SHOWN_BEFORE, (seq, agent)).fetchone()
+        if row is None:
+            continue
+        last_fetched_at, fetch_count, read_at, expired_at = row
+        before[seq] = (last_fetched_at, fetch_count)
+        connection.execute(MARK_FETCHED, (now, seq))
+        newly += fetch_count == 0 and read_at is None and expired_at is None
+    boxes = list(connection.execute(COUNT_CLOSED, (0, newly, agent))) if newly else []
+    return Fetched(before, rows.mailboxes(boxes))
+
+
+def stamp(connection: apsw.Connection, stamps: Sequence[Stamp]) -> None:
+    """Record hops: of single deliveries (all of them pushes), and of all up to one."""
+    bulk.stamp_pushed(connection, [one for one in stamps if not one.up_to])
+    for one in stamps:
+        if not one.up_to:
+            continue
+        mark = 0
+        if one.kind in MARKS:
+            read_mark, move_mark = MARKS[one.kind]
+            row = connection.execute(read_mark, (one.agent,)).fetchone()
+            mark = row[0] if row else 0
+            connection.execute(move_mark, (one.seq, one.agent))
+        connection.execute(
+            STAMP_UP_TO[one.kind],
+            {
+                "at": one.at,
+                "agent": one.agent,
+                "seq": one.seq,
+                "mark": mark,
+                "reason": one.reason,
+            },
+        )

@@ -1,0 +1,133 @@
+"""The roster's half of the store: who lives where, in which groups, with which tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent_bus.core import errors
+from agent_bus.core.model import OPERATOR, Agent, AgentName, Ages, NodeName, Roster, RosterChange
+
+if TYPE_CHECKING:
+    import apsw
+
+AGENTS: Final = "SELECT name, node, retired_at, last_seen_at FROM agent ORDER BY name"
+MEMBERS: Final = "SELECT group_name, agent FROM group_member ORDER BY group_name, agent"
+TOKENS: Final = "SELECT node, sha256 FROM node_token ORDER BY node, sha256"
+PUT_AGENT: Final = (
+    "INSERT INTO agent (name, node, registered_at) VALUES (?1, ?2, ?3)"
+    " ON CONFLICT (name) DO UPDATE SET node = excluded.node, retired_at = NULL"
+)
+PUT_MAILBOX: Final = "INSERT INTO mailbox (agent) VALUES (?) ON CONFLICT DO NOTHING"
+RETIRE: Final = "UPDATE agent SET retired_at = ? WHERE name = ?"
+DROP_MEMBERS: Final = "DELETE FROM group_member"
+PUT_MEMBER: Final = "INSERT INTO group_member (group_name, agent) VALUES (?, ?)"
+BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
+# Since when a node has two tokens stands in `meta`, which every release before this one has, too.
+ROTATIONS: Final = (
+    "SELECT substr(key, 10), CAST(value AS INTEGER) FROM meta WHERE key GLOB 'rotation:*'"
+)
+END_ROTATION: Final = "DELETE FROM meta WHERE key = 'rotation:' || ?"
+NOTE_ROTATIONS: Final = (
+    "INSERT INTO meta (key, value) SELECT 'rotation:' || node, ? FROM node_token WHERE true"
+    " GROUP BY node HAVING count(*) > 1 ON CONFLICT (key) DO NOTHING"
+)
+OLDEST_ARCHIVED: Final = "SELECT min(archived_at) FROM archive_message"
+DROP_DIGESTS: Final = "DELETE FROM node_token"
+KEEP_DIGEST: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
+SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
+
+RETIRE_FREELY: Final = 2
+"""So many agents may retire in one roster without a question."""
+RETIRE_SHARE: Final = 0.2
+"""Past RETIRE_FREELY, more than this share of the fleet needs `force`: half an inventory by
+mistake must not silence half a fleet."""
+
+
+def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
+    """The roster of active agents, and all agents with the retired ones and the operator."""
+    agents = [Agent(*row) for row in connection.execute(AGENTS)]
+    groups: dict[str, list[AgentName]] = {}
+    for group, member in connection.execute(MEMBERS):
+        groups.setdefault(group, []).append(member)
+    tokens: dict[NodeName, list[str]] = {}
+    for node, sha256 in connection.execute(TOKENS):
+        tokens.setdefault(node, []).append(sha256)
+    roster = Roster(
+        agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
+        groups={group: tuple(members) for group, members in groups.items()},
+        tokens={node: tuple(hashes) for node, hashes in tokens.items()},
+    )
+    return roster, agents
+
+
+def compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
+    """What putting `new` in the place of `old` would change; pure."""
+    retired_before = {a.name for a in known if a.retired_at is not None}
+    added = [name for name in new.agents if name not in old.agents]
+    return RosterChange(
+        registered=tuple(sorted(name for name in added if name not in retired_before)),
+        revived=tuple(sorted(name for name in added if name in retired_before)),
+        moved=tuple(
+            sorted(n for n, node in new.agents.items() if old.agents.get(n, node) != node)
+        ),
+        retired=tuple(sorted(name for name in old.agents if name not in new.agents)),
+        groups_changed=_as_sets(new.groups) != _as_sets(old.groups),
+        tokens_changed=tuple(
+            sorted(
+                node
+                for node in old.tokens.keys() | new.tokens.keys()
+                if set(old.tokens.get(node, ())) != set(new.tokens.get(node, ()))
+            )
+        ),
+    )
+
+
+def put(
+    connection: apsw.Connection, new: Roster, *, force: bool, dry_run: bool, now: int
+) -> tuple[RosterChange, tuple[Roster, list[Agent]] | None]:
+    """Make the registry match `new`; unread mail of retired agents stays.
+
+    Returns:
+        The change, and what the registry then holds (None when nothing was written): read in the
+        same transaction, because two rosters may come at once.
+    """
+    old, known = load(connection)
+    change = compare(old, known, new)
+    many = len(change.retired) > RETIRE_FREELY
+    if many and len(change.retired) > RETIRE_SHARE * len(old.agents) and not force:
+        raise errors.RosterShrinksError(list(change.retired))
+    if dry_run or not change.changed:
+        return change, None
+    for name in (*change.registered, *change.revived, *change.moved):
+        connection.execute(PUT_AGENT, (name, new.agents[name], now))
+        connection.execute(PUT_MAILBOX, (name,))
+    for name in change.retired:
+        connection.execute(RETIRE, (now, name))
+    connection.execute(DROP_MEMBERS)
+    for group, members in new.groups.items():
+        connection.executemany(PUT_MEMBER, [(group, member) for member in set(members)])
+    connection.execute(DROP_DIGESTS)
+    for node, hashes in new.tokens.items():
+        connection.executemany(KEEP_DIGEST, [(node, sha256) for sha256 in set(hashes)])
+    for node in change.tokens_changed:
+        connection.execute(END_ROTATION, (node,))
+    connection.execute(NOTE_ROTATIONS, (str(now),))
+    return change, load(connection)
+
+
+def ages(connection: apsw.Connection) -> Ages:
+    """See `Store.ages`."""
+    return Ages(
+        rotating={NodeName(node): at for node, at in connection.execute(ROTATIONS)},
+        archived_at=next(iter(connection.execute(OLDEST_ARCHIVED)))[0],
+        begun_at=next(iter(connection.execute(BEGUN)))[0],
+    )
+
+
+def touch(connection: apsw.Connection, seen: dict[AgentName, int]) -> None:
+    """Keep when agents were last seen."""
+    connection.executemany(SEEN, [(at, name) for name, at in seen.items() if name != OPERATOR])
+
+
+def _as_sets(groups: dict[str, tuple[AgentName, ...]]) -> dict[str, frozenset[AgentName]]:
+    return {name: frozenset(members) for name, members in groups.items()}

@@ -1,0 +1,299 @@
+"""The one writing connection: commands gather, commit together, and are answered together.
+
+A native thread owns the connection. It takes all commands that wait, runs each in a savepoint of
+one `BEGIN IMMEDIATE` transaction, commits (one fsync), and hands all results to the loop at once,
+in order. One bad command rolls back its own savepoint and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import operator
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+import apsw
+
+from agent_bus.core import errors
+from agent_bus.core.latency import Histogram
+from agent_bus.runtime.greenlets import BatchThread, Waiter, sleep, spawn
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CHECKPOINT_IDLE_PAGES: Final = 1000
+"""Checkpoint when nothing waits and the WAL has so many pages (4 MB): SQLite's own default."""
+CHECKPOINT_BUSY_PAGES: Final = 8000
+"""Checkpoint even under load past this (32 MB), so that the WAL cannot grow without bound."""
+LAST_WORDS_S: Final = 0.5
+"""Between an unknown commit and the end of the process: time for its callers to be answered."""
+
+BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2)
+"""One fsync: 0.1 ms on a server's disk, 10 ms and more on an SD card."""
+
+
+Together = Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]]
+"""Applies many commands of one kind, given their shares; answers their results in order."""
+
+
+@dataclass(slots=True)
+class Command(Generic[T]):
+    """One unit of work, its reaction in the loop, and who waits for it.
+
+    `committed` runs in the loop after the commit and before `waiter` goes on. Neighbours in a
+    batch with the same `together` are applied by one call of it with their `share`s; when that
+    fails, by `apply` one by one.
+    """
+
+    apply: Callable[[apsw.Connection], T]
+    committed: Callable[[T], None] | None = None
+    waiter: Waiter[T] | None = field(default_factory=Waiter)
+    together: Together | None = None
+    share: Any = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a command: a result or an error."""
+
+    command: Command[Any]
+    result: Any = None
+    error: Exception | None = None
+
+    def tell(self) -> None:
+        """Tell the listener; in the loop's thread.
+
+        What was committed is committed: a listener that fails is logged, the caller gets its
+        answer, and so do the others of the batch.
+        """
+        if self.error is None and self.command.committed is not None:
+            try:
+                self.command.committed(self.result)
+            except Exception:
+                logger.exception("A commit could not be told to its listener")
+
+    def answer(self) -> None:
+        """Let its caller go on; in the loop itself."""
+        if self.command.waiter is None:
+            if self.error is not None:
+                logger.warning("A lazy write failed: %s", self.error)
+        elif self.error is None:
+            self.command.waiter.resolve(self.result)
+        else:
+            self.command.waiter.fail(self.error)
+
+
+class Writer:
+    """Runs commands in the writer thread, batch by batch.
+
+    Args:
+        connection: the writing connection; from here on used by the writer thread only.
+        fatal: called in the loop, LAST_WORDS_S after a commit failed in a way that leaves the
+            disk's state unknown; must end the process. Nothing is written any more meanwhile.
+        has_room: whether the disk has room for more than one last small write; in any thread.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        fatal: Callable[[], None],
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._connection = connection
+        self._fatal = fatal
+        self._has_room = has_room
+        self._wal_pages = 0
+        self._is_lost = False
+        self._is_full = False
+        self._has_written = False
+        self.batches = 0
+        self.batch_sizes = Histogram(BATCH_BOUNDS)
+        self.commit_times = Histogram(COMMIT_BOUNDS_S)
+        self.transaction_times = Histogram(COMMIT_BOUNDS_S)
+        self.commands = 0
+        connection.set_wal_hook(self._on_wal)
+        self._thread: BatchThread[Command[Any]] = BatchThread(
+            self._handle, idle=self._checkpoint_when_idle
+        )
+
+    def run(
+        self,
+        apply: Callable[[apsw.Connection], T],
+        *,
+        committed: Callable[[T], None] | None = None,
+        together: Together | None = None,
+        share: Any = None,  # noqa: ANN401 - whatever `together` takes
+    ) -> T:
+        """Apply, commit, answer; blocks the greenlet until it is durable."""
+        waiter: Waiter[T] = Waiter()
+        self._thread.submit(Command(apply, committed, waiter, together, share))
+        return waiter.wait()
+
+    def post(
+        self,
+        apply: Callable[[apsw.Connection], T],
+        *,
+        committed: Callable[[T], None] | None = None,
+    ) -> None:
+        """Apply and commit some time soon; nobody waits."""
+        self._thread.submit(Command(apply, committed, None))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a commit's fate is unknown: nothing is written any more."""
+        return self._is_lost
+
+    def close(self) -> None:
+        """Work off what waits, then end the thread. The connection stays open."""
+        self._thread.stop()
+
+    def _handle(self, batch: Sequence[Command[Any]]) -> Callable[[], None]:
+        """Work off a batch in the writer's thread; never raises, or the thread would end."""
+        if self._is_lost:
+            return self._refuse(batch)
+        try:
+            outcomes = self._outcomes(batch)
+        except _CommitFailedError as error:
+            logger.critical("The disk failed during a commit: %s", error.__cause__)
+            self._is_lost = True
+            refuse = self._refuse(batch)
+
+            def give_up() -> None:
+                refuse()
+                spawn(self._end)
+
+            return give_up
+        except Exception as error:
+            logger.exception("A batch of %d commands failed", len(batch))
+            outcomes = [Outcome(command, error=error) for command in batch]
+        self.batches += 1
+        self.batch_sizes.observe(len(batch))
+        self.commands += len(batch)
+        if self._wal_pages >= CHECKPOINT_BUSY_PAGES:
+            self._checkpoint()
+        return lambda: _hand_out(outcomes)
+
+    def _outcomes(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
+        """Commit a batch at once or, when the disk is too full for that, one by one.
+
+        Raises:
+            _CommitFailedError: it is not known what is on the disk.
+        """
+        self._has_written = False
+        try:
+            outcomes = self._transaction(batch)
+        except apsw.FullError:
+            outcomes = [self._alone(command) for command in batch]
+        is_full = any(isinstance(o.error, errors.DiskFullError) for o in outcomes)
+        if is_full != self._is_full and (is_full or (self._has_written and self._has_room())):
+            self._is_full = is_full
+            logger.warning("The disk is full" if is_full else "The disk has room again")
+        return outcomes
+
+    def _alone(self, command: Command[Any]) -> Outcome:
+        try:
+            return self._transaction([command])[0]
+        except apsw.FullError:
+            return Outcome(command, error=errors.DiskFullError())
+
+    def _refuse(self, batch: Sequence[Command[Any]]) -> Callable[[], None]:
+        outcomes = [Outcome(command, error=errors.CommitUnknownError()) for command in batch]
+        return lambda: _hand_out(outcomes)
+
+    def _end(self) -> None:
+        sleep(LAST_WORDS_S)
+        self._fatal()
+
+    def _transaction(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
+        execute = self._connection.execute
+        begun = time.perf_counter()
+        execute("BEGIN IMMEDIATE")
+        try:
+            outcomes = [
+                outcome
+                for together, commands in itertools.groupby(batch, _KIND)
+                for outcome in self._apply_neighbours(together, list(commands))
+            ]
+        except BaseException:
+            self._roll_back()
+            raise
+        started = time.perf_counter()
+        try:
+            execute("COMMIT")
+        except apsw.FullError:
+            self._roll_back()
+            raise
+        except apsw.Error as error:
+            raise _CommitFailedError from error
+        ended = time.perf_counter()
+        self.commit_times.observe(ended - started)
+        self.transaction_times.observe(ended - begun)
+        return outcomes
+
+    def _apply_neighbours(
+        self, together: Together | None, commands: list[Command[Any]]
+    ) -> list[Outcome]:
+        """Apply commands of one kind by one call, or one by one if they have none or it fails."""
+        if together is None or len(commands) == 1:
+            return [self._apply(command) for command in commands]
+        shares = [command.share for command in commands]
+        whole = self._apply(Command(lambda connection: together(connection, shares)))
+        if whole.error is not None:
+            return [self._apply(command) for command in commands]
+        return [Outcome(*one) for one in zip(commands, whole.result, strict=True)]
+
+    def _apply(self, command: Command[Any]) -> Outcome:
+        execute = self._connection.execute
+        execute("SAVEPOINT command")
+        try:
+            outcome = Outcome(command, command.apply(self._connection))
+        except apsw.FullError:
+            raise
+        except Exception as error:  # any failure of one command is answered to it
+            if not self._connection.in_transaction:
+                raise  # SQLite itself rolled the whole transaction back
+            execute("ROLLBACK TO command")
+            outcome = Outcome(command, error=error)
+        execute("RELEASE command")
+        return outcome
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _on_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        self._has_written = True
+        return 0
+
+    def _checkpoint_when_idle(self) -> None:
+        if self._wal_pages >= CHECKPOINT_IDLE_PAGES:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            logger.warning("A checkpoint failed and will be tried again: %s", error)
+        self._wal_pages = 0
+
+
+_KIND: Final = operator.attrgetter("together")
+
+
+def _hand_out(outcomes: Sequence[Outcome]) -> None:
+    """All of a batch is fanned out before the first of its senders is answered."""
+    for outcome in outcomes:
+        outcome.tell()
+    for outcome in outcomes:
+        outcome.answer()
+
+
+class _CommitFailedError(Exception):
+    """COMMIT failed, not for want of room: what is on the disk is unknown."""
