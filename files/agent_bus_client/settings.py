@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_bus_client.errors import SettingsError
-from agent_bus_client.http1 import Origin
+from agent_bus_client.net.http1 import Origin
 
 DEFAULT_PATH = "/etc/agent-bus/node.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

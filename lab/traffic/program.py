@@ -32,7 +32,7 @@ sys.path.insert(0, os.path.realpath("/opt/agent-bus-client/current"))
 
 from agent_bus_client.cli.context import read_token
 from agent_bus_client.errors import ClientError, HubRefusedError
-from agent_bus_client.transport import Hub
+from agent_bus_client.hub.transport import Hub
 
 RETRY_S = 0.5
 LATER = {429, 502, 503, 504, 507}

@@ -14,7 +14,7 @@ from tests.support.node_side import HOOK_TOKEN, STANDIN, Gateway, fetch, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent_bus_client import http1
+    from agent_bus_client.net import http1
 
 
 def post(gateway: Gateway, path: str, body: object, token: str = HOOK_TOKEN) -> http1.Response:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus_client.errors import ClientError
-from agent_bus_client.transport import Hub as Caller
+from agent_bus_client.hub.transport import Hub as Caller
 from tests.support.node_side import ADMIN_TOKEN, Gateway, Hub, Node, until
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from agent_bus_client import http1
-from agent_bus_client.deadline import Deadline
 from agent_bus_client.errors import NotConnectedError
-from agent_bus_client.outbox import Outbox
+from agent_bus_client.net import http1
+from agent_bus_client.net.deadline import Deadline
+from agent_bus_client.outbox.outbox import Outbox
 from tests.support.guard import marked
 from tests.support.nursery import served
 from tests.support.patience import patience, wait_until

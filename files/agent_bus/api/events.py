@@ -1,4 +1,4 @@
-"""What the API's streams carry, as pydantic models for the OpenAPI document; see `responses.py`."""
+"""What the streams of the API carry, as models for the OpenAPI document; see `responses.py`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_bus_client import release, waker
+from agent_bus_client import release
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
@@ -15,6 +15,7 @@ from agent_bus_client.errors import (
     NoTokenError,
     SettingsError,
 )
+from agent_bus_client.waker import waker
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context

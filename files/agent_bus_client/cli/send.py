@@ -8,7 +8,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent_bus_client import outbox
 from agent_bus_client.cli import text
 from agent_bus_client.cli.context import read_body
 from agent_bus_client.cli.inbox import body_lines, head_line, not_acked
@@ -20,6 +19,7 @@ from agent_bus_client.errors import (
     OutcomeUnknownError,
     UsageError,
 )
+from agent_bus_client.outbox import outbox
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context

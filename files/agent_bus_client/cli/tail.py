@@ -7,16 +7,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.backoff import Backoff
 from agent_bus_client.cli import text
 from agent_bus_client.cli.inbox import head_line
-from agent_bus_client.cursor import is_repeated, parse_event_id
 from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.hub.cursor import is_repeated, parse_event_id
+from agent_bus_client.net.backoff import Backoff
 
 if TYPE_CHECKING:
-    from agent_bus_client import sse
     from agent_bus_client.cli.context import Context
-    from agent_bus_client.transport import Stream
+    from agent_bus_client.hub import sse
+    from agent_bus_client.hub.transport import Stream
 
 SHOWN_BYTES = 500  # of a body; `show` has the rest
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from agent_bus_client import logs, settings, waker
+from agent_bus_client import logs, settings
 from agent_bus_client.errors import SettingsError
-from agent_bus_client.transport import Hub
+from agent_bus_client.hub.transport import Hub
+from agent_bus_client.waker import waker
 from agent_bus_client.watcher.service import Watcher
 
 logger = logging.getLogger(__name__)

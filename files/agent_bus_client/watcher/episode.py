@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from agent_bus_client.waker import ACCEPTED, REJECTED, UNCLEAR, Outcome
+from agent_bus_client.waker.waker import ACCEPTED, REJECTED, UNCLEAR, Outcome
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 REJECTED_RETRY_S = 60.0  # a setting is wrong: look again now and then, as Ansible may fix it

@@ -7,13 +7,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from agent_bus_client import cursor as cursor_file
-from agent_bus_client import outbox
+from agent_bus_client.hub import cursor as cursor_file
+from agent_bus_client.outbox import outbox
 
 if TYPE_CHECKING:
-    from agent_bus_client.cursor import Cursor
+    from agent_bus_client.hub.cursor import Cursor
+    from agent_bus_client.hub.transport import Hub
     from agent_bus_client.settings import Settings
-    from agent_bus_client.transport import Hub
 
 logger = logging.getLogger(__name__)
 

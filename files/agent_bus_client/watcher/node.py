@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.waker import ACCEPTED
+from agent_bus_client.waker.waker import ACCEPTED
 from agent_bus_client.watcher.episode import ESCALATE, WAKE, Attempt, Episode, Note, Timing
 from agent_bus_client.watcher.gateway_kind import GatewayKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_bus_client.waker import Outcome
+    from agent_bus_client.waker.waker import Outcome
 
 CLOSER = 4.0  # times closer may wakes follow each other that the gateway does not put off
 LONGER = 5.0  # times as long may a wake wait for its agent's own turn, before it is escalated

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from agent_bus_client import release
 from agent_bus_client.errors import ClientError, HubRefusedError
-from agent_bus_client.waker import ACCEPTED
+from agent_bus_client.waker.waker import ACCEPTED
 from agent_bus_client.watcher import gateway_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_bus_client.hub.transport import Hub
     from agent_bus_client.settings import Settings
-    from agent_bus_client.transport import Hub
-    from agent_bus_client.waker import Gateway
+    from agent_bus_client.waker.waker import Gateway
 
 logger = logging.getLogger(__name__)
 

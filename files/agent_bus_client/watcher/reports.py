@@ -11,13 +11,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from agent_bus_client.backoff import Backoff
 from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.net.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_bus_client.transport import Hub
+    from agent_bus_client.hub.transport import Hub
     from agent_bus_client.watcher.node import Report
 
 logger = logging.getLogger(__name__)

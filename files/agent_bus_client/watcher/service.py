@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from agent_bus_client import cursor, release, systemd, waker
+from agent_bus_client import release, systemd
+from agent_bus_client.hub import cursor
+from agent_bus_client.waker import waker
 from agent_bus_client.watcher import gateway_kind
 from agent_bus_client.watcher.episode import Timing
 from agent_bus_client.watcher.keeper import KeeperThread
@@ -26,8 +28,8 @@ from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
 if TYPE_CHECKING:
     from types import FrameType
 
+    from agent_bus_client.hub.transport import Hub
     from agent_bus_client.settings import Settings
-    from agent_bus_client.transport import Hub
 
 logger = logging.getLogger(__name__)
 

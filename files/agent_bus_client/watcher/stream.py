@@ -13,14 +13,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.backoff import LONG_CAP_S, Backoff
-from agent_bus_client.cursor import Cursor, is_repeated, parse_event_id
 from agent_bus_client.errors import ClientError, HubRefusedError, StreamError
+from agent_bus_client.hub.cursor import Cursor, is_repeated, parse_event_id
+from agent_bus_client.net.backoff import LONG_CAP_S, Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_bus_client import sse, transport
+    from agent_bus_client.hub import sse, transport
 
 logger = logging.getLogger(__name__)
 

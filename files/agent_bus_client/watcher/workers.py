@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
-from agent_bus_client.waker import ACCEPTED, REFUSED, Outcome, Waker
+from agent_bus_client.waker.waker import ACCEPTED, REFUSED, Outcome, Waker
 from agent_bus_client.watcher.episode import ESCALATE, Attempt
 
 if TYPE_CHECKING:

@@ -4,7 +4,13 @@ import random
 
 import pytest
 
-from agent_bus_client.backoff import CAP_S, FIRST_MINUTE_S, LONG_CAP_S, Backoff, parse_retry_after
+from agent_bus_client.net.backoff import (
+    CAP_S,
+    FIRST_MINUTE_S,
+    LONG_CAP_S,
+    Backoff,
+    parse_retry_after,
+)
 
 
 class Outage:

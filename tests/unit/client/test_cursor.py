@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client import cursor
-from agent_bus_client.cursor import Cursor
+from agent_bus_client.hub import cursor
+from agent_bus_client.hub.cursor import Cursor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_bus_client import dial
-from agent_bus_client.deadline import Deadline
-from agent_bus_client.dial import Dialer
 from agent_bus_client.errors import NoAddressError, NotConnectedError
-from agent_bus_client.lookup import Address, Lookup, alternated
+from agent_bus_client.net import dial
+from agent_bus_client.net.deadline import Deadline
+from agent_bus_client.net.dial import Dialer
+from agent_bus_client.net.lookup import Address, Lookup, alternated
 from tests.support.names import black_hole
 from tests.support.node_side import free_port
 from tests.support.patience import patience

@@ -18,9 +18,9 @@ def test_every_event_that_the_watcher_logs_is_documented() -> None:
     logged = set()
     for path in [
         *(FILES / "agent_bus_client" / "watcher").glob("*.py"),
-        FILES / "agent_bus_client/waker.py",
-        FILES / "agent_bus_client/cursor.py",
-        FILES / "agent_bus_client/outbox.py",
+        FILES / "agent_bus_client/waker/waker.py",
+        FILES / "agent_bus_client/hub/cursor.py",
+        FILES / "agent_bus_client/outbox/outbox.py",
     ]:
         source = path.read_text(encoding="utf-8")
         logged |= set(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_bus_client.waker import ACCEPTED, REFUSED, REJECTED, UNCLEAR, Outcome
+from agent_bus_client.waker.waker import ACCEPTED, REFUSED, REJECTED, UNCLEAR, Outcome
 from agent_bus_client.watcher.episode import ESCALATE, REMIND, REMINDERS, WAKE, Episode, Timing
 
 TIMING = Timing()

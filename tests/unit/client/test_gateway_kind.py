@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_bus_client.waker import ACCEPTED, Outcome
+from agent_bus_client.waker.waker import ACCEPTED, Outcome
 from agent_bus_client.watcher.episode import ESCALATE, Timing
 from agent_bus_client.watcher.gateway_kind import FOLLOW_UP, HEARTBEAT, NEEDED, UNKNOWN
 from agent_bus_client.watcher.gateway_kind import GatewayKind as Kind

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus_client import http1
 from agent_bus_client.errors import HttpError, SettingsError
+from agent_bus_client.net import http1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent_bus_client.waker import ACCEPTED, REJECTED, Outcome
+from agent_bus_client.waker.waker import ACCEPTED, REJECTED, Outcome
 from agent_bus_client.watcher.episode import Timing
 from agent_bus_client.watcher.node import Node
 

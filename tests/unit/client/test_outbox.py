@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus_client.errors import ClientError, HubRefusedError
-from agent_bus_client.outbox import MAX_AGE_S, MAX_WAITING, Clock, Drained, Outbox, boot_id, drain
-from agent_bus_client.transport import Hub
+from agent_bus_client.hub.transport import Hub
+from agent_bus_client.outbox.outbox import (
+    MAX_AGE_S,
+    MAX_WAITING,
+    Clock,
+    Drained,
+    Outbox,
+    boot_id,
+    drain,
+)
 from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:

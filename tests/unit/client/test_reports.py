@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus_client.backoff import Backoff
-from agent_bus_client.transport import Hub
+from agent_bus_client.hub.transport import Hub
+from agent_bus_client.net.backoff import Backoff
 from agent_bus_client.watcher.node import Report
 from agent_bus_client.watcher.reports import MAX_REASON, ReportThread, encode, trimmed
 from tests.support.patience import wait_until

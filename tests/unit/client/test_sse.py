@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus_client import sse
 from agent_bus_client.errors import StreamError
+from agent_bus_client.hub import sse
 
 
 def parse(raw: bytes, *, cuts: list[int] | None = None) -> tuple[list[sse.Event], sse.Parser]:

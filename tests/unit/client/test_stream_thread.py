@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client.transport import Hub
+from agent_bus_client.hub.transport import Hub
 from agent_bus_client.watcher.stream import (
     DENIED_RETRY_S,
     SUPERSEDED_RETRY_S,

@@ -4,9 +4,9 @@ import ssl
 
 import pytest
 
-from agent_bus_client import tls
 from agent_bus_client.errors import HubUnreachableError, HubUntrustedError, UntrustedError
-from agent_bus_client.transport import unreachable
+from agent_bus_client.hub.transport import unreachable
+from agent_bus_client.net import tls
 
 
 def distrust(code: int, message: str = "self-signed certificate", ca: str | None = None) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from agent_bus_client import transport
-from agent_bus_client.deadline import Deadline
 from agent_bus_client.errors import HubRefusedError, HubUnreachableError
-from agent_bus_client.transport import Hub, encode_query
+from agent_bus_client.hub import transport
+from agent_bus_client.hub.transport import Hub, encode_query
+from agent_bus_client.net.deadline import Deadline
 from tests.support.node_side import free_port
 from tests.support.patience import patience
 

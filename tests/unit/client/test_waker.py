@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client import waker
-from agent_bus_client.http1 import Response
+from agent_bus_client.net.http1 import Response
 from agent_bus_client.settings import Agent, Settings
+from agent_bus_client.waker import waker
 from tests.support.node_side import HOOK_TOKEN, Gateway, free_port, until
 from tests.support.patience import patience
 

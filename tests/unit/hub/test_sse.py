@@ -20,7 +20,7 @@ from agent_bus.core.model import (
     new_message_id,
     rfc3339,
 )
-from agent_bus_client.sse import Event, Parser
+from agent_bus_client.hub.sse import Event, Parser
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 JSON = st.recursive(

@@ -17,7 +17,7 @@ from agent_bus.http.call import Call
 from agent_bus.runtime import greenlets
 from agent_bus.settings import Settings
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
-from agent_bus_client.sse import Event, Parser
+from agent_bus_client.hub.sse import Event, Parser
 from tests.support.bus import bus_in, settings_in, stream
 from tests.support.patience import patience
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft

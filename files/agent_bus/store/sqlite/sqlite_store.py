@@ -1,7 +1,7 @@
 """The SQLite store: owns the connections, and joins writer, readers and sweeps.
 
-Threads: one native thread writes (`write/writer.py`), a few read; the greenlets that call this class
-wait, the loop never does.
+Threads: one native thread writes (`write/writer.py`), a few read; the greenlets that call this
+class wait, the loop never does.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from agent_bus_client.errors import SettingsError, UntrustedError
 if TYPE_CHECKING:
     import socket
 
-    from agent_bus_client.deadline import Deadline
+    from agent_bus_client.net.deadline import Deadline
 
 # X509_V_ERR_... of OpenSSL's x509_vfy.h, for which Python has no names
 NOT_YET_VALID, EXPIRED, OTHER_NAME, OTHER_ADDRESS = 9, 10, 62, 64

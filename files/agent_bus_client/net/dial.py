@@ -16,11 +16,11 @@ import time
 from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client.errors import NotConnectedError
-from agent_bus_client.lookup import Lookup
+from agent_bus_client.net.lookup import Lookup
 
 if TYPE_CHECKING:
-    from agent_bus_client.deadline import Deadline
-    from agent_bus_client.lookup import Address
+    from agent_bus_client.net.deadline import Deadline
+    from agent_bus_client.net.lookup import Address
 
 CONNECT_TIMEOUT_S = 5.0  # over a LAN it takes a millisecond; a lost SYN is sent again after 1 s
 STAGGER_S = 0.25  # RFC 8305, 5: "Connection Attempt Delay"

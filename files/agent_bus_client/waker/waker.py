@@ -15,10 +15,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Optional, Protocol
 
-from agent_bus_client import http1
-from agent_bus_client.backoff import parse_retry_after
-from agent_bus_client.deadline import Deadline
 from agent_bus_client.errors import HttpError, NoAddressError, NotConnectedError
+from agent_bus_client.net import http1
+from agent_bus_client.net.backoff import parse_retry_after
+from agent_bus_client.net.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

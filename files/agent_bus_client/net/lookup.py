@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from agent_bus_client.errors import NoAddressError
 
 if TYPE_CHECKING:
-    from agent_bus_client.deadline import Deadline
+    from agent_bus_client.net.deadline import Deadline
 
 SPLIT_AFTER_S = 0.5  # healthy name servers answer in milliseconds
 ABANDON_AFTER_S = 60.0  # past it a look-up that still hangs is taken for lost

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
 
 if TYPE_CHECKING:
-    from agent_bus_client.transport import Hub
+    from agent_bus_client.hub.transport import Hub
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client import http1, release, sse
-from agent_bus_client.backoff import parse_retry_after
-from agent_bus_client.deadline import Deadline
+from agent_bus_client import release
 from agent_bus_client.errors import (
     HttpError,
     HubRefusedError,
@@ -20,6 +18,10 @@ from agent_bus_client.errors import (
     HubUntrustedError,
     UntrustedError,
 )
+from agent_bus_client.hub import sse
+from agent_bus_client.net import http1
+from agent_bus_client.net.backoff import parse_retry_after
+from agent_bus_client.net.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

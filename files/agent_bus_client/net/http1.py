@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
-from agent_bus_client.dial import Dialer
 from agent_bus_client.errors import HttpError, SettingsError
+from agent_bus_client.net.dial import Dialer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agent_bus_client.deadline import Deadline
+    from agent_bus_client.net.deadline import Deadline
 
 MAX_HEAD_BYTES = 64 * 1024  # a hub's answer has ten short headers
 MAX_BODY_BYTES = 64 * 1024 * 1024  # a page of 500 messages with full bodies is 32 MiB
@@ -179,7 +179,7 @@ class Server:
         plain = self.dialer.connect(deadline)
         if not self.origin.tls:
             return plain
-        from agent_bus_client import tls
+        from agent_bus_client.net import tls
 
         return tls.secure(plain, self.origin.host, self._ca_file, deadline)
 
@@ -200,7 +200,7 @@ class Connection:
         """Return when the peer's certificate ends (epoch seconds); None without TLS."""
         if not self._origin.tls:
             return None
-        from agent_bus_client import tls
+        from agent_bus_client.net import tls
 
         return tls.ends(self._socket)
 

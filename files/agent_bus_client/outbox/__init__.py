@@ -1,0 +1,1 @@
+"""Messages that were sent while the hub was away."""

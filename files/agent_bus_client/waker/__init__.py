@@ -1,0 +1,1 @@
+"""How a local agent is woken."""
