@@ -29,7 +29,7 @@ help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## *' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.complete: requirements-dev.txt
-	@lab/setup
+	@tools/setup
 	@echo "== Python environment (about 30 s, once) =="
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
@@ -48,14 +48,14 @@ preflight: setup ## Check INVENTORY without touching any host
 .PHONY: check
 check: setup ## What to run before every commit: lint, types, unit tests (90 s)
 	@rm -rf .cache/durations
-	@lab/side-by-side unit lint-ansible lint-code
+	@tools/side-by-side unit lint-ansible lint-code
 	@python -m tests.slowest
 
 .PHONY: test
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@rm -rf .cache/durations
-	@lab/side-by-side "images molecule" trials "lint-code lint-ansible unit" browser api crash
+	@tools/side-by-side "images molecule" trials "lint-code lint-ansible unit" browser api crash
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@python -m tests.slowest
 	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="
@@ -68,7 +68,7 @@ NOT_RUN := make lifecycle (upgrades, moves, rotation, restore, a lost hub, the r
 
 .PHONY: lint lint-code lint-ansible
 lint: ## Format, lint, types, layers, YAML, Ansible
-	@lab/side-by-side lint-code lint-ansible
+	@tools/side-by-side lint-code lint-ansible
 
 lint-code: setup
 	ruff format --check --quiet .
@@ -91,12 +91,12 @@ unit: setup ## Unit and property tests
 
 .PHONY: api
 api: setup client-setup ## API and integration tests against real processes
-	@lab/oldest-python .cache/oldest-python
+	@tools/oldest-python .cache/oldest-python
 	$(TESTED) $(SPREAD) tests/conformance tests/api tests/integration tests/monitoring
 
 .PHONY: crash
 crash: setup ## Kills, full disks, bad peers, cut networks and jumping clocks, against real processes
-	@lab/oldest-python .cache/oldest-python
+	@tools/oldest-python .cache/oldest-python
 	$(TESTED) $(SPREAD) tests/crash
 
 .PHONY: soak
@@ -107,7 +107,7 @@ soak: setup ## What is too long for `make test` (about an hour)
 
 .PHONY: stress
 stress: setup ## Run test files beside busy loops and a writer that syncs: FILES="tests/api ..." TIMES=5
-	@lab/oldest-python .cache/oldest-python
+	@tools/oldest-python .cache/oldest-python
 	python -m tests.stress --times $(or $(TIMES),5) $(FILES)
 
 .PHONY: lock

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import fleet
+from lab.fleet import fleet
 from lab.paths import ROOT
 
 OUT = ROOT / ".cache" / "bench-rollout.json"

@@ -11,8 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from lab import fleet, page, rollcall
+from lab.fleet import fleet
 from lab.paths import ROOT, LabError
+from lab.probe import page, rollcall
 
 HINTS = """
 Look around:

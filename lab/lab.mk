@@ -7,10 +7,10 @@ FOLLOW := $(PYTHON) -m lab.follow --
 .PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle faults lab-setup
 
 lab-setup:
-	@lab/setup
+	@tools/setup
 
 images: venv lab-setup ## Build the images of the lab's hosts, one a distribution
-	@$(FOLLOW) $(PYTHON) -m lab.image
+	@$(FOLLOW) $(PYTHON) -m lab.engine.image
 
 demo: venv lab-setup ## Show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for your fleet)
 	@$(FOLLOW) $(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)
@@ -20,29 +20,29 @@ clean-demo: venv ## Remove the demo's containers, network, keys and tokens
 
 # what is given on make's command line is in the recipe's environment, safe from the shell's quoting
 shell: ## Open a root shell on a host of the demo: make shell HOST=t440
-	@$(PYTHON) -m lab.look --name $(FLEET) shell "$${HOST-}"
+	@$(PYTHON) -m lab.probe.look --name $(FLEET) shell "$${HOST-}"
 
 send: ## Send a message as an agent of the demo: make send FROM=... TO=... BODY=...
-	@$(PYTHON) -m lab.look --name $(FLEET) send "$${FROM-}" "$${TO-}" "$${BODY-}"
+	@$(PYTHON) -m lab.probe.look --name $(FLEET) send "$${FROM-}" "$${TO-}" "$${BODY-}"
 
 open: ## Forward the demo's dashboard to this machine: make open [ADDRESS=127.0.0.1] [PORT=8091]
-	@$(PYTHON) -m lab.page --name $(FLEET) "$${ADDRESS-}" "$${PORT-}"
+	@$(PYTHON) -m lab.probe.page --name $(FLEET) "$${ADDRESS-}" "$${PORT-}"
 
 logs: ## Show what the bus and the watchers logged: make logs [HOST=...]
-	@$(PYTHON) -m lab.look --name $(FLEET) logs "$${HOST-}"
+	@$(PYTHON) -m lab.probe.look --name $(FLEET) logs "$${HOST-}"
 
 molecule: venv lab-setup ## Test the whole production fleet in containers of its own
-	@lab/molecule test -s default
+	@tools/molecule test -s default
 
 trials: venv lab-setup ## Test an added agent, an upgrade, a bad one and a few faults on four hosts
-	@lab/molecule test -s trials
+	@tools/molecule test -s trials
 
 lab-killed: venv lab-setup ## Test that killed runs of the lab leave nothing that hurts the next
 	@$(FOLLOW) pytest -n0 -v tests/lab
 
 lifecycle: venv lab-setup ## Test upgrades, rollbacks, moves, rotation, restore and removal on four hosts
-	@lab/molecule test -s lifecycle
+	@tools/molecule test -s lifecycle
 
 faults: venv lab-setup ## Test faults under traffic on four hosts: kills, hangs, lost packets, a full disk, clock jumps, power cuts
 	@rm -f .cache/faults.md
-	@trap 'cat .cache/faults.md 2>/dev/null || true' EXIT; lab/molecule test -s faults
+	@trap 'cat .cache/faults.md 2>/dev/null || true' EXIT; tools/molecule test -s faults

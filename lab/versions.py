@@ -15,8 +15,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from lab import fleet
-from lab.overlay import ssh_command
+from lab.fleet import fleet
+from lab.fleet.overlay import ssh_command
 from lab.paths import ROOT, LabError, fleet_dir, socket_dir
 from lab.progress import doing, say
 

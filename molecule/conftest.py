@@ -9,8 +9,8 @@ import os
 
 import pytest
 
+from lab.fleet.running import RunningFleet
 from lab.progress import doing, tell
-from lab.running import RunningFleet
 from tests.support import patience
 
 

@@ -9,15 +9,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
-from lab import fleet
+from lab.engine.podman import podman
 from lab.faults.trial import AWAY, Fault
-from lab.podman import podman
-from lab.running import until
+from lab.fleet import fleet
+from lab.fleet.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.running import RunningFleet
+    from lab.fleet.running import RunningFleet
     from lab.traffic.hosts import Traffic
 
 STATE = "/var/lib/agent-bus-hub"

@@ -7,12 +7,12 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING, Self
 
-from lab import fleet
-from lab.overlay import ssh_command
-from lab.running import until
+from lab.fleet import fleet
+from lab.fleet.overlay import ssh_command
+from lab.fleet.running import until
 
 if TYPE_CHECKING:
-    from lab.running import RunningFleet
+    from lab.fleet.running import RunningFleet
 
 PROGRAM = """
 import json, select, subprocess, sys

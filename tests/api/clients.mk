@@ -8,5 +8,5 @@ client-setup: $(EVENTSOURCES)
 
 $(EVENTSOURCES): .cache/eventsource/%/node_modules/eventsource/package.json:
 	@mkdir -p .cache/eventsource/$*
-	@command -v npm >/dev/null || lab/setup npm
+	@command -v npm >/dev/null || tools/setup npm
 	npm install --silent --no-save --no-audit --no-fund --prefix .cache/eventsource/$* eventsource@$*

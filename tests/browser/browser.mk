@@ -4,11 +4,11 @@ AXE := .cache/axe/node_modules/axe-core/axe.min.js
 
 .PHONY: browser-setup
 browser-setup: $(AXE)
-	@lab/setup chromium
+	@tools/setup chromium
 
 $(AXE):
 	@mkdir -p .cache/axe
-	@command -v npm >/dev/null || lab/setup npm
+	@command -v npm >/dev/null || tools/setup npm
 	npm install --silent --no-save --no-audit --no-fund --prefix .cache/axe axe-core@4
 
 .PHONY: browser

@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from lab.fleet import spec_of
-from lab.overlay import ssh_command
+from lab.fleet.fleet import spec_of
+from lab.fleet.overlay import ssh_command
 from lab.paths import LabError
 
 if TYPE_CHECKING:
-    from lab.fleet import Fleet
-    from lab.hub import Hub
+    from lab.fleet.fleet import Fleet
+    from lab.fleet.hub import Hub
 
 ASKER, ASKER_HOST = "alice", "upstairs"
 ANSWERER, ANSWERER_HOST = "bob", "downstairs"

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from lab import fleet
-from lab.hub import Hub
+from lab.fleet import fleet
+from lab.fleet.hub import Hub
 from lab.paths import ROOT, LabError
 from tests.e2e import install, loop
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lab import rollcall
-from lab.hub import page_of
+from lab.fleet.hub import page_of
+from lab.fleet.running import CURL
 from lab.paths import ROOT
-from lab.running import CURL
+from lab.probe import rollcall
 from tests.support.module import answer_of
 from tests.support.node_side import ADMIN_TOKEN, FILES, HOOK_TOKEN, Gateway, Hub, Node, until
 from tests.support.patience import patience

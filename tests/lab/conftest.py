@@ -175,7 +175,7 @@ def stranger(lab: Lab, name: str, *more: str) -> Stranger:
 def usual_image() -> str:
     """Return the tag of the lab's usual image."""
     program = (
-        "from lab import image; from lab.podman import in_use\n"
+        "from lab import image; from lab.engine.podman import in_use\n"
         "with in_use(): print(image.ensure_all(['bookworm'], settled=False)['bookworm'])"
     )
     done = subprocess.run(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import living, network
+from lab.engine import living, network
 from lab.paths import LAB_ENV, fleet_dir
 from tests.lab.conftest import FLEET, kill_run, wait_for_first_container
 

@@ -13,7 +13,7 @@ class WallClock:
 
     def __init__(self, folder: Path) -> None:
         libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-        assert libraries, "this test needs Debian's faketime: `lab/setup` installs it"
+        assert libraries, "this test needs Debian's faketime: `tools/setup` installs it"
         self._file = folder / "faketime"
         self.set(days=0)
         self.environ = {

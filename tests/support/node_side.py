@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "files"
 _OLDEST = ROOT / ".cache" / "oldest-python" / "bin" / "python3"
 NODE_PYTHON = str(_OLDEST) if _OLDEST.exists() else sys.executable
-"""What watchers and command lines run on: 3.9, where lab/oldest-python could get it."""
+"""What watchers and command lines run on: 3.9, where tools/oldest-python could get it."""
 STANDIN = ROOT / "lab" / "gateway_standin" / "gateway_standin.py"
 ADMIN_TOKEN = "a" * 43
 NODE_TOKEN = "n" * 43

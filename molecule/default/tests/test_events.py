@@ -8,9 +8,10 @@ import time
 
 import yaml
 
-from lab import fleet, rollcall
+from lab.fleet import fleet
+from lab.fleet.running import RunningFleet, until
 from lab.paths import ROOT, fleet_dir
-from lab.running import RunningFleet, until
+from lab.probe import rollcall
 from lab.traffic.pair import PairTraffic
 
 SITE = ROOT / "site.yml"

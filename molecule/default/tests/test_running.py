@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from lab import fleet
+from lab.fleet import fleet
+from lab.fleet.running import CURL, until
 from lab.paths import ROOT
-from lab.running import CURL, until
 from tests.support import status
 
 if TYPE_CHECKING:
-    from lab.running import RunningFleet
+    from lab.fleet.running import RunningFleet
 
 
 def test_the_bus_runs_and_starts_at_boot(running: RunningFleet) -> None:

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lab import fleet
-from lab.overlay import ssh_command
+from lab.fleet import fleet
+from lab.fleet.overlay import ssh_command
 from lab.paths import ROOT, fleet_dir
 
 if TYPE_CHECKING:
-    from lab.running import RunningFleet
+    from lab.fleet.running import RunningFleet
 
 SAMPLER = """
 import glob, json, sys, threading

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lab import fleet
+from lab.fleet import fleet
+from lab.fleet.running import RunningFleet
 from lab.paths import ROOT, fleet_dir
-from lab.running import RunningFleet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

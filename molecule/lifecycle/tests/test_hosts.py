@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from lab import fleet
-from lab.containers import LOGIN
+from lab.engine.containers import LOGIN
+from lab.fleet import fleet
+from lab.fleet.running import until
 from lab.paths import fleet_dir
-from lab.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import Operator
 
-    from lab.running import RunningFleet
+    from lab.fleet.running import RunningFleet
 
 LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 """What container images of LXC and Incus bring for every service."""

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import fleet, rollcall
+from lab.engine.podman import podman
+from lab.fleet import fleet
+from lab.fleet.running import CURL, until
 from lab.paths import fleet_dir
-from lab.podman import podman
-from lab.running import CURL, until
+from lab.probe import rollcall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from conftest import Operator
 
-    from lab.running import RunningFleet
+    from lab.fleet.running import RunningFleet
 
 KEPT = "kept.id"
 """Where one test notes for a later one which message the backup has."""

@@ -6,8 +6,8 @@ import json
 import socket
 from typing import TYPE_CHECKING
 
-from lab import fleet
-from lab.running import RunningFleet, until
+from lab.fleet import fleet
+from lab.fleet.running import RunningFleet, until
 
 if TYPE_CHECKING:
     from conftest import Operator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lab import checkout
-from lab.running import RunningFleet, until
+from lab.fleet import checkout
+from lab.fleet.running import RunningFleet, until
 from lab.traffic.pair import PairTraffic
 from tests.support.patience import patience
 

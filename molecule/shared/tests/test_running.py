@@ -11,11 +11,11 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING
 
-from lab import rollcall
 from lab.paths import ROOT
+from lab.probe import rollcall
 
 if TYPE_CHECKING:
-    from lab.running import RunningFleet
+    from lab.fleet.running import RunningFleet
 
 NAME = re.compile(r"\b(?:agent_bus|process)_[a-z0-9_]+")
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (\w[^|]*)?\|", re.MULTILINE)
@@ -41,7 +41,7 @@ def test_every_agent_is_woken_on_its_own_host_and_nowhere_else(running: RunningF
 
 def test_a_link_signs_in_at_this_machines_address(running: RunningFleet) -> None:
     """`make open`, until Ctrl-C."""
-    words = [sys.executable, "-m", "lab.page", "--name", running.up.name]
+    words = [sys.executable, "-m", "lab.probe.page", "--name", running.up.name]
     forwarding = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert forwarding.stdout is not None
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import containers
+from lab.engine import containers
 from lab.paths import OWNER, LabError
 
 if TYPE_CHECKING:

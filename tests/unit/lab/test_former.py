@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lab import former
+from lab.engine import former
 from lab.paths import key_of
 
 if TYPE_CHECKING:

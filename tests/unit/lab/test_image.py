@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import image
+from lab.engine import image
 from lab.paths import LabError
 from tests.support.patience import patience
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import inventory
+from lab.fleet import inventory
 from lab.paths import LabError
 
 if TYPE_CHECKING:

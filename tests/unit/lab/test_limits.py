@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.limits import ENOUGH_INSTANCES, raise_inotify
+from lab.engine.limits import ENOUGH_INSTANCES, raise_inotify
 from lab.paths import LabError
 
 

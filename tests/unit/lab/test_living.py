@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lab import living
+from lab.engine import living
 from lab.paths import ROOT, key_of
 
 DEVICE = ROOT.stat().st_dev

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab import fleet, look
+from lab.fleet import fleet
 from lab.paths import ROOT, LabError
+from lab.probe import look
 
 
 def test_a_fleet_that_is_not_up_is_said_so(

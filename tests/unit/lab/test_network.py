@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lab import network
+from lab.engine import network
 from lab.paths import LabError
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import containers, inventory, overlay
+from lab.engine import containers
+from lab.fleet import inventory, overlay
 from lab.paths import tool
 
 if TYPE_CHECKING:

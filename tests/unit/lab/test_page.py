@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from lab import page
 from lab.paths import LabError
+from lab.probe import page
 
 
 def test_a_port_that_somebody_has_is_passed_over() -> None:

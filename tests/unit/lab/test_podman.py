@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import podman
+from lab.engine import podman
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab import rollcall
-from lab.rollcall import Letter, Outcome
+from lab.probe import rollcall
+from lab.probe.rollcall import Letter, Outcome
 
 
 def test_each_agent_is_written_to_once_from_another_host() -> None:

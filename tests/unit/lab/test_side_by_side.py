@@ -1,4 +1,4 @@
-"""`lab/side-by-side` with a Makefile of its own."""
+"""`tools/side-by-side` with a Makefile of its own."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ resting: ; @touch resting-runs; sleep 3600
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "lab").mkdir()
-    shutil.copy(ROOT / "lab" / "side-by-side", tmp_path / "lab")
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "side-by-side", tmp_path / "tools")
     (tmp_path / "Makefile").write_text(MAKEFILE)
     return tmp_path
 
 
 def run(project: Path, *jobs: str) -> tuple[int, list[str]]:
     done = subprocess.run(
-        [project / "lab" / "side-by-side", *jobs],
+        [project / "tools" / "side-by-side", *jobs],
         capture_output=True,
         text=True,
         check=False,
@@ -67,7 +67,7 @@ def test_a_job_ends_at_its_first_failure_which_is_told_last(project: Path) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_runs_ends_with_it(project: Path, number: int) -> None:
-    argv = [str(project / "lab" / "side-by-side"), "endless after", "lasting", "resting"]
+    argv = [str(project / "tools" / "side-by-side"), "endless after", "lasting", "resting"]
     argv += ["third"]
     with subprocess.Popen(argv, env=marked(), stdout=subprocess.PIPE, text=True) as started:
         for name in ("endless-runs", "lasting-runs", "resting-runs"):

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lab.fleet import spec_of
-from lab.hub import Hub
-from lab.overlay import ssh_command
+from lab.fleet.fleet import spec_of
+from lab.fleet.hub import Hub
+from lab.fleet.overlay import ssh_command
 from lab.paths import LabError, fleet_dir
 from lab.progress import doing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lab.fleet import Fleet
+    from lab.fleet.fleet import Fleet
 
 WAKE_TIMEOUT_S = 30
 """An agent that was woken a moment ago is woken again after 12 s, to spare its gateway."""

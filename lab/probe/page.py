@@ -1,4 +1,4 @@
-"""Show a browser the dashboard of a running fleet: `python -m lab.page`, which is `make open`.
+"""Show a browser the dashboard of a running fleet: what `make open` calls.
 
 The lab's network ends at this machine. So the page is forwarded by ssh to an address of this
 machine, 127.0.0.1 if none is said, until Ctrl-C. For a browser on another machine say an address
@@ -21,10 +21,11 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from lab import fleet, rollcall
-from lab.hub import Hub
-from lab.overlay import ssh_command
+from lab.fleet import fleet
+from lab.fleet.hub import Hub
+from lab.fleet.overlay import ssh_command
 from lab.paths import LabError
+from lab.probe import rollcall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,7 +155,7 @@ def show(name: str, address: str, port: int) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lab.page", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lab.probe.page", description=__doc__)
     parser.add_argument("--name", default="demo", help="name of the fleet (default: demo)")
     parser.add_argument("address", nargs="?", default="")
     parser.add_argument("port", nargs="?", default=0, type=lambda text: int(text or 0))

@@ -1,13 +1,13 @@
 """Remove a fleet whatever state a killed run, or another podman, has left it in.
 
-Podman's word is taken first, then the kernel's (lab/living.py).
+Podman's word is taken first, then the kernel's (lab/engine/living.py).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import containers, former, living, network
+from lab.engine import containers, former, living, network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

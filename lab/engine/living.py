@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.containers import LOGIN
+from lab.engine.containers import LOGIN
 from lab.paths import ROOT, LabError, fleet_dir, key_of
 
 if TYPE_CHECKING:

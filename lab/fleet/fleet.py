@@ -22,9 +22,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lab import containers, image, inventory, limits, network, overlay, remains
+from lab.engine import containers, image, limits, network
+from lab.engine.podman import in_use, stop_if_unused
+from lab.fleet import inventory, overlay, remains
 from lab.paths import ROOT, LabError, fleet_dir, key_of, socket_dir, tool
-from lab.podman import in_use, stop_if_unused
 from lab.progress import doing, say
 
 if TYPE_CHECKING:
@@ -371,7 +372,3 @@ def main() -> int:
 
 def _sources(given: Sequence[Path] | None) -> list[Path]:
     return [path.resolve() for path in given or [ROOT / "inventory" / "production"]]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import living, network
+from lab.engine import living, network
+from lab.engine.podman import IN_USE
 from lab.paths import LabError, key_of
-from lab.podman import IN_USE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

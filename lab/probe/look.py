@@ -1,7 +1,7 @@
 """Look around in a running fleet: a shell on a host, a message as an agent, the logs.
 
-`python -m lab.look shell HOST`, `send FROM TO BODY`, `logs [HOST]`: what `make shell`, `make send`
-and `make logs` call.
+`python -m lab.probe.look shell HOST`, `send FROM TO BODY`, `logs [HOST]`: what `make shell`,
+`make send` and `make logs` call.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from lab import fleet
-from lab.overlay import ssh_command
+from lab.fleet import fleet
+from lab.fleet.overlay import ssh_command
 from lab.paths import LabError
-from lab.rollcall import residents
+from lab.probe.rollcall import residents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def logs(up: fleet.Fleet, host: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lab.look", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lab.probe.look", description=__doc__)
     parser.add_argument("--name", default="demo", help="name of the fleet (default: demo)")
     parser.add_argument("verb", choices=["shell", "send", "logs"])
     parser.add_argument("words", nargs="*")

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab.containers import LAB_LOGIN, LOGIN, Spec
+from lab.engine.containers import LAB_LOGIN, LOGIN, Spec
 from lab.paths import fleet_dir, key_of, socket_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from lab.inventory import Inventory
+    from lab.fleet.inventory import Inventory
 
 SSH_OPTIONS = (
     "ControlMaster=auto",

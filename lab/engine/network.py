@@ -10,8 +10,8 @@ import json
 import zlib
 from typing import TYPE_CHECKING
 
+from lab.engine.podman import podman, run
 from lab.paths import OWNER, STORE, LabError
-from lab.podman import podman, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from lab import fleet, rollcall
-from lab.hub import Hub
-from lab.overlay import ssh_command
+from lab.fleet import fleet
+from lab.fleet.hub import Hub
+from lab.fleet.overlay import ssh_command
 from lab.paths import LabError
+from lab.probe import rollcall
 from tests.support.patience import DEADLINE_S, patience
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """The containers of one fleet: what is there, what should be there, and the steps between.
 
-One container per host, all on one network of the fleet's own (lab/network.py). A container carries
-its specification's hash as a label, so that a running fleet is recognized and left alone. Names
-and labels tell fleets of one name apart that belong to different clones of this project.
+One container per host, all on one network of the fleet's own (lab/engine/network.py). A container
+carries its specification's hash as a label, so that a running fleet is recognized and left alone.
+Names and labels tell fleets of one name apart that belong to different clones of this project.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lab.network import network_name
+from lab.engine.network import network_name
+from lab.engine.podman import podman
 from lab.paths import OWNER, ROOT, LabError
-from lab.podman import podman
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.engine.podman import in_use, podman, run
 from lab.paths import ROOT, STORE, LabError
-from lab.podman import in_use, podman, run
 from lab.progress import doing, say
 
 if TYPE_CHECKING:
