@@ -13,7 +13,7 @@ from roles.preflight.filter_plugins.inventory_places import inventory_places, ro
 from roles.preflight.filter_plugins.preflight import preflight_errors
 from roles.preflight.filter_plugins.preflight_values import value_findings
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def groups_and_variables(text: str) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ import pytest
 from roles.preflight.filter_plugins.inventory_places import role_variables
 from roles.preflight.filter_plugins.preflight import INVENTORY_VARIABLES
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 COMMAND = re.compile(r"ansible-playbook -i inventory/\w+ [^`\n]*")
 COMMANDS = [
