@@ -55,7 +55,7 @@ check: setup ## What to run before every commit: lint, types, unit tests (90 s)
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@rm -rf .cache/durations
-	@tools/side-by-side "images molecule" trials "lint-code lint-ansible unit" browser api crash
+	@tools/side-by-side "images molecule" trials unit browser api integration crash "lint-code lint-ansible"
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@python -m tests.slowest
 	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="
@@ -90,9 +90,13 @@ unit: setup ## Unit and property tests
 	$(TESTED) $(SPREAD) tests/unit
 
 .PHONY: api
-api: setup client-setup ## API and integration tests against real processes
+api: setup client-setup ## The API, asked of real hubs
+	$(TESTED) $(SPREAD) tests/conformance tests/api tests/monitoring
+
+.PHONY: integration
+integration: setup ## Hubs, watchers, command lines and gateways together, as real processes
 	@tools/oldest-python .cache/oldest-python
-	$(TESTED) $(SPREAD) tests/conformance tests/api tests/integration tests/monitoring
+	$(TESTED) $(SPREAD) tests/integration
 
 .PHONY: crash
 crash: setup ## Kills, full disks, bad peers, cut networks and jumping clocks, against real processes

@@ -108,9 +108,13 @@ def test_without_shared_workers_only_the_tab_that_is_looked_at_has_a_stream(
 
 
 @contextlib.contextmanager
-def passing(port: int) -> Iterator[tuple[int, threading.Event]]:
-    """A pipe to a port, and the event that makes it swallow all that comes from there."""
-    is_cut = threading.Event()
+def passing(port: int) -> Iterator[tuple[int, threading.Event, threading.Event]]:
+    """A pipe to a port.
+
+    Yields its own port, an event that is set once the other side has sent a keepalive, and one
+    that makes the pipe swallow all that comes from there.
+    """
+    is_cut, has_kept_alive = threading.Event(), threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     ends: list[socket.socket] = []
 
@@ -119,6 +123,8 @@ def passing(port: int) -> Iterator[tuple[int, threading.Event]]:
             while piece := source.recv(65536):
                 if not (can_be_cut and is_cut.is_set()):
                     target.sendall(piece)
+                if b"event: still" in piece:
+                    has_kept_alive.set()
             target.shutdown(socket.SHUT_WR)
 
     def accept() -> None:
@@ -136,7 +142,7 @@ def passing(port: int) -> Iterator[tuple[int, threading.Event]]:
     thread = threading.Thread(target=accept)
     thread.start()
     try:
-        yield listener.getsockname()[1], is_cut
+        yield listener.getsockname()[1], has_kept_alive, is_cut
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
@@ -150,9 +156,11 @@ def test_a_hub_that_falls_silent_is_shown_as_lost_and_found_again(
 ) -> None:
     """Nobody tells a browser that the other side has lost its power."""
     with (
-        passing(fleet.hub.port) as (port, is_cut),
+        passing(fleet.hub.port) as (port, has_kept_alive, is_cut),
         signed_in(chromium, fleet.hub, port=port) as page,
     ):
+        # it says how long a silence is one; until then the page waits 40 s
+        assert has_kept_alive.wait(patience())
         is_cut.set()
         expect(page.locator("#link")).to_have_attribute(
             "data-is", "lost", timeout=patience() * 1000
