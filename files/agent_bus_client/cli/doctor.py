@@ -15,7 +15,7 @@ from agent_bus_client.errors import (
     NoTokenError,
     SettingsError,
 )
-from agent_bus_client.waker import waker
+from agent_bus_client.waker.gateway import Gateway
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
@@ -144,9 +144,9 @@ def _gateway(context: Context) -> list[Check]:
     """Return the gateway's checks; the hook token is the watcher's, so only its effect is seen."""
     if not any(agent.waker == "hook" for agent in context.settings.agents):
         return []
-    gateway = waker.Gateway(context.settings, _hook_token, deadline=context.deadline)
+    gateway = Gateway(context.settings, _hook_token, deadline=context.deadline)
     outcome = gateway.check()
-    ok = outcome.status == waker.ACCEPTED
+    ok = outcome.is_accepted
     url = context.settings.gateway_url
     advice = "start OpenClaw's gateway, or correct openclaw_gateway_url in the inventory"
     found = f"{url} answers" if ok else f"{url}: {outcome.detail or outcome.reason}"
@@ -194,9 +194,9 @@ def _hook(context: Context, token: str) -> Check:
 
     The watcher's copy is root's; when it differs, the hub shows the failed wakes.
     """
-    gateway = waker.Gateway(context.settings, lambda: token, deadline=context.deadline)
+    gateway = Gateway(context.settings, lambda: token, deadline=context.deadline)
     outcome = gateway.check_hook()
-    ok = outcome.status == waker.ACCEPTED
+    ok = outcome.is_accepted
     url = context.settings.gateway_url + context.settings.hooks_path
     found = f"{url} takes the token" if ok else f"{url}: {outcome.detail or outcome.reason}"
     return Check("wake hook", ok=ok, found=found, advice=outcome.fix or SITE)

@@ -21,7 +21,7 @@ from agent_bus_client.errors import (
 from agent_bus_client.hub import sse
 from agent_bus_client.net import http1
 from agent_bus_client.net.backoff import parse_retry_after
-from agent_bus_client.net.deadline import Deadline
+from agent_bus_client.net.deadline import Deadline, is_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -246,8 +246,7 @@ def unreachable(url: str, error: Exception, *, sent: bool) -> HubUnreachableErro
 
 def describe(error: Exception) -> str:
     """Return what happened in a few words; the class name where an error has no text."""
-    is_timeout = isinstance(error, OSError) and "timed out" in str(error)  # of 3.9 in two classes
-    if is_timeout or isinstance(error, TimeoutError):
+    if is_timeout(error):
         return "timed out"
     text = getattr(error, "strerror", None) or str(error)
     return str(text or type(error).__name__)

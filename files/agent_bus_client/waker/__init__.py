@@ -1,1 +1,6 @@
-"""How a local agent is woken."""
+"""The ways to wake a local agent, one module per way.
+
+`outcome` has what all of them share: the `Waker` protocol and what a wake ended with. `hook` wakes
+through the node's OpenClaw `gateway`; `command` runs a program. A way for another runtime is one
+more module beside these two, and a line in `build`.
+"""

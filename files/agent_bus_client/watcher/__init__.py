@@ -8,7 +8,7 @@ from pathlib import Path
 from agent_bus_client import logs, settings
 from agent_bus_client.errors import SettingsError
 from agent_bus_client.hub.transport import Hub
-from agent_bus_client.waker import waker
+from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.service import Watcher
 
 logger = logging.getLogger(__name__)
@@ -31,5 +31,5 @@ def main(config_path: str) -> int:
     hub = Hub(
         config.hub_url, lambda: settings.read_secret("node-token"), ca_file=config.hub_ca_file
     )
-    gateway = waker.Gateway(config, lambda: settings.read_secret("hook-token"))
+    gateway = Gateway(config, lambda: settings.read_secret("hook-token"))
     return Watcher(config, hub, gateway).run()

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from agent_bus_client.waker.waker import ACCEPTED, REJECTED, UNCLEAR, Outcome
+from agent_bus_client.waker.outcome import Outcome, Status
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 REJECTED_RETRY_S = 60.0  # a setting is wrong: look again now and then, as Ansible may fix it
@@ -166,9 +166,9 @@ class Episode:
             return []
         usual = self._accepted_at + self._timing.min_interval_s
         in_time = max(now, usual) if attempt.early else now
-        if outcome.status in {ACCEPTED, UNCLEAR}:
+        if outcome.status in {Status.ACCEPTED, Status.UNCLEAR}:
             self._accepted_at = now
-        if outcome.status == ACCEPTED:
+        if outcome.is_accepted:
             waits = attempt.kind == WAKE and current and not self._escalated
             if waits and self._waits_since is None:
                 self._waits_since = in_time  # an early wake has as long as one in time
@@ -241,11 +241,11 @@ class Episode:
     ) -> list[Note]:
         self._failures += 1
         delay_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
-        if outcome.status == REJECTED:
+        if outcome.status is Status.REJECTED:
             delay_s = REJECTED_RETRY_S
         self._retry_at = now + max(delay_s, outcome.retry_after_s or 0.0)
         if attempt.kind == ESCALATE and current:
-            given_up = self._failures >= ESCALATION_TRIES or outcome.status == REJECTED
+            given_up = self._failures >= ESCALATION_TRIES or outcome.status is Status.REJECTED
             if given_up:
                 self._escalated, self._waits_since = True, None
                 self._failures, self._retry_at = 0, NEVER
@@ -254,7 +254,9 @@ class Episode:
         if reason == self._failure:
             return []
         self._failure = reason
-        loud = outcome.fix if outcome.status == REJECTED and reason not in self._told else ""
+        loud = (
+            outcome.fix if outcome.status is Status.REJECTED and reason not in self._told else ""
+        )
         self._told.add(reason)
         return [Note("failed", attempt.up_to_seq, reason, outcome.duration_ms, loud)]
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.waker.waker import ACCEPTED
 from agent_bus_client.watcher.episode import ESCALATE, WAKE, Attempt, Episode, Note, Timing
 from agent_bus_client.watcher.gateway_kind import GatewayKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_bus_client.waker.waker import Outcome
+    from agent_bus_client.waker.outcome import Outcome
 
 CLOSER = 4.0  # times closer may wakes follow each other that the gateway does not put off
 LONGER = 5.0  # times as long may a wake wait for its agent's own turn, before it is escalated
@@ -137,7 +136,7 @@ class Node:
     def finished(self, now: float, name: str, outcome: Outcome | None) -> None:
         """Take the outcome of the agent's running attempt."""
         attempt = self._attempts.pop(name)
-        asked = outcome is not None and outcome.main_turn and outcome.status == ACCEPTED
+        asked = outcome is not None and outcome.main_turn and outcome.is_accepted
         if asked and attempt.kind == WAKE and not (outcome and outcome.coalesced):
             self.gateway.woken(now, name, early=attempt.early)
         for note in self._episodes[name].finished(now, outcome):

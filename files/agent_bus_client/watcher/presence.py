@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from agent_bus_client import release
 from agent_bus_client.errors import ClientError, HubRefusedError
-from agent_bus_client.waker.waker import ACCEPTED
 from agent_bus_client.watcher import gateway_kind
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from agent_bus_client.hub.transport import Hub
     from agent_bus_client.settings import Settings
-    from agent_bus_client.waker.waker import Gateway
+    from agent_bus_client.waker.gateway import Gateway
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ class PresenceThread(threading.Thread):
         if not self._uses_gateway:
             return
         outcome = self._gateway.check()
-        before, self.up = self.up, outcome.status == ACCEPTED
+        before, self.up = self.up, outcome.is_accepted
         url = self._settings.gateway_url
         if self.up and not before:
             logger.info("gateway answers again", extra={"gateway": url})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client import release, systemd
 from agent_bus_client.hub import cursor
-from agent_bus_client.waker import waker
+from agent_bus_client.waker.build import build
 from agent_bus_client.watcher import gateway_kind
 from agent_bus_client.watcher.episode import Timing
 from agent_bus_client.watcher.keeper import KeeperThread
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from agent_bus_client.hub.transport import Hub
     from agent_bus_client.settings import Settings
+    from agent_bus_client.waker.gateway import Gateway
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Stop:
 class Watcher:
     """The whole program after its settings have been read."""
 
-    def __init__(self, settings: Settings, hub: Hub, gateway: waker.Gateway) -> None:
+    def __init__(self, settings: Settings, hub: Hub, gateway: Gateway) -> None:
         self._settings = settings
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._node = Node(
@@ -65,7 +66,7 @@ class Watcher:
         self._presence = PresenceThread(hub, settings, gateway, self._inbox.put)
         self._keeper = KeeperThread(hub, settings)
         self._workers = {
-            agent.name: Worker(agent.name, waker.build(agent, settings, gateway), self._inbox.put)
+            agent.name: Worker(agent.name, build(agent, settings, gateway), self._inbox.put)
             for agent in settings.agents
         }
         self._hub_state = "connecting"
@@ -206,7 +207,7 @@ class Watcher:
         self._node.finished(now, woken.agent, woken.outcome)
         if woken.outcome is None:
             return
-        if woken.outcome.status == waker.ACCEPTED:
+        if woken.outcome.is_accepted:
             self._last_wake = (now, woken.agent)
         elif self._presence.up:
             self._presence.poke()

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
-from agent_bus_client.waker.waker import ACCEPTED, REFUSED, Outcome, Waker
+from agent_bus_client.waker.outcome import Outcome, Status, Waker
 from agent_bus_client.watcher.episode import ESCALATE, Attempt
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Worker(threading.Thread):
                 outcome = self._waker.escalate() if escalate else self._waker.wake()
             except Exception as error:
                 logger.exception("wake failed unexpectedly", extra={"agent": self._agent})
-                outcome = Outcome(REFUSED, reason=f"watcher failed: {type(error).__name__}")
+                outcome = Outcome(Status.REFUSED, reason=f"watcher failed: {type(error).__name__}")
             self._put(Woken(self._agent, attempt, outcome))
 
     def _probe(self, probe_id: str) -> None:
@@ -77,12 +77,12 @@ class Worker(threading.Thread):
             outcome = self._waker.check()
         except Exception as error:
             logger.exception("probe failed unexpectedly", extra={"agent": self._agent})
-            outcome = Outcome(REFUSED, reason=f"watcher failed: {type(error).__name__}")
+            outcome = Outcome(Status.REFUSED, reason=f"watcher failed: {type(error).__name__}")
         self._put(Probed(self._agent, probe_id, outcome))
 
 
 def probe_reason(outcome: Outcome) -> str | None:
     """Return what the hub hears about a probe: None when a wake would be accepted."""
-    if outcome.status == ACCEPTED:
+    if outcome.is_accepted:
         return None
     return f"{outcome.reason}: {outcome.fix}" if outcome.fix else outcome.reason

@@ -18,7 +18,7 @@ def test_every_event_that_the_watcher_logs_is_documented() -> None:
     logged = set()
     for path in [
         *(FILES / "agent_bus_client" / "watcher").glob("*.py"),
-        FILES / "agent_bus_client/waker/waker.py",
+        FILES / "agent_bus_client/waker/gateway.py",
         FILES / "agent_bus_client/hub/cursor.py",
         FILES / "agent_bus_client/outbox/outbox.py",
     ]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_bus_client.waker.waker import ACCEPTED, REFUSED, REJECTED, UNCLEAR, Outcome
+from agent_bus_client.waker.outcome import Outcome, Status
 from agent_bus_client.watcher.episode import ESCALATE, REMIND, REMINDERS, WAKE, Episode, Timing
 
 TIMING = Timing()
-OK = Outcome(ACCEPTED)
-DOWN = Outcome(REFUSED, reason="down")
-WRONG = Outcome(REJECTED, reason="gateway answered 401", fix="set the token")
+OK = Outcome(Status.ACCEPTED)
+DOWN = Outcome(Status.REFUSED, reason="down")
+WRONG = Outcome(Status.REJECTED, reason="gateway answered 401", fix="set the token")
 
 
 @dataclass
@@ -23,7 +23,7 @@ class World:
     timing: Timing = TIMING
     now: float = 0.0
     seq: int = 0
-    log: list[tuple[float, str, str]] = field(default_factory=list)
+    log: list[tuple[float, str, Status | None]] = field(default_factory=list)
     notes: list[tuple[float, str]] = field(default_factory=list)
     loud: list[str] = field(default_factory=list)
 
@@ -51,7 +51,7 @@ class World:
             self.notes.append((self.now, note.event))
         attempt = self.episode.due(self.now)
         if attempt:
-            status = self.outcome.status if self.outcome else "none"
+            status = self.outcome.status if self.outcome else None
             self.log.append((self.now, attempt.kind, status))
             for note in self.episode.finished(self.now, self.outcome):
                 self.notes.append((self.now, note.event))
@@ -72,7 +72,7 @@ class World:
 def test_mail_wakes_at_once() -> None:
     world = World()
     world.mail()
-    assert world.log == [(0, WAKE, ACCEPTED)]
+    assert world.log == [(0, WAKE, Status.ACCEPTED)]
 
 
 def test_a_fetch_ends_the_episode_and_nothing_follows() -> None:
@@ -81,7 +81,7 @@ def test_a_fetch_ends_the_episode_and_nothing_follows() -> None:
     world.now = 3
     world.count(0)
     world.run(10_000)
-    assert world.log == [(0, WAKE, ACCEPTED)]
+    assert world.log == [(0, WAKE, Status.ACCEPTED)]
 
 
 def test_unfetched_mail_escalates_once_then_rewakes_with_doubling_pauses() -> None:
@@ -105,7 +105,7 @@ def test_new_mail_within_the_interval_waits_for_its_end() -> None:
     world.now = 3
     world.mail()
     world.run(13)
-    assert world.log == [(0, WAKE, ACCEPTED), (12, WAKE, ACCEPTED)]
+    assert world.log == [(0, WAKE, Status.ACCEPTED), (12, WAKE, Status.ACCEPTED)]
 
 
 def test_a_burst_costs_one_wake_and_one_escalation_in_its_first_minute() -> None:
@@ -135,7 +135,7 @@ def test_refusals_are_retried_with_growing_pauses() -> None:
 
 
 def test_retry_after_is_obeyed() -> None:
-    world = World(outcome=Outcome(REFUSED, reason="gateway answered 429", retry_after_s=60))
+    world = World(outcome=Outcome(Status.REFUSED, reason="gateway answered 429", retry_after_s=60))
     world.mail()
     world.run(130)
     assert [at for at, _, _ in world.log] == [0, 60, 120]
@@ -173,7 +173,7 @@ def test_no_way_to_escalate_leaves_the_plain_rewakes() -> None:
 def test_a_missing_escalation_hook_does_not_stop_the_plain_rewakes() -> None:
     world = World()
     world.mail()
-    world.outcome = Outcome(REJECTED, reason="gateway answered 404", fix="add the mapping")
+    world.outcome = Outcome(Status.REJECTED, reason="gateway answered 404", fix="add the mapping")
     world.run(13)
     world.outcome = OK
     world.run(200)
@@ -187,7 +187,7 @@ def test_a_missing_escalation_hook_does_not_stop_the_plain_rewakes() -> None:
 
 
 def test_an_unclear_answer_is_treated_as_if_it_had_been_accepted_for_the_pause() -> None:
-    world = World(outcome=Outcome(UNCLEAR, reason="hung up"))
+    world = World(outcome=Outcome(Status.UNCLEAR, reason="hung up"))
     world.mail()
     world.run(25)
     assert [at for at, _, _ in world.log] == [0, 12, 24]
@@ -201,7 +201,7 @@ def test_the_gateways_return_wakes_at_once_but_never_twice_in_the_interval() -> 
     world.episode.wake_again(world.now)
     world.step()
     accepted = list(world.log)
-    assert accepted[-1:] == [(50, WAKE, ACCEPTED)]
+    assert accepted[-1:] == [(50, WAKE, Status.ACCEPTED)]
     world.now = 55
     world.episode.wake_again(world.now)
     world.step()
@@ -264,7 +264,10 @@ OPS = st.one_of(
     st.tuples(st.just("fetch"), st.integers(0, 1)),
     st.tuples(st.just("read"), st.none()),
     st.tuples(st.just("hello"), st.none()),
-    st.tuples(st.just("gateway"), st.sampled_from([ACCEPTED, REFUSED, UNCLEAR, REJECTED, "none"])),
+    st.tuples(
+        st.just("gateway"),
+        st.sampled_from([*Status, None]),
+    ),
 )
 PAUSES = st.sampled_from([0.0, 0.01, 0.5, 3.0, 11.9, 12.0, 13.0, 59.0, 200.0, 1000.0, 5000.0])
 TAKES = st.sampled_from([0.0, 0.003, 0.9, 10.0])
@@ -272,17 +275,20 @@ TAKES = st.sampled_from([0.0, 0.003, 0.9, 10.0])
 
 @dataclass
 class Simulation:
-    """An agent, its mailbox and a gateway whose calls take time; time moves by events."""
+    """An agent, its mailbox and a gateway whose calls take time; time moves by events.
+
+    Without a `status` the gateway has no way to escalate, and accepts all else.
+    """
 
     takes_s: float
     episode: Episode = field(default_factory=lambda: Episode(TIMING))
     now: float = 0.0
-    status: str = ACCEPTED
+    status: Status | None = Status.ACCEPTED
     seq: int = 0
     unfetched: int = 0
     unread: int = 0
     running: tuple[float, float] | None = None
-    calls: list[tuple[float, float, str, str, int]] = field(default_factory=list)
+    calls: list[tuple[float, float, str, Status | None, int]] = field(default_factory=list)
     kind: tuple[str, int] = ("", 0)
 
     def advance(self, until: float) -> None:
@@ -301,11 +307,13 @@ class Simulation:
     def tick(self) -> None:
         if self.running and self.now >= self.running[1]:
             kind, up_to = self.kind
-            none = self.status == "none" and kind == ESCALATE
-            status = ACCEPTED if self.status == "none" else self.status
-            self.calls.append((*self.running, kind, "none" if none else status, up_to))
+            status = self.status
+            if status is None and kind != ESCALATE:
+                status = Status.ACCEPTED
+            self.calls.append((*self.running, kind, status, up_to))
             self.running = None
-            self.episode.finished(self.now, None if none else Outcome(status, reason=status))
+            outcome = None if status is None else Outcome(status, reason=status.value)
+            self.episode.finished(self.now, outcome)
         self.episode.overdue(self.now)
         attempt = self.episode.due(self.now)
         if attempt:
@@ -327,7 +335,8 @@ class Simulation:
         elif op == "read":
             self.unfetched = self.unread = 0
         elif op == "gateway":
-            self.status = str(value)
+            assert value is None or isinstance(value, Status)
+            self.status = value
             return
         max_seq = self.seq if self.unfetched else 0
         self.episode.count(self.now, unfetched=self.unfetched, unread=self.unread, max_seq=max_seq)
@@ -346,16 +355,16 @@ def test_invariants_hold_for_any_history(
         world.advance(world.now + pause_s)
         world.do(op, value)
 
-    world.status = ACCEPTED
+    world.status = Status.ACCEPTED
     healed = world.now
     world.advance(healed + 100)  # a rejected gateway is looked at every 60 s, a call takes 10 s
 
     _never_two_accepted_within_the_interval(world)
     if world.unfetched:
-        waked_for = max((c[4] for c in world.calls if c[3] == ACCEPTED), default=0)
+        waked_for = max((c[4] for c in world.calls if c[3] is Status.ACCEPTED), default=0)
         assert waked_for >= world.seq, "unfetched mail was never waked for"
         world.advance(healed + 4000)
-        later = [c for c in world.calls if c[0] > healed + 100 and c[3] == ACCEPTED]
+        later = [c for c in world.calls if c[0] > healed + 100 and c[3] is Status.ACCEPTED]
         assert later, "the watcher gave up on unfetched mail"
         _never_two_accepted_within_the_interval(world)
 
@@ -365,5 +374,5 @@ def _never_two_accepted_within_the_interval(world: Simulation) -> None:
     for start, end, _, status, _ in world.calls:
         if previous_end is not None:
             assert start >= previous_end + TIMING.min_interval_s
-        if status in {ACCEPTED, UNCLEAR}:
+        if status in {Status.ACCEPTED, Status.UNCLEAR}:
             previous_end = end

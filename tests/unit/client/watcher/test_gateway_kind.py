@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_bus_client.waker.waker import ACCEPTED, Outcome
+from agent_bus_client.waker.outcome import Outcome, Status
 from agent_bus_client.watcher.episode import ESCALATE, Timing
 from agent_bus_client.watcher.gateway_kind import FOLLOW_UP, HEARTBEAT, NEEDED, UNKNOWN
 from agent_bus_client.watcher.gateway_kind import GatewayKind as Kind
@@ -96,11 +96,11 @@ class World:
                 self.isolated.add(name)
                 self.at(self.now + 1.5, self._fetch, name)
                 self.at(self.now + 3.0, self._end_isolated, name)
-                self.node.finished(self.now, name, Outcome(ACCEPTED))
+                self.node.finished(self.now, name, Outcome(Status.ACCEPTED))
                 continue
             coalesced, self.turns[name].pending = self.turns[name].pending, True
             self.at(self.now + 0.3, self._look_for_work)
-            outcome = Outcome(ACCEPTED, coalesced=coalesced, main_turn=True)
+            outcome = Outcome(Status.ACCEPTED, coalesced=coalesced, main_turn=True)
             self.node.finished(self.now, name, outcome)
         if not self.kinds or self.kinds[-1][1] != self.node.gateway.kind:
             self.kinds.append((self.now, self.node.gateway.kind))

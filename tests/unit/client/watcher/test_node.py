@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent_bus_client.waker.waker import ACCEPTED, REJECTED, Outcome
+from agent_bus_client.waker.outcome import Outcome, Status
 from agent_bus_client.watcher.episode import Timing
 from agent_bus_client.watcher.node import Node
 
@@ -93,7 +93,7 @@ def test_hello_wakes_every_agent_with_unfetched_mail_one_after_the_other() -> No
 def woken(node: Node, now: float) -> list[str]:
     names = due(node, now)
     for name in names:
-        node.finished(now, name, Outcome(ACCEPTED))
+        node.finished(now, name, Outcome(Status.ACCEPTED))
     return names
 
 
@@ -140,7 +140,7 @@ def test_the_gateways_return_wakes_the_named_or_all() -> None:
     node = make()
     hello(node, head=5, alpha=1, beta=1)
     for name in due(node, 1.0):
-        node.finished(1.0, name, Outcome(REJECTED, reason="x", fix="y"))
+        node.finished(1.0, name, Outcome(Status.REJECTED, reason="x", fix="y"))
     assert due(node, 30.0) == []
     node.wake_again(30.0, ["beta"])
     assert due(node, 30.0) == ["beta"]
@@ -152,7 +152,7 @@ def test_a_new_epoch_forgets_the_old_numbers() -> None:
     node = make()
     hello(node, head=100, alpha=1)
     due(node, 0.0)
-    node.finished(0.0, "alpha", Outcome(ACCEPTED))
+    node.finished(0.0, "alpha", Outcome(Status.ACCEPTED))
     node.mailbox(1.0, {"agent": "alpha", "unfetched": 0, "unread": 0, "max_unfetched_seq": None})
     hello(node, 20.0, epoch="f", head=3, alpha=0)
     node.message(21.0, message("alpha", 4))
@@ -180,7 +180,9 @@ def test_outcomes_become_reports_with_their_facts() -> None:
     hello(node, head=5, alpha=1)
     node.take_reports()
     due(node, 0.0)
-    node.finished(0.1, "alpha", Outcome(REJECTED, reason="gateway answered 401", fix="do it"))
+    node.finished(
+        0.1, "alpha", Outcome(Status.REJECTED, reason="gateway answered 401", fix="do it")
+    )
     (report,) = node.take_reports()
     assert (report.event, report.reason, report.loud) == (
         "failed",

@@ -4,7 +4,7 @@ from typing import Any
 
 from agent_bus_client.hub.transport import Hub
 from agent_bus_client.settings import Agent, Settings
-from agent_bus_client.waker.waker import Gateway
+from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.presence import PresenceThread
 from tests.support.patience import wait_until
 from tests.support.played_hub import PlayedHub
