@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+FILTERS = [ROOT / "filter_plugins", *sorted(ROOT.glob("roles/*/filter_plugins"))]
 Done = subprocess.CompletedProcess[str]
 
 
@@ -62,6 +63,8 @@ def play(
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_ROLES_PATH": str(roles),
+            # a task that stands alone has no role beside it
+            "ANSIBLE_FILTER_PLUGINS": os.pathsep.join(map(str, FILTERS)),
             "ANSIBLE_NOCOLOR": "1",
         },
         cwd=ROOT,

@@ -14,14 +14,19 @@ from lab.paths import ROOT, tool
 
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml"))
 
+FOLDERS = (
+    *("roles", "library", "filter_plugins", "playbooks", "templates"),
+    "inventory/production",
+)
+
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone that everybody may write to: Ansible ignores an ansible.cfg in such a folder."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("roles", "library", "playbooks", "templates", "inventory/production"):
+    for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name, symlinks=True)
-    for name in ("site.yml", "ansible.cfg", "filter_plugins"):
+    for name in ("site.yml", "ansible.cfg"):
         shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     folder.chmod(0o777)
     return folder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.preflight.filter_plugins.inventory_places import role_variables
+from filter_plugins.inventory_places import role_variables
 from roles.preflight.filter_plugins.preflight import INVENTORY_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -11,9 +11,9 @@ import jinja2
 import pytest
 import yaml
 
+from filter_plugins.fleet import tls_mode
 from lab.paths import ROOT
 from roles.preflight.filter_plugins.preflight_hosts import for_any_shell, host_errors, machine_of
-from roles.preflight.filter_plugins.preflight_network import tls_mode
 from tests.support.plays import play, task_of
 
 if TYPE_CHECKING:

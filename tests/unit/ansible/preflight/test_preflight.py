@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from roles.preflight.filter_plugins.inventory_places import inventory_places, role_variables
+from filter_plugins.inventory_places import inventory_places, role_variables
 from roles.preflight.filter_plugins.preflight import preflight_errors
 from roles.preflight.filter_plugins.preflight_values import value_findings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from roles.preflight.filter_plugins.failures import why_failed
+from filter_plugins.failures import why_failed
 
 LONG = "\n".join(map(str, range(40)))
 

@@ -22,7 +22,7 @@ from ansible.utils.display import Display
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 ENDINGS_WITHOUT_HOSTS = (".token", ".j2")
 """Beside those that Ansible itself ignores in an inventory's folder."""
 YAML_SUFFIXES = {".yml", ".yaml", ".json"}

@@ -1,85 +1,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from roles.preflight.filter_plugins import preflight_network as network
-from tests.support.certificates import Authority
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-OWN = {
-    "message_bus_tls": "own",
-    "message_bus_tls_certificate": "/c.crt",
-    "message_bus_tls_key": "/c.key",
-    "message_bus_tls_ca": "/ca.crt",
-    "bus_address": "127.0.0.1",
-}
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "tls")
-
-
-def texts(authority: Authority, **how: Any) -> dict[str, str]:
-    """Give what the operator's three files hold."""
-    made = authority.issue("own", **how)
-    return {
-        "certificate": (authority.folder / "own.crt").read_text(),
-        "key": (authority.folder / made["tls_key_file"]).read_text(),
-        "ca": authority.ca_file.read_text(),
-    }
-
-
-def tls(variables: dict[str, Any], given: dict[str, str] | None = None) -> list[str]:
-    found = network.tls_findings(variables, hub="t440", texts=given or {})
-    assert all(finding["keys"] for finding in found)
-    return [finding["says"] for finding in found]
-
-
-@pytest.mark.parametrize("value", [None, False, "off", "fleet"])
-def test_what_needs_no_files_passes(value: object) -> None:
-    assert tls({"message_bus_tls": value}) == []
-
-
-def test_own_files_have_to_be_named_and_readable() -> None:
-    assert "needs message_bus_tls_certificate" in tls({"message_bus_tls": "own"})[0]
-    assert "/c.crt cannot be read on this machine" in tls(OWN)[0]
-
-
-def test_a_certificate_that_fits_passes(authority: Authority) -> None:
-    assert tls(OWN, texts(authority)) == []
-    assert tls({**OWN, "bus_address": "LOCALHOST"}, texts(authority)) == []
-    assert tls({**OWN, "bus_address": "a.lan"}, texts(authority, names=["*.lan"])) == []
-
-
-def test_everything_wrong_with_a_certificate_is_said(tmp_path: Path, authority: Authority) -> None:
-    given = texts(authority, names=["elsewhere", "10.0.0.9"], days=-2)
-    other = Authority(tmp_path / "other")
-    given["ca"] = other.ca_file.read_text()
-    given["key"] = texts(other)["key"]
-    found = " ".join(tls(OWN, given))
-    assert "has expired on" in found
-    assert "is for elsewhere, 10.0.0.9, not for 127.0.0.1" in found
-    assert "the key is not the one of the certificate" in found
-    assert "is not signed by message_bus_tls_ca" in found
-
-
-@pytest.mark.parametrize("kind", ["certificate", "key", "ca"])
-def test_what_is_no_pem_is_said(authority: Authority, kind: str) -> None:
-    found = tls(OWN, {**texts(authority), kind: "rubbish"})
-    assert len(found) == 1
-    assert "cannot be read as PEM" in found[0]
-
-
-def test_a_wildcard_covers_one_label_only(authority: Authority) -> None:
-    given = texts(authority, names=["*.lan"])
-    assert "not for a.b.lan" in tls({**OWN, "bus_address": "a.b.lan"}, given)[0]
-
+from filter_plugins import addresses
 
 HOSTS = {
     "mini": {"ansible_host": "192.168.1.21"},
@@ -90,13 +16,13 @@ HOSTS = {
 
 def rule(hosts: dict[str, Any] = HOSTS, **more: Any) -> list[str]:
     given = {"message_bus_firewall": True, **more}
-    return [finding["says"] for finding in network.firewall_findings(given, hosts=hosts)]
+    return [finding["says"] for finding in addresses.firewall_findings(given, hosts=hosts)]
 
 
 def test_addresses_of_the_inventory_are_let_through() -> None:
     assert rule() == []
     allow = {"message_bus_firewall_allow": ["192.168.1.21", "10.1.0.0/16", "192.168.9.7/24"]}
-    assert network.firewall_sets(allow, HOSTS) == {
+    assert addresses.firewall_sets(allow, HOSTS) == {
         "ipv4": ["10.1.0.0/16", "192.168.1.20/31", "192.168.9.0/24"],
         "ipv6": ["fd00::21/128"],
     }
@@ -104,7 +30,7 @@ def test_addresses_of_the_inventory_are_let_through() -> None:
 
 def test_a_list_of_the_operator_replaces_the_inventory_s() -> None:
     fleet = {"message_bus_firewall_fleet": ["10.0.0.0/24"]}
-    assert network.firewall_sets(fleet, HOSTS) == {"ipv4": ["10.0.0.0/24"], "ipv6": []}
+    assert addresses.firewall_sets(fleet, HOSTS) == {"ipv4": ["10.0.0.0/24"], "ipv6": []}
     assert rule({"nobody.invalid": {}}, **fleet) == []
 
 
@@ -126,29 +52,12 @@ def test_nothing_is_asked_without_the_rule() -> None:
     assert rule({"nobody.invalid": {}}, message_bus_firewall=False) == []
 
 
-@pytest.mark.parametrize(
-    ("bind", "address"),
-    [
-        ("0.0.0.0", "127.0.0.1"),
-        ("::", "127.0.0.1"),
-        ("[::]", "127.0.0.1"),
-        ("127.0.0.1", "127.0.0.1"),
-        ("192.168.1.20", "192.168.1.20"),
-        ("t440.lan", "t440.lan"),
-        ("fd00::7", "[fd00::7]"),
-        ("[fd00::7]", "[fd00::7]"),
-    ],
-)
-def test_the_bus_is_reached_on_its_own_host_where_it_listens(bind: str, address: str) -> None:
-    assert network.local_address(bind) == address
-
-
 def doubles(
     monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], names: dict[str, list[str]]
 ) -> list[str]:
     """Return the pairs of hosts that are reached in the same way, with these name servers."""
-    monkeypatch.setattr(network, "_resolve", lambda name: names.get(name, []))
-    found = network.same_address_findings(hosts, {"nodes": list(hosts)})
+    monkeypatch.setattr(addresses, "_resolve", lambda name: names.get(name, []))
+    found = addresses.same_address_findings(hosts, {"nodes": list(hosts)})
     return [str(one["says"]).partition(" are one machine")[0] for one in found]
 
 
@@ -192,18 +101,18 @@ def test_two_names_that_are_reached_in_the_same_way_are_one_machine(
 def test_name_servers_that_answer_for_every_name_prove_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    everything = {key: ["192.0.2.99"] for key in ["mini", "attic", network.NO_NAME]}
+    everything = {key: ["192.0.2.99"] for key in ["mini", "attic", addresses.NO_NAME]}
     assert doubles(monkeypatch, {"mini": {}, "attic": {}}, everything) == []
 
 
 def test_name_servers_that_do_not_answer_hold_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
-    monkeypatch.setattr(network, "LOOK_UP_S", 0.1)
-    monkeypatch.setattr(network, "_resolve", lambda _: never.wait() and [])
+    monkeypatch.setattr(addresses, "LOOK_UP_S", 0.1)
+    monkeypatch.setattr(addresses, "_resolve", lambda _: never.wait() and [])
     hosts = {"mini": {"ansible_host": "192.0.2.5"}, "attic": {"ansible_host": "192.0.2.5"}}
-    assert len(network.same_address_findings(hosts, {"nodes": ["mini", "attic"]})) == 1
+    assert len(addresses.same_address_findings(hosts, {"nodes": ["mini", "attic"]})) == 1
     never.set()
 
 
 def test_machines_that_did_not_say_what_they_are_are_not_one() -> None:
-    assert network.one_machine_errors({"mini": "", "attic": ""}, {"mini": {}, "attic": {}}) == []
+    assert addresses.one_machine_errors({"mini": "", "attic": ""}, {"mini": {}, "attic": {}}) == []

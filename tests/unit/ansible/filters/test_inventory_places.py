@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from roles.preflight.filter_plugins.inventory_places import inventory_places
+from filter_plugins.inventory_places import inventory_places
 from roles.preflight.filter_plugins.preflight_values import value_findings
 
 if TYPE_CHECKING:
