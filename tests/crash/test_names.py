@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client.outbox.outbox import Outbox
+from agent_bus_client.outbox.folder import Outbox
 from tests.support.certificates import Authority
 from tests.support.cli import sent_id, told
 from tests.support.guard import marked

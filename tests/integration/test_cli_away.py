@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_bus_client.outbox.outbox import Outbox
+from agent_bus_client.outbox.folder import Outbox
 from tests.support.cli import sent_id, told
 from tests.support.guard import marked
 from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, launcher, until

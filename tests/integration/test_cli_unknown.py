@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_bus_client.hub.transport import Hub as HubClient
-from agent_bus_client.outbox.outbox import Outbox, drain
+from agent_bus_client.outbox.draining import drain
+from agent_bus_client.outbox.folder import Outbox
 from tests.support.cli import told
 from tests.support.node_side import Hub, Node, until
 from tests.support.played_hub import PlayedHub

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from agent_bus_client.errors import NotConnectedError
 from agent_bus_client.net import http1
 from agent_bus_client.net.deadline import Deadline
-from agent_bus_client.outbox.outbox import Outbox
+from agent_bus_client.outbox.folder import Outbox
 from tests.support.guard import marked
 from tests.support.nursery import served
 from tests.support.patience import patience, wait_until

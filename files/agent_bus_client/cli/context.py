@@ -16,13 +16,13 @@ from agent_bus_client.cli import text
 from agent_bus_client.errors import NoTokenError, SettingsError, UsageError
 from agent_bus_client.hub.transport import Hub
 from agent_bus_client.net.deadline import Deadline
-from agent_bus_client.outbox.outbox import Outbox
+from agent_bus_client.outbox.folder import Outbox
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from agent_bus_client.outbox.outbox import Entry
+    from agent_bus_client.outbox.folder import Entry
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs 10 s into the background
 ONE_MORE_TRY_S = 1.0  # a call takes milliseconds when the hub is there

@@ -19,7 +19,8 @@ from agent_bus_client.errors import (
     OutcomeUnknownError,
     UsageError,
 )
-from agent_bus_client.outbox import outbox
+from agent_bus_client.outbox.draining import addressed, drain
+from agent_bus_client.outbox.folder import TO_SENDER_OF
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
@@ -52,7 +53,7 @@ def reply(context: Context) -> int:
     """Answer a message in its thread, to its sender."""
     options = context.options
     request = compose(context, [], read_body(options.body))
-    request["reply_to"] = request[outbox.TO_SENDER_OF] = options.id
+    request["reply_to"] = request[TO_SENDER_OF] = options.id
     sent = deliver(context, request)
     if options.ack and not options.json:
         ack = f"agent-bus ack --as {context.agent} {options.id}"
@@ -130,7 +131,7 @@ def post(context: Context, request: dict[str, Any]) -> dict[str, Any]:
         ClientError: it has not; see `Hub.call`.
     """
     try:
-        request = outbox.addressed(request, context.hub)
+        request = addressed(request, context.hub)
     except HubUnreachableError as error:
         if not error.sent:
             raise
@@ -216,7 +217,7 @@ def _send_waiting(context: Context) -> None:
     Raises:
         OutboxWaitsError: it is still there.
     """
-    if outbox.drain(context.outbox, context.hub, sender=context.agent).waiting:
+    if drain(context.outbox, context.hub, sender=context.agent).waiting:
         raise OutboxWaitsError(context.hub.url, context.agent)
 
 

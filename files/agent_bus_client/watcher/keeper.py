@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client.hub import cursor as cursor_file
-from agent_bus_client.outbox import outbox
+from agent_bus_client.outbox.draining import drain
+from agent_bus_client.outbox.folder import Outbox
 
 if TYPE_CHECKING:
     from agent_bus_client.hub.cursor import Cursor
@@ -28,7 +29,7 @@ class KeeperThread(threading.Thread):
         super().__init__(name="keeper", daemon=True)
         self._hub = hub
         self._path = Path(settings.state_dir) / "cursor.json"
-        self._outbox = outbox.Outbox(Path(settings.outbox_dir))
+        self._outbox = Outbox(Path(settings.outbox_dir))
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._cursor: Optional[Cursor] = None
@@ -77,7 +78,7 @@ class KeeperThread(threading.Thread):
 
     def _drain(self) -> None:
         try:
-            drained = outbox.drain(self._outbox, self._hub)
+            drained = drain(self._outbox, self._hub)
         except Exception:
             logger.exception("outbox was not drained, trying again later")
             return

@@ -20,7 +20,8 @@ def test_every_event_that_the_watcher_logs_is_documented() -> None:
         *(FILES / "agent_bus_client" / "watcher").glob("*.py"),
         FILES / "agent_bus_client/waker/gateway.py",
         FILES / "agent_bus_client/hub/cursor.py",
-        FILES / "agent_bus_client/outbox/outbox.py",
+        FILES / "agent_bus_client/outbox/folder.py",
+        FILES / "agent_bus_client/outbox/draining.py",
     ]:
         source = path.read_text(encoding="utf-8")
         logged |= set(

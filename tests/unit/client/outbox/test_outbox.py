@@ -7,15 +7,9 @@ import pytest
 
 from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.hub.transport import Hub
-from agent_bus_client.outbox.outbox import (
-    MAX_AGE_S,
-    MAX_WAITING,
-    Clock,
-    Drained,
-    Outbox,
-    boot_id,
-    drain,
-)
+from agent_bus_client.outbox.clock import Clock, boot_id
+from agent_bus_client.outbox.draining import MAX_AGE_S, Drained, drain
+from agent_bus_client.outbox.folder import MAX_WAITING, Outbox
 from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:

@@ -1,11 +1,6 @@
 """Messages that were sent while the hub was away: a folder shared by command line and watcher.
 
-One file a message, named so that the order of names is the order of sending. The idempotency key
-was made with the message, so that two programs draining at once deliver it once. The hub remembers
-keys for 24 h, so what is older than 20 h goes to `failed/` instead of risking a second copy, as
-does what has expired. What expires later is posted as it was made: the hub refuses another body
-under a key that it knows. Ages are counted by the machine since its boot: a wall clock that is set
-right, hours or years ahead, must give up nothing. Only over a reboot the wall is believed.
+One file a message, named so that the order of names is the order of sending.
 """
 
 from __future__ import annotations
@@ -14,23 +9,18 @@ import contextlib
 import json
 import logging
 import os
-import time
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
-from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
+from agent_bus_client.errors import ClientError
+from agent_bus_client.outbox.clock import MACHINE, Clock
 
 if TYPE_CHECKING:
-    from agent_bus_client.hub.transport import Hub
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-MAX_AGE_S = 20 * 3600
 MAX_WAITING = 1000  # per node; past it a send is refused: something is wrong for long
-MAX_SUBJECT = 200  # characters; the hub refuses more
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TO_SENDER_OF = "to_sender_of"  # in a request: a reply made while the hub could not say to whom
 
 
@@ -66,39 +56,6 @@ class Entry:
             return f"the sender of {self.request[TO_SENDER_OF]}"
         to = self.request.get("to", "everybody")
         return ", ".join(to) if isinstance(to, list) else str(to)
-
-
-def boot_id() -> str:
-    """Return what is the same until the machine's next boot, empty when it cannot be known.
-
-    The watcher's unit hides /proc/sys from it and hands it over instead.
-    """
-    try:
-        found = os.environ.get("AGENT_BUS_BOOT") or BOOT_ID.read_text(encoding="ascii")
-    except OSError:
-        return ""
-    return found.strip().replace("-", "")
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The machine's: wall in seconds, seconds since boot (suspended ones too), and which boot."""
-
-    wall: Callable[[], float] = time.time
-    counted: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-    boot: Callable[[], str] = boot_id
-
-
-MACHINE = Clock()
-
-
-@dataclass(frozen=True)
-class Drained:
-    """What one run has done."""
-
-    sent: int
-    failed: int
-    waiting: int
 
 
 class Outbox:
@@ -259,95 +216,3 @@ def _place(names: list[str], wall: float) -> int:
     """Return the next file's number: nanoseconds, behind all others whatever the wall says."""
     numbers = [int(name[:20]) for name in names if name[:20].isdigit()]
     return max([int(wall * 1e9), *(number + 1 for number in numbers)])
-
-
-def addressed(request: dict[str, Any], hub: Hub) -> dict[str, Any]:
-    """Return the body of `POST /api/send`; a reply gets its recipient from what it answers.
-
-    Raises:
-        ClientError: see `Hub.call`.
-    """
-    if TO_SENDER_OF not in request:
-        return request
-    original = hub.call("GET", f"/api/messages/{request[TO_SENDER_OF]}")
-    answered = {name: value for name, value in request.items() if name != TO_SENDER_OF}
-    answered["to"] = original["from_agent"]
-    subject = original.get("subject")
-    if subject and not answered.get("subject"):
-        re = subject if subject.startswith("Re: ") else f"Re: {subject}"
-        answered["subject"] = re[:MAX_SUBJECT]
-    return answered
-
-
-def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
-    """Send what waits, in order per sender; stop at the first sign that the hub is away.
-
-    What cannot be moved or removed for want of rights or of room stays, and all that its sender
-    has behind it.
-    """
-    sent = failed = 0
-    stuck: set[str] = set()
-    waiting = [entry for entry in box.waiting() if sender in {None, entry.sender}]
-    for entry in waiting:
-        if entry.sender in stuck:
-            continue
-        try:
-            refusal = _refusal(box, hub, entry)
-            if refusal:
-                box.give_up(entry, refusal)
-                failed += 1
-            else:
-                box.remove(entry)
-                sent += 1
-        except HubRefusedError as error:
-            if error.status == 401:  # noqa: PLR2004 - nobody of this node can send now
-                break
-            stuck.add(entry.sender)
-        except ClientError:
-            break
-        except OSError as error:
-            extra = {"path": str(entry.path), "error": str(error)}
-            logger.error("outbox file was not moved, its sender's mail waits", extra=extra)
-            stuck.add(entry.sender)
-    return Drained(sent, failed, len(waiting) - sent - failed)
-
-
-def _refusal(box: Outbox, hub: Hub, entry: Entry) -> str:
-    """Send one message; return why it never can be, empty when it was sent.
-
-    Raises:
-        HubRefusedError: it can be later, or this node's token is not accepted.
-        ClientError: the hub is away.
-    """
-    if box.age_s(entry) > MAX_AGE_S:
-        return "older than 20 h when the hub was back"
-    expires_in_s = entry.request.get("expires_in_s")
-    if isinstance(expires_in_s, (int, float)) and box.age_s(entry) > expires_in_s:
-        return "expired before the hub was back"  # the hub would count from when it gets it
-    try:
-        request = addressed(entry.request, hub)
-        _post(box, hub, entry, request)
-    except HubRefusedError as error:
-        if error.later or error.status == 401:  # noqa: PLR2004 - as for `drain`
-            raise
-        return str(error)
-    return ""
-
-
-def _post(box: Outbox, hub: Hub, entry: Entry, request: dict[str, Any]) -> None:
-    """Post one message; an answer that is missing is noted.
-
-    Raises:
-        ClientError: see `Hub.call`.
-    """
-    try:
-        headers = {"Idempotency-Key": entry.key}
-        hub.call("POST", "/api/send", body=request, headers=headers)
-    except HubUnreachableError as error:
-        if error.sent:
-            box.note_maybe_sent(entry)
-        raise
-    except HubRefusedError as error:
-        if error.is_ambiguous:
-            box.note_maybe_sent(entry)
-        raise
