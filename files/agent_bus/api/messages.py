@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent_bus.api import requests
+from agent_bus.api.models import requests
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors, wire
 from agent_bus.core.model import (

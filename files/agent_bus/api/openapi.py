@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic.json_schema import models_json_schema
 
 from agent_bus import __version__
-from agent_bus.api import events, requests, responses
 from agent_bus.api.health import Health
 from agent_bus.api.messages import Api
+from agent_bus.api.models import events, requests, responses
 from agent_bus.api.operator import Operator
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_bus.api import requests
 from agent_bus.api.messages import require_admin
+from agent_bus.api.models import requests
 from agent_bus.core.model import rfc3339
 from agent_bus.http.call import Answer, Call
 from agent_bus.http.session import LINK_S

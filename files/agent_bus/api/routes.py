@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.api import requests as s
-from agent_bus.api import responses as a
+from agent_bus.api.models import requests as s
+from agent_bus.api.models import responses as a
 from agent_bus.core import errors as e
 from agent_bus.http.route import Route
 

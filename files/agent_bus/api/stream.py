@@ -14,7 +14,7 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.api import requests
+from agent_bus.api.models import requests
 from agent_bus.bus.broker import WRITE_BYTES, Stream
 from agent_bus.core import errors, reconnect, sse
 from agent_bus.http.call import Answer, Call

@@ -11,7 +11,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agent_bus.api import requests
+from agent_bus.api.models import requests
 from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, AgentName, AuditEntry
 

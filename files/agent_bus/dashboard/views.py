@@ -12,11 +12,12 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from agent_bus.api import requests, stream
+from agent_bus.api import stream
+from agent_bus.api.models import requests
 from agent_bus.bus.broker import Stream
 from agent_bus.core import errors, sse
 from agent_bus.core.model import OPERATOR, PRIORITIES, AgentName, MessageId, NodeName, rfc3339
-from agent_bus.dashboard import forms, measures
+from agent_bus.dashboard import measures, page_requests
 from agent_bus.dashboard.html import redirect
 from agent_bus.dashboard.timeline import way
 from agent_bus.http.call import Answer
@@ -92,20 +93,20 @@ class Dashboard:
 
         show = self._guarded
         return [
-            get("/", show(self.fleet), query=forms.FleetQuery),
-            get("/login", self.login, query=forms.LoginQuery),
+            get("/", show(self.fleet), query=page_requests.FleetQuery),
+            get("/login", self.login, query=page_requests.LoginQuery),
             post("/login", functools.partial(self.sign_in, actions)),
             post("/logout", functools.partial(self.sign_out, actions)),
-            get("/messages", show(self.messages), query=forms.SearchQuery),
+            get("/messages", show(self.messages), query=page_requests.SearchQuery),
             get("/messages/<message_id>", show(self.message)),
-            get("/flow", show(self.flow), query=forms.FlowQuery),
-            get("/latency", show(self.latency), query=forms.LatencyQuery),
+            get("/flow", show(self.flow), query=page_requests.FlowQuery),
+            get("/latency", show(self.latency), query=page_requests.LatencyQuery),
             get("/audit", show(self.audit)),
             get("/static/<digest>/<name>", self._pages.file),
             get("/ui/stream", self.stream),
             get("/ui/session", self.session),
-            get("/ui/flows", self.flows, query=forms.FlowQuery),
-            get("/ui/measures", self.measures, query=forms.LatencyQuery),
+            get("/ui/flows", self.flows, query=page_requests.FlowQuery),
+            get("/ui/measures", self.measures, query=page_requests.LatencyQuery),
             *(post(f"/ui/{name}", one) for name, one in actions.endpoints().items()),
         ]
 
@@ -115,7 +116,7 @@ class Dashboard:
         Programs that look at links in advance must not use it up; and a cookie set on the way
         from another site would not be sent with the page that follows.
         """
-        query = call.parse_query(forms.LoginQuery)
+        query = call.parse_query(page_requests.LoginQuery)
         return self._sign_in_page(code=query.link or "", words=LOST if query.lost else "")
 
     def sign_in(self, actions: Actions, call: Call) -> Answer:
@@ -150,7 +151,7 @@ class Dashboard:
 
     def messages(self, call: Call) -> Answer:
         """Search."""
-        query = call.parse_query(forms.SearchQuery)
+        query = call.parse_query(page_requests.SearchQuery)
         page = self._search(query)
         asked = {name: call.query.get(name, "") for name in ("agent", "text", "since", "until")}
         older = "" if page.before is None else urlencode({**asked, "before": page.before})
@@ -176,7 +177,7 @@ class Dashboard:
 
     def flow(self, call: Call) -> Answer:
         """Who talks to whom, and what is being said now."""
-        query = call.parse_query(forms.FlowQuery)
+        query = call.parse_query(page_requests.FlowQuery)
         recent = self._bus.store.desk.search(
             agent=None, text=None, since=None, until=None, before=None, limit=PAGE
         )
@@ -184,14 +185,14 @@ class Dashboard:
             call,
             "flow",
             window=query.window,
-            windows=list(forms.WINDOWS),
+            windows=list(page_requests.WINDOWS),
             picture=self._flows(query.window),
             recent=recent.messages,
         )
 
     def latency(self, call: Call) -> Answer:
         """How long the hops take, on the whole or to one host."""
-        host = call.parse_query(forms.LatencyQuery).host
+        host = call.parse_query(page_requests.LatencyQuery).host
         return self._show(call, "latency", host=host, measured=self._measured(host))
 
     def audit(self, call: Call) -> Answer:
@@ -206,12 +207,12 @@ class Dashboard:
     def flows(self, call: Call) -> Answer:
         """The flow view's figures."""
         self._sessions.require(call)
-        return Answer(200, self._flows(call.parse_query(forms.FlowQuery).window))
+        return Answer(200, self._flows(call.parse_query(page_requests.FlowQuery).window))
 
     def measures(self, call: Call) -> Answer:
         """The latency view's figures."""
         self._sessions.require(call)
-        return Answer(200, self._measured(call.parse_query(forms.LatencyQuery).host))
+        return Answer(200, self._measured(call.parse_query(page_requests.LatencyQuery).host))
 
     def stream(self, call: Call) -> Answer:
         """The live stream of a browser: `fleet`, `feed` and `still` events until `bye`."""
@@ -262,7 +263,7 @@ class Dashboard:
         yield sse.bye(page.end_reason or "lifetime", retry_ms=settings.retry_ms)
 
     def _flows(self, window: str) -> dict[str, Any]:
-        since = self._bus.clock.now_ms() - forms.WINDOWS[window] * 1000
+        since = self._bus.clock.now_ms() - page_requests.WINDOWS[window] * 1000
         found = self._bus.store.desk.flows(since=since)
         nodes = self._bus.directory.roster.agents
         names = {name for flow in found.flows for name in (flow.sender, flow.agent)}
@@ -273,7 +274,7 @@ class Dashboard:
             "flows": [[flow.sender, flow.agent, flow.count] for flow in found.flows],
         }
 
-    def _search(self, query: forms.SearchQuery) -> SearchPage:
+    def _search(self, query: page_requests.SearchQuery) -> SearchPage:
         """A page of the search; a text is looked for step by step until a second has passed."""
         clock = self._bus.clock
         deadline = clock.monotonic() + SEARCH_S

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agent_bus.__main__ import main
-from agent_bus.api import openapi, requests
+from agent_bus.api import openapi
+from agent_bus.api.models import requests
 from agent_bus.core import errors
 from tests.support.hub import REPOSITORY
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from agent_bus import admin, settings
-from agent_bus.api import events
+from agent_bus.api.models import events
 from tests.support.hub import REPOSITORY
 
 REFERENCE = REPOSITORY / "docs/reference"

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from agent_bus.api.requests import Name, Recipient, Ulid
-from agent_bus.api.responses import AnswerModel, Count, MessageFields, Seq, Time
+from agent_bus.api.models.requests import Name, Recipient, Ulid
+from agent_bus.api.models.responses import AnswerModel, Count, MessageFields, Seq, Time
 
 
 class MessageEvent(MessageFields):

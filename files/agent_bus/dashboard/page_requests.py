@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from agent_bus.api.requests import DateTime, Name, Node, Ulid
+from agent_bus.api.models.requests import DateTime, Name, Node, Ulid
 
 WINDOWS: Final[dict[str, int]] = {"5m": 300, "1h": 3600, "24h": 86_400, "7d": 604_800}
 """Windows of the flow view, in seconds."""
