@@ -204,6 +204,8 @@ def test_urgent_mail_comes_first(node: Node) -> None:
         (("send", "--as", "alpha", "beta", "a", "b"), 2, "more than one body"),
         (("send", "--as", "alpha", "beta", "x", "--data", "{"), 2, "--data is not JSON"),
         (("show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), 1, "unknown_message"),
+        (("show", "no id?x=1"), 1, "unknown_message"),
+        (("show", "../stats"), 1, "not_found"),
         (("bogus",), 2, "invalid choice"),
     ],
 )

@@ -50,7 +50,7 @@ def history(context: Context) -> int:
 def thread(context: Context) -> int:
     """Print a whole thread with bodies, oldest first; any message id of it will do."""
     options = context.options
-    asked = context.hub.call("GET", f"/api/messages/{options.id}")
+    asked = context.hub.message(options.id)
     query = {
         "agent": context.agent,
         "thread": asked["thread_id"],
@@ -77,7 +77,7 @@ def thread(context: Context) -> int:
 def show(context: Context) -> int:
     """Print one message with one part of its body."""
     options = context.options
-    message = context.hub.call("GET", f"/api/messages/{options.id}")
+    message = context.hub.message(options.id)
     pieces = text.parts(text.escape(message["body"]), text.BODY_BYTES)
     parts = len(pieces)
     if not 1 <= options.part <= parts:
@@ -105,7 +105,7 @@ def show(context: Context) -> int:
 
 def status(context: Context) -> int:
     """Print the way of a message: each hop of each delivery, and which one failed."""
-    message = context.hub.call("GET", f"/api/messages/{context.options.id}")
+    message = context.hub.message(context.options.id)
     lines = [head_line(message, context.now())]
     for delivery in message["deliveries"]:
         lines.append(f"{text.line(delivery['agent'])} (seq {delivery['seq']}):")

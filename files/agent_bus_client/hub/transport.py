@@ -22,6 +22,7 @@ from agent_bus_client.hub import sse
 from agent_bus_client.net import http1
 from agent_bus_client.net.backoff import parse_retry_after
 from agent_bus_client.net.deadline import Deadline, is_timeout
+from agent_bus_client.net.http1 import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -107,6 +108,15 @@ class Hub:
             return json.loads(answer.body) if answer.body else None
         except ValueError as error:
             raise HubUnreachableError(self.url, "the answer is no JSON", sent=True) from error
+
+    def message(self, message_id: str) -> dict[str, Any]:
+        """Return one message with its deliveries.
+
+        Raises:
+            ClientError: see `call`.
+        """
+        found: dict[str, Any] = self.call("GET", f"/api/messages/{quoted(message_id)}")
+        return found
 
     def certificate_ends(self, *, timeout_s: float) -> float | None:
         """Return when the hub's certificate ends (epoch seconds); None without TLS.
@@ -220,21 +230,8 @@ class Stream:
 
 def encode_query(query: Mapping[str, object]) -> str:
     """Return `?a=1&b=x%20y`, empty without parameters; None leaves a parameter out."""
-    pairs = [
-        f"{name}={_percent(str(value))}" for name, value in query.items() if value is not None
-    ]
+    pairs = [f"{name}={quoted(value)}" for name, value in query.items() if value is not None]
     return "?" + "&".join(pairs) if pairs else ""
-
-
-def quote(segment: str) -> str:
-    """Return the text as one segment of a path."""
-    return _percent(segment)
-
-
-def _percent(text: str) -> str:
-    from urllib.parse import quote as percent_encode
-
-    return percent_encode(text, safe="")
 
 
 def unreachable(url: str, error: Exception, *, sent: bool) -> HubUnreachableError:

@@ -11,7 +11,7 @@ import contextlib
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from agent_bus_client.errors import HttpError, SettingsError
 from agent_bus_client.net.dial import Dialer
@@ -327,3 +327,8 @@ def read_all(connection: Connection, head: Head, *, deadline: Deadline) -> bytes
         if size > MAX_BODY_BYTES:
             raise HttpError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
     return b"".join(parts)
+
+
+def quoted(text: object) -> str:
+    """Return the text as one segment of a path or one value of a query."""
+    return quote(str(text), safe="", errors="replace")

@@ -41,7 +41,7 @@ def addressed(request: dict[str, Any], hub: Hub) -> dict[str, Any]:
     """
     if TO_SENDER_OF not in request:
         return request
-    original = hub.call("GET", f"/api/messages/{request[TO_SENDER_OF]}")
+    original = hub.message(request[TO_SENDER_OF])
     answered = {name: value for name, value in request.items() if name != TO_SENDER_OF}
     answered["to"] = original["from_agent"]
     subject = original.get("subject")

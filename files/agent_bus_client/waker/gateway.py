@@ -96,7 +96,7 @@ class Gateway:
         """Start an isolated run of the agent; None: an older gateway has no mapped hooks."""
         if self.older:
             return None
-        path = f"{self._base}/agent-bus/{agent.name}"
+        path = f"{self._base}/agent-bus/{http1.quoted(agent.name)}"
         outcome = self._exchange("POST", path, {}, timeout_s=RUN_TIMEOUT_S)
         return _accepted(outcome) if outcome.is_accepted else outcome
 

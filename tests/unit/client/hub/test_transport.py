@@ -61,6 +61,26 @@ def test_a_call_carries_token_and_json(serve: Callable[..., tuple[Hub, list[byte
     assert body == b'{"k": "\\u00e9"}'
 
 
+@pytest.mark.parametrize(
+    ("message_id", "segment"),
+    [
+        ("01M7", b"01M7"),
+        ("../stats?x=1#y", b"..%2Fstats%3Fx%3D1%23y"),
+        ("a b\r\nX-Evil: 1", b"a%20b%0D%0AX-Evil%3A%201"),
+        ("\u4e16", b"%E4%B8%96"),
+        ("\udcff", b"%3F"),
+    ],
+)
+def test_an_id_stays_one_segment_of_its_path(
+    serve: Callable[..., tuple[Hub, list[bytes]]], message_id: str, segment: bytes
+) -> None:
+    hub, requests = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    assert hub.message(message_id) == {}
+    request_line, *headers = requests[0].split(b"\r\n")
+    assert request_line == b"GET /api/messages/" + segment + b" HTTP/1.1"
+    assert not [header for header in headers if header.startswith(b"X-Evil")]
+
+
 def test_no_content_is_none(serve: Callable[..., tuple[Hub, list[bytes]]]) -> None:
     hub, _ = serve(b"HTTP/1.1 204 No Content\r\n\r\n")
     assert hub.call("POST", "/api/x") is None
