@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent_bus.api.models import requests
+from agent_bus.api.models import fields, requests
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors, wire
 from agent_bus.core.model import (
@@ -163,8 +163,8 @@ class Api:
             agent,
             partner=None if query.partner is None else AgentName(query.partner),
             thread=query.thread,
-            since=requests.milliseconds(query.since),
-            until=requests.milliseconds(query.until),
+            since=fields.milliseconds(query.since),
+            until=fields.milliseconds(query.until),
             archived=query.archived,
             after=None if query.cursor is None else decode_cursor(query.cursor, scope, 1)[0],
             ascending=query.order == "asc",

@@ -57,7 +57,7 @@ class Actions:
 
     def _ack(self, call: Call) -> Answer:
         """Mark one message as read for an agent; that is no sign of the agent's life."""
-        body = call.parse_body(page_requests.AckBody)
+        body = call.parse_body(page_requests.AckAction)
         agent = self._bus.directory.require(body.agent, field="agent")
         acked = self._bus.store.ack_ids(agent, [MessageId(body.id)])
         if acked.unknown:
@@ -65,11 +65,11 @@ class Actions:
         return Answer(200, {"agent": agent, "acked": acked.acked})
 
     def _wake(self, call: Call) -> Answer:
-        body = call.parse_body(page_requests.AgentBody)
+        body = call.parse_body(page_requests.AgentAction)
         return self._operator.wake(dataclasses.replace(call, path={"name": body.agent}))
 
     def _mute(self, call: Call) -> Answer:
-        body = call.parse_body(page_requests.MuteBody)
+        body = call.parse_body(page_requests.MuteAction)
         inner = json.dumps({"for_s": body.for_s}).encode()
         return self._operator.mute(
             dataclasses.replace(call, path={"name": body.agent}, body=inner)

@@ -1,13 +1,13 @@
-"""What the operator's pages are asked with and answer, as pydantic models."""
+"""What requests of the dashboard may look like."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from agent_bus.api.models.requests import DateTime, Name, Node, Ulid
+from agent_bus.api.models.fields import DateTime, Name, Node, QueryModel, StrictModel, Ulid
 
 WINDOWS: Final[dict[str, int]] = {"5m": 300, "1h": 3600, "24h": 86_400, "7d": 604_800}
 """Windows of the flow view, in seconds."""
@@ -25,28 +25,20 @@ def _utc(value: object) -> object:
 FormTime = Annotated[DateTime, BeforeValidator(_utc)]
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class FleetQuery(_Query):
+class FleetQuery(QueryModel):
     """Whether the page is the first one after signing in."""
 
     entered: Literal["1"] | None = None
 
 
-class LoginQuery(_Query):
+class LoginQuery(QueryModel):
     """Where the sign-in page comes from."""
 
     link: Annotated[str, Field(max_length=100)] | None = None
     lost: Literal["1"] | None = None
 
 
-class SearchQuery(_Query):
+class SearchQuery(QueryModel):
     """Which messages to list; empty fields of the form count as left out."""
 
     agent: Name | Literal[""] = ""
@@ -56,31 +48,31 @@ class SearchQuery(_Query):
     before: Annotated[int, Field(ge=0, lt=1 << 62)] | None = None
 
 
-class FlowQuery(_Query):
+class FlowQuery(QueryModel):
     """Over which time."""
 
     window: Literal["5m", "1h", "24h", "7d"] = "1h"
 
 
-class LatencyQuery(_Query):
+class LatencyQuery(QueryModel):
     """Of which host; empty for the whole fleet."""
 
     host: Node | Literal[""] = ""
 
 
-class AgentBody(_Body):
+class AgentAction(StrictModel):
     """Whom an action is about."""
 
     agent: Name
 
 
-class MuteBody(AgentBody):
+class MuteAction(AgentAction):
     """Whom to leave alone, and for how long."""
 
     for_s: Annotated[float, Field(ge=0, le=604_800, allow_inf_nan=False)]
 
 
-class AckBody(AgentBody):
+class AckAction(AgentAction):
     """Which message to mark as read for an agent."""
 
     id: Ulid

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from agent_bus.api import stream
-from agent_bus.api.models import requests
+from agent_bus.api.models import fields
 from agent_bus.bus.broker import Stream
 from agent_bus.core import errors, sse
 from agent_bus.core.model import OPERATOR, PRIORITIES, AgentName, MessageId, NodeName, rfc3339
@@ -284,8 +284,8 @@ class Dashboard:
             page = self._bus.store.desk.search(
                 agent=AgentName(query.agent) if query.agent else None,
                 text=query.text or None,
-                since=requests.milliseconds(query.since or None),
-                until=requests.milliseconds(query.until or None),
+                since=fields.milliseconds(query.since or None),
+                until=fields.milliseconds(query.until or None),
                 before=before,
                 limit=PAGE - len(found),
             )

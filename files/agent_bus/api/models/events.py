@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from agent_bus.api.models.requests import Name, Recipient, Ulid
+from agent_bus.api.models.fields import Name, Recipient, Ulid
 from agent_bus.api.models.responses import AnswerModel, Count, MessageFields, Seq, Time
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_bus.api.models.requests import GatewayKind, Name, Priority, Ulid
+from agent_bus.api.models.fields import GatewayKind, Name, Priority, Ulid
 
 Time = Annotated[
     str,
@@ -239,7 +239,7 @@ class MuteAnswer(AnswerModel):
     muted_until: Time | None
 
 
-class LoginLinkAnswer(BaseModel):
+class LoginLinkAnswer(AnswerModel):
     """The link's path on this hub, with its one-time code, and for how long it is good."""
 
     path: str

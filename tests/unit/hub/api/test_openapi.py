@@ -9,7 +9,7 @@ import pytest
 
 from agent_bus.__main__ import main
 from agent_bus.api import openapi
-from agent_bus.api.models import requests
+from agent_bus.api.models import fields
 from agent_bus.core import errors
 from tests.support.hub import REPOSITORY
 
@@ -78,7 +78,7 @@ def test_the_codes_of_problems_are_unique_and_stable_words() -> None:
 
 @pytest.mark.parametrize("emoji", ["👩🏽‍🚀", "🏳️‍🌈", "🙂‍↔️"])
 def test_a_joiner_stands_between_the_parts_of_an_emoji_only(emoji: str) -> None:
-    assert requests._plain_line(f"up {emoji} and away") == f"up {emoji} and away"
+    assert fields._plain_line(f"up {emoji} and away") == f"up {emoji} and away"
     for hidden in (
         "ad\u200dmin",
         "\u200dadmin",
@@ -88,16 +88,16 @@ def test_a_joiner_stands_between_the_parts_of_an_emoji_only(emoji: str) -> None:
         "🚀\u200d\u200d🚀",
     ):
         with pytest.raises(ValueError, match=r"U\+200D"):
-            requests._plain_line(hidden)
+            fields._plain_line(hidden)
 
 
 def test_the_pattern_of_a_line_says_what_its_validator_refuses() -> None:
-    pattern = re.compile(requests.PLAIN_LINE)
+    pattern = re.compile(fields.PLAIN_LINE)
     for number in range(min(sys.maxunicode, 0xFFFF)):
         if 0xD800 <= number <= 0xDFFF or number == JOINER:
             continue
         try:
-            requests._plain_line(chr(number))
+            fields._plain_line(chr(number))
             accepted = True
         except ValueError:
             accepted = False
