@@ -1,18 +1,11 @@
-"""Builds the hub: settings to object graph to WSGI application. Nothing else builds objects.
-
-Flask routes, reads and writes HTTP; the endpoints behind it know `Call` and `Answer` only.
-"""
+"""Builds the hub: settings to object graph to WSGI application. Nothing else builds objects."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent_bus import __version__
 from agent_bus.api import openapi
@@ -27,7 +20,6 @@ from agent_bus.bus.bus import Bus
 from agent_bus.bus.directory import Directory
 from agent_bus.bus.presence import Presence
 from agent_bus.bus.probes import Prober
-from agent_bus.core import errors
 from agent_bus.core.clock import SystemClock
 from agent_bus.core.latency import Latency
 from agent_bus.core.limits import RateLimiter
@@ -35,8 +27,8 @@ from agent_bus.dashboard.actions import Actions
 from agent_bus.dashboard.audit import Audit
 from agent_bus.dashboard.html import Pages
 from agent_bus.dashboard.views import Dashboard
-from agent_bus.http import problem
-from agent_bus.http.gate import FixedPaths, Gate, encode, view
+from agent_bus.http.application import application
+from agent_bus.http.gate import Gate
 from agent_bus.http.session import Sessions
 from agent_bus.operate.backups import Backups
 from agent_bus.operate.board import Board
@@ -49,14 +41,8 @@ from agent_bus.runtime.process import Process
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from agent_bus.core.clock import Clock
-    from agent_bus.http.call import Answer
-    from agent_bus.http.route import Route
     from agent_bus.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 
 class Hub:
@@ -118,7 +104,7 @@ class Hub:
         )
         actions = Actions(bus=self.bus, api=api, operator=operator, sessions=sessions, audit=audit)
         table = audit.over(paths) + dashboard.routes(actions)
-        self.wsgi = _wsgi(table, gate=_gate(settings, auth, refusals), refusals=refusals)
+        self.wsgi = application(table, gate=_gate(settings, auth, refusals), refusals=refusals)
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
@@ -211,44 +197,3 @@ def release() -> str:
     """The release that runs, `<version>-<content hash>`; the bare version outside a release."""
     marker = Path(__file__).resolve().parent.parent / "RELEASE"
     return marker.read_text(encoding="utf-8").strip() if marker.exists() else __version__
-
-
-def _wsgi(table: list[Route], *, gate: Gate, refusals: Counter[str]) -> FixedPaths:
-    """The whole application: fixed paths first, Flask for the rest."""
-    app = Flask("agent_bus", static_folder=None)
-    app.url_map.strict_slashes = False
-    for route in table:
-        serve = view(gate, route, lambda: request.environ)
-        for path in route.paths:
-            _add(app, route.method, path, serve)
-
-    def on_error(error: Exception) -> Response:
-        told = _as_problem(error)
-        refusals[told.code] += 1
-        return _response(problem.answer(told))
-
-    app.register_error_handler(Exception, on_error)
-    return FixedPaths(app, gate, table)
-
-
-def _add(app: Flask, method: str, path: str, serve: Callable[..., Response]) -> None:
-    name = f"{method} {path}"
-    app.add_url_rule(path, name, serve, methods=[method], provide_automatic_options=False)
-
-
-def _as_problem(error: Exception) -> errors.BusError:
-    """Flask's own errors, and defects outside of endpoints, as errors of the bus."""
-    if isinstance(error, NotFound):
-        return errors.UnknownPathError(request.path)
-    if isinstance(error, MethodNotAllowed):
-        return errors.WrongMethodError(error.valid_methods or ())
-    if isinstance(error, HTTPException) and (error.code or 500) < 500:  # noqa: PLR2004 - 4xx
-        return errors.InvalidRequestError(f"{error.name}.")
-    logger.error("A request failed", exc_info=error)
-    return errors.InternalError()
-
-
-def _response(answer: Answer) -> Response:
-    response = Response(encode(answer), status=answer.status, content_type="application/json")
-    response.headers.update(answer.headers)
-    return response
