@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ from agent_bus.api.health import Health, metrics_endpoint
 from agent_bus.api.messages import Api
 from agent_bus.api.operator import Operator
 from agent_bus.api.routes import routes
-from agent_bus.api.stream import Streams
+from agent_bus.api.stream import StreamParts, Streams
 from agent_bus.bus.auth import Authenticator, load_digests
 from agent_bus.bus.broker import Broker
 from agent_bus.bus.bus import Bus
+from agent_bus.bus.counters import Counters
 from agent_bus.bus.directory import Directory
+from agent_bus.bus.fanout import Fanout
+from agent_bus.bus.hops import Hops
 from agent_bus.bus.presence import Presence
 from agent_bus.bus.probes import Prober
 from agent_bus.core.clock import SystemClock
@@ -26,6 +30,7 @@ from agent_bus.core.limits import RateLimiter
 from agent_bus.dashboard.actions import Actions
 from agent_bus.dashboard.audit import Audit
 from agent_bus.dashboard.html import Pages
+from agent_bus.dashboard.measures import Measures
 from agent_bus.dashboard.views import Dashboard
 from agent_bus.http.application import application
 from agent_bus.http.gate import Gate
@@ -33,7 +38,7 @@ from agent_bus.http.session import Sessions
 from agent_bus.operate.backups import Backups
 from agent_bus.operate.board import Board
 from agent_bus.operate.fleet import Fleet
-from agent_bus.operate.metrics import Exporter
+from agent_bus.operate.metrics import Exporter, HostCollector, HubCollector
 from agent_bus.operate.reserves import Reserves
 from agent_bus.operate.retention import Housekeeper
 from agent_bus.runtime import greenlets, instance
@@ -41,8 +46,27 @@ from agent_bus.runtime.process import Process
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
+    from agent_bus.bus.fanout import Observer
     from agent_bus.core.clock import Clock
     from agent_bus.settings import Settings
+    from agent_bus.store.contract import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The bus and its parts, over a store; who reads one of them gets that one."""
+
+    store: Store
+    clock: Clock
+    broker: Broker
+    directory: Directory
+    presence: Presence
+    counters: Counters
+    latency: Latency
+    observers: list[Observer]
+    fanout: Fanout
+    hops: Hops
+    bus: Bus
 
 
 class Hub:
@@ -52,40 +76,55 @@ class Hub:
         clock = SystemClock()
         version = release()
         self._lock = instance.lock(settings.database)
-        directory = Directory()
-        self.broker = Broker(
-            streams_total=settings.streams_total, streams_per_token=settings.streams_per_token
-        )
-        self.bus = _bus(settings, self.broker, directory, clock)
-        auth = _authenticator(settings, directory, clock)
-        self.store = _store(settings, self.bus, clock)
-        self.bus.attach(self.store)
-        housekeeper = _housekeeper(settings, self.bus)
-        housekeeper.start()
+        admins = load_digests(settings.admin_tokens_file)
+        self._core = core = assemble(settings, _store(settings, clock), clock)
+        auth = _authenticator(settings, admins, core)
         refusals: Counter[str] = Counter()
-        reserves = _reserves(settings, self.bus)
-        fleet, board = _board(self.bus, refusals, reserves, version)
-        prober = Prober(broker=self.broker, directory=directory, clock=clock)
-        api = Api(
-            bus=self.bus, fleet=fleet, auth=auth, prober=prober, page_limit=settings.page_limit
-        )
+        reserves = build_reserves(settings, core, admin_tokens=len(admins))
+        housekeeper = build_housekeeper(settings, core)
+        fleet = build_fleet(core)
+        board = build_board(core, fleet, refusals=refusals, reserves=reserves, version=version)
+        core.observers.extend((housekeeper, fleet, board))
+        for one in (housekeeper, fleet, board):
+            one.start()
         hang_ups = greenlets.HangUps()
-        streams = Streams(bus=self.bus, settings=settings, version=version, hang_ups=hang_ups)
-        self.health = Health(
-            bus=self.bus, board=board, reserves=reserves, clock=clock, version=version
-        )
-        exporter = Exporter(
-            bus=self.bus, refusals=refusals, reserves=reserves, process=Process(), version=version
-        )
-        sessions = Sessions(store=self.store, auth=auth, clock=clock)
+        sessions = Sessions(store=core.store, auth=auth, clock=clock)
+        self.health = build_health(core, board, reserves, version)
+        api = build_api(settings, core, fleet, auth)
         operator = Operator(
-            bus=self.bus,
+            bus=core.bus,
+            counters=core.counters,
+            directory=core.directory,
+            presence=core.presence,
+            hops=core.hops,
             housekeeper=housekeeper,
             backups=Backups(settings.database, keep=settings.backup_keep, clock=clock),
             sessions=sessions,
         )
+        audit = Audit(store=core.store, clock=clock)
+        paths = routes(
+            api=api,
+            operator=operator,
+            streams=build_streams(settings, core, version, hang_ups),
+            health=self.health,
+            document=openapi.endpoint(),
+            metrics=metrics_endpoint(build_exporter(core, refusals, reserves, version)),
+        )
+        actions = Actions(
+            store=core.store,
+            directory=core.directory,
+            api=api,
+            operator=operator,
+            sessions=sessions,
+            audit=audit,
+        )
         dashboard = Dashboard(
-            bus=self.bus,
+            store=core.store,
+            directory=core.directory,
+            presence=core.presence,
+            broker=core.broker,
+            clock=clock,
+            measures=build_measures(core),
             board=board,
             sessions=sessions,
             pages=Pages(),
@@ -93,94 +132,224 @@ class Hub:
             refusals=refusals,
             hang_ups=hang_ups,
         )
-        audit = Audit(bus=self.bus)
-        paths = routes(
-            api=api,
-            operator=operator,
-            streams=streams,
-            health=self.health,
-            document=openapi.endpoint(),
-            metrics=metrics_endpoint(exporter),
-        )
-        actions = Actions(bus=self.bus, api=api, operator=operator, sessions=sessions, audit=audit)
         table = audit.over(paths) + dashboard.routes(actions)
         self.wsgi = application(table, gate=_gate(settings, auth, refusals), refusals=refusals)
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
         self.health.is_stopping = True
-        self.broker.end_all("shutdown")
+        self._core.broker.end_all("shutdown")
         for _ in range(15):
-            if not len(self.broker):
+            if not len(self._core.broker):
                 return
             greenlets.sleep(0.1)
-        for stream in self.broker:
+        for stream in self._core.broker:
             stream.cut()
 
     def close(self) -> None:
         """Commit what waits and close the database; the last thing in the process."""
-        self.bus.flush_stamps()
-        self.store.close()
+        self._core.hops.flush()
+        self._core.store.close()
 
 
-def _bus(settings: Settings, broker: Broker, directory: Directory, clock: Clock) -> Bus:
-    return Bus(
+def assemble(settings: Settings, store: Store, clock: Clock) -> Core:
+    """The bus over an open store, with what the store holds; the store tells it of commits."""
+    broker = Broker(
+        streams_total=settings.streams_total, streams_per_token=settings.streams_per_token
+    )
+    directory = Directory()
+    directory.replace(*store.roster())
+    presence = Presence(
+        directory=directory,
         clock=clock,
+        lease_s=settings.lease_s,
+        offline_after_s=settings.offline_after_s,
+    )
+    counters = Counters(head=store.head(), mailboxes=store.mailboxes())
+    latency = Latency()
+    observers: list[Observer] = []
+    fanout = Fanout(
+        epoch=store.epoch,
         broker=broker,
         directory=directory,
-        presence=Presence(
-            clock=clock, lease_s=settings.lease_s, offline_after_s=settings.offline_after_s
-        ),
+        presence=presence,
+        counters=counters,
+        latency=latency,
+        observers=observers,
+        clock=clock,
+    )
+    store.listen(fanout)
+    hops = Hops(store=store, counters=counters, latency=latency, observers=observers, clock=clock)
+    bus = Bus(
+        store=store,
+        fanout=fanout,
+        broker=broker,
+        directory=directory,
+        presence=presence,
+        counters=counters,
+        latency=latency,
         limiter=RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock),
-        latency=Latency(),
+        clock=clock,
         hop_limit=settings.hop_limit,
+    )
+    return Core(
+        store, clock, broker, directory, presence, counters, latency, observers, fanout, hops, bus
     )
 
 
-def _housekeeper(settings: Settings, bus: Bus) -> Housekeeper:
+def _store(settings: Settings, clock: Clock) -> SqliteStore:
+    return SqliteStore(
+        settings.database,
+        clock=clock,
+        readers=settings.readers,
+        fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
+    )
+
+
+def _authenticator(settings: Settings, admins: frozenset[str], core: Core) -> Authenticator:
+    scrapers = settings.metrics_tokens_file
+    per_min = settings.auth_failures_per_min
+    return Authenticator(
+        admin_digests=admins,
+        scraper_digests=frozenset() if scrapers is None else load_digests(scrapers),
+        directory=core.directory,
+        failures=RateLimiter(per_s=per_min / 60, burst=per_min, clock=core.clock),
+    )
+
+
+def build_housekeeper(settings: Settings, core: Core) -> Housekeeper:
+    """What sweeps, and keeps hops and signs of life."""
     return Housekeeper(
-        bus,
+        store=core.store,
+        presence=core.presence,
+        hops=core.hops,
+        clock=core.clock,
         sweep_interval_s=settings.sweep_interval_s,
         retain_read_days=settings.retain_read_days,
         retain_archive_days=settings.retain_archive_days,
     )
 
 
-def _reserves(settings: Settings, bus: Bus) -> Reserves:
-    admin_tokens = len(load_digests(settings.admin_tokens_file))
-    return Reserves(bus=bus, settings=settings, admin_tokens=admin_tokens)
-
-
-def _board(
-    bus: Bus, refusals: Counter[str], reserves: Reserves, version: str
-) -> tuple[Fleet, Board]:
-    """What watches the bus for the operator; the fleet first, which the board looks at."""
-    fleet = Fleet(bus)
-    fleet.start()
-    board = Board(bus=bus, fleet=fleet, refusals=refusals, reserves=reserves, version=version)
-    board.start()
-    bus.observers += [fleet, board]
-    return fleet, board
-
-
-def _store(settings: Settings, bus: Bus, clock: Clock) -> SqliteStore:
-    return SqliteStore(
-        settings.database,
-        clock=clock,
-        readers=settings.readers,
-        listener=bus,
-        fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
+def build_reserves(settings: Settings, core: Core, *, admin_tokens: int) -> Reserves:
+    """What looks at what runs out."""
+    return Reserves(
+        store=core.store,
+        directory=core.directory,
+        clock=core.clock,
+        settings=settings,
+        admin_tokens=admin_tokens,
     )
 
 
-def _authenticator(settings: Settings, directory: Directory, clock: Clock) -> Authenticator:
-    scrapers = settings.metrics_tokens_file
-    per_min = settings.auth_failures_per_min
-    return Authenticator(
-        admin_digests=load_digests(settings.admin_tokens_file),
-        scraper_digests=frozenset() if scrapers is None else load_digests(scrapers),
-        directory=directory,
-        failures=RateLimiter(per_s=per_min / 60, burst=per_min, clock=clock),
+def build_fleet(core: Core) -> Fleet:
+    """The fleet's facts."""
+    return Fleet(
+        store=core.store,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        clock=core.clock,
+    )
+
+
+def build_board(
+    core: Core, fleet: Fleet, *, refusals: Counter[str], reserves: Reserves, version: str
+) -> Board:
+    """What the operator is shown of the fleet."""
+    return Board(
+        store=core.store,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        broker=core.broker,
+        latency=core.latency,
+        clock=core.clock,
+        fleet=fleet,
+        refusals=refusals,
+        reserves=reserves,
+        version=version,
+    )
+
+
+def build_health(core: Core, board: Board, reserves: Reserves, version: str) -> Health:
+    """Liveness, readiness and stats."""
+    return Health(
+        store=core.store,
+        counters=core.counters,
+        directory=core.directory,
+        broker=core.broker,
+        latency=core.latency,
+        board=board,
+        reserves=reserves,
+        clock=core.clock,
+        version=version,
+    )
+
+
+def build_exporter(
+    core: Core, refusals: Counter[str], reserves: Reserves, version: str
+) -> Exporter:
+    """The figures for Prometheus."""
+    hub = HubCollector(
+        store=core.store,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        broker=core.broker,
+        latency=core.latency,
+        clock=core.clock,
+        refusals=refusals,
+        version=version,
+    )
+    return Exporter(hub=hub, host=HostCollector(reserves=reserves, process=Process()))
+
+
+def build_api(settings: Settings, core: Core, fleet: Fleet, auth: Authenticator) -> Api:
+    """The API's endpoints."""
+    return Api(
+        bus=core.bus,
+        store=core.store,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        hops=core.hops,
+        latency=core.latency,
+        clock=core.clock,
+        fleet=fleet,
+        auth=auth,
+        prober=Prober(broker=core.broker, directory=core.directory, clock=core.clock),
+        page_limit=settings.page_limit,
+    )
+
+
+def build_streams(
+    settings: Settings, core: Core, version: str, hang_ups: greenlets.HangUps
+) -> Streams:
+    """What opens streams."""
+    return Streams(parts=stream_parts(core), settings=settings, version=version, hang_ups=hang_ups)
+
+
+def stream_parts(core: Core) -> StreamParts:
+    """What streams are made of."""
+    return StreamParts(
+        store=core.store,
+        broker=core.broker,
+        directory=core.directory,
+        presence=core.presence,
+        counters=core.counters,
+        fanout=core.fanout,
+        hops=core.hops,
+        clock=core.clock,
+    )
+
+
+def build_measures(core: Core) -> Measures:
+    """The figures of the latency page."""
+    return Measures(
+        store=core.store,
+        counters=core.counters,
+        directory=core.directory,
+        latency=core.latency,
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.app import Core
 
 DAY_MS = int(DAY_S * 1000)
 YEAR_MS = 365 * DAY_MS
@@ -51,13 +51,13 @@ def machine() -> Machine:
 
 
 @pytest.fixture
-def bus(tmp_path: Path, machine: Machine) -> Iterator[Bus]:
+def core(tmp_path: Path, machine: Machine) -> Iterator[Core]:
     with bus_in(tmp_path, clock=machine.clock) as one:
         yield one
 
 
-def sweep(bus: Bus) -> int:
-    return bus.store.sweep(retain_read_ms=7 * DAY_MS, retain_archive_ms=YEAR_MS, limit=100)
+def sweep(core: Core) -> int:
+    return core.store.sweep(retain_read_ms=7 * DAY_MS, retain_archive_ms=YEAR_MS, limit=100)
 
 
 def test_the_clocks_readings_differ_only_by_the_jumps(machine: Machine) -> None:
@@ -77,107 +77,109 @@ def test_the_real_clock_reads_the_machines_clocks() -> None:
 
 
 @JUMPS
-def test_order_is_the_order_of_commits(bus: Bus, machine: Machine, jump_ms: int) -> None:
+def test_order_is_the_order_of_commits(core: Core, machine: Machine, jump_ms: int) -> None:
     for number in range(3):
-        bus.send(draft(body=str(number)))
+        core.bus.send(draft(body=str(number)))
         machine.jump(jump_ms if number % 2 else -jump_ms)
         machine.wait(1)
-    assert inbox(bus.store, "beta") == ["0", "1", "2"]
-    page = bus.store.replay([BETA], after=0, until=bus.head, unread=False, limit=10)
+    assert inbox(core.store, "beta") == ["0", "1", "2"]
+    page = core.store.replay([BETA], after=0, until=core.counters.head, unread=False, limit=10)
     assert [d.seq for d in page] == [1, 2, 3]
 
 
 @JUMPS
 def test_expiry_comes_when_its_time_has_passed_and_not_before(
-    bus: Bus, machine: Machine, jump_ms: int
+    core: Core, machine: Machine, jump_ms: int
 ) -> None:
-    bus.send(draft(expires_in_s=60))
+    core.bus.send(draft(expires_in_s=60))
     machine.jump(jump_ms)
     machine.wait(59)
-    sweep(bus)
-    assert len(inbox(bus.store, "beta")) == 1
-    assert bus.mailbox(BETA).unread == 1
+    sweep(core)
+    assert len(inbox(core.store, "beta")) == 1
+    assert core.counters.mailbox(BETA).unread == 1
     machine.wait(2)
-    assert inbox(bus.store, "beta") == []
-    sweep(bus)
-    assert bus.mailbox(BETA).unread == 0
+    assert inbox(core.store, "beta") == []
+    sweep(core)
+    assert core.counters.mailbox(BETA).unread == 0
 
 
 @JUMPS
-def test_presence_does_not_notice(bus: Bus, machine: Machine, jump_ms: int) -> None:
+def test_presence_does_not_notice(core: Core, machine: Machine, jump_ms: int) -> None:
     holder = object()
-    bus.presence.opened(NodeName("n1"), holder, (ALPHA, BETA))
-    assert bus.status(ALPHA) == "online"
+    core.presence.opened(NodeName("n1"), holder, (ALPHA, BETA))
+    assert core.presence.status(ALPHA) == "online"
     machine.jump(jump_ms)
-    assert bus.status(ALPHA) == "online"
+    assert core.presence.status(ALPHA) == "online"
     machine.wait(74)
-    assert bus.status(ALPHA) == "online"
+    assert core.presence.status(ALPHA) == "online"
     machine.wait(2)
-    assert bus.status(ALPHA) == "deaf"
+    assert core.presence.status(ALPHA) == "deaf"
     machine.jump(-jump_ms)
-    assert bus.status(ALPHA) == "deaf"
+    assert core.presence.status(ALPHA) == "deaf"
     machine.wait(230)
-    assert bus.status(ALPHA) == "offline"
+    assert core.presence.status(ALPHA) == "offline"
 
 
 @JUMPS
 def test_receipts_are_sent_and_stamped_with_the_wall(
-    bus: Bus, machine: Machine, jump_ms: int
+    core: Core, machine: Machine, jump_ms: int
 ) -> None:
     listener = stream("n1", wants_receipts=True)
-    bus.broker.admit(listener)
-    sent = bus.send(draft())
+    core.broker.admit(listener)
+    sent = core.bus.send(draft())
     machine.jump(jump_ms)
-    bus.ack(BETA, ids=[sent.message.id], up_to=None)
+    core.bus.ack(BETA, ids=[sent.message.id], up_to=None)
     (receipt,) = [f for f in frames(listener) if b"event: receipt" in f]
     read_at = START_MS + jump_ms
     assert str(rfc3339(read_at)).encode() in receipt
-    found = bus.store.message(sent.message.id)
+    found = core.store.message(sent.message.id)
     assert found is not None
     assert found[1][0].read_at == read_at
     assert found[0].created_at == START_MS
 
 
 @JUMPS
-def test_an_idempotency_key_is_kept_for_its_day(bus: Bus, machine: Machine, jump_ms: int) -> None:
+def test_an_idempotency_key_is_kept_for_its_day(
+    core: Core, machine: Machine, jump_ms: int
+) -> None:
     keyed = draft(idempotency_key="k", payload_sha256=b"1")
-    first = bus.send(keyed)
+    first = core.bus.send(keyed)
     machine.jump(jump_ms)
-    sweep(bus)
-    assert bus.send(keyed).message.id == first.message.id
+    sweep(core)
+    assert core.bus.send(keyed).message.id == first.message.id
     machine.wait(DAY_S + 1)
-    sweep(bus)
-    assert bus.send(keyed).message.id != first.message.id
+    sweep(core)
+    assert core.bus.send(keyed).message.id != first.message.id
 
 
 @JUMPS
-def test_retention_takes_nothing_early(bus: Bus, machine: Machine, jump_ms: int) -> None:
-    sent = bus.send(draft())
-    bus.ack(BETA, ids=[sent.message.id], up_to=None)
+def test_retention_takes_nothing_early(core: Core, machine: Machine, jump_ms: int) -> None:
+    sent = core.bus.send(draft())
+    core.bus.ack(BETA, ids=[sent.message.id], up_to=None)
     machine.jump(jump_ms)
-    assert sweep(bus) == 0
+    assert sweep(core) == 0
     machine.wait(7 * DAY_S + 1)
-    assert sweep(bus) == 1
+    assert sweep(core) == 1
     machine.jump(-jump_ms)
     machine.wait(DAY_S)
-    sweep(bus)
-    assert bus.store.message(sent.message.id) is not None
+    sweep(core)
+    assert core.store.message(sent.message.id) is not None
 
 
 @JUMPS
-def test_a_rate_limit_neither_opens_nor_closes(bus: Bus, machine: Machine, jump_ms: int) -> None:
+def test_a_rate_limit_neither_opens_nor_closes(core: Core, machine: Machine, jump_ms: int) -> None:
     from agent_bus.core import errors
 
     for _ in range(200):
-        bus.send(draft())
+        core.bus.send(draft())
     machine.jump(jump_ms)
     with pytest.raises(errors.RateLimitedError) as refused:
-        bus.send(draft())
+        core.bus.send(draft())
     assert refused.value.retry_after_s is not None
     assert 0 < refused.value.retry_after_s < 1
     machine.wait(1)
     for _ in range(20):
-        bus.send(draft())
+        core.bus.send(draft())
 
 
 def test_a_restart_takes_the_walls_word(tmp_path: Path) -> None:
@@ -185,26 +187,26 @@ def test_a_restart_takes_the_walls_word(tmp_path: Path) -> None:
     machine = Machine()
     machine.jump(-40 * YEAR_MS)
     early = SystemClock(wall_ns=lambda: machine.wall_ns, counter_ns=lambda: machine.counter_ns)
-    with bus_in(tmp_path, clock=early) as bus:
-        sent = bus.send(draft())
+    with bus_in(tmp_path, clock=early) as core:
+        sent = core.bus.send(draft())
         machine.jump(40 * YEAR_MS)
-        later = bus.send(draft())
+        later = core.bus.send(draft())
         assert later.message.created_at == START_MS
     late = SystemClock(wall_ns=lambda: machine.wall_ns, counter_ns=lambda: machine.counter_ns)
-    with bus_in(tmp_path, clock=late) as bus:
+    with bus_in(tmp_path, clock=late) as core:
         assert late.steady_ms() == START_MS
-        sweep(bus)
+        sweep(core)
         for known in (sent, later):
-            assert bus.store.message(known.message.id) is not None
-        assert bus.mailbox(AgentName("beta")).unread == 2
+            assert core.store.message(known.message.id) is not None
+        assert core.counters.mailbox(AgentName("beta")).unread == 2
 
 
-def test_every_jump_in_a_row_keeps_what_was_sent(bus: Bus, machine: Machine) -> None:
+def test_every_jump_in_a_row_keeps_what_was_sent(core: Core, machine: Machine) -> None:
     bodies = []
     for number, jump_ms in enumerate(itertools.islice(itertools.cycle([DAY_MS, -DAY_MS]), 20)):
         machine.jump(jump_ms)
         machine.wait(0.5)
         bodies.append(str(number))
-        bus.send(draft(body=str(number)))
-        sweep(bus)
-    assert inbox(bus.store, "beta") == bodies
+        core.bus.send(draft(body=str(number)))
+        sweep(core)
+    assert inbox(core.store, "beta") == bodies

@@ -5,12 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from agent_bus.bus.broker import Broker, Stream
-from agent_bus.bus.bus import Bus
-from agent_bus.bus.directory import Directory
-from agent_bus.bus.presence import Presence
-from agent_bus.core.latency import Latency
-from agent_bus.core.limits import RateLimiter
+from agent_bus.app import Core, assemble
+from agent_bus.bus.broker import Stream
 from agent_bus.core.model import NodeName
 from agent_bus.settings import Settings
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
@@ -26,23 +22,18 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def bus_in(
-    folder: Path, *, clock: Clock | None = None, kind: type[SqliteStore] = SqliteStore
-) -> Iterator[Bus]:
-    """A bus with the test roster; a lease holds 75 s, offline is after 300 s."""
+    folder: Path, *, clock: Clock | None = None, kind: type[SqliteStore] = SqliteStore, **more: Any
+) -> Iterator[Core]:
+    """A bus and its parts with the test roster; a lease holds 75 s, offline is after 300 s.
+
+    Args:
+        more: settings.
+    """
     clock = clock or FakeClock()
-    bus = Bus(
-        clock=clock,
-        broker=Broker(streams_total=20, streams_per_token=5),
-        directory=Directory(),
-        presence=Presence(clock=clock, lease_s=75, offline_after_s=300),
-        limiter=RateLimiter(per_s=20, burst=200, clock=clock),
-        latency=Latency(),
-        hop_limit=50,
-    )
-    with opened(folder, clock=clock, listener=bus, kind=kind) as store:
+    with opened(folder, clock=clock, kind=kind) as store:
         enrolled(store)
-        bus.attach(store)
-        yield bus
+        limits = {"streams_total": 20, "streams_per_token": 5}
+        yield assemble(settings_in(folder, **{**limits, **more}), store, clock)
 
 
 def settings_in(folder: Path, **more: Any) -> Settings:

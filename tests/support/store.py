@@ -64,9 +64,9 @@ def opened(
         folder / "bus.db",
         clock=clock or FakeClock(),
         readers=2,
-        listener=listener or Told(),
         fatal=fatal or _never,
     )
+    store.listen(listener or Told())
     try:
         yield store
     finally:

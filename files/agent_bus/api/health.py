@@ -12,19 +12,37 @@ from agent_bus.operate import metrics, reserves
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.broker import Broker
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Latency
     from agent_bus.operate.board import Board
     from agent_bus.operate.reserves import Reserves
+    from agent_bus.store.contract import Store
 
 
 class Health:
     """`/livez`, `/readyz` (open to all, without names) and `/api/stats`."""
 
     def __init__(
-        self, *, bus: Bus, board: Board, reserves: Reserves, clock: Clock, version: str
+        self,
+        *,
+        store: Store,
+        counters: Counters,
+        directory: Directory,
+        broker: Broker,
+        latency: Latency,
+        board: Board,
+        reserves: Reserves,
+        clock: Clock,
+        version: str,
     ) -> None:
-        self._bus = bus
+        self._store = store
+        self._counters = counters
+        self._directory = directory
+        self._broker = broker
+        self._latency = latency
         self._board = board
         self._reserves = reserves
         self._clock = clock
@@ -43,7 +61,7 @@ class Health:
         """
         checks = {
             "reading": self._check_reading(),
-            "writing": self._bus.store.writing(),
+            "writing": self._store.writing(),
             "process": "is stopping" if self.is_stopping else "ok",
         }
         ready = all(result == "ok" for result in checks.values())
@@ -60,35 +78,35 @@ class Health:
     def stats(self, call: Call) -> Answer:
         """Totals, depth, latency quantiles, alerts, streams and the database's own figures."""
         call.parse_query(NoQuery)
-        bus = self._bus
         uptime_s = self._clock.monotonic() - self._started
-        streams = list(bus.broker)
-        counts = bus.store.counts()
+        streams = list(self._broker)
+        counts = self._store.counts()
+        oldest = self._store.oldest_unread()
         content = {
             "version": self._version,
-            "epoch": bus.store.epoch,
+            "epoch": self._store.epoch,
             "uptime_s": round(uptime_s, 3),
-            "agents": len(bus.directory.roster.agents),
-            "nodes": len(bus.directory.nodes),
+            "agents": len(self._directory.roster.agents),
+            "nodes": len(self._directory.nodes),
             "streams": {
                 "open": len(streams),
                 "watchers": sum(stream.is_watcher for stream in streams),
             },
             "messages": {
-                "accepted": bus.sent_count,
-                "delivered": bus.delivered_count,
-                "acked": bus.acked_count,
-                "accepted_per_s": round(bus.sent_count / max(uptime_s, 0.001), 3),
+                "accepted": self._counters.sent_count,
+                "delivered": self._counters.pushed_count,
+                "acked": self._counters.acked_count,
+                "accepted_per_s": round(self._counters.sent_count / max(uptime_s, 0.001), 3),
                 "unread": counts["unread"],
                 "unfetched": counts["unfetched"],
-                "oldest_unread_at": rfc3339(min(bus.store.oldest_unread().values(), default=None)),
+                "oldest_unread_at": rfc3339(min(oldest.values(), default=None)),
                 "head": counts["head"],
             },
-            "latency_ms": bus.latency.quantiles(),
+            "latency_ms": self._latency.quantiles(),
             "alerts": self._board.firing,
             "reserves": reserves.facts(self._reserves.look()),
             "database": {
-                **bus.store.facts(),
+                **self._store.facts(),
                 "bytes": counts["database_bytes"],
                 "free_bytes": counts["free_bytes"],
                 "wal_bytes": counts["wal_bytes"],
@@ -100,7 +118,7 @@ class Health:
 
     def _check_reading(self) -> str:
         try:
-            self._bus.store.head()
+            self._store.head()
         except Exception as error:  # noqa: BLE001 - whatever it is, readiness must say it
             return f"the database cannot be read: {error}"
         return "ok"

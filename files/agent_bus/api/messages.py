@@ -36,8 +36,15 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.auth import Authenticator, Principal
     from agent_bus.bus.bus import Bus
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.hops import Hops
+    from agent_bus.bus.presence import Presence
     from agent_bus.bus.probes import Prober
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Latency
     from agent_bus.operate.fleet import Fleet
+    from agent_bus.store.contract import Store
 
 Row = TypeVar("Row")
 
@@ -55,9 +62,29 @@ class Api:
     """
 
     def __init__(
-        self, *, bus: Bus, fleet: Fleet, auth: Authenticator, prober: Prober, page_limit: int
+        self,
+        *,
+        bus: Bus,
+        store: Store,
+        counters: Counters,
+        directory: Directory,
+        presence: Presence,
+        hops: Hops,
+        latency: Latency,
+        clock: Clock,
+        fleet: Fleet,
+        auth: Authenticator,
+        prober: Prober,
+        page_limit: int,
     ) -> None:
         self._bus = bus
+        self._store = store
+        self._counters = counters
+        self._directory = directory
+        self._presence = presence
+        self._hops = hops
+        self._latency = latency
+        self._clock = clock
         self._fleet = fleet
         self._auth = auth
         self._prober = prober
@@ -86,7 +113,7 @@ class Api:
             payload_sha256=None if key is None else _canonical_sha256(body),
         )
         sent = self._bus.send(draft)
-        reachable = [self._bus.status(d.agent) for d in sent.deliveries]
+        reachable = [self._presence.status(d.agent) for d in sent.deliveries]
         return Answer(201, raw=wire.accepted(sent, reachable))
 
     def inbox(self, call: Call) -> Answer:
@@ -112,7 +139,7 @@ class Api:
         )
         principal = self._auth.renew(call.principal)  # the roster may have changed meanwhile
         self._readable(principal, agent)
-        is_own = agent in self._bus.directory.agents_of(principal.node)
+        is_own = agent in self._directory.agents_of(principal.node)
         # A page that nobody takes any more has shown nothing: its mail still has to wake.
         is_shown = is_own and not query.peek and not greenlets.has_hung_up(call.socket)
         before = self._bus.fetch(agent, page) if is_shown else {}
@@ -122,7 +149,7 @@ class Api:
             "next_cursor": (
                 encode_cursor(scope, page[-1].message.rank, page[-1].seq) if full else None
             ),
-            "unread": self._bus.mailbox(agent).unread,
+            "unread": self._counters.mailbox(agent).unread,
         }
 
         def shown(d: Delivery) -> dict[str, Any]:
@@ -156,10 +183,10 @@ class Api:
         if query.partner is not None:
             if agent is None:
                 raise errors.InvalidRequestError("with: needs `agent`, too.", field="with")
-            self._bus.directory.require(query.partner, field="with")
+            self._directory.require(query.partner, field="with")
         scope = f"history {agent} {query.partner} {query.thread} {query.order} {query.archived}"
         limit = min(query.limit, self._page_limit)
-        page = self._bus.store.history(
+        page = self._store.history(
             agent,
             partner=None if query.partner is None else AgentName(query.partner),
             thread=query.thread,
@@ -179,8 +206,8 @@ class Api:
     def message(self, call: Call) -> Answer:
         """One message with the timeline of each delivery."""
         message_id = MessageId(call.path["message_id"])
-        found = self._bus.store.message(message_id)
-        own = set(self._bus.directory.agents_of(call.principal.node))
+        found = self._store.message(message_id)
+        own = set(self._directory.agents_of(call.principal.node))
         if found is None or not (
             call.principal.is_admin
             or found[0].sender in own
@@ -193,7 +220,7 @@ class Api:
         """The registry, with who can be reached now."""
         call.parse_query(NoQuery)
         self._fleet.refresh(anyway=True)
-        groups = {n: sorted(of) for n, of in self._bus.directory.roster.groups.items()}
+        groups = {n: sorted(of) for n, of in self._directory.roster.groups.items()}
         agents = [fleet_rows.agent(facts) for facts in self._fleet.agents()]
         nodes = [fleet_rows.node(facts) for facts in self._fleet.nodes()]
         return Answer(200, {"agents": agents, "groups": groups, "nodes": nodes})
@@ -221,7 +248,7 @@ class Api:
         if call.principal.node is None:
             raise errors.ForbiddenError("Only a node's watcher reports presence.")
         gateways = {AgentName(a.name): a.gateway == "ok" for a in body.agents}
-        foreign = gateways.keys() - set(self._bus.directory.agents_of(call.principal.node))
+        foreign = gateways.keys() - set(self._directory.agents_of(call.principal.node))
         if foreign:
             raise errors.ForbiddenError(
                 f"Not on node {call.principal.node}: {', '.join(sorted(foreign))}. Leave them "
@@ -229,7 +256,7 @@ class Api:
                 field="agents",
                 agents=sorted(foreign),
             )
-        self._bus.presence.renewed(
+        self._presence.renewed(
             call.principal.node,
             version=body.node_version,
             gateways=gateways,
@@ -241,8 +268,8 @@ class Api:
     def wakes(self, call: Call) -> Answer:
         """Take a watcher's reports of what became of wakes."""
         body = call.parse_body(requests.WakesBody)
-        own = self._bus.directory.agents_of(call.principal.node)
-        now = self._bus.clock.now_ms()
+        own = self._directory.agents_of(call.principal.node)
+        now = self._clock.now_ms()
         for report in body.reports:
             if report.agent not in own:
                 continue  # it moved to another node while the report was on its way
@@ -253,13 +280,13 @@ class Api:
         """Ask watchers whether they could wake their agents; wakes nobody (operator)."""
         require_admin(call.principal)
         body = call.parse_body(requests.ProbeBody) if call.body else requests.ProbeBody()
-        directory = self._bus.directory
+        directory = self._directory
         if body.agents is None:
             agents = sorted(directory.roster.agents)
         else:
             agents = [directory.require(name, field="agents") for name in body.agents]
         probe_id, results = self._prober.run(agents, timeout_s=5.0)
-        with_status = [{**r, "status": self._bus.status(r["agent"])} for r in results]
+        with_status = [{**r, "status": self._presence.status(r["agent"])} for r in results]
         return Answer(200, {"probe_id": probe_id, "results": with_status})
 
     def _report(self, report: requests.WakeReport, now: int) -> None:
@@ -275,10 +302,10 @@ class Api:
             )
         kind = "accepted" if report.event == "coalesced" else report.event
         at = now - int(report.age_ms)
-        seq = Seq(min(report.up_to_seq, self._bus.head))
-        self._bus.note_hop(Stamp(kind, agent, seq, at, report.reason, up_to=True))
+        seq = Seq(min(report.up_to_seq, self._counters.head))
+        self._hops.note(Stamp(kind, agent, seq, at, report.reason, up_to=True))
         if report.duration_ms is not None:
-            self._bus.latency.observe(f"wake_{kind}", report.duration_ms)
+            self._latency.observe(f"wake_{kind}", report.duration_ms)
 
     def _recipients(
         self, body: requests.SendBody, sender: AgentName, key: str | None
@@ -288,16 +315,16 @@ class Api:
         The store then answers with what was sent at first, or with the conflict.
         """
         try:
-            return self._bus.directory.recipients(body.to, sender=sender)
+            return self._directory.recipients(body.to, sender=sender)
         except (errors.UnknownAgentError, errors.AgentRetiredError, errors.NoRecipientError):
-            if key is None or not self._bus.store.replay_of(sender, key):
+            if key is None or not self._store.replay_of(sender, key):
                 raise
             return ()
 
     def _readable(self, principal: Principal, name: str | None) -> AgentName:
         """The agent whose mail is read: one of the token's own, or anybody's for the operator."""
         if principal.is_admin and name is not None:
-            return self._bus.directory.require(name, field="agent")
+            return self._directory.require(name, field="agent")
         return self._auth.require_agent(principal, name, field="agent")
 
     def _is_over(self, call: Call, agent: AgentName) -> bool:
@@ -312,7 +339,7 @@ class Api:
         self, principal: Principal, of: Message, deliveries: Sequence[Delivery]
     ) -> dict[str, Any]:
         """A message as the sender (all deliveries) or a recipient (its own) may see it."""
-        own = set(self._bus.directory.agents_of(principal.node))
+        own = set(self._directory.agents_of(principal.node))
         if not principal.is_admin and of.sender not in own:
             deliveries = [d for d in deliveries if d.agent in own]
         return wire.with_timeline(of, deliveries)

@@ -12,6 +12,10 @@ from agent_bus.http.session import LINK_S
 
 if TYPE_CHECKING:
     from agent_bus.bus.bus import Bus
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.hops import Hops
+    from agent_bus.bus.presence import Presence
     from agent_bus.core.model import AgentName
     from agent_bus.http.session import Sessions
     from agent_bus.operate.backups import Backups
@@ -22,9 +26,22 @@ class Operator:
     """The endpoints, with what they need."""
 
     def __init__(
-        self, *, bus: Bus, housekeeper: Housekeeper, backups: Backups, sessions: Sessions
+        self,
+        *,
+        bus: Bus,
+        counters: Counters,
+        directory: Directory,
+        presence: Presence,
+        hops: Hops,
+        housekeeper: Housekeeper,
+        backups: Backups,
+        sessions: Sessions,
     ) -> None:
         self._bus = bus
+        self._counters = counters
+        self._directory = directory
+        self._presence = presence
+        self._hops = hops
         self._housekeeper = housekeeper
         self._backups = backups
         self._sessions = sessions
@@ -36,8 +53,8 @@ class Operator:
         content = {
             "agent": agent,
             "node": node,
-            "status": self._bus.status(agent),
-            "unfetched": self._bus.mailbox(agent).unfetched,
+            "status": self._presence.status(agent),
+            "unfetched": self._counters.mailbox(agent).unfetched,
         }
         return Answer(200, content)
 
@@ -46,13 +63,13 @@ class Operator:
         agent = self._agent(call)
         body = call.parse_body(requests.MuteBody)
         self._bus.mute(agent, for_s=body.for_s)
-        until = rfc3339(self._bus.presence.muted_until(agent))
+        until = rfc3339(self._presence.muted_until(agent))
         return Answer(200, {"agent": agent, "muted_until": until})
 
     def backup(self, call: Call) -> Answer:
         """Make a backup."""
         require_admin(call.principal)
-        self._bus.flush_stamps()
+        self._hops.flush()
         made = self._backups.make()
         content = {
             "path": str(made.path),
@@ -76,4 +93,4 @@ class Operator:
 
     def _agent(self, call: Call) -> AgentName:
         require_admin(call.principal)
-        return self._bus.directory.require(call.path["name"], field="name")
+        return self._directory.require(call.path["name"], field="name")

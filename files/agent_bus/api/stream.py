@@ -12,6 +12,7 @@ import errno
 import random
 import re
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.api.models import requests
@@ -24,11 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agent_bus.bus.auth import Principal
-    from agent_bus.bus.broker import Entry
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.broker import Broker, Entry
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.fanout import Fanout
+    from agent_bus.bus.hops import Hops
+    from agent_bus.bus.presence import Presence
+    from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, Delivery
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
+    from agent_bus.store.contract import Store
 
 REPLAY_PAGE: Final = 50
 """Deliveries read from the store at once while catching up: about 1 ms of a reader's time, and at
@@ -44,18 +51,33 @@ HEADERS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class StreamParts:
+    """The parts of the hub that streams are made of."""
+
+    store: Store
+    broker: Broker
+    directory: Directory
+    presence: Presence
+    counters: Counters
+    fanout: Fanout
+    hops: Hops
+    clock: Clock
+
+
 class Streams:
     """Opens streams.
 
     Args:
+        parts: what streams read and tell.
         version: the running release, told in `hello`.
         hang_ups: tells of peers that are gone.
     """
 
     def __init__(
-        self, *, bus: Bus, settings: Settings, version: str, hang_ups: greenlets.HangUps
+        self, *, parts: StreamParts, settings: Settings, version: str, hang_ups: greenlets.HangUps
     ) -> None:
-        self._bus = bus
+        self._parts = parts
         self._settings = settings
         self._version = version
         self._hang_ups = hang_ups
@@ -83,7 +105,7 @@ class Streams:
         )
         cursor = call.headers.get("last-event-id") or query.last_event_id
         subscription = Subscription(
-            self._bus,
+            self._parts,
             stream,
             settings=self._settings,
             version=self._version,
@@ -91,21 +113,21 @@ class Streams:
             hang_ups=self._hang_ups,
         )
         try:
-            self._bus.broker.admit(stream)
+            self._parts.broker.admit(stream)
         except errors.NotReadyError:
             return Answer(200, headers=HEADERS, frames=[subscription.turn_away()])
         bound_writes(call.socket, self._settings.write_timeout_s)
         stream.socket = call.socket
         if stream.is_watcher and stream.node is not None:
-            self._bus.presence.opened(stream.node, stream, subscription.agents())
+            self._parts.presence.opened(stream.node, stream, subscription.agents())
         subscription.watch_peer()
         return Answer(200, headers=HEADERS, frames=subscription)
 
     def _subset(self, principal: Principal, names: str | None) -> frozenset[AgentName] | None:
         if names is None:
             return None
-        own = self._bus.directory.agents_of(principal.node)
-        chosen = [self._bus.directory.require(n, field="agents") for n in names.split(",")]
+        own = self._parts.directory.agents_of(principal.node)
+        chosen = [self._parts.directory.require(n, field="agents") for n in names.split(",")]
         foreign = [name for name in chosen if name not in own]
         if foreign:
             raise errors.ForbiddenError(
@@ -121,7 +143,7 @@ class Subscription:
 
     def __init__(
         self,
-        bus: Bus,
+        parts: StreamParts,
         stream: Stream,
         *,
         settings: Settings,
@@ -129,7 +151,7 @@ class Subscription:
         cursor: str | None,
         hang_ups: greenlets.HangUps | None = None,
     ) -> None:
-        self._bus = bus
+        self._parts = parts
         self._stream = stream
         self._settings = settings
         self._version = version
@@ -138,13 +160,13 @@ class Subscription:
 
     def agents(self) -> tuple[AgentName, ...]:
         """The agents carried now: the roster decides, at every moment."""
-        own = self._bus.directory.agents_of(self._stream.node)
+        own = self._parts.directory.agents_of(self._stream.node)
         return tuple(agent for agent in own if self._stream.carries(agent))
 
     @property
     def _fleet_count(self) -> int:
         """How many streams would come back after a restart; not only those that are back yet."""
-        return max(self._bus.broker.reconnecting_count, len(self._bus.directory.roster.tokens))
+        return max(self._parts.broker.reconnecting_count, len(self._parts.directory.roster.tokens))
 
     def close(self) -> None:
         """Leave the broker and give the lease back; harmless when repeated.
@@ -154,11 +176,11 @@ class Subscription:
         """
         if self._hang_ups is not None and self._stream.socket is not None:
             self._hang_ups.forget(self._stream.socket)
-        self._bus.broker.leave(self._stream)
+        self._parts.broker.leave(self._stream)
         if self._stream.end_reason == "lifetime":
             return
         if self._stream.is_watcher and self._stream.node is not None:
-            self._bus.presence.closed(self._stream.node, self._stream)
+            self._parts.presence.closed(self._stream.node, self._stream)
 
     def watch_peer(self) -> None:
         """End with the peer's side of the connection, from now on.
@@ -197,7 +219,7 @@ class Subscription:
         A refusal would be the end for good: `EventSource` gives up at any answer but 200.
         """
         position, _ = self._resume(self.agents())
-        place = "" if position is None else f"{self._bus.store.epoch}-{position}"
+        place = "" if position is None else f"{self._parts.store.epoch}-{position}"
         return self._bye("shutdown", resume_id=place)
 
     def _bye(self, reason: str, *, resume_id: str = "") -> bytes:
@@ -210,9 +232,11 @@ class Subscription:
 
     def _opening(self) -> Iterator[bytes]:
         """Hello, perhaps reset, then the backlog."""
-        store = self._bus.store
+        store = self._parts.store
         agents = self.agents()
-        head = self._bus.head  # before the store is asked: what is committed meanwhile comes after
+        head = (
+            self._parts.counters.head
+        )  # before the store is asked: what is committed meanwhile comes after
         position, reset_reason = self._resume(agents)
         unread_only = position is None
         if position is None:
@@ -222,10 +246,10 @@ class Subscription:
         yield sse.hello(
             {
                 "epoch": store.epoch,
-                "head": self._bus.head,
+                "head": self._parts.counters.head,
                 "keepalive_s": self._settings.keepalive_s,
                 "agents": agents,
-                "mailboxes": [self._bus.mailbox_fields(agent) for agent in agents],
+                "mailboxes": [self._parts.fanout.mailbox_fields(agent) for agent in agents],
                 "version": self._version,
                 "reconnect_cap_s": reconnect.cap_s(self._fleet_count),
             },
@@ -235,7 +259,7 @@ class Subscription:
         if reset_reason is not None:
             yield sse.control(
                 "reset",
-                {"reason": reset_reason, "oldest": position, "head": self._bus.head},
+                {"reason": reset_reason, "oldest": position, "head": self._parts.counters.head},
             )
         yield from self._backlog(position, unread_only=unread_only)
 
@@ -244,19 +268,19 @@ class Subscription:
         if self._cursor is None:
             return None, None
         epoch, _, number = self._cursor.rpartition("-")
-        if epoch != self._bus.store.epoch or not SEQ.fullmatch(number):
+        if epoch != self._parts.store.epoch or not SEQ.fullmatch(number):
             return None, "epoch"
         position = int(number)
-        if position > self._bus.head:
+        if position > self._parts.counters.head:
             return None, "ahead"
-        if position < self._bus.store.archived_seq(agents):
+        if position < self._parts.store.archived_seq(agents):
             return None, "archived"
         return position, None
 
     def _backlog(self, position: int, *, unread_only: bool) -> Iterator[bytes]:
         while not self._stream.has_ended():
-            head = self._bus.head
-            page = self._bus.store.replay(
+            head = self._parts.counters.head
+            page = self._parts.store.replay(
                 self.agents(),
                 after=position,
                 until=head,
@@ -271,7 +295,7 @@ class Subscription:
                 position = page[-1 - len(waiting)].seq
             if len(page) < REPLAY_PAGE:
                 position = head
-                if head == self._bus.head:  # nothing came meanwhile: from here on live
+                if head == self._parts.counters.head:  # nothing came meanwhile: from here on live
                     self._stream.is_live = True
                     return
 
@@ -280,7 +304,7 @@ class Subscription:
         entries: list[Entry] = []
         size = 0
         while waiting and size < WRITE_BYTES:
-            entry = self._bus.entry_of(waiting.popleft())
+            entry = self._parts.fanout.entry_of(waiting.popleft())
             size += len(entry.frame)
             entries.append(entry)
         return entries
@@ -295,10 +319,10 @@ class Subscription:
         allowed = [e for e in entries if e.delivery is None or e.delivery.agent in own]
         if allowed:
             yield b"".join([entry.frame for entry in allowed])
-            self._bus.note_pushed(allowed)
+            self._parts.hops.note_pushed(allowed)
 
     def _live(self) -> Iterator[bytes]:
-        clock = self._bus.clock
+        clock = self._parts.clock
         lifetime_s = self._settings.stream_lifetime_s * random.uniform(0.8, 1.2)  # noqa: S311
         deadline = clock.monotonic() + lifetime_s
         while True:

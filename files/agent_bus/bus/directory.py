@@ -50,6 +50,17 @@ class Directory:
         """Where an active agent lives; None for the operator and for retired agents."""
         return self.roster.agents.get(agent)
 
+    def owner_of(self, agent: AgentName) -> NodeName | None:
+        """The node whose streams carry this agent's mail now; None for the operator.
+
+        Raises:
+            LookupError: nobody's, because the agent is retired or unknown.
+        """
+        node = self.node_of(agent)
+        if node is None and agent != OPERATOR:
+            raise LookupError(agent)
+        return node
+
     def require(self, name: str, *, field: str) -> AgentName:
         """The name of a known agent, active or retired.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, NodeName
 
@@ -34,11 +35,15 @@ class Presence:
     """Leases of nodes and signs of life of agents.
 
     Args:
+        directory: who lives where; when its agents were last seen is remembered from here on.
         lease_s: a lease that is not renewed for so long has lapsed.
         offline_after_s: an agent with no sign of life for so long is offline.
     """
 
-    def __init__(self, *, clock: Clock, lease_s: float, offline_after_s: float) -> None:
+    def __init__(
+        self, *, directory: Directory, clock: Clock, lease_s: float, offline_after_s: float
+    ) -> None:
+        self._directory = directory
         self._clock = clock
         self._lease_s = lease_s
         self._offline_after_s = offline_after_s
@@ -46,6 +51,9 @@ class Presence:
         self._seen: dict[AgentName, tuple[float, int]] = {}
         self._unsaved: set[AgentName] = set()
         self._muted: dict[AgentName, tuple[float, int]] = {}
+        for name, agent in directory.agents.items():
+            if agent.last_seen_at is not None:
+                self._remember(name, agent.last_seen_at)
 
     def opened(self, node: NodeName, stream: object, agents: tuple[AgentName, ...]) -> None:
         """A watcher's stream began: it holds the lease from now on."""
@@ -93,14 +101,6 @@ class Presence:
             self._seen[agent] = now
             self._unsaved.add(agent)
 
-    def remember(self, agent: AgentName, at: int) -> None:
-        """Take what an earlier process saw of an agent, in wall-clock ms.
-
-        Without it everybody is offline after a restart, not deaf, until the watchers are back.
-        """
-        age_s = max(0, self._clock.now_ms() - at) / 1000
-        self._seen.setdefault(agent, (self._clock.monotonic() - age_s, at))
-
     def mute(self, agent: AgentName, *, for_s: float) -> None:
         """Ask watchers to leave an agent alone; 0 ends it. Forgotten when the hub restarts."""
         self._muted[agent] = (
@@ -122,11 +122,12 @@ class Presence:
             return None
         return lease
 
-    def status(self, agent: AgentName, node: NodeName | None, *, is_retired: bool) -> Status:
-        """One of the five states."""
-        if is_retired:
+    def status(self, agent: AgentName) -> Status:
+        """Whether an agent can be reached now."""
+        known = self._directory.agents.get(agent)
+        if known is not None and known.retired_at is not None:
             return "retired"
-        lease = self.lease(node)
+        lease = self.lease(self._directory.node_of(agent))
         if lease is not None:
             return "online" if lease.gateways.get(agent, True) else "gateway-down"
         seen = self._seen.get(agent)
@@ -144,3 +145,11 @@ class Presence:
         unsaved = {agent: self._seen[agent][1] for agent in self._unsaved}
         self._unsaved.clear()
         return unsaved
+
+    def _remember(self, agent: AgentName, at: int) -> None:
+        """Take what an earlier process saw of an agent, in wall-clock ms.
+
+        Without it everybody is offline after a restart, not deaf, until the watchers are back.
+        """
+        age_s = max(0, self._clock.now_ms() - at) / 1000
+        self._seen[agent] = (self._clock.monotonic() - age_s, at)

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from agent_bus.api.messages import Api
     from agent_bus.api.operator import Operator
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.directory import Directory
     from agent_bus.dashboard.audit import Audit
     from agent_bus.http.call import Call
     from agent_bus.http.session import Sessions
+    from agent_bus.store.contract import Store
 
 
 class Actions:
@@ -33,10 +34,18 @@ class Actions:
     """
 
     def __init__(
-        self, *, bus: Bus, api: Api, operator: Operator, sessions: Sessions, audit: Audit
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        api: Api,
+        operator: Operator,
+        sessions: Sessions,
+        audit: Audit,
     ) -> None:
         self.audit = audit
-        self._bus = bus
+        self._store = store
+        self._directory = directory
         self._api = api
         self._operator = operator
         self._sessions = sessions
@@ -58,8 +67,8 @@ class Actions:
     def _ack(self, call: Call) -> Answer:
         """Mark one message as read for an agent; that is no sign of the agent's life."""
         body = call.parse_body(page_requests.AckAction)
-        agent = self._bus.directory.require(body.agent, field="agent")
-        acked = self._bus.store.ack_ids(agent, [MessageId(body.id)])
+        agent = self._directory.require(body.agent, field="agent")
+        acked = self._store.ack_ids(agent, [MessageId(body.id)])
         if acked.unknown:
             raise errors.UnknownMessageError(MessageId(body.id), field="id")
         return Answer(200, {"agent": agent, "acked": acked.acked})

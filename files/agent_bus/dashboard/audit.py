@@ -18,9 +18,10 @@ from agent_bus.core.model import OPERATOR, AgentName, AuditEntry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.core.clock import Clock
     from agent_bus.http.call import Answer, Call
     from agent_bus.http.route import Route
+    from agent_bus.store.contract import Store
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,9 @@ DETAIL_BYTES: Final = 2000
 class Audit:
     """Writes down what was done, once it has been done."""
 
-    def __init__(self, *, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     def log(
         self,
@@ -71,11 +73,11 @@ class Audit:
         What was done is done: where the audit cannot be kept (a full disk, which archiving is
         to mend), that goes to the journal and the operator still gets the answer.
         """
-        now = self._bus.clock.now_ms()
+        now = self._clock.now_ms()
         about = None if agent is None else AgentName(agent)
         entry = AuditEntry(now, call.address, way, action, about, _bounded(detail or {}), outcome)
         try:
-            self._bus.store.desk.log(entry)
+            self._store.desk.log(entry)
         except errors.BusError as error:
             logger.error("The audit was not kept (%s): %s", error.code, entry)
 

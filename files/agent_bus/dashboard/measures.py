@@ -15,9 +15,12 @@ from agent_bus.runtime import greenlets
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.core.latency import Latency
     from agent_bus.core.model import Crossing, NodeName
     from agent_bus.operate.board import Sample
+    from agent_bus.store.contract import Store
 
 HOPS: Final = ("pushed", "received", "accepted", "fetched", "read")
 TITLES: Final = {
@@ -37,41 +40,52 @@ Line = list[tuple[int, float, float]]
 """(wall ms, one figure, another) of each point."""
 
 
-def of(bus: Bus, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Everything that the page draws of the fleet; blocks the greenlet for one read."""
-    told = _thinned(list(samples))
-    hops = []
-    for hop in HOPS:
-        name = f"stored_to_{hop}"
-        histogram = bus.latency.histograms.get(name) or Histogram(HOP_BOUNDS_MS)
-        line = _grown(told, HOP_BOUNDS_MS, lambda s, name=name: s.hops.get(name))  # type: ignore[misc] # bound now
-        hops.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, line))
-    disk = []
-    measured = bus.store.histograms()
-    for name, title in DISK.items():
-        bounds_ms = [bound * 1000 for bound in measured[name].bounds]
-        line = _grown(told, bounds_ms, lambda s, name=name: s.disk[name])  # type: ignore[misc] # bound now
-        disk.append(_card(title, measured[name].counts, bounds_ms, line))
-    crossings = bus.store.desk.crossings(head=bus.head)
-    hosts = greenlets.offload(lambda: _hosts(bus, crossings))
-    return {"cards": hops + disk, "throughput": _throughput(told), "hosts": hosts}
+class Measures:
+    """Measures hops and the disk for the page."""
 
+    def __init__(
+        self, *, store: Store, counters: Counters, directory: Directory, latency: Latency
+    ) -> None:
+        self._store = store
+        self._counters = counters
+        self._directory = directory
+        self._latency = latency
 
-def of_host(bus: Bus, node: NodeName) -> dict[str, Any]:
-    """The same of one host's agents, over their newest deliveries."""
-    taken = bus.store.desk.crossings_of(bus.directory.agents_of(node))
-
-    def drawn() -> dict[str, Any]:
-        cards = []
+    def of_fleet(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """Everything that the page draws of the fleet; blocks the greenlet for one read."""
+        told = _thinned(list(samples))
+        hops = []
         for hop in HOPS:
-            histogram = Histogram(HOP_BOUNDS_MS)
-            times = _times(taken, hop)
-            for _, took in times:
-                histogram.observe(took)
-            cards.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, _spans(times)))
-        return {"cards": cards, "throughput": _rates(taken), "hosts": _hosts(bus, taken)}
+            name = f"stored_to_{hop}"
+            histogram = self._latency.histograms.get(name) or Histogram(HOP_BOUNDS_MS)
+            line = _grown(told, HOP_BOUNDS_MS, lambda s, name=name: s.hops.get(name))  # type: ignore[misc] # bound now
+            hops.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, line))
+        disk = []
+        measured = self._store.histograms()
+        for name, title in DISK.items():
+            bounds_ms = [bound * 1000 for bound in measured[name].bounds]
+            line = _grown(told, bounds_ms, lambda s, name=name: s.disk[name])  # type: ignore[misc] # bound now
+            disk.append(_card(title, measured[name].counts, bounds_ms, line))
+        crossings = self._store.desk.crossings(head=self._counters.head)
+        hosts = greenlets.offload(lambda: _hosts(self._directory, crossings))
+        return {"cards": hops + disk, "throughput": _throughput(told), "hosts": hosts}
 
-    return greenlets.offload(drawn)
+    def of_host(self, node: NodeName) -> dict[str, Any]:
+        """The same of one host's agents, over their newest deliveries."""
+        taken = self._store.desk.crossings_of(self._directory.agents_of(node))
+
+        def drawn() -> dict[str, Any]:
+            cards = []
+            for hop in HOPS:
+                histogram = Histogram(HOP_BOUNDS_MS)
+                times = _times(taken, hop)
+                for _, took in times:
+                    histogram.observe(took)
+                cards.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, _spans(times)))
+            hosts = _hosts(self._directory, taken)
+            return {"cards": cards, "throughput": _rates(taken), "hosts": hosts}
+
+        return greenlets.offload(drawn)
 
 
 def _card(
@@ -167,11 +181,11 @@ def _rates(crossings: Sequence[Crossing]) -> Line:
     ]
 
 
-def _hosts(bus: Bus, crossings: Sequence[Crossing]) -> list[dict[str, Any]]:
+def _hosts(directory: Directory, crossings: Sequence[Crossing]) -> list[dict[str, Any]]:
     """The median and the worst of each hop, by host, over the newest deliveries."""
     by_node: dict[NodeName, list[Crossing]] = {}
     for one in crossings:
-        node = bus.directory.node_of(one.agent)
+        node = directory.node_of(one.agent)
         if node is not None:
             by_node.setdefault(node, []).append(one)
     return [

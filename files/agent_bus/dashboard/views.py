@@ -17,7 +17,7 @@ from agent_bus.api.models import fields
 from agent_bus.bus.broker import Stream
 from agent_bus.core import errors, sse
 from agent_bus.core.model import OPERATOR, PRIORITIES, AgentName, MessageId, NodeName, rfc3339
-from agent_bus.dashboard import measures, page_requests
+from agent_bus.dashboard import page_requests
 from agent_bus.dashboard.html import redirect
 from agent_bus.dashboard.timeline import way
 from agent_bus.http.call import Answer
@@ -28,15 +28,20 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.broker import Broker
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.presence import Presence
+    from agent_bus.core.clock import Clock
     from agent_bus.core.model import Delivery, Found, Message, SearchPage
     from agent_bus.dashboard.actions import Actions
     from agent_bus.dashboard.html import Pages
+    from agent_bus.dashboard.measures import Measures
     from agent_bus.http.call import Call
     from agent_bus.http.session import Sessions
     from agent_bus.operate.board import Board
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
+    from agent_bus.store.contract import Store
 
 PAGE: Final = 50
 """Messages on a page of the search."""
@@ -66,7 +71,12 @@ class Dashboard:
     def __init__(
         self,
         *,
-        bus: Bus,
+        store: Store,
+        directory: Directory,
+        presence: Presence,
+        broker: Broker,
+        clock: Clock,
+        measures: Measures,
         board: Board,
         sessions: Sessions,
         pages: Pages,
@@ -75,7 +85,12 @@ class Dashboard:
         hang_ups: greenlets.HangUps,
     ) -> None:
         self._hang_ups = hang_ups
-        self._bus = bus
+        self._store = store
+        self._directory = directory
+        self._presence = presence
+        self._broker = broker
+        self._clock = clock
+        self._measures = measures
         self._board = board
         self._sessions = sessions
         self._pages = pages
@@ -160,13 +175,13 @@ class Dashboard:
     def message(self, call: Call) -> Answer:
         """One message with the way of each delivery and its thread."""
         message_id = MessageId(call.path["message_id"])
-        found = self._bus.store.message(message_id)
+        found = self._store.message(message_id)
         if found is None:
             raise errors.UnknownMessageError(message_id)
         message, deliveries = found
-        now = self._bus.clock.now_ms()
+        now = self._clock.now_ms()
         ways = [
-            way(d, node=self._bus.directory.node_of(d.agent), status=self._bus.status(d.agent),
+            way(d, node=self._directory.node_of(d.agent), status=self._presence.status(d.agent),
                 now=now)
             for d in deliveries
         ]  # fmt: skip
@@ -178,7 +193,7 @@ class Dashboard:
     def flow(self, call: Call) -> Answer:
         """Who talks to whom, and what is being said now."""
         query = call.parse_query(page_requests.FlowQuery)
-        recent = self._bus.store.desk.search(
+        recent = self._store.desk.search(
             agent=None, text=None, since=None, until=None, before=None, limit=PAGE
         )
         return self._show(
@@ -197,7 +212,7 @@ class Dashboard:
 
     def audit(self, call: Call) -> Answer:
         """What was done by hand."""
-        return self._show(call, "audit", entries=self._bus.store.desk.audit(limit=AUDITED))
+        return self._show(call, "audit", entries=self._store.desk.audit(limit=AUDITED))
 
     def session(self, call: Call) -> Answer:
         """Whether the session is still open: 204, or 401."""
@@ -227,7 +242,7 @@ class Dashboard:
         )
         stream.bound_writes(call.socket, self._settings.write_timeout_s)
         try:
-            self._bus.broker.admit(page)
+            self._broker.admit(page)
         except errors.NotReadyError:  # as in stream.py: a refusal would be for good
             bye = sse.bye("shutdown", retry_ms=self._settings.retry_ms)
             return Answer(200, headers=stream.HEADERS, frames=[bye])
@@ -237,7 +252,7 @@ class Dashboard:
         return Answer(200, headers=stream.HEADERS, frames=self._frames(call, page))
 
     def _frames(self, call: Call, page: Stream) -> Iterator[bytes]:
-        clock, settings = self._bus.clock, self._settings
+        clock, settings = self._clock, self._settings
         deadline = clock.monotonic() + settings.stream_lifetime_s
         # A page cannot see comments: with this it can tell a quiet hub from one that is gone.
         still = sse.control("still", {"keepalive_s": settings.keepalive_s})
@@ -257,15 +272,15 @@ class Dashboard:
             if page.socket is not None:
                 self._hang_ups.forget(page.socket)
             self._board.leave(page)
-            self._bus.broker.leave(page)
+            self._broker.leave(page)
         if page.end_reason == stream.GONE:
             raise BrokenPipeError(errno.EPIPE, "The browser is gone")
         yield sse.bye(page.end_reason or "lifetime", retry_ms=settings.retry_ms)
 
     def _flows(self, window: str) -> dict[str, Any]:
-        since = self._bus.clock.now_ms() - page_requests.WINDOWS[window] * 1000
-        found = self._bus.store.desk.flows(since=since)
-        nodes = self._bus.directory.roster.agents
+        since = self._clock.now_ms() - page_requests.WINDOWS[window] * 1000
+        found = self._store.desk.flows(since=since)
+        nodes = self._directory.roster.agents
         names = {name for flow in found.flows for name in (flow.sender, flow.agent)}
         return {
             "window": window,
@@ -276,12 +291,12 @@ class Dashboard:
 
     def _search(self, query: page_requests.SearchQuery) -> SearchPage:
         """A page of the search; a text is looked for step by step until a second has passed."""
-        clock = self._bus.clock
+        clock = self._clock
         deadline = clock.monotonic() + SEARCH_S
         found: list[Found] = []
         before = query.before
         while True:
-            page = self._bus.store.desk.search(
+            page = self._store.desk.search(
                 agent=AgentName(query.agent) if query.agent else None,
                 text=query.text or None,
                 since=fields.milliseconds(query.since or None),
@@ -296,15 +311,15 @@ class Dashboard:
 
     def _measured(self, host: str) -> dict[str, Any]:
         if host:
-            return measures.of_host(self._bus, NodeName(host))
-        return measures.of(self._bus, self._board.samples)
+            return self._measures.of_host(NodeName(host))
+        return self._measures.of_fleet(self._board.samples)
 
     def _thread(self, thread_id: MessageId) -> list[tuple[int, Message, list[Delivery]]]:
         """(depth, message, deliveries) of a thread, archived ones too, each below its parent."""
         found = [
             entry
             for archived in (True, False)
-            for entry in self._bus.store.history(
+            for entry in self._store.history(
                 None, partner=None, thread=thread_id, since=None, until=None, archived=archived,
                 after=None, ascending=True, limit=THREAD,
             )
@@ -343,7 +358,7 @@ class Dashboard:
             status=status,
             page=name,
             csrf=csrf_of(call),
-            now=self._bus.clock.now_ms(),
+            now=self._clock.now_ms(),
             rfc3339=rfc3339,
             priorities=PRIORITIES,
             operator=OPERATOR,

@@ -23,10 +23,16 @@ from agent_bus.runtime.greenlets import Event
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.broker import Broker
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.presence import Presence
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Latency
     from agent_bus.core.model import Acked, AgentName, Sent, Stamp
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
     from agent_bus.operate.reserves import Reserves
+    from agent_bus.store.contract import Store
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +77,26 @@ class Board:
     def __init__(
         self,
         *,
-        bus: Bus,
+        store: Store,
+        counters: Counters,
+        directory: Directory,
+        presence: Presence,
+        broker: Broker,
+        latency: Latency,
+        clock: Clock,
         fleet: Fleet,
         refusals: Mapping[str, int],
         reserves: Reserves,
         version: str,
     ) -> None:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES)
-        self._bus = bus
+        self._store = store
+        self._counters = counters
+        self._directory = directory
+        self._presence = presence
+        self._broker = broker
+        self._latency = latency
+        self._clock = clock
         self._fleet = fleet
         self._refusals = refusals
         self._reserves = reserves
@@ -144,11 +162,10 @@ class Board:
 
     def totals(self) -> dict[str, Any]:
         """The figures above the list."""
-        bus = self._bus
         recent = self._since(60)
         active = [row for row in self._shown.values() if row["state"] != "retired"]
-        nodes = [node for node, agents in bus.directory.nodes.items() if agents]
-        connected = sum(bus.presence.lease(node) is not None for node in nodes)
+        nodes = [node for node, agents in self._directory.nodes.items() if agents]
+        connected = sum(self._presence.lease(node) is not None for node in nodes)
         return {
             "agents": len(active),
             "online": sum(row["state"] == "online" for row in active),
@@ -156,8 +173,8 @@ class Board:
             "nodes": len(nodes),
             "connected": connected,
             "unread": sum(row["unread"] for row in active),
-            "last_min": bus.sent_count - recent.sent,
-            "operator_unread": bus.mailbox(OPERATOR).unread,
+            "last_min": self._counters.sent_count - recent.sent,
+            "operator_unread": self._counters.mailbox(OPERATOR).unread,
             "version": self._version,
             "reserves": " · ".join(reserves.words(self._left)),
         }
@@ -179,7 +196,7 @@ class Board:
         Alerts are looked at with each sample, so that they hold since when they do and not since
         somebody looks.
         """
-        is_due = self._bus.clock.monotonic() - self.samples[-1].at >= SAMPLE_S
+        is_due = self._clock.monotonic() - self.samples[-1].at >= SAMPLE_S
         if is_due:
             self._sample()
         if self._pages:
@@ -216,7 +233,7 @@ class Board:
         self, agents: Sequence[dict[str, Any]], gone: Sequence[AgentName], *, full: bool
     ) -> bytes:
         fields: dict[str, object] = {
-            "now": rfc3339(self._bus.clock.now_ms()),
+            "now": rfc3339(self._clock.now_ms()),
             "full": full,
             "agents": agents,
             "gone": gone,
@@ -229,10 +246,9 @@ class Board:
     def _look(self) -> None:
         """Bring rows and alerts up to date; reads the database only after a change."""
         self._fleet.refresh()
-        bus = self._bus
         self._shown = {facts.name: agent_row(facts) for facts in self._fleet.agents()}
         self._nodes = [node_row(facts) for facts in self._fleet.nodes() if facts.agents]
-        firing = self._watch.firing(self._figures(), bus.clock.monotonic())
+        firing = self._watch.firing(self._figures(), self._clock.monotonic())
         self._alerts = [
             {
                 "name": one.rule.name,
@@ -245,32 +261,30 @@ class Board:
         ]
 
     def _sample(self) -> None:
-        bus = self._bus
         self._left = self._reserves.look()
         self.samples.append(
             Sample(
-                at=bus.clock.monotonic(),
-                wall=bus.clock.now_ms(),
-                sent=bus.sent_count,
-                pushed=bus.delivered_count,
-                acked=bus.acked_count,
-                hops={name: list(h.counts) for name, h in bus.latency.histograms.items()},
-                disk={name: list(h.counts) for name, h in bus.store.histograms().items()},
+                at=self._clock.monotonic(),
+                wall=self._clock.now_ms(),
+                sent=self._counters.sent_count,
+                pushed=self._counters.pushed_count,
+                acked=self._counters.acked_count,
+                hops={name: list(h.counts) for name, h in self._latency.histograms.items()},
+                disk={name: list(h.counts) for name, h in self._store.histograms().items()},
                 refusals=dict(self._refusals),
-                wal_bytes=bus.store.counts()["wal_bytes"],
+                wal_bytes=self._store.counts()["wal_bytes"],
             )
         )
 
     def _since(self, seconds: float) -> Sample:
         """The oldest sample that is not older than so many seconds, or the newest."""
-        start = self._bus.clock.monotonic() - seconds
+        start = self._clock.monotonic() - seconds
         return next((s for s in self.samples if s.at >= start), self.samples[-1])
 
     def _figures(self) -> alerts.Figures:
-        bus = self._bus
         then = self._since(WINDOW_S)
-        now_ms = bus.clock.now_ms()
-        commits = bus.store.histograms()["commit_s"]
+        now_ms = self._clock.now_ms()
+        commits = self._store.histograms()["commit_s"]
         grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
 
         def more(*codes: str) -> int:
@@ -279,8 +293,8 @@ class Board:
         return alerts.Figures(
             silent_nodes=tuple(
                 node
-                for node, agents in bus.directory.nodes.items()
-                if agents and bus.presence.lease(node) is None
+                for node, agents in self._directory.nodes.items()
+                if agents and self._presence.lease(node) is None
             ),
             deaf_gateways=tuple(n for n, r in self._shown.items() if r["state"] == "gateway-down"),
             oldest_unread_s={
@@ -292,7 +306,7 @@ class Board:
             refused_5m=more("unauthenticated", "auth_throttled"),
             commit_p99_s=quantile(grown, commits.bounds, 0.99),
             wal_bytes=self.samples[-1].wal_bytes,
-            queue_events_max=max((stream.waiting for stream in bus.broker), default=0),
+            queue_events_max=max((stream.waiting for stream in self._broker), default=0),
             **self._running_out(),
         )
 

@@ -16,9 +16,12 @@ from agent_bus.core.model import OPERATOR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent_bus.bus.bus import Bus
-    from agent_bus.bus.presence import Status
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.presence import Presence, Status
+    from agent_bus.core.clock import Clock
     from agent_bus.core.model import Acked, AgentName, NodeName, Sent, Stamp
+    from agent_bus.store.contract import Store
 
 PROBLEMS: Final[dict[str, int]] = {"gateway-down": 3, "deaf": 3, "offline": 2}
 """State -> how far up a list it goes; mail that is unread for too long is 1."""
@@ -61,15 +64,27 @@ class NodeFacts:
 class Fleet:
     """See the module; an observer of the bus, used in the loop's thread."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(
+        self,
+        *,
+        store: Store,
+        counters: Counters,
+        directory: Directory,
+        presence: Presence,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._counters = counters
+        self._directory = directory
+        self._presence = presence
+        self._clock = clock
         self._last_wakes: dict[AgentName, int] = {}
         self._oldest: dict[AgentName, int] = {}
         self._looked: float | None = None
 
     def start(self) -> None:
         """Begin; the bus must have its store."""
-        self._last_wakes = self._bus.store.desk.last_wakes()
+        self._last_wakes = self._store.desk.last_wakes()
 
     def on_sent(self, _sent: Sent) -> None:
         """A message is durable."""
@@ -86,12 +101,12 @@ class Fleet:
 
     def refresh(self, *, anyway: bool = False) -> None:
         """Read the age of unread mail, if it may have changed; blocks the greenlet for that."""
-        now = self._bus.clock.monotonic()
+        now = self._clock.monotonic()
         if not anyway and self._looked is not None and now - self._looked < OLDEST_S:
             return
         self._looked = now  # before the read: what comes in meanwhile asks for another one
         try:
-            self._oldest = self._bus.store.oldest_unread()
+            self._oldest = self._store.oldest_unread()
         except BaseException:
             self._looked = None
             raise
@@ -99,25 +114,26 @@ class Fleet:
     @property
     def oldest(self) -> Mapping[AgentName, int]:
         """When the oldest unread message of each agent that has one was stored, in ms."""
-        return {name: at for name, at in self._oldest.items() if self._bus.mailbox(name).unread}
+        return {
+            name: at for name, at in self._oldest.items() if self._counters.mailbox(name).unread
+        }
 
     def agents(self) -> list[AgentFacts]:
         """All agents but the operator, retired ones too, by name."""
         oldest = self.oldest
-        known = sorted(self._bus.directory.agents)
+        known = sorted(self._directory.agents)
         return [self._agent(name, oldest.get(name)) for name in known if name != OPERATOR]
 
     def nodes(self) -> list[NodeFacts]:
         """All nodes of the roster, by name; one without agents has no watcher to wait for."""
-        return [self._node(*entry) for entry in sorted(self._bus.directory.nodes.items())]
+        return [self._node(*entry) for entry in sorted(self._directory.nodes.items())]
 
     def _agent(self, name: AgentName, oldest: int | None) -> AgentFacts:
-        bus = self._bus
-        known = bus.directory.agents[name]
-        lease = bus.presence.lease(known.node)
-        status = bus.status(name)
-        box = bus.mailbox(name)
-        age_s = 0 if oldest is None else (bus.clock.now_ms() - oldest) / 1000
+        known = self._directory.agents[name]
+        lease = self._presence.lease(known.node)
+        status = self._presence.status(name)
+        box = self._counters.mailbox(name)
+        age_s = 0 if oldest is None else (self._clock.now_ms() - oldest) / 1000
         problem = PROBLEMS.get(status, 0)
         if status != "retired" and age_s > alerts.UNREAD_S:
             problem = max(problem, 1)
@@ -131,12 +147,12 @@ class Fleet:
             unfetched=box.unfetched,
             oldest_unread_at=oldest,
             last_wake_at=self._last_wakes.get(name),
-            last_seen_at=bus.presence.last_seen_at(name) or known.last_seen_at,
-            muted_until=bus.presence.muted_until(name),
+            last_seen_at=self._presence.last_seen_at(name) or known.last_seen_at,
+            muted_until=self._presence.muted_until(name),
         )
 
     def _node(self, node: NodeName, agents: tuple[AgentName, ...]) -> NodeFacts:
-        presence = self._bus.presence
+        presence = self._presence
         lease = presence.lease(node)
         seen = [at for name in agents if (at := presence.last_seen_at(name)) is not None]
         return NodeFacts(

@@ -22,10 +22,15 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from agent_bus.bus.bus import Bus
-    from agent_bus.core.latency import Histogram
+    from agent_bus.bus.broker import Broker
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.presence import Presence
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Histogram, Latency
     from agent_bus.operate.reserves import Reserves
     from agent_bus.runtime.process import Process
+    from agent_bus.store.contract import Store
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
@@ -34,7 +39,25 @@ STATES: Final = ("online", "gateway-down", "deaf", "offline", "retired")
 
 
 class Exporter:
-    """Renders all figures in Prometheus's text format.
+    """Renders all figures in Prometheus's text format."""
+
+    def __init__(
+        self,
+        *,
+        hub: HubCollector,
+        host: HostCollector,
+    ) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(hub)
+        self._registry.register(host)
+
+    def render(self) -> bytes:
+        """The figures as of now; reads the database once."""
+        return generate_latest(self._registry)
+
+
+class HubCollector(Collector):
+    """Reads the figures of one hub.
 
     Args:
         refusals: problems answered so far, by code.
@@ -44,26 +67,23 @@ class Exporter:
     def __init__(
         self,
         *,
-        bus: Bus,
+        store: Store,
+        counters: Counters,
+        directory: Directory,
+        presence: Presence,
+        broker: Broker,
+        latency: Latency,
+        clock: Clock,
         refusals: Mapping[str, int],
-        reserves: Reserves,
-        process: Process,
         version: str,
     ) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(HubCollector(bus=bus, refusals=refusals, version=version))
-        self._registry.register(HostCollector(reserves=reserves, process=process))
-
-    def render(self) -> bytes:
-        """The figures as of now; reads the database once."""
-        return generate_latest(self._registry)
-
-
-class HubCollector(Collector):
-    """Reads the figures of one hub."""
-
-    def __init__(self, *, bus: Bus, refusals: Mapping[str, int], version: str) -> None:
-        self._bus = bus
+        self._store = store
+        self._counters = counters
+        self._directory = directory
+        self._presence = presence
+        self._broker = broker
+        self._latency = latency
+        self._clock = clock
         self._refusals = refusals
         self._version = version
 
@@ -85,16 +105,16 @@ class HubCollector(Collector):
             "agent_bus_build_info", "Always 1; labels say what runs.",
             labels=["version", "sqlite_version", "schema_version"],
         )  # fmt: skip
-        facts = self._bus.store.facts()
+        facts = self._store.facts()
         labels = [self._version, str(facts["sqlite_version"]), str(facts["schema_version"])]
         info.add_metric(labels, 1)
         return info
 
     def _messages(self) -> Iterator[Metric]:
-        bus = self._bus
-        yield _counter("messages_accepted", "Messages answered 201 and synced.", bus.sent_count)
-        yield _counter("deliveries_pushed", "Deliveries written to streams.", bus.delivered_count)
-        yield _counter("deliveries_acked", "Deliveries read (acked).", bus.acked_count)
+        since = self._counters
+        yield _counter("messages_accepted", "Messages answered 201 and synced.", since.sent_count)
+        yield _counter("deliveries_pushed", "Deliveries written to streams.", since.pushed_count)
+        yield _counter("deliveries_acked", "Deliveries read (acked).", since.acked_count)
         rejected = CounterMetricFamily(
             "agent_bus_requests_rejected", "Requests answered with a problem.", labels=["code"]
         )
@@ -103,9 +123,8 @@ class HubCollector(Collector):
         yield rejected
 
     def _fleet(self) -> Iterator[Metric]:
-        bus = self._bus
-        agents = bus.directory.agents
-        states = Tally(str(bus.status(name)) for name in bus.directory.roster.agents)
+        agents = self._directory.agents
+        states = Tally(str(self._presence.status(name)) for name in self._directory.roster.agents)
         reachable = GaugeMetricFamily(
             "agent_bus_agents", "Agents of the roster by reachability.", labels=["status"]
         )
@@ -113,8 +132,8 @@ class HubCollector(Collector):
             reachable.add_metric([state], states[state])
         yield reachable
         # A node without agents (a hub of its own) has no watcher.
-        nodes = sorted(node for node, names in bus.directory.nodes.items() if names)
-        ups = {node: int(bus.presence.lease(node) is not None) for node in nodes}
+        nodes = sorted(node for node, names in self._directory.nodes.items() if names)
+        ups = {node: int(self._presence.lease(node) is not None) for node in nodes}
         yield _gauge("watchers_connected", "Nodes whose watcher is connected.", sum(ups.values()))
         yield _gauge("nodes", "Nodes of the roster that have agents.", len(nodes))
         watchers = GaugeMetricFamily(
@@ -134,17 +153,17 @@ class HubCollector(Collector):
             "Age of the oldest unread delivery; 0 without one.",
             labels=["agent"],
         )
-        oldest = bus.store.oldest_unread()
-        now = bus.clock.now_ms()
+        oldest = self._store.oldest_unread()
+        now = self._clock.now_ms()
         for name in sorted(agents):
-            box = bus.mailbox(name)
+            box = self._counters.mailbox(name)
             unread.add_metric([name], box.unread)
             unfetched.add_metric([name], box.unfetched)
             age.add_metric([name], max(0, now - oldest.get(name, now)) / 1000)
         yield from (unread, unfetched, age)
 
     def _streams(self) -> Iterator[Metric]:
-        streams = list(self._bus.broker)
+        streams = list(self._broker)
         open_ones = GaugeMetricFamily("agent_bus_streams", "Open streams.", labels=["role"])
         watchers = sum(stream.is_watcher for stream in streams)
         open_ones.add_metric(["watcher"], watchers)
@@ -167,14 +186,14 @@ class HubCollector(Collector):
             "The watcher's call to the gateway, by what came of it.",
             labels=["event"],
         )
-        for name, histogram in sorted(self._bus.latency.histograms.items()):
+        for name, histogram in sorted(self._latency.histograms.items()):
             family, _, label = name.partition("_to_" if name.startswith("stored_to_") else "_")
             buckets, total = _buckets(histogram, scale=0.001)
             (hops if family == "stored" else wakes).add_metric([label], buckets, total)
         yield from (hops, wakes)
 
     def _database(self) -> Iterator[Metric]:
-        measured = self._bus.store.histograms()
+        measured = self._store.histograms()
         for name, words, key in (
             ("commit_batch_commands", "Commands in one commit.", "batch_commands"),
             ("commit_seconds", "COMMIT, which holds the fsync.", "commit_s"),
@@ -182,7 +201,7 @@ class HubCollector(Collector):
         ):
             buckets, total = _buckets(measured[key])
             yield HistogramMetricFamily(f"agent_bus_{name}", words, buckets, total)
-        counts = self._bus.store.counts()
+        counts = self._store.counts()
         size = GaugeMetricFamily(
             "agent_bus_database_bytes",
             "Size on disk: the database (free pages are in it) and its WAL.",

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.directory import Directory
+    from agent_bus.core.clock import Clock
     from agent_bus.core.model import NodeName
     from agent_bus.settings import Settings
+    from agent_bus.store.contract import Store
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +78,22 @@ class Reserves:
         admin_tokens: how many tokens of the admin are valid.
     """
 
-    def __init__(self, *, bus: Bus, settings: Settings, admin_tokens: int = 1) -> None:
-        self._bus = bus
+    def __init__(
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+        settings: Settings,
+        admin_tokens: int = 1,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
         self._folder = settings.database.parent
         self._retain_archive_ms = int(settings.retain_archive_days * DAY_MS)
         self._has_two_admins = admin_tokens > 1
-        self._begun = bus.clock.now_ms()
+        self._begun = clock.now_ms()
         self._room: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         self._certificates = _ends(
             {"hub": settings.tls_certificate_file, "authority": settings.tls_ca_file}
@@ -89,8 +101,8 @@ class Reserves:
 
     def look(self) -> Figures:
         """The figures; blocks the greenlet for one read of the database."""
-        clock = self._bus.clock
-        ages = self._bus.store.ages()
+        clock = self._clock
+        ages = self._store.ages()
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
         now = clock.now_ms()
@@ -110,7 +122,7 @@ class Reserves:
         )  # fmt: skip
 
     def _rotating(self, noted: Mapping[NodeName, int]) -> dict[str, int]:
-        tokens = self._bus.directory.roster.tokens
+        tokens = self._directory.roster.tokens
         found = {
             str(node): noted.get(node, self._begun)
             for node, digests in sorted(tokens.items())
@@ -119,7 +131,7 @@ class Reserves:
         return {ADMIN: self._begun, **found} if self._has_two_admins else found
 
     def _full_at(self, free: int, now: int) -> int | None:
-        at = self._bus.clock.monotonic()
+        at = self._clock.monotonic()
         if not self._room or at - self._room[-1][0] >= SAMPLE_S:
             self._room.append((at, free))
         then, room = self._room[0]

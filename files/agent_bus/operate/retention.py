@@ -10,8 +10,11 @@ from agent_bus.core import errors
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
-    from agent_bus.bus.bus import Bus
+    from agent_bus.bus.hops import Hops
+    from agent_bus.bus.presence import Presence
+    from agent_bus.core.clock import Clock
     from agent_bus.core.model import Acked, Sent, Stamp
+    from agent_bus.store.contract import Store
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ LATE_S: Final = 0.01
 class Housekeeper:
     """Two greenlets, ended with the process.
 
-    It watches the bus (see `bus.Observer`), so that it sweeps when the next message expires.
+    It observes the bus (see `fanout.Observer`), so that it sweeps when the next message expires.
 
     Args:
         sweep_interval_s: a sweep comes no later than that after the one before.
@@ -39,13 +42,19 @@ class Housekeeper:
 
     def __init__(
         self,
-        bus: Bus,
         *,
+        store: Store,
+        presence: Presence,
+        hops: Hops,
+        clock: Clock,
         sweep_interval_s: float,
         retain_read_days: float,
         retain_archive_days: float,
     ) -> None:
-        self._bus = bus
+        self._store = store
+        self._presence = presence
+        self._hops = hops
+        self._clock = clock
         self._interval_s = sweep_interval_s
         self._retain_read_ms = int(retain_read_days * 86_400_000)
         self._retain_archive_ms = int(retain_archive_days * 86_400_000)
@@ -54,7 +63,6 @@ class Housekeeper:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._bus.observers.append(self)
         greenlets.spawn(self._flush_forever)
         greenlets.spawn(self._sweep_forever)
 
@@ -62,7 +70,7 @@ class Housekeeper:
         """Sweep until a round leaves nothing more to do; answers how many were touched."""
         total = 0
         while True:
-            touched = self._bus.store.sweep(
+            touched = self._store.sweep(
                 retain_read_ms=self._retain_read_ms,
                 retain_archive_ms=self._retain_archive_ms,
                 limit=SWEEP_LIMIT,
@@ -95,16 +103,16 @@ class Housekeeper:
             greenlets.sleep(FLUSH_INTERVAL_S)
             rounds += 1
             try:
-                self._bus.flush_stamps()
+                self._hops.flush()
                 if rounds % SEEN_EVERY == 0:
-                    self._bus.store.touch_agents(self._bus.presence.take_unsaved())
+                    self._store.touch_agents(self._presence.take_unsaved())
             except Exception:
                 logger.exception("Hops could not be handed to the store")
 
     def _sweep_forever(self) -> None:
         while True:
             try:
-                expires_at = self._bus.store.next_expiry()
+                expires_at = self._store.next_expiry()
                 if expires_at is not None:
                     self._expect(expires_at)
                 self._wait()
@@ -119,7 +127,7 @@ class Housekeeper:
 
     def _wait(self) -> None:
         """Until the next message expires, or the interval is over."""
-        clock = self._bus.clock
+        clock = self._clock
         deadline = clock.monotonic() + self._interval_s
         while True:
             self._is_nearer.clear()

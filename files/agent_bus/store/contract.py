@@ -56,6 +56,9 @@ class Store(Protocol):
     desk: Desk
     """What only the operator's page asks: sessions, audit, search, overviews."""
 
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of each commit from now on; once, before the first write."""
+
     def send(self, draft: Draft, *, hop_limit: int) -> Sent:
         """Store a message with one delivery a recipient.
 

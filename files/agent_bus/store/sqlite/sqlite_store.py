@@ -54,7 +54,6 @@ class SqliteStore:
 
     Args:
         path: the database file; made when missing.
-        listener: told of each commit in the loop, in commit order.
         fatal: ends the process when a commit's fate is unknown.
 
     Raises:
@@ -67,12 +66,11 @@ class SqliteStore:
         *,
         clock: Clock,
         readers: int,
-        listener: Listener,
         fatal: Callable[[], None],
     ) -> None:
         self._path = path
         self._clock = clock
-        self._listener = listener
+        self._listener: Listener
         self._connection = connections.writer(path)
         self._index = connections.reserve_index(path)
         self.epoch = connections.epoch(self._connection)
@@ -80,6 +78,10 @@ class SqliteStore:
         self._writer = Writer(self._connection, fatal=fatal, has_room=self._has_room)
         self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
         self.desk = Desk(readers=self._readers, writer=self._writer)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of each commit in the loop, in commit order."""
+        self._listener = listener
 
     def close(self) -> None:
         """Finish what waits, then close all connections (SQLite checkpoints at the last)."""

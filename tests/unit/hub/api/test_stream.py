@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import pytest
 
-from agent_bus.api.stream import REPLAY_PAGE, Streams, Subscription
+from agent_bus.api.stream import REPLAY_PAGE, Subscription
+from agent_bus.app import build_streams, stream_parts
 from agent_bus.bus.auth import Principal
 from agent_bus.bus.broker import WRITE_BYTES
 from agent_bus.core import sse
@@ -26,30 +27,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from agent_bus.app import Core
     from agent_bus.bus.broker import Stream
-    from agent_bus.bus.bus import Bus
     from agent_bus.core.model import Sent
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Iterator[Bus]:
-    with bus_in(tmp_path) as one:
-        one._limiter._burst = one._limiter._per_s = 1e9
+def core(tmp_path: Path) -> Iterator[Core]:
+    with bus_in(tmp_path, sends_per_s=1e9, send_burst=10**9) as one:
         yield one
 
 
 class Peer:
     """Reads a subscription frame by frame, as the server would write it."""
 
-    def __init__(self, bus: Bus, cursor: str | None = None, **more: Any) -> None:
+    def __init__(self, core: Core, cursor: str | None = None, **more: Any) -> None:
         self.stream: Stream = stream(**{"is_watcher": True, **more})
         settings = Settings.model_validate(
             {"database": "/d", "admin_tokens_file": "/t", "keepalive_s": 0.05}
         )
         self.subscription = Subscription(
-            bus, self.stream, settings=settings, version="v", cursor=cursor
+            stream_parts(core), self.stream, settings=settings, version="v", cursor=cursor
         )
-        bus.broker.admit(self.stream)
+        core.broker.admit(self.stream)
         self.parser = Parser()
         self._frames = iter(self.subscription)
         self._events: deque[Event] = deque()
@@ -89,116 +89,116 @@ class Peer:
         ("", "epoch"),
     ],
 )
-def test_a_cursor_that_leads_nowhere_is_reset(bus: Bus, cursor: str, reason: str) -> None:
-    bus.send(draft())
-    peer = Peer(bus, cursor.format(epoch=bus.store.epoch))
+def test_a_cursor_that_leads_nowhere_is_reset(core: Core, cursor: str, reason: str) -> None:
+    core.bus.send(draft())
+    peer = Peer(core, cursor.format(epoch=core.store.epoch))
     assert f'"reason":"{reason}"' in peer.until("reset").data
     assert '"seq":1' in peer.until("message").data
-    assert peer.parser.last_event_id == f"{bus.store.epoch}-1"
+    assert peer.parser.last_event_id == f"{core.store.epoch}-1"
 
 
-def test_a_long_backlog_is_followed_by_what_came_meanwhile(bus: Bus) -> None:
+def test_a_long_backlog_is_followed_by_what_came_meanwhile(core: Core) -> None:
     total = REPLAY_PAGE * 2 + 7
     for number in range(total):
-        bus.send(draft(body=str(number)))
-    peer = Peer(bus)
+        core.bus.send(draft(body=str(number)))
+    peer = Peer(core)
     seqs = []
     for _ in range(total):
         seqs.append(peer.until("message").event_id)
         if len(seqs) % 100 == 0:
-            bus.send(draft(body="meanwhile"))
+            core.bus.send(draft(body="meanwhile"))
     while len(seqs) < total + total // 100:
         seqs.append(peer.until("message").event_id)
-    assert seqs == [f"{bus.store.epoch}-{n + 1}" for n in range(len(seqs))]
+    assert seqs == [f"{core.store.epoch}-{n + 1}" for n in range(len(seqs))]
 
 
 LARGE = "x" * (WRITE_BYTES // 2)
 """Two such messages are one write, so that ten of them are five."""
 
 
-def test_a_moved_agents_mail_stops_in_the_middle_of_a_backlog(bus: Bus) -> None:
+def test_a_moved_agents_mail_stops_in_the_middle_of_a_backlog(core: Core) -> None:
     for _ in range(10):
-        bus.send(draft(body=LARGE))
-    peer = Peer(bus)
+        core.bus.send(draft(body=LARGE))
+    peer = Peer(core)
     peer.until("message")
     moved = {ALPHA: NodeName("n1"), BETA: NodeName("n2"), GAMMA: NodeName("n2")}
-    bus.put_roster(Roster(agents=moved, tokens=ROSTER.tokens), force=False, dry_run=False)
+    core.bus.put_roster(Roster(agents=moved, tokens=ROSTER.tokens), force=False, dry_run=False)
     assert peer.until_quiet() == ["message", "mailbox"]
 
 
-def test_a_revoked_stream_stops_in_the_middle_of_a_backlog(bus: Bus) -> None:
+def test_a_revoked_stream_stops_in_the_middle_of_a_backlog(core: Core) -> None:
     for _ in range(10):
-        bus.send(draft(body=LARGE))
-    peer = Peer(bus)
+        core.bus.send(draft(body=LARGE))
+    peer = Peer(core)
     peer.until("message")
     peer.stream.end("revoked")
     assert peer.rest() == ["message", "bye"]
-    assert len(bus.broker) == 0
+    assert len(core.broker) == 0
 
 
-def test_a_backlog_of_small_messages_takes_few_writes(bus: Bus) -> None:
+def test_a_backlog_of_small_messages_takes_few_writes(core: Core) -> None:
     for number in range(REPLAY_PAGE):
-        bus.send(draft(body=str(number)))
-    peer = Peer(bus)
+        core.bus.send(draft(body=str(number)))
+    peer = Peer(core)
     peer.until("hello")
     assert [len(peer.frame()) for _ in range(2)] == [REPLAY_PAGE, 0]
 
 
-def test_what_came_together_is_written_together(bus: Bus) -> None:
-    peer = Peer(bus)
+def test_what_came_together_is_written_together(core: Core) -> None:
+    peer = Peer(core)
     peer.until_quiet()
     for number in range(5):
-        bus.send(draft(body=str(number)))
+        core.bus.send(draft(body=str(number)))
     kinds = [event.type for event in peer.frame()]
     assert kinds == ["message", "mailbox"] * 5
 
 
-def test_an_overflow_while_live_ends_with_bye_and_a_cursor_to_resume_from(bus: Bus) -> None:
-    peer = Peer(bus, queue_limit=10)
+def test_an_overflow_while_live_ends_with_bye_and_a_cursor_to_resume_from(core: Core) -> None:
+    peer = Peer(core, queue_limit=10)
     peer.until("hello")
-    bus.send(draft())
+    core.bus.send(draft())
     peer.until("message")
     for _ in range(20):
-        bus.send(draft())
+        core.bus.send(draft())
     assert peer.until("bye").data == '{"to_agent":null,"reason":"overflow"}'
-    again = Peer(bus, peer.parser.last_event_id)
-    resumed = f"{bus.store.epoch}-{int(peer.parser.last_event_id.rpartition('-')[2]) + 1}"
+    again = Peer(core, peer.parser.last_event_id)
+    resumed = f"{core.store.epoch}-{int(peer.parser.last_event_id.rpartition('-')[2]) + 1}"
     assert again.until("message").event_id == resumed
 
 
-def test_hello_and_bye_say_when_to_come_back(bus: Bus) -> None:
-    peer = Peer(bus)
+def test_hello_and_bye_say_when_to_come_back(core: Core) -> None:
+    peer = Peer(core)
     assert '"reconnect_cap_s":2.0' in peer.until("hello").data
-    bus.broker.end_all("shutdown")
+    core.broker.end_all("shutdown")
     assert 1000 <= (peer.until("bye").retry_ms or 0) <= 1500
 
 
-def test_a_large_fleet_is_spread_though_it_is_not_back_yet(bus: Bus) -> None:
+def test_a_large_fleet_is_spread_though_it_is_not_back_yet(core: Core) -> None:
     tokens: dict[NodeName, tuple[str, ...]] = {
         NodeName(f"n{number}"): (f"{number:064x}",) for number in range(1000)
     }
-    bus.put_roster(Roster(agents=ROSTER.agents, tokens=tokens), force=True, dry_run=False)
-    peer = Peer(bus, token_sha256=f"{1:064x}")
+    core.bus.put_roster(Roster(agents=ROSTER.agents, tokens=tokens), force=True, dry_run=False)
+    peer = Peer(core, token_sha256=f"{1:064x}")
     assert '"reconnect_cap_s":5.0' in peer.until("hello").data
 
 
-def test_a_stream_without_a_peer_says_no_bye(bus: Bus) -> None:
-    peer = Peer(bus)
+def test_a_stream_without_a_peer_says_no_bye(core: Core) -> None:
+    peer = Peer(core)
     peer.until("hello")
     peer.stream.end("gone")
     with pytest.raises(BrokenPipeError):
         peer.rest()
-    assert len(bus.broker) == 0
+    assert len(core.broker) == 0
 
 
 def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
-    bus: Bus, tmp_path: Path
+    core: Core, tmp_path: Path
 ) -> None:
-    bus.send(draft())
-    bus.broker.end_all("shutdown")
+    core.bus.send(draft())
+    core.broker.end_all("shutdown")
     hang_ups = greenlets.HangUps()
-    streams = Streams(bus=bus, settings=settings_in(tmp_path), version="v", hang_ups=hang_ups)
-    own = f"{bus.store.epoch}-1"
+    streams = build_streams(settings_in(tmp_path), core, "v", hang_ups)
+    own = f"{core.store.epoch}-1"
     for cursor, place in (("", ""), (own, own), ("other-1", ""), (f"{own}\nevent: x", "")):
         call = Call(Principal(NodeName("n1"), "1" * 64), {}, {"last-event-id": cursor})
         answer = streams.open(call)
@@ -211,14 +211,14 @@ def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
         assert parser.retry_ms >= 1000
 
 
-def test_a_closed_subscription_gives_lease_and_place_back(bus: Bus) -> None:
-    peer = Peer(bus)
-    bus.presence.opened(NodeName("n1"), peer.stream, (ALPHA, BETA))
+def test_a_closed_subscription_gives_lease_and_place_back(core: Core) -> None:
+    peer = Peer(core)
+    core.presence.opened(NodeName("n1"), peer.stream, (ALPHA, BETA))
     peer.until("hello")
     peer._frames.close()  # type: ignore[attr-defined] # a generator; the server does this
     peer.subscription.close()
-    assert bus.presence.lease(NodeName("n1")) is None
-    assert len(bus.broker) == 0
+    assert core.presence.lease(NodeName("n1")) is None
+    assert len(core.broker) == 0
 
 
 class Overtaken(SqliteStore):
@@ -235,44 +235,44 @@ class Overtaken(SqliteStore):
 
 @pytest.mark.parametrize(("reason", "status"), [("lifetime", "online"), ("overflow", "deaf")])
 def test_a_watcher_whose_stream_is_renewed_stays_online(
-    bus: Bus, reason: str, status: str
+    core: Core, reason: str, status: str
 ) -> None:
-    peer = Peer(bus)
-    bus.presence.opened(NodeName("n1"), peer.stream, (ALPHA,))
+    peer = Peer(core)
+    core.presence.opened(NodeName("n1"), peer.stream, (ALPHA,))
     peer.until("hello")
     peer.stream.end(reason)
     assert peer.rest()[-1] == "bye"
-    assert bus.presence.status(ALPHA, NodeName("n1"), is_retired=False) == status
+    assert core.presence.status(ALPHA) == status
 
 
 def test_counters_of_before_hello_are_not_sent_after_it(tmp_path: Path) -> None:
-    with bus_in(tmp_path, kind=Overtaken) as bus:
-        assert isinstance(bus.store, Overtaken)
-        first = bus.send(draft())
+    with bus_in(tmp_path, kind=Overtaken) as core:
+        assert isinstance(core.store, Overtaken)
+        first = core.bus.send(draft())
         later: list[Sent] = []
 
         def others_go_on() -> None:
-            bus.fetch(BETA, first.deliveries)
-            later.append(bus.send(draft()))
+            core.bus.fetch(BETA, first.deliveries)
+            later.append(core.bus.send(draft()))
 
-        bus.store.overtake = others_go_on
-        peer = Peer(bus)
+        core.store.overtake = others_go_on
+        peer = Peer(core)
         assert '"unfetched":1' in peer.until("hello").data
-        bus.fetch(BETA, later[0].deliveries)
+        core.bus.fetch(BETA, later[0].deliveries)
         assert '"unfetched":0' in peer.until("mailbox").data
 
 
 def test_a_message_committed_while_a_stream_opens_is_not_passed_over(tmp_path: Path) -> None:
-    with bus_in(tmp_path, kind=Overtaken) as bus:
-        assert isinstance(bus.store, Overtaken)
-        bus.store.overtake = lambda: bus.send(draft())
-        peer = Peer(bus)
-        assert peer.until("message").event_id == f"{bus.store.epoch}-1"
+    with bus_in(tmp_path, kind=Overtaken) as core:
+        assert isinstance(core.store, Overtaken)
+        core.store.overtake = lambda: core.bus.send(draft())
+        peer = Peer(core)
+        assert peer.until("message").event_id == f"{core.store.epoch}-1"
 
 
-def test_a_message_right_between_backlog_and_live_comes_once(bus: Bus) -> None:
-    peer = Peer(bus)
-    sender = gevent.spawn(lambda: [bus.send(draft(body=str(n))) for n in range(300)])
+def test_a_message_right_between_backlog_and_live_comes_once(core: Core) -> None:
+    peer = Peer(core)
+    sender = gevent.spawn(lambda: [core.bus.send(draft(body=str(n))) for n in range(300)])
     ids = [peer.until("message").event_id for _ in range(300)]
     sender.get(timeout=patience())
-    assert ids == [f"{bus.store.epoch}-{n + 1}" for n in range(300)]
+    assert ids == [f"{core.store.epoch}-{n + 1}" for n in range(300)]

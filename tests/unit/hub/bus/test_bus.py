@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from agent_bus.app import Core
     from agent_bus.bus.broker import Stream
-    from agent_bus.bus.bus import Bus
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Iterator[Bus]:
+def core(tmp_path: Path) -> Iterator[Core]:
     with bus_in(tmp_path) as one:
         yield one
 
 
-def admitted(bus: Bus, node: str | None = "n1", **more: Any) -> Stream:
+def admitted(core: Core, node: str | None = "n1", **more: Any) -> Stream:
     """A stream that is past its opening."""
     one = stream(node, **more)
     one.is_live = one.is_greeted = True
-    bus.broker.admit(one)
+    core.broker.admit(one)
     return one
 
 
@@ -56,9 +56,9 @@ HOLDER = Holder(NodeName("n1"), "1" * 64)
 
 
 def inbox(
-    bus: Bus, agent: AgentName, *, wait_s: float, is_over: Callable[[], bool] = lambda: False
+    core: Core, agent: AgentName, *, wait_s: float, is_over: Callable[[], bool] = lambda: False
 ) -> list[Delivery]:
-    return bus.inbox(
+    return core.bus.inbox(
         agent,
         unread=True,
         rank=None,
@@ -71,14 +71,14 @@ def inbox(
     )
 
 
-def test_a_commit_reaches_the_streams_of_the_recipients_node(bus: Bus) -> None:
-    theirs, other = admitted(bus, is_watcher=True), admitted(bus, "n2", is_watcher=True)
-    plain = admitted(bus, token_sha256="p")
-    bus.send(draft())
+def test_a_commit_reaches_the_streams_of_the_recipients_node(core: Core) -> None:
+    theirs, other = admitted(core, is_watcher=True), admitted(core, "n2", is_watcher=True)
+    plain = admitted(core, token_sha256="p")
+    core.bus.send(draft())
     assert [kind for kind, _ in events(theirs)] == ["message", "mailbox"]
     assert [kind for kind, _ in events(plain)] == ["message"]
     assert events(other) == []
-    assert bus.head == 1
+    assert core.counters.head == 1
 
 
 def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
@@ -96,14 +96,14 @@ def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
                 self.send(draft(), hop_limit=50)
             return found
 
-    with bus_in(tmp_path, kind=Interleaved) as bus:
-        job = gevent.spawn(inbox, bus, BETA, wait_s=30)
+    with bus_in(tmp_path, kind=Interleaved) as core:
+        job = gevent.spawn(inbox, core, BETA, wait_s=30)
         assert [d.seq for d in job.get(timeout=patience())] == [1]
 
 
-def test_a_long_poll_waits_for_what_its_filter_lets_through(bus: Bus) -> None:
+def test_a_long_poll_waits_for_what_its_filter_lets_through(core: Core) -> None:
     job = gevent.spawn(
-        bus.inbox,
+        core.bus.inbox,
         BETA,
         unread=True,
         rank=0,
@@ -114,69 +114,69 @@ def test_a_long_poll_waits_for_what_its_filter_lets_through(bus: Bus) -> None:
         holder=HOLDER,
     )
     gevent.sleep(0)
-    bus.send(draft(body="normal"))
+    core.bus.send(draft(body="normal"))
     assert not job.ready()
-    bus.send(draft(body="urgent", rank=0))
+    core.bus.send(draft(body="urgent", rank=0))
     assert [d.message.body for d in job.get(timeout=patience())] == ["urgent"]
 
 
-def test_a_replay_of_a_key_is_free_and_fans_nothing_out(bus: Bus) -> None:
+def test_a_replay_of_a_key_is_free_and_fans_nothing_out(core: Core) -> None:
     keyed = draft(idempotency_key="k", payload_sha256=b"1")
-    first = bus.send(keyed)
-    theirs = admitted(bus)
+    first = core.bus.send(keyed)
+    theirs = admitted(core)
     for _ in range(250):
-        again = bus.send(keyed)
+        again = core.bus.send(keyed)
     assert again.message.id == first.message.id
     assert events(theirs) == []
     for _ in range(199):
-        bus.send(draft())
+        core.bus.send(draft())
     with pytest.raises(errors.RateLimitedError):
-        bus.send(draft())
-    assert bus.send(keyed).replayed
+        core.bus.send(draft())
+    assert core.bus.send(keyed).replayed
 
 
 def test_a_full_disk_does_not_keep_an_agent_from_reading(tmp_path: Path) -> None:
-    with faulty_disk() as disk, bus_in(tmp_path) as bus:
-        bus.send(draft())
+    with faulty_disk() as disk, bus_in(tmp_path) as core:
+        core.bus.send(draft())
         disk.writes = itertools.repeat(apsw.FullError("no space left"))
-        page = inbox(bus, BETA, wait_s=0)
+        page = inbox(core, BETA, wait_s=0)
         assert len(page) == 1
-        assert bus.fetch(BETA, page) == {}
+        assert core.bus.fetch(BETA, page) == {}
         with pytest.raises(errors.DiskFullError):
-            bus.ack(BETA, ids=[page[0].message.id], up_to=None)
+            core.bus.ack(BETA, ids=[page[0].message.id], up_to=None)
         disk.writes = iter(())
-        assert bus.fetch(BETA, page) == {1: (None, 0)}
+        assert core.bus.fetch(BETA, page) == {1: (None, 0)}
 
 
-def test_the_roster_in_memory_is_the_last_one_committed(bus: Bus) -> None:
+def test_the_roster_in_memory_is_the_last_one_committed(core: Core) -> None:
     def fleet(node: str) -> Roster:
         return Roster(agents=dict.fromkeys(ROSTER.agents, NodeName(node)), tokens=ROSTER.tokens)
 
     jobs = [
-        gevent.spawn(bus.put_roster, fleet(f"n{n % 7}"), force=True, dry_run=False)
+        gevent.spawn(core.bus.put_roster, fleet(f"n{n % 7}"), force=True, dry_run=False)
         for n in range(40)
     ]
     gevent.joinall(jobs, raise_error=True, timeout=patience())
-    assert bus.directory.roster.agents == bus.store.roster()[0].agents
+    assert core.directory.roster.agents == core.store.roster()[0].agents
 
 
-def test_a_dry_run_changes_nothing_in_memory(bus: Bus) -> None:
-    change = bus.put_roster(Roster(agents={}), force=True, dry_run=True)
+def test_a_dry_run_changes_nothing_in_memory(core: Core) -> None:
+    change = core.bus.put_roster(Roster(agents={}), force=True, dry_run=True)
     assert change.retired == (ALPHA, BETA, GAMMA)
-    assert bus.directory.roster.agents == ROSTER.agents
+    assert core.directory.roster.agents == ROSTER.agents
 
 
-def test_the_old_node_lets_go_of_an_agent_and_the_new_one_hears_of_its_mail(bus: Bus) -> None:
-    bus.send(draft())
-    old = admitted(bus, is_watcher=True)
-    new = admitted(bus, "n2", is_watcher=True, token_sha256="2" * 64)
+def test_the_old_node_lets_go_of_an_agent_and_the_new_one_hears_of_its_mail(core: Core) -> None:
+    core.bus.send(draft())
+    old = admitted(core, is_watcher=True)
+    new = admitted(core, "n2", is_watcher=True, token_sha256="2" * 64)
     moved = {**ROSTER.agents, BETA: NodeName("n2")}
-    bus.put_roster(Roster(agents=moved, tokens=ROSTER.tokens), force=False, dry_run=False)
+    core.bus.put_roster(Roster(agents=moved, tokens=ROSTER.tokens), force=False, dry_run=False)
     ((kind, box),) = events(old)
     assert (kind, box["agent"], box["unfetched"], box["unread"]) == ("mailbox", BETA, 0, 0)
     ((kind, box),) = events(new)
     assert (kind, box["agent"], box["unfetched"]) == ("mailbox", BETA, 1)
-    bus.put_roster(
+    core.bus.put_roster(
         Roster(agents={ALPHA: NodeName("n1"), GAMMA: NodeName("n2")}, tokens=ROSTER.tokens),
         force=True,
         dry_run=False,
@@ -185,32 +185,32 @@ def test_the_old_node_lets_go_of_an_agent_and_the_new_one_hears_of_its_mail(bus:
     assert (box["agent"], box["unfetched"]) == (BETA, 0)
 
 
-def test_a_token_that_is_taken_away_loses_its_streams(bus: Bus) -> None:
-    revoked, kept = admitted(bus), admitted(bus, "n2", token_sha256="2" * 64)
-    admin = admitted(bus, None, token_sha256="a")
+def test_a_token_that_is_taken_away_loses_its_streams(core: Core) -> None:
+    revoked, kept = admitted(core), admitted(core, "n2", token_sha256="2" * 64)
+    admin = admitted(core, None, token_sha256="a")
     tokens = {**ROSTER.tokens, NodeName("n1"): ("3" * 64,)}
-    bus.put_roster(Roster(agents=ROSTER.agents, tokens=tokens), force=False, dry_run=False)
+    core.bus.put_roster(Roster(agents=ROSTER.agents, tokens=tokens), force=False, dry_run=False)
     assert (revoked.end_reason, kept.end_reason, admin.end_reason) == ("revoked", None, None)
 
 
-def test_a_token_that_goes_to_another_node_loses_its_streams(bus: Bus) -> None:
+def test_a_token_that_goes_to_another_node_loses_its_streams(core: Core) -> None:
     """A host renamed together with its token: its watcher opens the new node's stream."""
-    renamed, kept = admitted(bus, is_watcher=True), admitted(bus, "n2", token_sha256="2" * 64)
+    renamed, kept = admitted(core, is_watcher=True), admitted(core, "n2", token_sha256="2" * 64)
     names = {NodeName("n1"): NodeName("n1b")}
     agents = {agent: names.get(node, node) for agent, node in ROSTER.agents.items()}
     tokens = {names.get(node, node): own for node, own in ROSTER.tokens.items()}
-    bus.put_roster(Roster(agents=agents, tokens=tokens), force=False, dry_run=False)
+    core.bus.put_roster(Roster(agents=agents, tokens=tokens), force=False, dry_run=False)
     assert (renamed.end_reason, kept.end_reason) == ("revoked", None)
 
 
 @pytest.mark.parametrize("case", ["moved", "retired", "revoked"])
 def test_a_long_poll_that_loses_its_right_ends_at_once(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch, case: str
+    core: Core, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     monkeypatch.setattr(broker, "POLL_LOOK_S", 60.0)  # nothing but the roster wakes it
     lost: list[str] = []
-    job = gevent.spawn(inbox, bus, BETA, wait_s=60, is_over=lambda: bool(lost))
-    wait_until(lambda: bus.broker._waiting, "it waits", pause=gevent.sleep)
+    job = gevent.spawn(inbox, core, BETA, wait_s=60, is_over=lambda: bool(lost))
+    wait_until(lambda: core.broker._waiting, "it waits", pause=gevent.sleep)
     lost.append(case)
     agents, tokens = dict(ROSTER.agents), dict(ROSTER.tokens)
     if case == "moved":
@@ -219,28 +219,30 @@ def test_a_long_poll_that_loses_its_right_ends_at_once(
         del agents[BETA]
     else:
         tokens[NodeName("n1")] = ("3" * 64,)
-    bus.put_roster(Roster(agents=agents, tokens=tokens), force=True, dry_run=False)
+    core.bus.put_roster(Roster(agents=agents, tokens=tokens), force=True, dry_run=False)
     assert job.get(timeout=patience()) == []
 
 
-def test_counters_wait_for_hello_and_other_events_do_not(bus: Bus) -> None:
+def test_counters_wait_for_hello_and_other_events_do_not(core: Core) -> None:
     opening = stream("n1", is_watcher=True, wants_receipts=True)
-    bus.broker.admit(opening)
-    sent = bus.send(draft(sender=ALPHA))
-    bus.ack(BETA, ids=[sent.message.id], up_to=None)
+    core.broker.admit(opening)
+    sent = core.bus.send(draft(sender=ALPHA))
+    core.bus.ack(BETA, ids=[sent.message.id], up_to=None)
     assert [kind for kind, _ in events(opening)] == ["receipt"]
 
 
 def test_hops_are_kept_until_they_are_flushed(tmp_path: Path) -> None:
     clock = FakeClock()
-    with bus_in(tmp_path, clock=clock) as bus:
-        sent = bus.send(draft())
-        bus.note_pushed([bus.entry_of(sent.deliveries[0], committed=clock.monotonic())])
-        bus.note_hop(Stamp("received", BETA, sent.deliveries[0].seq, 5, up_to=True))
-        bus.flush_stamps()
-        bus.flush_stamps()
-        bus.store.fetch(BETA, [])  # a later command: the lazy ones are done
-        found = bus.store.message(sent.message.id)
+    with bus_in(tmp_path, clock=clock) as core:
+        sent = core.bus.send(draft())
+        core.hops.note_pushed(
+            [core.fanout.entry_of(sent.deliveries[0], committed=clock.monotonic())]
+        )
+        core.hops.note(Stamp("received", BETA, sent.deliveries[0].seq, 5, up_to=True))
+        core.hops.flush()
+        core.hops.flush()
+        core.store.fetch(BETA, [])  # a later command: the lazy ones are done
+        found = core.store.message(sent.message.id)
         assert found is not None
         assert found[1][0].pushed_at == clock.now_ms()
         assert found[1][0].received_at == 5
@@ -249,10 +251,10 @@ def test_hops_are_kept_until_they_are_flushed(tmp_path: Path) -> None:
 def test_a_restart_does_not_make_everybody_offline(tmp_path: Path) -> None:
     """Dashboard and senders would read "offline for 5 minutes" of agents seen a moment ago."""
     clock = FakeClock()
-    with bus_in(tmp_path, clock=clock) as bus:
-        bus.presence.seen(ALPHA)
-        bus.store.touch_agents(bus.presence.take_unsaved())
+    with bus_in(tmp_path, clock=clock) as core:
+        core.presence.seen(ALPHA)
+        core.store.touch_agents(core.presence.take_unsaved())
     clock.advance(3)
-    with bus_in(tmp_path, clock=clock) as bus:
-        assert bus.status(ALPHA) == "deaf"
-        assert bus.status(BETA) == "offline"
+    with bus_in(tmp_path, clock=clock) as core:
+        assert core.presence.status(ALPHA) == "deaf"
+        assert core.presence.status(BETA) == "offline"

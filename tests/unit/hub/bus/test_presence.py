@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from agent_bus.bus.directory import Directory
 from agent_bus.bus.presence import Presence, Status
-from agent_bus.core.model import AgentName, NodeName
+from agent_bus.core.model import Agent, AgentName, NodeName, Roster
 from tests.support.clock import FakeClock
 
 NODE, BETA = NodeName("n1"), AgentName("beta")
@@ -16,11 +17,21 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def presence(clock: FakeClock) -> Presence:
-    return Presence(clock=clock, lease_s=75, offline_after_s=300)
+    return of_a_process(clock)
+
+
+def of_a_process(
+    clock: FakeClock, *, seen_at: int | None = None, retired_at: int | None = None
+) -> Presence:
+    """What a process knows at its start, of beta alone."""
+    directory = Directory()
+    homes = {BETA: NODE} if retired_at is None else {}
+    directory.replace(Roster(agents=homes), [Agent(BETA, NODE, retired_at, seen_at)])
+    return Presence(directory=directory, clock=clock, lease_s=75, offline_after_s=300)
 
 
 def status(presence: Presence) -> Status:
-    return presence.status(BETA, NODE, is_retired=False)
+    return presence.status(BETA)
 
 
 def renew(presence: Presence, *, up: bool = True) -> None:
@@ -35,16 +46,16 @@ def test_the_five_states(presence: Presence, clock: FakeClock) -> None:
     assert status(presence) == "online"
     renew(presence, up=False)
     assert status(presence) == "gateway-down"
-    assert presence.status(BETA, NODE, is_retired=True) == "retired"
     clock.advance(76)
     assert status(presence) == "deaf"
     clock.advance(300)
     assert status(presence) == "offline"
+    assert status(of_a_process(clock, retired_at=1, seen_at=clock.now_ms())) == "retired"
 
 
-def test_what_an_earlier_process_saw_counts(presence: Presence, clock: FakeClock) -> None:
+def test_what_an_earlier_process_saw_counts(clock: FakeClock) -> None:
     seen_at = clock.now_ms() - 200_000
-    presence.remember(BETA, seen_at)
+    presence = of_a_process(clock, seen_at=seen_at)
     assert status(presence) == "deaf"
     assert presence.last_seen_at(BETA) == seen_at
     assert presence.take_unsaved() == {}
@@ -52,20 +63,12 @@ def test_what_an_earlier_process_saw_counts(presence: Presence, clock: FakeClock
     assert status(presence) == "offline"
 
 
-def test_a_clock_that_was_ahead_then_makes_nobody_immortal(
-    presence: Presence, clock: FakeClock
-) -> None:
-    presence.remember(BETA, clock.now_ms() + 86_400_000)
+def test_a_clock_that_was_ahead_then_makes_nobody_immortal(clock: FakeClock) -> None:
+    presence = of_a_process(clock, seen_at=clock.now_ms() + 86_400_000)
     clock.advance(299)
     assert status(presence) == "deaf"
     clock.advance(2)
     assert status(presence) == "offline"
-
-
-def test_what_was_seen_since_is_not_overwritten(presence: Presence, clock: FakeClock) -> None:
-    presence.seen(BETA)
-    presence.remember(BETA, clock.now_ms() - 400_000)
-    assert status(presence) == "deaf"
 
 
 def test_a_report_renews_the_lease_but_cannot_take_one(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent_bus import app
 from agent_bus.core.model import NodeName, Seq, Stamp
 from agent_bus.dashboard import measures
-from agent_bus.operate.board import Board
-from agent_bus.operate.fleet import Fleet
-from agent_bus.operate.reserves import Reserves
 from tests.support.bus import bus_in, frames, settings_in, stream
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, draft
@@ -20,21 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.app import Core
 
 
 class Desk:
     """A bus with its board; time passes only by `later`."""
 
-    def __init__(self, bus: Bus, clock: FakeClock, folder: Path) -> None:
-        self.bus = bus
+    def __init__(self, core: Core, clock: FakeClock, folder: Path) -> None:
+        self.core = core
         self.clock = clock
-        self.fleet = Fleet(bus)
+        self.fleet = app.build_fleet(core)
         self.fleet.start()
-        left = Reserves(bus=bus, settings=settings_in(folder))
-        self.board = Board(bus=bus, fleet=self.fleet, refusals={}, reserves=left, version="1")
+        left = app.build_reserves(settings_in(folder), core, admin_tokens=1)
+        self.board = app.build_board(
+            core, self.fleet, refusals=Counter(), reserves=left, version="1"
+        )
         self.board._sample()
-        bus.observers += [self.fleet, self.board]
+        core.observers.extend((self.fleet, self.board))
 
     def later(self, seconds: int) -> None:
         """Let time pass as the board's greenlet sees it, second by second."""
@@ -46,8 +47,8 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     clock = FakeClock()
-    with bus_in(tmp_path, clock=clock) as bus:
-        yield Desk(bus, clock, tmp_path)
+    with bus_in(tmp_path, clock=clock) as core:
+        yield Desk(core, clock, tmp_path)
 
 
 def test_an_alert_holds_from_when_it_does_and_not_from_when_somebody_looks(desk: Desk) -> None:
@@ -57,34 +58,34 @@ def test_an_alert_holds_from_when_it_does_and_not_from_when_somebody_looks(desk:
     assert {one["name"] for one in desk.board.firing} == {"AgentBusWatcherGone"}
     shown = desk.board.fleet()  # the first look of a page
     assert [one["subject"] for one in shown["alerts"]] == [
-        node for node, agents in sorted(desk.bus.directory.nodes.items()) if agents
+        node for node, agents in sorted(desk.core.directory.nodes.items()) if agents
     ]
 
 
 def test_mail_that_has_expired_is_no_longer_the_oldest(desk: Desk) -> None:
-    desk.bus.store.send(draft("beta", expires_in_s=60), hop_limit=50)
+    desk.core.store.send(draft("beta", expires_in_s=60), hop_limit=50)
     desk.clock.advance(10)
-    second = desk.bus.store.send(draft("beta"), hop_limit=50)
+    second = desk.core.store.send(draft("beta"), hop_limit=50)
     desk.fleet.refresh()
     first = desk.fleet.oldest[BETA]
     desk.clock.advance(60)
-    desk.bus.store.sweep(retain_read_ms=10**9, retain_archive_ms=10**9, limit=100)
+    desk.core.store.sweep(retain_read_ms=10**9, retain_archive_ms=10**9, limit=100)
     desk.fleet.refresh()
     assert first < desk.fleet.oldest[BETA] == second.message.created_at
 
 
 def test_figures_are_drawn_over_time_and_by_host(desk: Desk) -> None:
-    bus = desk.bus
+    core, drawn = desk.core, app.build_measures(desk.core)
     for _ in range(4):
         for _ in range(3):
-            sent = bus.send(draft("beta"))
+            sent = core.bus.send(draft("beta"))
             seq = Seq(sent.deliveries[0].seq)
             desk.clock.advance(0.2)
-            bus.note_hop(Stamp("received", BETA, seq, desk.clock.now_ms(), up_to=True))
-        bus.flush_stamps()
+            core.hops.note(Stamp("received", BETA, seq, desk.clock.now_ms(), up_to=True))
+        core.hops.flush()
         desk.later(11)
-    bus.store.fetch(BETA, [])  # the writer works in order: all stamps are in now
-    told = measures.of(bus, desk.board.samples)
+    core.store.fetch(BETA, [])  # the writer works in order: all stamps are in now
+    told = drawn.of_fleet(desk.board.samples)
     cards = {card["title"]: card for card in told["cards"]}
     received = cards[measures.TITLES["received"]]
     assert received["count"] == sum(received["counts"]) == 12
@@ -94,15 +95,15 @@ def test_figures_are_drawn_over_time_and_by_host(desk: Desk) -> None:
         assert cards[title]["count"] >= 12, title
         assert len(cards[title]["over_time"]) == 4, title
     assert [15 < sent < 18 for _, sent, _ in told["throughput"]] == [True] * 4
-    assert [host["node"] for host in told["hosts"]] == [bus.directory.node_of(BETA)]
+    assert [host["node"] for host in told["hosts"]] == [core.directory.node_of(BETA)]
 
-    node = NodeName(str(bus.directory.node_of(BETA)))
-    ours = measures.of_host(bus, node)
+    node = NodeName(str(core.directory.node_of(BETA)))
+    ours = drawn.of_host(node)
     received = next(c for c in ours["cards"] if c["title"] == measures.TITLES["received"])
     assert (received["count"], received["p50"] > 100) == (12, True)
     assert [median for _, median, _ in received["over_time"]] == [200] * len(received["over_time"])
     assert len(ours["throughput"]) == measures.POINTS
-    assert measures.of_host(bus, NodeName("nowhere"))["hosts"] == []
+    assert drawn.of_host(NodeName("nowhere"))["hosts"] == []
     json.dumps([told, ours])
 
 
@@ -120,7 +121,7 @@ def test_a_page_is_told_only_what_changed(desk: Desk) -> None:
     assert '"full":true' in first
     desk.later(5)
     assert events(page) == []
-    desk.bus.send(draft("beta", "hello"))
+    desk.core.bus.send(draft("beta", "hello"))
     desk.later(1)
     told = events(page)
     assert [kind for kind, _ in told] == ["fleet", "feed"]
@@ -128,6 +129,6 @@ def test_a_page_is_told_only_what_changed(desk: Desk) -> None:
     assert [row["agent"] for row in told[0][1]["agents"]] == [ALPHA, BETA]
     assert [(m["from"], m["to"]) for m in told[1][1]["messages"]] == [(ALPHA, [BETA])]
     desk.board.leave(page)
-    desk.bus.send(draft("beta", "unseen"))
+    desk.core.bus.send(draft("beta", "unseen"))
     desk.later(1)
     assert events(page) == []

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_bus.app import build_reserves
 from agent_bus.core.model import AgentName, NodeName, Roster
 from agent_bus.operate import reserves
-from agent_bus.operate.reserves import DAY_MS, Reserves
+from agent_bus.operate.reserves import DAY_MS
 from tests.support.bus import bus_in, settings_in
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.bus.bus import Bus
+    from agent_bus.app import Core
 
 OLD, NEW, NEWER = "a" * 64, "b" * 64, "c" * 64
 N1 = NodeName("n1")
@@ -31,59 +32,61 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def bus(tmp_path: Path, clock: FakeClock) -> Iterator[Bus]:
+def core(tmp_path: Path, clock: FakeClock) -> Iterator[Core]:
     with bus_in(tmp_path, clock=clock) as one:
         yield one
 
 
-def with_tokens(bus: Bus, *digests: str) -> None:
+def with_tokens(core: Core, *digests: str) -> None:
     roster = Roster(
         agents=ROSTER.agents, groups=ROSTER.groups, tokens={**ROSTER.tokens, N1: digests}
     )
-    bus.put_roster(roster, force=False, dry_run=False)
+    core.bus.put_roster(roster, force=False, dry_run=False)
 
 
-def test_both_certificates_are_told_with_their_ends(bus: Bus, tmp_path: Path) -> None:
+def test_both_certificates_are_told_with_their_ends(core: Core, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "tls")
     settings = settings_in(
         tmp_path, **authority.issue("hub", days=10), tls_ca_file=authority.ca_file
     )
-    found = Reserves(bus=bus, settings=settings).look()
+    found = build_reserves(settings, core, admin_tokens=1).look()
     assert set(found.certificates) == {"hub", "authority"}
     assert 3500 < (found.certificates["authority"] - found.certificates["hub"]) / DAY_MS < 3700
     assert [line.partition(":")[0] for line in reserves.words(found)[:2]] == [
         "Certificate", "Certificate of the authority",
     ]  # fmt: skip
     assert reserves.facts(found)["certificates"][0]["name"] == "hub"
-    assert Reserves(bus=bus, settings=settings_in(tmp_path)).look().certificates == {}
+    assert build_reserves(settings_in(tmp_path), core, admin_tokens=1).look().certificates == {}
 
 
 def test_a_rotation_counts_from_when_the_second_token_came_also_after_a_restart(
-    bus: Bus, tmp_path: Path, clock: FakeClock
+    core: Core, tmp_path: Path, clock: FakeClock
 ) -> None:
-    with_tokens(bus, OLD)
-    assert Reserves(bus=bus, settings=settings_in(tmp_path)).look().rotating == {}
+    with_tokens(core, OLD)
+    assert build_reserves(settings_in(tmp_path), core, admin_tokens=1).look().rotating == {}
     clock.advance(3600)
     began = clock.now_ms()
-    with_tokens(bus, OLD, NEW)
+    with_tokens(core, OLD, NEW)
     clock.advance(3600)
-    with_tokens(bus, NEW, OLD)  # the same ones, by another run of site.yml
-    again = Reserves(bus=bus, settings=settings_in(tmp_path))  # what a hub that restarts has
+    with_tokens(core, NEW, OLD)  # the same ones, by another run of site.yml
+    again = build_reserves(
+        settings_in(tmp_path), core, admin_tokens=1
+    )  # what a hub that restarts has
     assert again.look().rotating == {"n1": began}
     assert "n1" in reserves.words(again.look())[-1]
     clock.advance(3600)
-    with_tokens(bus, NEW, NEWER)
+    with_tokens(core, NEW, NEWER)
     assert again.look().rotating == {"n1": clock.now_ms()}
-    with_tokens(bus, NEWER)
+    with_tokens(core, NEWER)
     assert again.look().rotating == {}
-    two = Reserves(bus=bus, settings=settings_in(tmp_path), admin_tokens=2).look()
+    two = build_reserves(settings_in(tmp_path), core, admin_tokens=2).look()
     assert list(two.rotating) == [reserves.ADMIN]
 
 
 def test_without_a_backup_the_age_is_the_registrys(
-    bus: Bus, tmp_path: Path, clock: FakeClock
+    core: Core, tmp_path: Path, clock: FakeClock
 ) -> None:
-    one = Reserves(bus=bus, settings=settings_in(tmp_path))
+    one = build_reserves(settings_in(tmp_path), core, admin_tokens=1)
     began = one.look().backup_age_s
     clock.advance(1000)
     assert one.look().backup_age_s == began + 1000
@@ -99,21 +102,21 @@ def test_without_a_backup_the_age_is_the_registrys(
 
 
 def test_the_archive_is_as_old_as_its_oldest_message(
-    bus: Bus, tmp_path: Path, clock: FakeClock
+    core: Core, tmp_path: Path, clock: FakeClock
 ) -> None:
-    one = Reserves(bus=bus, settings=settings_in(tmp_path))
+    one = build_reserves(settings_in(tmp_path), core, admin_tokens=1)
     assert one.look().archive_age_s == 0
-    sent = bus.send(draft())
-    bus.store.ack_ids(AgentName(BETA), [sent.message.id])
+    sent = core.bus.send(draft())
+    core.store.ack_ids(AgentName(BETA), [sent.message.id])
     clock.advance(10)
-    bus.store.sweep(retain_read_ms=5_000, retain_archive_ms=10**9, limit=100)
+    core.store.sweep(retain_read_ms=5_000, retain_archive_ms=10**9, limit=100)
     clock.advance(700)
     assert one.look().archive_age_s == pytest.approx(700, abs=1)
     assert one.look().retain_archive_ms == 365 * DAY_MS
 
 
 def test_when_the_disk_is_full_is_drawn_from_hours_and_not_from_minutes(
-    bus: Bus, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    core: Core, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = [100.0]
 
@@ -121,7 +124,7 @@ def test_when_the_disk_is_full_is_drawn_from_hours_and_not_from_minutes(
         return os.statvfs_result((1, 1_000_000, 200, 0, int(room[0]), 0, 0, 0, 0, 255))
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    one = Reserves(bus=bus, settings=settings_in(tmp_path))
+    one = build_reserves(settings_in(tmp_path), core, admin_tokens=1)
     seen = []
     for _ in range(90):
         seen.append(one.look().disk_full_at)

@@ -1,0 +1,40 @@
+"""What the bus counts in memory: each agent's mailbox, the newest seq, and totals since the start.
+
+Kept by the fan-out after each commit and read by everybody, so that no answer reads the database
+for a number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_bus.core.model import Mailbox, Seq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent_bus.core.model import AgentName
+
+
+class Counters:
+    """Counts as of the last commit; used in the loop's thread.
+
+    Args:
+        head: the newest seq that the store has given.
+        mailboxes: every agent's counters, as stored.
+    """
+
+    def __init__(self, *, head: Seq, mailboxes: Iterable[Mailbox]) -> None:
+        self.head = head
+        self.sent_count = 0
+        self.pushed_count = 0
+        self.acked_count = 0
+        self._mailboxes = {box.agent: box for box in mailboxes}
+
+    def mailbox(self, agent: AgentName) -> Mailbox:
+        """An agent's counters."""
+        return self._mailboxes.get(agent, Mailbox(agent, 0, 0, Seq(0)))
+
+    def take(self, box: Mailbox) -> None:
+        """Replace an agent's counters by newer ones."""
+        self._mailboxes[box.agent] = box

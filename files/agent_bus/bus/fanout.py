@@ -1,0 +1,179 @@
+"""Fan-out: what a commit means for the open streams. It is the store's listener.
+
+The `on_...` methods run in the loop's thread after each commit, in commit order, and never block:
+nothing that a stream carries can be ahead of the disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from agent_bus.bus.broker import Entry
+from agent_bus.core import sse, wire
+from agent_bus.core.model import Mailbox, Seq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent_bus.bus.broker import Broker, Stream
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.presence import Presence
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Latency
+    from agent_bus.core.model import (
+        Acked,
+        Agent,
+        AgentName,
+        Delivery,
+        NodeName,
+        Roster,
+        Sent,
+        Stamp,
+    )
+
+
+class Observer(Protocol):
+    """Sees what happens on the bus, in the loop, after each commit; must not block."""
+
+    def on_sent(self, sent: Sent) -> None:
+        """A message is durable."""
+
+    def on_acked(self, acked: Acked) -> None:
+        """Deliveries were read."""
+
+    def on_hop(self, stamp: Stamp) -> None:
+        """A watcher reported a hop."""
+
+
+class Fanout:
+    """Publishes what was committed, and keeps the counters.
+
+    Args:
+        epoch: the store's, for the ids of events.
+        observers: each is told after the streams.
+    """
+
+    def __init__(
+        self,
+        *,
+        epoch: str,
+        broker: Broker,
+        directory: Directory,
+        presence: Presence,
+        counters: Counters,
+        latency: Latency,
+        observers: Sequence[Observer],
+        clock: Clock,
+    ) -> None:
+        self._epoch = epoch
+        self._broker = broker
+        self._directory = directory
+        self._presence = presence
+        self._counters = counters
+        self._latency = latency
+        self._observers = observers
+        self._clock = clock
+
+    def on_sent(self, sent: Sent) -> None:
+        """Fan a stored message out; nothing to do for a replay."""
+        if sent.replayed:
+            return
+        self._counters.sent_count += 1
+        self._counters.head = sent.deliveries[-1].seq
+        committed = self._clock.monotonic()
+        for delivery in sent.deliveries:
+            self._latency.stored(delivery.agent, delivery.seq, committed)
+            self._publish(delivery, committed)
+        self.on_mailboxes(sent.mailboxes)
+        for observer in self._observers:
+            observer.on_sent(sent)
+
+    def on_acked(self, acked: Acked) -> None:
+        """Tell senders who asked for receipts, and watchers the new counters."""
+        self._counters.acked_count += len(acked.acked)
+        for receipt in acked.receipts:
+            self._publish_receipt(receipt)
+            read_ms = self._clock.now_ms() - receipt.message.created_at
+            self._latency.observe("stored_to_read", max(0, read_ms))
+        self.on_mailboxes(acked.mailboxes)
+        for observer in self._observers:
+            observer.on_acked(acked)
+
+    def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
+        """Keep and publish new counters."""
+        for box in mailboxes:
+            self._counters.take(box)
+            self._publish_mailbox(box)
+
+    def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:
+        """Let the directory follow the stored roster."""
+        self._directory.replace(roster, agents)
+
+    def entry_of(self, delivery: Delivery, *, committed: float = 0.0) -> Entry:
+        """A delivery as a frame; `committed` is 0 for one that was read from the store."""
+        frame = sse.message(
+            event_id=f"{self._epoch}-{delivery.seq}", json_line=wire.event_line(delivery)
+        )
+        return Entry(frame, delivery, committed)
+
+    def mailbox_fields(self, agent: AgentName) -> dict[str, object]:
+        """An agent's counters as watchers get them."""
+        muted_until = self._presence.muted_until(agent)
+        return wire.mailbox(self._counters.mailbox(agent), muted_until=muted_until)
+
+    def publish_mailbox(self, agent: AgentName) -> None:
+        """Tell the watcher of its node an agent's counters, and until when it is muted."""
+        self._publish_mailbox(self._counters.mailbox(agent))
+
+    def publish_gone(self, agent: AgentName, node: NodeName | None) -> None:
+        """Tell the watcher of its former node that it no longer has to wake an agent."""
+        watchers = self._greeted_watchers(agent, node)
+        if watchers:
+            nothing = wire.mailbox(Mailbox(agent, 0, 0, Seq(0)), muted_until=None)
+            _put(watchers, sse.control("mailbox", nothing))
+
+    def _publish(self, delivery: Delivery, committed: float) -> None:
+        self._broker.wake_inbox(delivery.agent)
+        try:
+            node = self._directory.owner_of(delivery.agent)
+        except LookupError:
+            return
+        entry: Entry | None = None
+        for stream in self._broker.streams_of(node):
+            if stream.is_live and stream.carries(delivery.agent):
+                entry = entry or self.entry_of(delivery, committed=committed)
+                stream.put(entry)
+
+    def _publish_mailbox(self, box: Mailbox) -> None:
+        """Tell the watcher of its node; a frame is made only when somebody will have it."""
+        try:
+            watchers = self._greeted_watchers(box.agent, self._directory.owner_of(box.agent))
+        except LookupError:
+            return
+        if watchers:
+            muted_until = self._presence.muted_until(box.agent)
+            _put(watchers, sse.control("mailbox", wire.mailbox(box, muted_until=muted_until)))
+
+    def _publish_receipt(self, receipt: Delivery) -> None:
+        """Tell the sender's streams that asked for receipts."""
+        sender = receipt.message.sender
+        try:
+            streams = self._broker.streams_of(self._directory.owner_of(sender))
+        except LookupError:
+            return
+        wanting = [s for s in streams if s.wants_receipts and s.carries(sender)]
+        if wanting:
+            _put(wanting, sse.control("receipt", wire.receipt(receipt)))
+
+    def _greeted_watchers(self, agent: AgentName, node: NodeName | None) -> list[Stream]:
+        return [
+            stream
+            for stream in self._broker.streams_of(node)
+            if stream.is_watcher and stream.is_greeted and stream.carries(agent)
+        ]
+
+
+def _put(streams: Iterable[Stream], frame: bytes) -> None:
+    for stream in streams:
+        stream.put(Entry(frame))
