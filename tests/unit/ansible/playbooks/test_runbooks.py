@@ -13,7 +13,9 @@ from filter_plugins.inventory_places import role_variables
 from roles.preflight.filter_plugins.preflight import INVENTORY_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[4]
-PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+PAGES = sorted(
+    [*(ROOT / "docs" / "how-to").glob("*.md"), *(ROOT / "docs" / "tutorial").glob("*.md")]
+)
 COMMAND = re.compile(r"ansible-playbook -i inventory/\w+ [^`\n]*")
 COMMANDS = [
     pytest.param(command, id=f"{page.stem}-{number}")
