@@ -13,6 +13,7 @@ import pytest
 
 from agent_bus.core.clock import SystemClock
 from agent_bus.core.model import AgentName, NodeName, rfc3339
+from agent_bus.core.slices import ReplaySlice, SweepBounds
 from tests.support.bus import bus_in, frames, stream
 from tests.support.clock import DAY_S
 from tests.support.store import ALPHA, BETA, draft, inbox
@@ -57,7 +58,8 @@ def core(tmp_path: Path, machine: Machine) -> Iterator[Core]:
 
 
 def sweep(core: Core) -> int:
-    return core.store.sweep(retain_read_ms=7 * DAY_MS, retain_archive_ms=YEAR_MS, limit=100)
+    bounds = SweepBounds(retain_read_ms=7 * DAY_MS, retain_archive_ms=YEAR_MS, limit=100)
+    return core.store.sweep(bounds)
 
 
 def test_the_clocks_readings_differ_only_by_the_jumps(machine: Machine) -> None:
@@ -83,7 +85,7 @@ def test_order_is_the_order_of_commits(core: Core, machine: Machine, jump_ms: in
         machine.jump(jump_ms if number % 2 else -jump_ms)
         machine.wait(1)
     assert inbox(core.store, "beta") == ["0", "1", "2"]
-    page = core.store.replay([BETA], after=0, until=core.counters.head, unread=False, limit=10)
+    page = core.store.replay(ReplaySlice((BETA,), after=0, until=core.counters.head, limit=10))
     assert [d.seq for d in page] == [1, 2, 3]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent_bus.core.model import AgentName, Draft, NodeName, Roster
+from agent_bus.core.slices import InboxSlice
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support.clock import FakeClock
 
@@ -87,9 +88,7 @@ def draft(to: str = "beta", body: str = "hello", **more: Any) -> Draft:
 
 def inbox(store: Store, agent: str, *, unread: bool = True, limit: int = 100) -> list[str]:
     """The bodies in an inbox, in its order."""
-    page = store.inbox(
-        AgentName(agent), unread=unread, rank=None, thread=None, after=(-1, 0), limit=limit
-    )
+    page = store.inbox(InboxSlice(AgentName(agent), unread=unread, limit=limit))
     return [found.message.body for found in page]
 
 

@@ -25,6 +25,7 @@ from agent_bus.core.model import (
     Stamp,
     rfc3339,
 )
+from agent_bus.core.slices import HistorySlice, InboxSlice
 from agent_bus.core.sse import compact_json
 from agent_bus.http.call import Answer, Call, decode_cursor, encode_cursor
 from agent_bus.http.route import NoQuery
@@ -126,13 +127,16 @@ class Api:
             rank, seq = decode_cursor(query.cursor, scope, 2)
             after = (rank, seq)
         limit = min(query.limit, self._page_limit)
-        page = self._bus.inbox(
+        wanted = InboxSlice(
             agent,
             unread=query.unread,
             rank=None if query.priority is None else PRIORITIES.index(query.priority),
             thread=query.thread,
             after=after,
             limit=limit,
+        )
+        page = self._bus.inbox(
+            wanted,
             wait_s=query.wait_s,
             holder=Holder(call.principal.node, call.principal.sha256),
             is_over=lambda: self._is_over(call, agent),
@@ -186,8 +190,8 @@ class Api:
             self._directory.require(query.partner, field="with")
         scope = f"history {agent} {query.partner} {query.thread} {query.order} {query.archived}"
         limit = min(query.limit, self._page_limit)
-        page = self._store.history(
-            agent,
+        wanted = HistorySlice(
+            agent=agent,
             partner=None if query.partner is None else AgentName(query.partner),
             thread=query.thread,
             since=fields.milliseconds(query.since),
@@ -197,6 +201,7 @@ class Api:
             ascending=query.order == "asc",
             limit=limit,
         )
+        page = self._store.history(wanted)
         full = len(page) == limit
         content = {
             "next_cursor": encode_cursor(scope, page[-1][0].first_seq) if full else None,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from agent_bus.api.models import requests
 from agent_bus.bus.broker import WRITE_BYTES, Stream
 from agent_bus.core import errors, reconnect, sse
+from agent_bus.core.slices import ReplaySlice
 from agent_bus.http.call import Answer, Call
 
 if TYPE_CHECKING:
@@ -280,13 +281,10 @@ class Subscription:
     def _backlog(self, position: int, *, unread_only: bool) -> Iterator[bytes]:
         while not self._stream.has_ended():
             head = self._parts.counters.head
-            page = self._parts.store.replay(
-                self.agents(),
-                after=position,
-                until=head,
-                unread=unread_only,
-                limit=REPLAY_PAGE,
+            wanted = ReplaySlice(
+                self.agents(), after=position, until=head, unread=unread_only, limit=REPLAY_PAGE
             )
+            page = self._parts.store.replay(wanted)
             waiting = deque(page)
             while waiting:
                 if self._stream.has_ended():

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Sent,
         Seq,
     )
+    from agent_bus.core.slices import InboxSlice
     from agent_bus.store.contract import Store
 
 
@@ -93,13 +94,8 @@ class Bus:
 
     def inbox(
         self,
-        agent: AgentName,
+        wanted: InboxSlice,
         *,
-        unread: bool,
-        rank: int | None,
-        thread: str | None,
-        after: tuple[int, int],
-        limit: int,
         wait_s: float,
         holder: Holder,
         is_over: Callable[[], bool] = lambda: False,
@@ -109,12 +105,11 @@ class Bus:
         Raises:
             errors.TooManyStreamsError: the `holder` of the long poll, or all, hold too many.
         """
+        agent = wanted.agent
         deadline = self._clock.monotonic() + wait_s
         while True:
             last_seq = self._counters.mailbox(agent).last_seq
-            page = self._store.inbox(
-                agent, unread=unread, rank=rank, thread=thread, after=after, limit=limit
-            )
+            page = self._store.inbox(wanted)
             left_s = deadline - self._clock.monotonic()
             if page or left_s <= 0 or is_over():
                 return page

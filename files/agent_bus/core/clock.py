@@ -11,10 +11,12 @@ word anew.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+DAY_MS: Final = 86_400_000
 
 
 class Clock(Protocol):

@@ -17,6 +17,7 @@ from agent_bus.api.models import fields
 from agent_bus.bus.broker import Stream
 from agent_bus.core import errors, sse
 from agent_bus.core.model import OPERATOR, PRIORITIES, AgentName, MessageId, NodeName, rfc3339
+from agent_bus.core.slices import HistorySlice, SearchSlice
 from agent_bus.dashboard import page_requests
 from agent_bus.dashboard.html import redirect
 from agent_bus.dashboard.timeline import way
@@ -193,9 +194,7 @@ class Dashboard:
     def flow(self, call: Call) -> Answer:
         """Who talks to whom, and what is being said now."""
         query = call.parse_query(page_requests.FlowQuery)
-        recent = self._store.desk.search(
-            agent=None, text=None, since=None, until=None, before=None, limit=PAGE
-        )
+        recent = self._store.desk.search(SearchSlice(limit=PAGE))
         return self._show(
             call,
             "flow",
@@ -296,7 +295,7 @@ class Dashboard:
         found: list[Found] = []
         before = query.before
         while True:
-            page = self._store.desk.search(
+            wanted = SearchSlice(
                 agent=AgentName(query.agent) if query.agent else None,
                 text=query.text or None,
                 since=fields.milliseconds(query.since or None),
@@ -304,6 +303,7 @@ class Dashboard:
                 before=before,
                 limit=PAGE - len(found),
             )
+            page = self._store.desk.search(wanted)
             found += page.messages
             before = page.before
             if not page.is_cut or clock.monotonic() >= deadline:
@@ -320,10 +320,9 @@ class Dashboard:
             entry
             for archived in (True, False)
             for entry in self._store.history(
-                None, partner=None, thread=thread_id, since=None, until=None, archived=archived,
-                after=None, ascending=True, limit=THREAD,
+                HistorySlice(thread=thread_id, archived=archived, limit=THREAD)
             )
-        ]  # fmt: skip
+        ]
         there = {message.id for message, _ in found}
         below: dict[MessageId | None, list[tuple[Message, list[Delivery]]]] = {}
         for entry in found:

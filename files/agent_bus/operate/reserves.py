@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import errors
+from agent_bus.core.clock import DAY_MS
 from agent_bus.core.model import rfc3339
 from agent_bus.runtime import certificate
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DAY_MS: Final = 86_400_000
 SAMPLE_S: Final = 60.0
 SAMPLES: Final = 360
 """Six hours of free room, one figure a minute, as the rule for Prometheus looks back."""

@@ -7,6 +7,8 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import errors
+from agent_bus.core.clock import DAY_MS
+from agent_bus.core.slices import SweepBounds
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -56,8 +58,11 @@ class Housekeeper:
         self._hops = hops
         self._clock = clock
         self._interval_s = sweep_interval_s
-        self._retain_read_ms = int(retain_read_days * 86_400_000)
-        self._retain_archive_ms = int(retain_archive_days * 86_400_000)
+        self._bounds = SweepBounds(
+            retain_read_ms=int(retain_read_days * DAY_MS),
+            retain_archive_ms=int(retain_archive_days * DAY_MS),
+            limit=SWEEP_LIMIT,
+        )
         self._next_expiry: float = math.inf
         self._is_nearer = greenlets.Event()
 
@@ -70,11 +75,7 @@ class Housekeeper:
         """Sweep until a round leaves nothing more to do; answers how many were touched."""
         total = 0
         while True:
-            touched = self._store.sweep(
-                retain_read_ms=self._retain_read_ms,
-                retain_archive_ms=self._retain_archive_ms,
-                limit=SWEEP_LIMIT,
-            )
+            touched = self._store.sweep(self._bounds)
             total += touched
             if touched < SWEEP_LIMIT:
                 return total

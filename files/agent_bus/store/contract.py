@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Seq,
         Stamp,
     )
+    from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
     from agent_bus.store.sqlite.desk import Desk
 
 
@@ -95,7 +96,7 @@ class Store(Protocol):
     def touch_agents(self, seen: dict[AgentName, int]) -> None:
         """Keep when agents were last seen (ms), lazily."""
 
-    def sweep(self, *, retain_read_ms: int, retain_archive_ms: int, limit: int) -> int:
+    def sweep(self, within: SweepBounds) -> int:
         """Expire, archive, drop and forget at most `limit` each; answers how many in all."""
 
     def next_expiry(self) -> int | None:
@@ -110,22 +111,11 @@ class Store(Protocol):
     def head(self) -> Seq:
         """The newest seq ever given."""
 
-    def inbox(
-        self,
-        agent: AgentName,
-        *,
-        unread: bool,
-        rank: int | None,
-        thread: str | None,
-        after: tuple[int, int],
-        limit: int,
-    ) -> list[Delivery]:
-        """Deliveries after (rank, seq), urgent first, oldest first within each priority."""
+    def inbox(self, wanted: InboxSlice) -> list[Delivery]:
+        """A page of an inbox."""
 
-    def replay(
-        self, agents: Sequence[AgentName], *, after: int, until: int, unread: bool, limit: int
-    ) -> list[Delivery]:
-        """The next deliveries of these agents with after < seq <= until, in seq order."""
+    def replay(self, wanted: ReplaySlice) -> list[Delivery]:
+        """The next deliveries of some agents."""
 
     def lowest_unread(self, agents: Sequence[AgentName]) -> Seq | None:
         """The oldest unread delivery's seq over these agents."""
@@ -133,20 +123,8 @@ class Store(Protocol):
     def archived_seq(self, agents: Sequence[AgentName]) -> Seq:
         """The newest archived delivery's seq over these agents; 0 when there is none."""
 
-    def history(
-        self,
-        agent: AgentName | None,
-        *,
-        partner: AgentName | None,
-        thread: str | None,
-        since: int | None,
-        until: int | None,
-        archived: bool,
-        after: int | None,
-        ascending: bool,
-        limit: int,
-    ) -> list[tuple[Message, list[Delivery]]]:
-        """Messages that `agent` (None: anybody) sent or received, by seq, from `after` on."""
+    def history(self, wanted: HistorySlice) -> list[tuple[Message, list[Delivery]]]:
+        """A page of the past, each message with all its deliveries."""
 
     def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
         """One message with all its deliveries, archived or not."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.model import SearchPage
+    from agent_bus.core.slices import SearchSlice
     from agent_bus.runtime.greenlets import ThreadedPool
     from agent_bus.store.sqlite.write.writer import Writer
 
@@ -104,22 +105,9 @@ class Desk:
             ]
         )
 
-    def search(
-        self,
-        *,
-        agent: AgentName | None,
-        text: str | None,
-        since: int | None,
-        until: int | None,
-        before: int | None,
-        limit: int,
-    ) -> SearchPage:
-        """Messages of a time, newest first, from the one before `before` on."""
-        return self._readers.run(
-            lambda c: search.page(
-                c, agent=agent, text=text, since=since, until=until, before=before, limit=limit
-            )
-        )
+    def search(self, wanted: SearchSlice) -> SearchPage:
+        """Messages of a time, newest first."""
+        return self._readers.run(lambda c: search.page(c, wanted))
 
     def flows(self, *, since: int) -> Flows:
         """How many deliveries went from whom to whom, from a time on, archived ones too."""

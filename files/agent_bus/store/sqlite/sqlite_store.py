@@ -7,7 +7,7 @@ class wait, the loop never does.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Seq,
         Stamp,
     )
+    from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
     from agent_bus.store.contract import Listener
 
 ROOM_BYTES: Final = 1 << 20
@@ -162,18 +163,11 @@ class SqliteStore:
         """Keep when agents were last seen; nobody waits."""
         self._writer.post(lambda connection: rosters.touch(connection, seen))
 
-    def sweep(self, *, retain_read_ms: int, retain_archive_ms: int, limit: int) -> int:
+    def sweep(self, within: SweepBounds) -> int:
         """Expire, archive and drop a bounded number of messages."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         touched, _ = self._writer.run(
-            lambda connection: sweeps.sweep(
-                connection,
-                now=now,
-                steady=steady,
-                retain_read_ms=retain_read_ms,
-                retain_archive_ms=retain_archive_ms,
-                limit=limit,
-            ),
+            lambda connection: sweeps.sweep(connection, within, now=now, steady=steady),
             committed=lambda result: self._listener.on_mailboxes(result[1]),
         )
         return touched
@@ -201,42 +195,19 @@ class SqliteStore:
         """The newest seq ever given."""
         return self._readers.run(reads.head)
 
-    def inbox(
-        self,
-        agent: AgentName,
-        *,
-        unread: bool,
-        rank: int | None,
-        thread: str | None,
-        after: tuple[int, int],
-        limit: int,
-    ) -> list[Delivery]:
-        """A page of deliveries after (rank, seq)."""
-        bindings: dict[str, Any] = {
-            "agent": agent,
-            "thread": thread,
-            "now": self._clock.steady_ms(),
-            "limit": limit,
-        }
-
-        def read(connection: apsw.Connection) -> list[Delivery]:
-            return reads.inbox(
-                connection, unread=unread, rank=rank, after=after, bindings=bindings
-            )
-
-        return self._readers.run(lambda c: reads.snapshot(c, read))
-
-    def replay(
-        self, agents: Sequence[AgentName], *, after: int, until: int, unread: bool, limit: int
-    ) -> list[Delivery]:
-        """The next deliveries of these agents, in seq order."""
+    def inbox(self, wanted: InboxSlice) -> list[Delivery]:
+        """A page of an inbox."""
         now = self._clock.steady_ms()
-        bindings: dict[str, Any] = {"after": after, "until": until, "now": now, "limit": limit}
+        return self._readers.run(
+            lambda c: reads.snapshot(c, lambda same: reads.inbox(same, wanted, now=now))
+        )
 
-        def read(connection: apsw.Connection) -> list[Delivery]:
-            return reads.replay(connection, agents, unread=unread, bindings=bindings)
-
-        return self._readers.run(lambda c: reads.snapshot(c, read))
+    def replay(self, wanted: ReplaySlice) -> list[Delivery]:
+        """The next deliveries of some agents."""
+        now = self._clock.steady_ms()
+        return self._readers.run(
+            lambda c: reads.snapshot(c, lambda same: reads.replay(same, wanted, now=now))
+        )
 
     def lowest_unread(self, agents: Sequence[AgentName]) -> Seq | None:
         """The oldest unread delivery over these agents."""
@@ -246,39 +217,11 @@ class SqliteStore:
         """The newest archived delivery over these agents."""
         return self._readers.run(lambda c: reads.archived_seq(c, agents))
 
-    def history(
-        self,
-        agent: AgentName | None,
-        *,
-        partner: AgentName | None,
-        thread: str | None,
-        since: int | None,
-        until: int | None,
-        archived: bool,
-        after: int | None,
-        ascending: bool,
-        limit: int,
-    ) -> list[tuple[Message, list[Delivery]]]:
-        """A page of messages by seq."""
-        bindings: dict[str, Any] = {
-            "since": since,
-            "until": until,
-            "thread": thread,
-            "after": (0 if ascending else 1 << 62) if after is None else after,
-            "limit": limit,
-        }
-
-        def read(connection: apsw.Connection) -> list[tuple[Message, list[Delivery]]]:
-            return history.page(
-                connection,
-                agent=agent,
-                partner=partner,
-                archived=archived,
-                ascending=ascending,
-                bindings=bindings,
-            )
-
-        return self._readers.run(lambda c: reads.snapshot(c, read))
+    def history(self, wanted: HistorySlice) -> list[tuple[Message, list[Delivery]]]:
+        """A page of the past."""
+        return self._readers.run(
+            lambda c: reads.snapshot(c, lambda same: history.page(same, wanted))
+        )
 
     def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
         """One message with all its deliveries."""

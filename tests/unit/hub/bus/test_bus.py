@@ -14,6 +14,7 @@ from agent_bus.bus import broker
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors
 from agent_bus.core.model import AgentName, Delivery, NodeName, Roster, Stamp
+from agent_bus.core.slices import InboxSlice
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support.bus import bus_in, frames, stream
 from tests.support.clock import FakeClock
@@ -59,15 +60,7 @@ def inbox(
     core: Core, agent: AgentName, *, wait_s: float, is_over: Callable[[], bool] = lambda: False
 ) -> list[Delivery]:
     return core.bus.inbox(
-        agent,
-        unread=True,
-        rank=None,
-        thread=None,
-        after=(-1, 0),
-        limit=10,
-        wait_s=wait_s,
-        holder=HOLDER,
-        is_over=is_over,
+        InboxSlice(agent, limit=10), wait_s=wait_s, holder=HOLDER, is_over=is_over
     )
 
 
@@ -89,8 +82,8 @@ def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
 
         looks = 0
 
-        def inbox(self, *arguments: Any, **named: Any) -> list[Delivery]:
-            found = super().inbox(*arguments, **named)
+        def inbox(self, wanted: InboxSlice) -> list[Delivery]:
+            found = super().inbox(wanted)
             self.looks += 1
             if self.looks == 1:
                 self.send(draft(), hop_limit=50)
@@ -104,12 +97,7 @@ def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
 def test_a_long_poll_waits_for_what_its_filter_lets_through(core: Core) -> None:
     job = gevent.spawn(
         core.bus.inbox,
-        BETA,
-        unread=True,
-        rank=0,
-        thread=None,
-        after=(-1, 0),
-        limit=10,
+        InboxSlice(BETA, rank=0, limit=10),
         wait_s=30,
         holder=HOLDER,
     )

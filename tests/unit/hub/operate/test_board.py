@@ -10,6 +10,7 @@ import pytest
 
 from agent_bus import app
 from agent_bus.core.model import NodeName, Seq, Stamp
+from agent_bus.core.slices import SweepBounds
 from agent_bus.dashboard import measures
 from tests.support.bus import bus_in, frames, settings_in, stream
 from tests.support.clock import FakeClock
@@ -69,7 +70,7 @@ def test_mail_that_has_expired_is_no_longer_the_oldest(desk: Desk) -> None:
     desk.fleet.refresh()
     first = desk.fleet.oldest[BETA]
     desk.clock.advance(60)
-    desk.core.store.sweep(retain_read_ms=10**9, retain_archive_ms=10**9, limit=100)
+    desk.core.store.sweep(SweepBounds(retain_read_ms=10**9, retain_archive_ms=10**9, limit=100))
     desk.fleet.refresh()
     assert first < desk.fleet.oldest[BETA] == second.message.created_at
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus.app import build_reserves
+from agent_bus.core.clock import DAY_MS
 from agent_bus.core.model import AgentName, NodeName, Roster
+from agent_bus.core.slices import SweepBounds
 from agent_bus.operate import reserves
-from agent_bus.operate.reserves import DAY_MS
 from tests.support.bus import bus_in, settings_in
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
@@ -109,7 +110,7 @@ def test_the_archive_is_as_old_as_its_oldest_message(
     sent = core.bus.send(draft())
     core.store.ack_ids(AgentName(BETA), [sent.message.id])
     clock.advance(10)
-    core.store.sweep(retain_read_ms=5_000, retain_archive_ms=10**9, limit=100)
+    core.store.sweep(SweepBounds(retain_read_ms=5_000, retain_archive_ms=10**9, limit=100))
     clock.advance(700)
     assert one.look().archive_age_s == pytest.approx(700, abs=1)
     assert one.look().retain_archive_ms == 365 * DAY_MS

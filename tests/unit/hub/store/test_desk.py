@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_bus.core.model import AgentName, AuditEntry, Flow, Session, Stamp
+from agent_bus.core.slices import SearchSlice, SweepBounds
 from agent_bus.store.sqlite import desk
 from agent_bus.store.sqlite.read import search as search_of_store
 from tests.support.clock import FakeClock
@@ -24,8 +25,7 @@ def bodies(page: SearchPage) -> list[str]:
 
 
 def search(of: desk.Desk, **more: Any) -> SearchPage:
-    asked: dict[str, Any] = dict.fromkeys(("agent", "text", "since", "until", "before"))
-    return of.search(**{**asked, "limit": 10, **more})
+    return of.search(SearchSlice(**{"limit": 10, **more}))
 
 
 def test_sessions_outlive_the_process_until_they_expire(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def archived(store: SqliteStore, *, agent: AgentName, bodies_of: list[str]) -> N
     page = search(store.desk, agent=agent, limit=100)
     ids = [found.message.id for found in page.messages if found.message.body in bodies_of]
     store.ack_ids(agent, ids)
-    moved = store.sweep(retain_read_ms=0, retain_archive_ms=10**12, limit=100)
+    moved = store.sweep(SweepBounds(retain_read_ms=0, retain_archive_ms=10**12, limit=100))
     assert moved == len(bodies_of)
 
 

@@ -12,6 +12,7 @@ import gevent
 import pytest
 
 from agent_bus.core.model import AgentName, Draft, NodeName, Roster
+from agent_bus.core.slices import SweepBounds
 from agent_bus.store.sqlite.write import writer
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import opened
@@ -25,6 +26,7 @@ MESSAGES_A_DAY = 14
 """Of the 1,000 that 19 agents may well send; the rest would only make the test longer."""
 DAYS = 730
 DAY_MS = int(DAY_S * 1000)
+BOUNDS = SweepBounds(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, limit=200)
 
 
 @pytest.fixture
@@ -73,9 +75,7 @@ def test_database_and_wal_reach_a_plateau(memory: Path, monkeypatch: pytest.Monk
             ]
             gevent.joinall(acks, raise_error=True)
             clock.advance(DAY_S / 2)
-            while store.sweep(
-                retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, limit=200
-            ) >= 200:  # fmt: skip
+            while store.sweep(BOUNDS) >= 200:
                 pass
             counts = store.counts()
             sizes.append((counts["database_bytes"], counts["wal_bytes"]))
@@ -108,7 +108,7 @@ def test_a_burst_is_given_back_to_the_file_system(memory: Path) -> None:
         for _ in range(3):
             clock.advance(366 * DAY_S)
             for _ in range(60):
-                store.sweep(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, limit=200)
+                store.sweep(BOUNDS)
         left = store.counts()
         assert left["database_bytes"] < full / 2
         assert left["free_bytes"] < 8_000_000

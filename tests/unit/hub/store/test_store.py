@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
 
 from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, AgentName, MessageId, NodeName, Roster, Seq, Stamp
+from agent_bus.core.slices import HistorySlice, InboxSlice, SweepBounds
 from agent_bus.store.sqlite.write import commands
 from agent_bus_client.cli import inbox as inbox_of_cli
 from tests.support.clock import DAY_S, FakeClock
@@ -23,7 +24,8 @@ DAY_MS = int(DAY_S * 1000)
 
 
 def sweep(store: SqliteStore, *, limit: int = 100) -> int:
-    return store.sweep(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, limit=limit)
+    bounds = SweepBounds(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, limit=limit)
+    return store.sweep(bounds)
 
 
 def test_a_reply_belongs_to_its_thread_and_only_to_who_saw_the_parent(store: SqliteStore) -> None:
@@ -130,7 +132,7 @@ def test_a_page_goes_on_inside_a_priority_and_across_them(store: SqliteStore) ->
     assert inbox(store, "beta") == ["03", "11", "14", "20", "22"]
 
     def page(after: tuple[int, int], rank: int | None = None) -> list[str]:
-        found = store.inbox(BETA, unread=True, rank=rank, thread=None, after=after, limit=2)
+        found = store.inbox(InboxSlice(BETA, rank=rank, after=after, limit=2))
         return [d.message.body for d in found]
 
     assert page((0, 4)) == ["11", "14"]
@@ -210,12 +212,9 @@ def test_history_keeps_to_a_pair_a_thread_and_a_time(tmp_path: Path) -> None:
             sent.append(store.send(draft(to, body=str(number), sender=sender), hop_limit=2))
             clock.advance(60)
 
-        def bodies(agent: AgentName | None, **more: object) -> list[str]:
-            fields = {
-                "partner": None, "thread": None, "since": None, "until": None,
-                "archived": False, "after": None, "ascending": True, "limit": 10, **more,
-            }  # fmt: skip
-            return [m.body for m, _ in store.history(agent, **fields)]  # type: ignore[arg-type] # all of them
+        def bodies(agent: AgentName | None, **more: Any) -> list[str]:
+            wanted = HistorySlice(agent=agent, limit=10, **more)
+            return [m.body for m, _ in store.history(wanted)]
 
         assert bodies(BETA) == ["0", "1", "2", "3"]
         assert bodies(ALPHA) == ["1", "3"]

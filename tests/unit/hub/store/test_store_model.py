@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, AgentName, Draft, MessageId, NodeName, Roster, Seq
+from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import Told, opened
 
@@ -290,11 +291,12 @@ class StoreMachine(sf.RuleBasedStateMachine):
         rounds = 0
         while True:
             rounds += 1
-            touched = self.store.sweep(
+            bounds = SweepBounds(
                 retain_read_ms=int(READ_DAYS * DAY_S * 1000),
                 retain_archive_ms=int(ARCHIVE_DAYS * DAY_S * 1000),
                 limit=limit,
             )
+            touched = self.store.sweep(bounds)
             if touched < limit:
                 break
             assert rounds < 200
@@ -349,8 +351,10 @@ class StoreMachine(sf.RuleBasedStateMachine):
             seen: list[int] = []
             while True:
                 page = self.store.replay(
-                    AGENTS, after=seen[-1] if seen else 0, until=self.model.head, unread=unread,
-                    limit=PAGE,
+                    ReplaySlice(
+                        AGENTS, after=seen[-1] if seen else 0, until=self.model.head,
+                        unread=unread, limit=PAGE,
+                    )
                 )  # fmt: skip
                 seen += [d.seq for d in page]
                 if len(page) < PAGE:
@@ -385,9 +389,7 @@ class StoreMachine(sf.RuleBasedStateMachine):
     def _inbox(
         self, agent: AgentName, *, unread: bool, limit: int, after: tuple[int, int] = (-1, 0)
     ) -> Any:
-        return self.store.inbox(
-            agent, unread=unread, rank=None, thread=None, after=after, limit=limit
-        )
+        return self.store.inbox(InboxSlice(agent, unread=unread, after=after, limit=limit))
 
     def _pages_of_inbox(self, agent: AgentName, *, unread: bool) -> Iterable[Any]:
         after = (-1, 0)
@@ -405,8 +407,10 @@ class StoreMachine(sf.RuleBasedStateMachine):
         seen: list[int] = []
         while True:
             page = self.store.history(
-                agent, partner=partner, thread=None, since=None, until=None, archived=archived,
-                after=seen[-1] if seen else None, ascending=ascending, limit=PAGE,
+                HistorySlice(
+                    agent=agent, partner=partner, archived=archived,
+                    after=seen[-1] if seen else None, ascending=ascending, limit=PAGE,
+                )
             )  # fmt: skip
             seen += [int(m.first_seq) for m, _ in page]
             if len(page) < PAGE:

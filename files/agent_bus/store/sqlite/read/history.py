@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.model import Delivery, Message
+    from agent_bus.core.slices import HistorySlice
 
 _RANGE: Final = (
     " AND (:since IS NULL OR m.created_at >= :since) AND (:until IS NULL OR m.created_at < :until)"
@@ -55,17 +56,24 @@ STATEMENTS: Final = {
 }
 
 
+NEWEST: Final = 1 << 62
+"""Above every seq: where a walk towards the past begins."""
+
+
 def page(
-    connection: apsw.Connection,
-    *,
-    agent: str | None,
-    partner: str | None,
-    archived: bool,
-    ascending: bool,
-    bindings: dict[str, Any],
+    connection: apsw.Connection, wanted: HistorySlice
 ) -> list[tuple[Message, list[Delivery]]]:
-    """One page; bindings: since, until, thread, after, limit."""
-    sql = STATEMENTS[archived, "ASC" if ascending else "DESC"]
+    """One page of the past."""
+    ascending, agent, partner = wanted.ascending, wanted.agent, wanted.partner
+    sql = STATEMENTS[wanted.archived, "ASC" if ascending else "DESC"]
+    start = 0 if ascending else NEWEST
+    bindings: dict[str, Any] = {
+        "since": wanted.since,
+        "until": wanted.until,
+        "thread": wanted.thread,
+        "after": start if wanted.after is None else wanted.after,
+        "limit": wanted.limit,
+    }
     walks: list[list[Message]]
 
     def walk(name: str, **more: object) -> list[Message]:
@@ -73,7 +81,7 @@ def page(
         return [rows.message(row) for row in found]
 
     if agent is None:
-        walks = [walk("thread" if bindings["thread"] else "all")]
+        walks = [walk("thread" if wanted.thread else "all")]
     elif partner is not None:
         walks = [
             walk("pair", to=agent, sender=partner),
@@ -82,8 +90,8 @@ def page(
     else:
         walks = [walk("sent", agent=agent), walk("received", agent=agent)]
     merged = heapq.merge(*walks, key=lambda m: m.first_seq, reverse=not ascending)
-    distinct = list({m.first_seq: m for m in merged}.values())[: bindings["limit"]]
-    of = commands.ARCHIVED_DELIVERIES_OF if archived else commands.DELIVERIES_OF
+    distinct = list({m.first_seq: m for m in merged}.values())[: wanted.limit]
+    of = commands.ARCHIVED_DELIVERIES_OF if wanted.archived else commands.DELIVERIES_OF
     return [
         (m, [rows.delivery(row, m) for row in connection.execute(of, (m.first_seq,))])
         for m in distinct

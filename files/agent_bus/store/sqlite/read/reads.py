@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.model import AgentName, MessageId
+    from agent_bus.core.slices import InboxSlice, ReplaySlice
 
 T = TypeVar("T")
 
@@ -72,48 +73,44 @@ def snapshot(connection: apsw.Connection, read: Callable[[apsw.Connection], T]) 
         connection.execute("COMMIT")
 
 
-def inbox(
-    connection: apsw.Connection,
-    *,
-    unread: bool,
-    rank: int | None,
-    after: tuple[int, int],
-    bindings: dict[str, Any],
-) -> list[Delivery]:
-    """One page of an inbox, past (rank, seq); bindings: agent, thread, now, limit.
+def inbox(connection: apsw.Connection, wanted: InboxSlice, *, now: int) -> list[Delivery]:
+    """One page of an inbox, without what has expired `now` (steady ms).
 
     Each rank is a walk of its own along the index: one walk over all could not start at the seq.
     """
-    sql = INBOX_UNREAD if unread else INBOX_ALL
+    sql = INBOX_UNREAD if wanted.unread else INBOX_ALL
+    first_rank, first_seq = wanted.after
     page: list[Delivery] = []
-    for one in RANKS if rank is None else (rank,):
-        if one >= after[0] and len(page) < bindings["limit"]:
-            step = {
-                **bindings,
-                "rank": one,
-                "after": after[1] if one == after[0] else 0,
-                "limit": bindings["limit"] - len(page),
+    for rank in RANKS if wanted.rank is None else (wanted.rank,):
+        if rank >= first_rank and len(page) < wanted.limit:
+            bindings = {
+                "agent": wanted.agent,
+                "rank": rank,
+                "after": first_seq if rank == first_rank else 0,
+                "thread": wanted.thread,
+                "now": now,
+                "limit": wanted.limit - len(page),
             }
-            page.extend(rows.joined(row) for row in connection.execute(sql, step))
+            page.extend(rows.joined(row) for row in connection.execute(sql, bindings))
     return page
 
 
-def replay(
-    connection: apsw.Connection,
-    agents: Iterable[AgentName],
-    *,
-    unread: bool,
-    bindings: dict[str, Any],
-) -> list[Delivery]:
-    """The next deliveries of several agents, merged by seq; bindings: after, until, now, limit."""
-    sql = REPLAY_UNREAD if unread else REPLAY_ALL
+def replay(connection: apsw.Connection, wanted: ReplaySlice, *, now: int) -> list[Delivery]:
+    """The next deliveries of several agents, merged by seq, without what has expired `now`."""
+    sql = REPLAY_UNREAD if wanted.unread else REPLAY_ALL
+    bindings: dict[str, Any] = {
+        "after": wanted.after,
+        "until": wanted.until,
+        "now": now,
+        "limit": wanted.limit,
+    }
     walks = [
         {**bindings, "agent": agent, **more}
-        for agent in agents
-        for more in (({"rank": rank} for rank in RANKS) if unread else ({},))
+        for agent in wanted.agents
+        for more in (({"rank": rank} for rank in RANKS) if wanted.unread else ({},))
     ]
     each = [[rows.joined(row) for row in connection.execute(sql, walk)] for walk in walks]
-    return list(heapq.merge(*each, key=lambda d: d.seq))[: bindings["limit"]]
+    return list(heapq.merge(*each, key=lambda d: d.seq))[: wanted.limit]
 
 
 def lowest_unread(connection: apsw.Connection, agents: Iterable[AgentName]) -> Seq | None:

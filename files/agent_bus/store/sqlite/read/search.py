@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.model import AgentName, Message
+    from agent_bus.core.slices import SearchSlice
 
 SEARCH_SEQS: Final = 20_000
 """Seqs that one search for text looks through: some 20 ms a thousand-byte body each. The page
@@ -53,29 +54,21 @@ STATEMENTS: Final = {"live": _statements(""), "archive": _statements("archive_")
 """Asked in this order: what is archived in between is then found twice, never missed."""
 
 
-def page(
-    connection: apsw.Connection,
-    *,
-    agent: AgentName | None,
-    text: str | None,
-    since: int | None,
-    until: int | None,
-    before: int | None,
-    limit: int,
-) -> SearchPage:
-    """Messages of a time, newest first, from the one before `before` on."""
+def page(connection: apsw.Connection, wanted: SearchSlice) -> SearchPage:
+    """One page of what was found."""
+    until, since, text, limit = wanted.until, wanted.since, wanted.text, wanted.limit
     upper = highest(connection) + 1 if until is None else first_at(connection, until)
-    upper = upper if before is None else min(upper, before)
+    upper = upper if wanted.before is None else min(upper, wanted.before)
     floor = (_lowest(connection) if since is None else first_at(connection, since)) - 1
     low = floor if text is None else max(floor, upper - SEARCH_SEQS - 1)
     bindings: dict[str, Any] = {
-        "agent": agent,
+        "agent": wanted.agent,
         "pattern": None if text is None else pattern_of(text),
         "low": low,
         "before": upper,
         "limit": limit,
     }
-    names = ("all",) if agent is None else ("sent", "received")
+    names = ("all",) if wanted.agent is None else ("sent", "received")
     found = _merged(connection, names, bindings)[:limit]
     full = len(found) == limit
     more = found[-1][0].first_seq if full else (low + 1 if low > floor else None)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.model import Mailbox
+    from agent_bus.core.slices import SweepBounds
 
 EXPIRED: Final = (
     "SELECT pk FROM message WHERE expires_at IS NOT NULL AND open_count > 0 AND expires_at <= ?"
@@ -67,13 +68,7 @@ FREE_PAGES_KEPT: Final = 1000
 
 
 def sweep(
-    connection: apsw.Connection,
-    *,
-    now: int,
-    steady: int,
-    retain_read_ms: int,
-    retain_archive_ms: int,
-    limit: int,
+    connection: apsw.Connection, within: SweepBounds, *, now: int, steady: int
 ) -> tuple[int, tuple[Mailbox, ...]]:
     """Expire, archive, drop and forget at most `limit` each.
 
@@ -83,9 +78,10 @@ def sweep(
         How many it touched (below `limit`: nothing more is to do), and the mailboxes that
         changed.
     """
+    limit = within.limit
     expired, boxes = _expire(connection, now, steady, limit)
-    moved = _archive(connection, steady, steady - retain_read_ms, limit)
-    dropped = _drop(connection, steady - retain_archive_ms, limit)
+    moved = _archive(connection, steady, steady - within.retain_read_ms, limit)
+    dropped = _drop(connection, steady - within.retain_archive_ms, limit)
     connection.execute(FORGET_KEYS, (steady - commands.KEY_LIFETIME_MS, limit))
     forgotten = connection.changes()
     if _free_pages(connection) > FREE_PAGES_KEPT:
