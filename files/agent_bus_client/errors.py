@@ -6,6 +6,8 @@ from "never".
 
 from __future__ import annotations
 
+from agent_bus_client.api import Problem
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 69
@@ -15,7 +17,7 @@ EXIT_SETTINGS = 78
 
 AMBIGUOUS = {500, 502, 504}  # from behind the point where a message may have been stored
 LATER = {408, 429, 500, 502, 503, 504, 507}
-NEVER = {"thread_budget_exhausted"}  # a 429 that no waiting ends
+NEVER = {Problem.THREAD_BUDGET_EXHAUSTED}  # a 429 that no waiting ends
 LOOK_AT_NAMES = (
     "look at /etc/resolv.conf, or put an address in place of the name into the inventory"
     " (bus_address for the hub, openclaw_gateway_url for a gateway)"
@@ -201,7 +203,7 @@ class HubRefusedError(ClientError):
     @property
     def is_ambiguous(self) -> bool:
         """The request may have been carried out all the same."""
-        return self.status in AMBIGUOUS or self.problem == "commit_unknown"
+        return self.status in AMBIGUOUS or self.problem == Problem.COMMIT_UNKNOWN
 
     @property
     def later(self) -> bool:

@@ -8,19 +8,26 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from agent_bus_client.api import Problem
 from agent_bus_client.cli import parser, text
 from agent_bus_client.cli.context import ANSWER_S, Context
-from agent_bus_client.errors import EXIT_USAGE, ClientError, HubRefusedError
+from agent_bus_client.errors import (
+    EXIT_USAGE,
+    ClientError,
+    HubRefusedError,
+    HubUnreachableError,
+    OutboxWaitsError,
+)
 
 if TYPE_CHECKING:
     import argparse
 
-NEXT = {
-    "unknown_agent": "agent-bus agents",
-    "unknown_message": "agent-bus inbox, or agent-bus history",
-    "invalid_cursor": "the same command without --cursor",
-    "hub_unreachable": "agent-bus doctor",
-    "outbox_waits": "agent-bus doctor",
+NEXT: dict[str, str] = {
+    Problem.UNKNOWN_AGENT: "agent-bus agents",
+    Problem.UNKNOWN_MESSAGE: "agent-bus inbox, or agent-bus history",
+    Problem.INVALID_CURSOR: "the same command without --cursor",
+    HubUnreachableError.code: "agent-bus doctor",
+    OutboxWaitsError.code: "agent-bus doctor",
 }
 """What to look at next, in the words of this program and not of the API."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_bus_client import release
+from agent_bus_client.api import GatewayKind, Presence, Problem
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
 
 HUB_S = 5.5  # the second name server is asked after 5 s; the gateway gets what is left of 9 s
 SITE = "run the site playbook for this node"
-TLS = "tls_required"
 CERTIFICATE_S = 21 * 86400.0  # as the hub's alert: `site.yml` renews from 30 days on
 RESERVES = ("Certificate", "Disk", "TokensInRotation", "Backup", "Archive")
 """How the hub's alerts about what runs out begin, past `AgentBus`."""
-KINDS = {
-    "heartbeat": "its gateway puts woken turns off (heartbeat)",
-    "follow-up": "its gateway starts woken turns beside others (follow-up)",
+KINDS: dict[str, str] = {
+    GatewayKind.HEARTBEAT: "its gateway puts woken turns off (heartbeat)",
+    GatewayKind.FOLLOW_UP: "its gateway starts woken turns beside others (follow-up)",
 }
 
 
@@ -74,7 +74,11 @@ def _hub(context: Context) -> list[Check]:
     except HubRefusedError as error:
         denied = error.status in {401, 403}
         advice = f"the token is not the hub's: {SITE}" if denied else "look at the hub's log"
-        advice = f"hub_url is of the time before TLS: {SITE}" if error.problem == TLS else advice
+        advice = (
+            f"hub_url is of the time before TLS: {SITE}"
+            if error.problem == Problem.TLS_REQUIRED
+            else advice
+        )
         return [Check("token" if denied else "hub", ok=False, found=str(error), advice=advice)]
     except HubUntrustedError as error:
         return [Check("hub", ok=False, found=str(error), advice=SITE)]
@@ -87,11 +91,11 @@ def _hub(context: Context) -> list[Check]:
     own = context.settings.node
     for name in context.settings.agent_names:
         agent = known.get(name)
-        if agent is None or agent["status"] == "retired":
+        if agent is None or agent["status"] == Presence.RETIRED:
             found, advice = "not registered at the hub", "run the site playbook (hub and nodes)"
             checks.append(Check(f"agent {name}", ok=False, found=found, advice=advice))
             continue
-        ok = agent["status"] == "online"
+        ok = agent["status"] == Presence.ONLINE
         found = f"{agent['status']}, {agent['unread']} unread, {agent['unfetched']} not fetched"
         advice = "journalctl -u bus-watcher -n 50"
         checks.append(Check(f"agent {name}", ok=ok, found=found, advice=advice))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_bus_client.api import Priority, Stamp
 from agent_bus_client.cli import text
 from agent_bus_client.errors import ClientError, HubUnreachableError, UsageError
 
@@ -45,7 +46,7 @@ def inbox(context: Context) -> int:
     status = 0
     if options.ack:
         shown = [m for m in page["messages"] if options.json or everything or not lately(m, now)]
-        ids = [m["id"] for m in shown if not m.get("read_at")]
+        ids = [m["id"] for m in shown if not m.get(Stamp.READ)]
         if ids:
             status, said = _ack_page(context, page, ids)
             words += f"\n{said}"
@@ -138,7 +139,7 @@ def lately(message: dict[str, Any], now: float) -> bool:
 
     A time further ahead than that was stamped by a clock that has been set back since.
     """
-    fetched: str | None = message.get("fetched_at")
+    fetched: str | None = message.get(Stamp.FETCHED)
     return fetched is not None and abs(now - text.parse_time(fetched)) < SHOWN_LATELY_S
 
 
@@ -192,7 +193,7 @@ def page_words(
     for message in listed:
         lines.extend(("", head_line(message, now)))
         if message["id"] in in_hand:
-            when = text.ago(message["fetched_at"], now)
+            when = text.ago(message[Stamp.FETCHED], now)
             lines.append(f"  shown {when} to another turn of yours, which may still be at it")
             continue
         shown.append(message["id"])
@@ -226,7 +227,7 @@ def _no_words(unread: int, command: str, agent: str) -> str:
 def head_line(message: dict[str, Any], now: float) -> str:
     """Return id, sender, priority, age, subject and thread as one line."""
     parts = [f"{message['id']} from {text.line(message['from_agent'])}"]
-    if message["priority"] != "normal":
+    if message["priority"] != Priority.NORMAL:
         parts.append(f"priority {message['priority']}")
     parts.append(text.ago(message["created_at"], now))
     if message.get("subject"):

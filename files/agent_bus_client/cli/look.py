@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from agent_bus_client.api import Stamp
 from agent_bus_client.cli import text
 from agent_bus_client.cli.inbox import FRAME_BYTES, body_lines, head_line
 from agent_bus_client.errors import UsageError
@@ -13,15 +14,15 @@ if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
 HOPS = (
-    ("stored_at", "stored"),
-    ("pushed_at", "pushed to the node"),
-    ("received_at", "received by the watcher"),
-    ("accepted_at", "wake accepted by the gateway"),
-    ("wake_failed_at", "WAKE FAILED"),
-    ("escalated_at", "woken again by the agent hook"),
-    ("overdue_at", "OVERDUE: woken, but not fetched"),
-    ("fetched_at", "fetched by the agent"),
-    ("read_at", "read (acked)"),
+    (Stamp.STORED, "stored"),
+    (Stamp.PUSHED, "pushed to the node"),
+    (Stamp.RECEIVED, "received by the watcher"),
+    (Stamp.ACCEPTED, "wake accepted by the gateway"),
+    (Stamp.WAKE_FAILED, "WAKE FAILED"),
+    (Stamp.ESCALATED, "woken again by the agent hook"),
+    (Stamp.OVERDUE, "OVERDUE: woken, but not fetched"),
+    (Stamp.FETCHED, "fetched by the agent"),
+    (Stamp.READ, "read (acked)"),
 )
 
 
@@ -95,7 +96,7 @@ def show(context: Context) -> int:
     lines += [
         f"when processed: agent-bus ack --as {delivery['agent']} {options.id}"
         for delivery in message["deliveries"]
-        if delivery["agent"] in context.settings.agent_names and not delivery.get("read_at")
+        if delivery["agent"] in context.settings.agent_names and not delivery.get(Stamp.READ)
     ]
     if options.part < parts:
         lines.append(f"next: agent-bus show {options.id} --part {options.part + 1}")
@@ -109,13 +110,13 @@ def status(context: Context) -> int:
     lines = [head_line(message, context.now())]
     for delivery in message["deliveries"]:
         lines.append(f"{text.line(delivery['agent'])} (seq {delivery['seq']}):")
-        stored = text.parse_time(delivery["stored_at"])
+        stored = text.parse_time(delivery[Stamp.STORED])
         hops = [(delivery[key], key, words) for key, words in HOPS if delivery.get(key)]
         for stamp, key, words in sorted(hops, key=lambda hop: text.parse_time(hop[0])):
-            why = f": {delivery['wake_failure']}" if key == "wake_failed_at" else ""
+            why = f": {delivery['wake_failure']}" if key == Stamp.WAKE_FAILED else ""
             after = text.parse_time(stamp) - stored
             lines.append(f"  {stamp}  +{after:.3f} s  {words}{text.line(why)}")
-        if not delivery.get("read_at"):
+        if not delivery.get(Stamp.READ):
             lines.append("  not read yet")
     context.answer(message, "\n".join(lines))
     return 0
@@ -185,6 +186,6 @@ def _history_line(message: dict[str, Any], now: float) -> str:
 def _to(message: dict[str, Any]) -> str:
     """Return the recipients that the hub lets us see, each with whether it has read."""
     return ", ".join(
-        text.line(delivery["agent"]) + ("" if delivery.get("read_at") else " (unread)")
+        text.line(delivery["agent"]) + ("" if delivery.get(Stamp.READ) else " (unread)")
         for delivery in message["deliveries"]
     )

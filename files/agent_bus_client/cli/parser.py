@@ -6,6 +6,7 @@ import argparse
 from typing import Callable
 
 from agent_bus_client import release
+from agent_bus_client.api import Priority
 from agent_bus_client.cli import inbox, look, send, tail
 from agent_bus_client.cli.context import Context
 
@@ -26,7 +27,7 @@ Who is asking: --as, else AGENT_BUS_AGENT, else the workspace folder (workspace-
 node's only agent. AGENT_BUS_CONFIG and AGENT_BUS_TOKEN_FILE name other files than
 /etc/agent-bus/node.json and /etc/agent-bus/cli/USER.token.
 """
-PRIORITIES = ("normal", "high", "urgent")
+PRIORITIES = [priority.value for priority in Priority]
 
 
 def build() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from agent_bus_client.api import Presence
 from agent_bus_client.cli import text
 from agent_bus_client.cli.context import read_body
 from agent_bus_client.cli.inbox import body_lines, head_line, not_acked
@@ -199,11 +200,12 @@ def deliver(
 def sent_words(sent: dict[str, Any]) -> str:
     """Return the id and, per recipient, whether it will hear of it now."""
     lines = [f"sent {sent['id']} (thread {sent['thread_id']})"]
-    meaning = {
-        "online": "online, is being woken",
-        "gateway-down": "queued: its gateway is down, it is woken when that is back",
-        "deaf": "queued: its node's watcher is not connected, it is woken when that is back",
-        "offline": "queued: its node is offline, it is woken when that is back",
+    meaning: dict[str, str] = {
+        Presence.ONLINE: "online, is being woken",
+        Presence.GATEWAY_DOWN: "queued: its gateway is down, it is woken when that is back",
+        Presence.DEAF: "queued: its node's watcher is not connected, it is woken when that is"
+        " back",
+        Presence.OFFLINE: "queued: its node is offline, it is woken when that is back",
     }
     for recipient in sent["recipients"]:
         state = str(recipient["reachability"])

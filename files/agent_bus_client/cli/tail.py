@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
+from agent_bus_client.api import StreamEvent
 from agent_bus_client.cli import text
 from agent_bus_client.cli.inbox import head_line
 from agent_bus_client.errors import ClientError, HubRefusedError
@@ -78,7 +79,7 @@ class Tail:
         try:
             for event in stream.events():
                 self._take(event, stream)
-                if event.type == "bye" and event.retry_ms is not None:
+                if event.type == StreamEvent.BYE and event.retry_ms is not None:
                     planned_s = self._backoff.planned_delay_s(event.retry_ms / 1000)
                     break
         finally:
@@ -89,13 +90,13 @@ class Tail:
 
     def _take(self, event: sse.Event, stream: Stream) -> None:
         facts = json.loads(event.data)
-        if event.type == "hello":
+        if event.type == StreamEvent.HELLO:
             stream.keepalive_s = float(facts["keepalive_s"])
             cap_s = facts.get("reconnect_cap_s")
             self._backoff.connected(retry_ms=event.retry_ms, cap_s=cap_s)
-        elif event.type == "reset":
+        elif event.type == StreamEvent.RESET:
             self._shown = None
-        elif event.type == "message":
+        elif event.type == StreamEvent.MESSAGE:
             place = parse_event_id(event.event_id)
             if is_repeated(place, self._shown):
                 return

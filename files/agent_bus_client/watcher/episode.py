@@ -15,15 +15,16 @@ After it, fetched but unread mail is reminded of after `reminder_after_s`, doubl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from enum import Enum
+from typing import NamedTuple, Optional
 
+from agent_bus_client.api import WakeEvent
 from agent_bus_client.waker.outcome import Outcome, Status
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 REJECTED_RETRY_S = 60.0  # a setting is wrong: look again now and then, as Ansible may fix it
 ESCALATION_TRIES = 3  # then plain wakes go on: a mapped hook may be busy for long
 REMINDERS = 5  # past it the agent has decided not to read
-WAKE, ESCALATE, REMIND = "wake", "escalate", "remind"
 NEVER = float("-inf")
 
 
@@ -38,11 +39,39 @@ class Timing:
     reminder_after_s: float = 900.0
 
 
+class AttemptKind(Enum):
+    """What a try to wake is for; the hub's page shows the words."""
+
+    WAKE = "wake"
+    ESCALATE = "escalate"
+    REMIND = "remind"
+
+
+class Plan(NamedTuple):
+    """The next try; `again`: for mail that was woken for before."""
+
+    at: float
+    kind: AttemptKind
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How tries of one kind fail; the same failure once more is no news."""
+
+    kind: AttemptKind
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the words for the hub and the log."""
+        return f"{self.kind.value}: {self.reason}"
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One try to wake; `up_to_seq` is the newest delivery it stands for."""
 
-    kind: str
+    kind: AttemptKind
     up_to_seq: int
     episode: int
     again: bool = False
@@ -53,7 +82,7 @@ class Attempt:
 class Note:
     """Something that happened and that the hub should hear; `loud` belongs in the log once."""
 
-    event: str
+    event: WakeEvent
     up_to_seq: int
     reason: str = ""
     duration_ms: Optional[int] = None
@@ -83,8 +112,8 @@ class Episode:
         self._accepted_at = NEVER
         self._retry_at = NEVER
         self._failures = 0
-        self._failure = ""
-        self._told: set[str] = set()  # misconfigurations that were logged already
+        self._failure: Optional[Failure] = None
+        self._told: set[Failure] = set()  # misconfigurations that were logged already
         self._covered_seq = 0
         self._wake_at: Optional[float] = None
         self._waits_since: Optional[float] = None  # the escalation counts from here
@@ -132,7 +161,7 @@ class Episode:
     def next_at(self) -> float | None:
         """Return when to call `due`, None while nothing is planned."""
         planned = self._plan()
-        times = [planned[0]] if planned else []
+        times = [planned.at] if planned else []
         if self._since is not None and not self._overdue:
             times.append(self._overdue_at(self._since))
         return min(times) if times else None
@@ -140,13 +169,12 @@ class Episode:
     def due(self, now: float) -> Attempt | None:
         """Return the attempt to make now; it counts as running until `finished`."""
         planned = self._plan()
-        if planned is None or planned[0] > now:
+        if planned is None or planned.at > now:
             return None
-        _, kind, again = planned
-        if kind == REMIND and not self._reminder_is_due(now):
+        if planned.kind is AttemptKind.REMIND and not self._reminder_is_due(now):
             return None
         early = self.on_trial and now < self._accepted_at + self._timing.min_interval_s
-        self._in_flight = Attempt(kind, self.max_seq, self._number, again, early)
+        self._in_flight = Attempt(planned.kind, self.max_seq, self._number, planned.again, early)
         return self._in_flight
 
     def overdue(self, now: float) -> Note | None:
@@ -154,7 +182,8 @@ class Episode:
         if self._since is None or self._overdue or now < self._overdue_at(self._since):
             return None
         self._overdue = True
-        return Note("overdue", self.max_seq, reason=self._failure)
+        why = "" if self._failure is None else str(self._failure)
+        return Note(WakeEvent.OVERDUE, self.max_seq, reason=why)
 
     def finished(self, now: float, outcome: Outcome | None) -> list[Note]:
         """Take the outcome of the running attempt; None: this agent has no way to escalate."""
@@ -169,7 +198,7 @@ class Episode:
         if outcome.status in {Status.ACCEPTED, Status.UNCLEAR}:
             self._accepted_at = now
         if outcome.is_accepted:
-            waits = attempt.kind == WAKE and current and not self._escalated
+            waits = attempt.kind is AttemptKind.WAKE and current and not self._escalated
             if waits and self._waits_since is None:
                 self._waits_since = in_time  # an early wake has as long as one in time
             return self._accepted(now, attempt, outcome, current=current)
@@ -188,36 +217,39 @@ class Episode:
         self._wake_at = self._waits_since = self._rewake_at = None
         self._escalated = self._overdue = False
         self._rewake_s = self._timing.rewake_after_s
-        self._failures, self._failure, self._retry_at = 0, "", NEVER
+        self._failures, self._failure, self._retry_at = 0, None, NEVER
         self._remind_at = now + self._timing.reminder_after_s if self.unread else None
 
     def _overdue_at(self, since: float) -> float:
         return since + self._timing.escalate_after_s + self._timing.rewake_after_s
 
-    def _plan(self) -> tuple[float, str, bool] | None:
-        """Return time, kind and whether it is a re-wake of what is to be tried next."""
+    def _plan(self) -> Plan | None:
+        """Return what to try next, however far ahead; at equal times an escalation goes first."""
         if self._in_flight is not None:
             return None
         options = []
         if self._since is not None:
             if self._wake_at is not None:
-                options.append((self._wake_at, WAKE, False))
+                options.append(Plan(self._wake_at, AttemptKind.WAKE))
             if self._rewake_at is not None:
-                options.append((self._rewake_at, WAKE, True))
+                options.append(Plan(self._rewake_at, AttemptKind.WAKE, again=True))
             if self._waits_since is not None:
-                options.append((self._waits_since + self.patience_s, ESCALATE, False))
+                options.append(Plan(self._waits_since + self.patience_s, AttemptKind.ESCALATE))
         elif self._remind_at is not None:
-            options.append((self._remind_at, REMIND, False))
+            options.append(Plan(self._remind_at, AttemptKind.REMIND))
         floor = max(self._accepted_at + self.spacing_s, self._retry_at)
-        # At equal times the escalation goes first, by the alphabet and on purpose.
-        return min(((max(at, floor), kind, again) for at, kind, again in options), default=None)
+        return min(
+            (plan._replace(at=max(plan.at, floor)) for plan in options),
+            key=lambda plan: (plan.at, plan.kind is not AttemptKind.ESCALATE, plan.again),
+            default=None,
+        )
 
     def _accepted(
         self, now: float, attempt: Attempt, outcome: Outcome, *, current: bool
     ) -> list[Note]:
-        self._failures, self._failure, self._retry_at = 0, "", NEVER
-        self._told = {told for told in self._told if not told.startswith(attempt.kind)}
-        if attempt.kind == REMIND:
+        self._failures, self._failure, self._retry_at = 0, None, NEVER
+        self._told = {told for told in self._told if told.kind is not attempt.kind}
+        if attempt.kind is AttemptKind.REMIND:
             self._reminders += 1
             self._reminded_at = now
             if self._remind_at is not None:
@@ -227,13 +259,13 @@ class Episode:
         if current:
             if self.max_seq <= self._covered_seq:
                 self._wake_at = None
-            if attempt.kind == ESCALATE:
+            if attempt.kind is AttemptKind.ESCALATE:
                 self._escalated, self._waits_since = True, None
             if attempt.again:
                 self._rewake_s = min(2 * self._rewake_s, self._timing.rewake_max_s)
             self._rewake_at = now + self._rewake_s
-        event = "coalesced" if outcome.coalesced else "accepted"
-        event = "escalated" if attempt.kind == ESCALATE else event
+        event = WakeEvent.COALESCED if outcome.coalesced else WakeEvent.ACCEPTED
+        event = WakeEvent.ESCALATED if attempt.kind is AttemptKind.ESCALATE else event
         return [Note(event, attempt.up_to_seq, duration_ms=outcome.duration_ms)]
 
     def _failed(
@@ -244,21 +276,27 @@ class Episode:
         if outcome.status is Status.REJECTED:
             delay_s = REJECTED_RETRY_S
         self._retry_at = now + max(delay_s, outcome.retry_after_s or 0.0)
-        if attempt.kind == ESCALATE and current:
+        if attempt.kind is AttemptKind.ESCALATE and current:
             given_up = self._failures >= ESCALATION_TRIES or outcome.status is Status.REJECTED
             if given_up:
                 self._escalated, self._waits_since = True, None
                 self._failures, self._retry_at = 0, NEVER
                 self._rewake_at = now + self._rewake_s
-        reason = f"{attempt.kind}: {outcome.reason}"
-        if reason == self._failure:
+        failure = Failure(attempt.kind, outcome.reason)
+        if failure == self._failure:
             return []
-        self._failure = reason
-        loud = (
-            outcome.fix if outcome.status is Status.REJECTED and reason not in self._told else ""
-        )
-        self._told.add(reason)
-        return [Note("failed", attempt.up_to_seq, reason, outcome.duration_ms, loud)]
+        self._failure = failure
+        is_loud = outcome.status is Status.REJECTED and failure not in self._told
+        self._told.add(failure)
+        return [
+            Note(
+                WakeEvent.FAILED,
+                attempt.up_to_seq,
+                str(failure),
+                outcome.duration_ms,
+                loud=outcome.fix if is_loud else "",
+            )
+        ]
 
     def _count_unread(self, now: float, unread: int) -> None:
         self.unread = unread

@@ -20,7 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Optional
 
-UNKNOWN, HEARTBEAT, FOLLOW_UP = "unknown", "heartbeat", "follow-up"
+from agent_bus_client.api import GatewayKind
+
 NEEDED = 3
 GUARD_TURNS, GUARD_S = 5, 60.0
 """OpenClaw's flood guard: what comes past so many turns waits until the first is so old."""
@@ -44,7 +45,7 @@ class _Agent:
     of_gateway: bool = False  # it was woken through the gateway; a command's turns are elsewhere
 
 
-class GatewayKind:
+class GatewayObserver:
     """What the wakes of one node have shown of its gateway; times are of one monotonic clock.
 
     Attributes:
@@ -52,7 +53,7 @@ class GatewayKind:
     """
 
     def __init__(self) -> None:
-        self.kind = UNKNOWN
+        self.kind: GatewayKind = GatewayKind.UNKNOWN
         self._agents: dict[str, _Agent] = {}
         self._beside: list[tuple[str, float]] = []  # who had mail in hand, since when
         self._evidence = 0
@@ -61,7 +62,7 @@ class GatewayKind:
     @property
     def relaxed(self) -> bool:
         """Tell whether wakes need no spacing for the gateway's sake."""
-        return self.kind == FOLLOW_UP
+        return self.kind is GatewayKind.FOLLOW_UP
 
     def woken(self, now: float, name: str, *, early: bool) -> None:
         """A wake was accepted for an agent; `early`: sooner than a heartbeat engine takes it."""
@@ -96,7 +97,7 @@ class GatewayKind:
 
     def late(self, now: float, name: str) -> None:
         """An accepted wake was not answered by a turn in time: nothing is believed any more."""
-        self.kind = HEARTBEAT
+        self.kind = GatewayKind.HEARTBEAT
         self._doubted(now)
         if name in self._agents:
             self._agents[name].woken_at = None
@@ -119,7 +120,7 @@ class GatewayKind:
 
     def forget(self) -> None:
         """The gateway was away: another version may be running now."""
-        self.kind = UNKNOWN
+        self.kind = GatewayKind.UNKNOWN
         self._doubted(NEVER)
         self.lose_sight()
 
@@ -148,7 +149,7 @@ class GatewayKind:
     def _proven(self) -> None:
         self._evidence += 1
         if self._evidence >= NEEDED:
-            self.kind = FOLLOW_UP
+            self.kind = GatewayKind.FOLLOW_UP
 
     def _doubted(self, now: float) -> None:
         self._evidence = 0

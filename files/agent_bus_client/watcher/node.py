@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.watcher.episode import ESCALATE, WAKE, Attempt, Episode, Note, Timing
-from agent_bus_client.watcher.gateway_kind import GatewayKind
+from agent_bus_client.api import Stamp, WakeEvent
+from agent_bus_client.watcher.episode import Attempt, AttemptKind, Episode, Note, Timing
+from agent_bus_client.watcher.gateway_kind import GatewayObserver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,7 @@ class Report:
     """One line for `POST /api/wakes`; `at` is monotonic and becomes an age when it is sent."""
 
     agent: str
-    event: str
+    event: WakeEvent
     at: float
     up_to_seq: int = 0
     reason: Optional[str] = None
@@ -50,7 +51,7 @@ class Node:
         self._timing = timing
         self._episodes = {name: Episode(timing) for name in agents}
         self._attempts: dict[str, Attempt] = {}
-        self.gateway = GatewayKind()
+        self.gateway = GatewayObserver()
         self._stagger_s = stagger_s
         self._muted: set[str] = set()
         self._reports: list[Report] = []
@@ -93,9 +94,9 @@ class Node:
         """Take one pushed delivery; `now` is when its line was read."""
         name, seq = facts["to_agent"], facts["seq"]
         episode = self._episodes.get(name)
-        if episode is None or facts.get("read_at"):
+        if episode is None or facts.get(Stamp.READ):
             return
-        self._reports.append(Report(name, "received", now, seq))
+        self._reports.append(Report(name, WakeEvent.RECEIVED, now, seq))
         if seq <= self.head or name in self._muted:
             return  # replayed; the counts of hello hold it, or it was fetched already
         message_id, others = self._broadcast
@@ -128,7 +129,7 @@ class Node:
             if attempt is not None:
                 self._attempts[name] = attempt
                 attempts.append((name, attempt))
-                if attempt.kind == ESCALATE and not self.gateway.busy(now, name):
+                if attempt.kind is AttemptKind.ESCALATE and not self.gateway.busy(now, name):
                     self.gateway.late(now, name)
                     self._pace(now)
         return attempts
@@ -137,7 +138,7 @@ class Node:
         """Take the outcome of the agent's running attempt."""
         attempt = self._attempts.pop(name)
         asked = outcome is not None and outcome.main_turn and outcome.is_accepted
-        if asked and attempt.kind == WAKE and not (outcome and outcome.coalesced):
+        if asked and attempt.kind is AttemptKind.WAKE and not (outcome and outcome.coalesced):
             self.gateway.woken(now, name, early=attempt.early)
         for note in self._episodes[name].finished(now, outcome):
             self._note(now, name, note)

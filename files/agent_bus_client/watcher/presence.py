@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_bus_client import release
+from agent_bus_client.api import GatewayKind, GatewayState, Problem
 from agent_bus_client.errors import ClientError, HubRefusedError
-from agent_bus_client.watcher import gateway_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class PresenceThread(threading.Thread):
         self._stopping = threading.Event()
         self._poked = threading.Event()
         self.up = True
-        self.gateway_kind = gateway_kind.UNKNOWN
+        self.gateway_kind = GatewayKind.UNKNOWN
         self._tells_kind = True
         self.unconfigured: list[str] = []
         self.elsewhere: frozenset[str] = frozenset()
@@ -117,15 +117,15 @@ class PresenceThread(threading.Thread):
                 self._report_own()
                 return
             moved = refusal.fields.get("agents")
-            if refusal.problem != "forbidden" or not isinstance(moved, list):
+            if refusal.problem != Problem.FORBIDDEN or not isinstance(moved, list):
                 raise
             self.leave_out(moved)
             self._report_own()
 
     def _report_own(self) -> None:
-        state = "ok" if self.up else "down"
+        gateway = GatewayState.OK if self.up else GatewayState.DOWN
         agents = [
-            {"name": agent.name, "gateway": state if agent.waker == "hook" else "ok"}
+            {"name": agent.name, "gateway": gateway if agent.waker == "hook" else GatewayState.OK}
             for agent in self._settings.agents
             if agent.name not in self.elsewhere
         ]

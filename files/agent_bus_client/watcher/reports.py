@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from agent_bus_client.api import WakeEvent
 from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.net.backoff import Backoff
 
@@ -41,16 +42,12 @@ class ReportThread(threading.Thread):
         self._stopping = threading.Event()
         self._go_on = threading.Event()
         self._backoff = Backoff()
-        self.dropped = 0
 
     def add(self, reports: Iterable[Report]) -> None:
         """Queue reports; never blocks on the network."""
         with self._lock:
             self._spool.extend(reports)
-            surplus = len(self._spool) - SPOOL
-            if surplus > 0:
-                self.dropped += surplus
-                self._spool = trimmed(self._spool, SPOOL)
+            self._spool = trimmed(self._spool, SPOOL)
         self._some.set()
 
     def connected(self) -> None:
@@ -130,7 +127,7 @@ def trimmed(spool: list[Report], limit: int) -> list[Report]:
         return spool
     kept = []
     for report in spool:
-        if surplus > 0 and report.event == "received":
+        if surplus > 0 and report.event == WakeEvent.RECEIVED:
             surplus -= 1
         else:
             kept.append(report)

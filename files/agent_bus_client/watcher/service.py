@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client import release, systemd
+from agent_bus_client.api import GatewayKind, StreamEvent, WakeEvent
 from agent_bus_client.hub import cursor
 from agent_bus_client.waker.build import build
-from agent_bus_client.watcher import gateway_kind
 from agent_bus_client.watcher.episode import Timing
 from agent_bus_client.watcher.keeper import KeeperThread
 from agent_bus_client.watcher.node import Node, Report
 from agent_bus_client.watcher.presence import GatewayReturned, PresenceThread
 from agent_bus_client.watcher.reports import ReportThread
-from agent_bus_client.watcher.stream import RENEWAL, Disconnected, Received, StreamThread
+from agent_bus_client.watcher.stream import Disconnected, Received, StreamThread
 from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Watcher:
             self._woken(item)
         elif isinstance(item, Disconnected):
             self._hub_state = f"not connected ({item.reason})"
-            self._renewing = item.reason == RENEWAL  # until the next failure or hello
+            self._renewing = item.is_renewal  # until the next failure or hello
         elif isinstance(item, GatewayReturned):
             self._node.gateway_returned(time.monotonic())
         elif isinstance(item, Probed):
@@ -157,26 +157,26 @@ class Watcher:
 
     def _event(self, event: Received) -> None:
         self._last_event = event.at
-        if event.type == "message":
+        if event.type == StreamEvent.MESSAGE:
             self._node.message(event.at, event.facts)
             if event.cursor:
                 names = self._settings.agent_names
                 self._keeper.keep(cursor.Cursor(*event.cursor, names))
-        elif event.type == "mailbox":
+        elif event.type == StreamEvent.MAILBOX:
             self._node.mailbox(event.at, event.facts)
             self._presence.elsewhere -= {event.facts["agent"]}  # if it has come back
-        elif event.type == "hello":
+        elif event.type == StreamEvent.HELLO:
             self._hello(event)
-        elif event.type == "wake":
+        elif event.type == StreamEvent.WAKE:
             self._node.wake_again(event.at, event.facts["agents"])
-        elif event.type == "probe":
+        elif event.type == StreamEvent.PROBE:
             for name in event.facts["agents"]:
                 if name in self._workers:
                     self._workers[name].probe(event.facts["probe_id"])
                 else:
                     reason = "the node has no settings for this agent: run the site playbook"
                     self._report_probe(name, event.facts["probe_id"], reason)
-        elif event.type == "reset":
+        elif event.type == StreamEvent.RESET:
             logger.warning("hub reset the stream", extra={"reason": event.facts.get("reason")})
 
     def _hello(self, event: Received) -> None:
@@ -212,25 +212,25 @@ class Watcher:
         elif self._presence.up:
             self._presence.poke()
 
-    def _tell_kind(self, kind: str) -> None:
+    def _tell_kind(self, kind: GatewayKind) -> None:
         """Tell log and hub, once, which kind of gateway the wakes have shown."""
         if kind == self._presence.gateway_kind:
             return
         self._presence.gateway_kind = kind
         self._presence.poke()
         gateway = {"gateway": self._settings.gateway_url}
-        if kind == gateway_kind.FOLLOW_UP:
+        if kind == GatewayKind.FOLLOW_UP:
             logger.info("gateway starts turns beside others; waking closer", extra=gateway)
-        elif kind == gateway_kind.HEARTBEAT:
+        elif kind == GatewayKind.HEARTBEAT:
             logger.info("gateway puts turns off; waking at the usual pace", extra=gateway)
 
     def _report(self, reports: list[Report]) -> None:
         for report in reports:
-            if report.event == "failed":
+            if report.event == WakeEvent.FAILED:
                 level = logging.ERROR if report.loud else logging.WARNING
                 extra = {"agent": report.agent, "reason": report.reason}
                 logger.log(level, "wake failed%s", report.loud and f": {report.loud}", extra=extra)
-            elif report.event in {"overdue", "escalated"}:
+            elif report.event in {WakeEvent.OVERDUE, WakeEvent.ESCALATED}:
                 logger.warning("wake %s", report.event, extra={"agent": report.agent})
         if reports:
             self._reports.add(reports)
@@ -240,7 +240,7 @@ class Watcher:
     ) -> None:
         now = time.monotonic()
         report = Report(
-            agent, "probed", now, reason=reason, probe_id=probe_id, duration_ms=duration_ms
+            agent, WakeEvent.PROBED, now, reason=reason, probe_id=probe_id, duration_ms=duration_ms
         )
         self._report([report])
 

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
+from agent_bus_client.api import ByeReason, Stamp, StreamEvent
 from agent_bus_client.errors import ClientError, HubRefusedError, StreamError
 from agent_bus_client.hub.cursor import Cursor, is_repeated, parse_event_id
 from agent_bus_client.net.backoff import LONG_CAP_S, Backoff
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible has run
-NEEDED = ("id", "seq", "to_agent", "read_at")  # of a message
-RENEWAL = "lifetime"  # the reason of a `bye` that is planned
+NEEDED = ("id", "seq", "to_agent", Stamp.READ)  # of a message
 SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not chase each other
 
 
@@ -42,9 +42,15 @@ class Received:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The stream ended or could not be opened; `RENEWAL` is the reason of a planned end."""
+    """The stream ended or could not be opened.
+
+    Attributes:
+        reason: in words, for the status line.
+        is_renewal: the hub ended it because it had lived its time; a new one follows at once.
+    """
 
     reason: str
+    is_renewal: bool = False
 
 
 class StreamThread(threading.Thread):
@@ -106,24 +112,25 @@ class StreamThread(threading.Thread):
             for event in stream.events():
                 facts = self._pass_on(event, stream)
                 self._resume = event.event_id or self._resume
-                if event.type == "bye":
+                if event.type == StreamEvent.BYE:
                     reason, retry_ms = str(facts.get("reason")), event.retry_ms
                     break  # nothing follows, and how the connection ends says nothing more
         finally:
             self._stream = None
             stream.close()
             self._backoff.connected_for(time.monotonic() - stream.opened_at)
-        self._lost(reason or "the hub ended the stream")
+        is_renewal = reason == ByeReason.LIFETIME
+        self._lost(reason or "the hub ended the stream", is_renewal=is_renewal)
         return self._delay_after(reason, retry_ms)
 
     def _delay_after(self, reason: str | None, retry_ms: int | None) -> float:
         """Return how long to wait after the end of a stream; `reason` is that of its `bye`."""
-        if reason == "superseded":
+        if reason == ByeReason.SUPERSEDED:
             logger.error(
                 "another watcher of this node connected; is one running on another machine?"
             )
             return SUPERSEDED_RETRY_S
-        if reason == "revoked":
+        if reason == ByeReason.REVOKED:
             return DENIED_RETRY_S
         if reason is None or retry_ms is None:
             return self._backoff.next_delay_s()
@@ -132,7 +139,7 @@ class StreamThread(threading.Thread):
     def _pass_on(self, event: sse.Event, stream: transport.Stream) -> dict[str, Any]:
         at = time.monotonic()
         facts: dict[str, Any] = json.loads(event.data)
-        if event.type == "message":
+        if event.type == StreamEvent.MESSAGE:
             place = parse_event_id(event.event_id)
             if is_repeated(place, self._seen):
                 return facts
@@ -140,11 +147,11 @@ class StreamThread(threading.Thread):
             needed = {name: facts[name] for name in NEEDED}  # a backlog's bodies must not queue up
             self._put(Received(at, event.type, needed, place))
             return facts
-        if event.type == "hello":
+        if event.type == StreamEvent.HELLO:
             stream.keepalive_s = float(facts["keepalive_s"])
             cap_s = facts.get("reconnect_cap_s")  # hubs of before 0.2 do not tell it
             self._backoff.connected(retry_ms=event.retry_ms, cap_s=cap_s)
-        elif event.type == "reset":
+        elif event.type == StreamEvent.RESET:
             self._seen = None
         self._put(Received(at, event.type, facts))
         return facts
@@ -160,7 +167,7 @@ class StreamThread(threading.Thread):
         logger.warning("hub refused the stream", extra={"reason": str(error)})
         return self._backoff.next_delay_s(error.retry_after_s)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, *, is_renewal: bool = False) -> None:
         if not self._stopping.is_set():
             logger.warning("stream ended", extra={"hub": self._hub.url, "reason": reason})
-            self._put(Disconnected(reason))
+            self._put(Disconnected(reason, is_renewal))

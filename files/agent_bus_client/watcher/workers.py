@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client.waker.outcome import Outcome, Status, Waker
-from agent_bus_client.watcher.episode import ESCALATE, Attempt
+from agent_bus_client.watcher.episode import Attempt, AttemptKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Worker(threading.Thread):
             if attempt is None:
                 return
             try:
-                escalate = attempt.kind == ESCALATE
+                escalate = attempt.kind is AttemptKind.ESCALATE
                 outcome = self._waker.escalate() if escalate else self._waker.wake()
             except Exception as error:
                 logger.exception("wake failed unexpectedly", extra={"agent": self._agent})

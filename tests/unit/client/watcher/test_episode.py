@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_bus_client.waker.outcome import Outcome, Status
-from agent_bus_client.watcher.episode import ESCALATE, REMIND, REMINDERS, WAKE, Episode, Timing
+from agent_bus_client.watcher.episode import REMINDERS, AttemptKind, Episode, Timing
 
 TIMING = Timing()
 OK = Outcome(Status.ACCEPTED)
@@ -23,7 +23,7 @@ class World:
     timing: Timing = TIMING
     now: float = 0.0
     seq: int = 0
-    log: list[tuple[float, str, Status | None]] = field(default_factory=list)
+    log: list[tuple[float, AttemptKind, Status | None]] = field(default_factory=list)
     notes: list[tuple[float, str]] = field(default_factory=list)
     loud: list[str] = field(default_factory=list)
 
@@ -72,7 +72,7 @@ class World:
 def test_mail_wakes_at_once() -> None:
     world = World()
     world.mail()
-    assert world.log == [(0, WAKE, Status.ACCEPTED)]
+    assert world.log == [(0, AttemptKind.WAKE, Status.ACCEPTED)]
 
 
 def test_a_fetch_ends_the_episode_and_nothing_follows() -> None:
@@ -81,7 +81,7 @@ def test_a_fetch_ends_the_episode_and_nothing_follows() -> None:
     world.now = 3
     world.count(0)
     world.run(10_000)
-    assert world.log == [(0, WAKE, Status.ACCEPTED)]
+    assert world.log == [(0, AttemptKind.WAKE, Status.ACCEPTED)]
 
 
 def test_unfetched_mail_escalates_once_then_rewakes_with_doubling_pauses() -> None:
@@ -90,8 +90,8 @@ def test_unfetched_mail_escalates_once_then_rewakes_with_doubling_pauses() -> No
     world.run(12 * 3600)
     kinds = [kind for _, kind, _ in world.log]
     times = [at for at, _, _ in world.log]
-    assert kinds[:3] == [WAKE, ESCALATE, WAKE]
-    assert kinds.count(ESCALATE) == 1
+    assert kinds[:3] == [AttemptKind.WAKE, AttemptKind.ESCALATE, AttemptKind.WAKE]
+    assert kinds.count(AttemptKind.ESCALATE) == 1
     assert times[:6] == [0, 12, 72, 72 + 120, 72 + 120 + 240, 72 + 120 + 240 + 480]
     assert {b - a for a, b in zip(times[-4:], times[-3:], strict=False)} == {1800}
     assert [at for at, event in world.notes if event == "overdue"] == [72]
@@ -105,7 +105,10 @@ def test_new_mail_within_the_interval_waits_for_its_end() -> None:
     world.now = 3
     world.mail()
     world.run(13)
-    assert world.log == [(0, WAKE, Status.ACCEPTED), (12, WAKE, Status.ACCEPTED)]
+    assert world.log == [
+        (0, AttemptKind.WAKE, Status.ACCEPTED),
+        (12, AttemptKind.WAKE, Status.ACCEPTED),
+    ]
 
 
 def test_a_burst_costs_one_wake_and_one_escalation_in_its_first_minute() -> None:
@@ -113,7 +116,7 @@ def test_a_burst_costs_one_wake_and_one_escalation_in_its_first_minute() -> None
     for _ in range(100):
         world.mail()
     world.run(60)
-    assert [kind for _, kind, _ in world.log] == [WAKE, ESCALATE]
+    assert [kind for _, kind, _ in world.log] == [AttemptKind.WAKE, AttemptKind.ESCALATE]
 
 
 def test_new_mail_cuts_a_long_pause_short() -> None:
@@ -123,7 +126,7 @@ def test_new_mail_cuts_a_long_pause_short() -> None:
     before = len(world.log)
     world.mail()
     assert len(world.log) == before + 1
-    assert world.log[-1][:2] == (3000, WAKE)
+    assert world.log[-1][:2] == (3000, AttemptKind.WAKE)
 
 
 def test_refusals_are_retried_with_growing_pauses() -> None:
@@ -167,7 +170,11 @@ def test_no_way_to_escalate_leaves_the_plain_rewakes() -> None:
     world.run(12)
     world.outcome = OK
     world.run(61)
-    assert [(at, kind) for at, kind, _ in world.log] == [(0, WAKE), (12, ESCALATE), (60, WAKE)]
+    assert [(at, kind) for at, kind, _ in world.log] == [
+        (0, AttemptKind.WAKE),
+        (12, AttemptKind.ESCALATE),
+        (60, AttemptKind.WAKE),
+    ]
 
 
 def test_a_missing_escalation_hook_does_not_stop_the_plain_rewakes() -> None:
@@ -178,10 +185,10 @@ def test_a_missing_escalation_hook_does_not_stop_the_plain_rewakes() -> None:
     world.outcome = OK
     world.run(200)
     assert [(at, kind) for at, kind, _ in world.log] == [
-        (0, WAKE),
-        (12, ESCALATE),
-        (72, WAKE),
-        (192, WAKE),
+        (0, AttemptKind.WAKE),
+        (12, AttemptKind.ESCALATE),
+        (72, AttemptKind.WAKE),
+        (192, AttemptKind.WAKE),
     ]
     assert world.loud == ["add the mapping"]
 
@@ -201,7 +208,7 @@ def test_the_gateways_return_wakes_at_once_but_never_twice_in_the_interval() -> 
     world.episode.wake_again(world.now)
     world.step()
     accepted = list(world.log)
-    assert accepted[-1:] == [(50, WAKE, Status.ACCEPTED)]
+    assert accepted[-1:] == [(50, AttemptKind.WAKE, Status.ACCEPTED)]
     world.now = 55
     world.episode.wake_again(world.now)
     world.step()
@@ -214,7 +221,7 @@ def test_fetched_but_unread_mail_is_reminded_of_five_times() -> None:
     world.now = 1
     world.count(0, unread=1)
     world.run(100 * 3600)
-    reminders = [at for at, kind, _ in world.log if kind == REMIND]
+    reminders = [at for at, kind, _ in world.log if kind is AttemptKind.REMIND]
     assert len(reminders) == REMINDERS
     assert reminders[0] == 901
     pauses = [b - a for a, b in itertools.pairwise(reminders)]
@@ -288,8 +295,8 @@ class Simulation:
     unfetched: int = 0
     unread: int = 0
     running: tuple[float, float] | None = None
-    calls: list[tuple[float, float, str, Status | None, int]] = field(default_factory=list)
-    kind: tuple[str, int] = ("", 0)
+    calls: list[tuple[float, float, AttemptKind, Status | None, int]] = field(default_factory=list)
+    kind: tuple[AttemptKind, int] = (AttemptKind.WAKE, 0)
 
     def advance(self, until: float) -> None:
         while True:
@@ -308,7 +315,7 @@ class Simulation:
         if self.running and self.now >= self.running[1]:
             kind, up_to = self.kind
             status = self.status
-            if status is None and kind != ESCALATE:
+            if status is None and kind is not AttemptKind.ESCALATE:
                 status = Status.ACCEPTED
             self.calls.append((*self.running, kind, status, up_to))
             self.running = None
@@ -318,7 +325,7 @@ class Simulation:
         attempt = self.episode.due(self.now)
         if attempt:
             assert self.running is None, "two calls for one agent at once"
-            assert self.unfetched or attempt.kind == REMIND
+            assert self.unfetched or attempt.kind is AttemptKind.REMIND
             assert self.unread
             self.running = (self.now, self.now + self.takes_s)
             self.kind = (attempt.kind, attempt.up_to_seq)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent_bus_client.api import GatewayKind
 from agent_bus_client.waker.outcome import Outcome, Status
-from agent_bus_client.watcher.episode import ESCALATE, Timing
-from agent_bus_client.watcher.gateway_kind import FOLLOW_UP, HEARTBEAT, NEEDED, UNKNOWN
-from agent_bus_client.watcher.gateway_kind import GatewayKind as Kind
+from agent_bus_client.watcher.episode import AttemptKind, Timing
+from agent_bus_client.watcher.gateway_kind import NEEDED, GatewayObserver
 from agent_bus_client.watcher.node import Node
 
 AGENTS = ("alpha", "beta", "gamma")
@@ -52,7 +52,7 @@ class World:
         self.turns = {name: Turns() for name in agents}
         self.isolated: set[str] = set()
         self.turn_s = dict.fromkeys(agents, 2.0)
-        self.calls: list[tuple[float, str, str]] = []
+        self.calls: list[tuple[float, str, AttemptKind]] = []
         self.kinds: list[tuple[float, str]] = []
         self.seq = 0
         self._order = itertools.count()
@@ -92,7 +92,7 @@ class World:
     def _wake(self) -> None:
         for name, attempt in self.node.due(self.now):
             self.calls.append((self.now, name, attempt.kind))
-            if attempt.kind == ESCALATE:
+            if attempt.kind is AttemptKind.ESCALATE:
                 self.isolated.add(name)
                 self.at(self.now + 1.5, self._fetch, name)
                 self.at(self.now + 3.0, self._end_isolated, name)
@@ -110,13 +110,17 @@ class World:
         idle = not self.isolated and not any(t.running for t in self.turns.values())
         started = 0
         for name, turns in self.turns.items():
-            if not turns.pending or turns.running or (self.kind == HEARTBEAT and not idle):
+            if (
+                not turns.pending
+                or turns.running
+                or (self.kind == GatewayKind.HEARTBEAT and not idle)
+            ):
                 continue
             recent = [at for at in turns.starts if at > self.now - 60]
-            if self.kind == HEARTBEAT and len(recent) >= 5:
+            if self.kind == GatewayKind.HEARTBEAT and len(recent) >= 5:
                 self.at(recent[-5] + 60.01, self._look_for_work)
                 continue
-            if self.kind == HEARTBEAT and started == 4:
+            if self.kind == GatewayKind.HEARTBEAT and started == 4:
                 break
             started += 1
             turns.pending, turns.running = False, True
@@ -177,44 +181,44 @@ def lively(world: World, *, seconds: int, every_s: float = 3.0) -> None:
 
 
 def test_a_follow_up_gateway_is_known_after_a_lively_minute_and_wakes_come_closer() -> None:
-    world = World(FOLLOW_UP)
+    world = World(GatewayKind.FOLLOW_UP)
     world.turn_s["alpha"] = 1.0
     lively(world, seconds=90)
-    assert [kind for _, kind in world.kinds] == [UNKNOWN, FOLLOW_UP]
+    assert [kind for _, kind in world.kinds] == [GatewayKind.UNKNOWN, GatewayKind.FOLLOW_UP]
     assert 48 <= world.kinds[-1][0] < 60  # five turns at the old pace, then three that come early
     assert min(world.waits()) == 3
-    assert ESCALATE not in [kind for _, _, kind in world.calls]
+    assert AttemptKind.ESCALATE not in [kind for _, _, kind in world.calls]
 
 
 def test_a_heartbeat_gateway_is_never_taken_for_another_and_loses_nothing_by_the_try() -> None:
-    world = World(HEARTBEAT)
+    world = World(GatewayKind.HEARTBEAT)
     world.turn_s["alpha"] = 1.0
     lively(world, seconds=600)
-    assert FOLLOW_UP not in [kind for _, kind in world.kinds]
-    assert ESCALATE not in [kind for _, _, kind in world.calls]
+    assert GatewayKind.FOLLOW_UP not in [kind for _, kind in world.kinds]
+    assert AttemptKind.ESCALATE not in [kind for _, _, kind in world.calls]
     assert sum(wait < 12 for wait in world.waits()) == 1  # tried once, then not for ten minutes
 
 
 def test_a_turn_beside_a_busy_one_is_seen() -> None:
-    world = World(FOLLOW_UP)
+    world = World(GatewayKind.FOLLOW_UP)
     world.turn_s["beta"] = 30.0
     for round_s in (0, 100, 200):
         world.at(round_s, world.mail, "beta")
         world.at(round_s + 10, world.mail, "alpha")
     world.run(300)
-    assert world.kinds[-1][1] == FOLLOW_UP
-    world = World(HEARTBEAT)
+    assert world.kinds[-1][1] == GatewayKind.FOLLOW_UP
+    world = World(GatewayKind.HEARTBEAT)
     world.turn_s["beta"] = 30.0
     for round_s in (0, 100, 200):
         world.at(round_s, world.mail, "beta")
         world.at(round_s + 10, world.mail, "alpha")
     world.run(300)
-    assert world.kinds[-1][1] == HEARTBEAT
-    assert ESCALATE in [kind for _, _, kind in world.calls]
+    assert world.kinds[-1][1] == GatewayKind.HEARTBEAT
+    assert AttemptKind.ESCALATE in [kind for _, _, kind in world.calls]
 
 
 def test_a_wake_that_waits_for_its_own_agent_s_turn_is_escalated_late_and_blames_nobody() -> None:
-    world = World(FOLLOW_UP)
+    world = World(GatewayKind.FOLLOW_UP)
     world.turn_s["alpha"] = 1.0
     lively(world, seconds=90)
     world.turn_s["alpha"] = 40.0
@@ -223,80 +227,83 @@ def test_a_wake_that_waits_for_its_own_agent_s_turn_is_escalated_late_and_blames
     calls = len(world.calls)
     world.mail("alpha")
     world.run(world.now + 60)
-    assert ESCALATE not in [kind for _, _, kind in world.calls[calls:]]
-    assert world.kinds[-1][1] == FOLLOW_UP
+    assert AttemptKind.ESCALATE not in [kind for _, _, kind in world.calls[calls:]]
+    assert world.kinds[-1][1] == GatewayKind.FOLLOW_UP
     assert world.boxes["alpha"].unfetched == 0
 
 
 def test_a_gateway_that_holds_back_again_is_treated_as_before_at_once() -> None:
-    world = World(FOLLOW_UP)
+    world = World(GatewayKind.FOLLOW_UP)
     world.turn_s["alpha"] = 1.0
     lively(world, seconds=90)
-    world.kind = HEARTBEAT
+    world.kind = GatewayKind.HEARTBEAT
     world.user_turn("beta", 120)
     world.mail("alpha")
     calls = len(world.calls)
     began = world.now
     world.run(world.now + 14)
-    assert [(at - began, kind) for at, _, kind in world.calls[calls:]][-1] == (12, ESCALATE)
-    assert world.kinds[-1][1] == HEARTBEAT
+    assert [(at - began, kind) for at, _, kind in world.calls[calls:]][-1] == (
+        12,
+        AttemptKind.ESCALATE,
+    )
+    assert world.kinds[-1][1] == GatewayKind.HEARTBEAT
 
 
 def test_a_gateway_that_was_away_is_unknown_again() -> None:
-    world = World(FOLLOW_UP)
+    world = World(GatewayKind.FOLLOW_UP)
     world.turn_s["alpha"] = 1.0
     lively(world, seconds=90)
     world.node.gateway_returned(world.now)
-    assert world.node.gateway.kind == UNKNOWN
+    assert world.node.gateway.kind == GatewayKind.UNKNOWN
     waits = len(world.calls)
     lively(world, seconds=30)
     assert world.calls[waits + 1][0] - world.calls[waits][0] >= 12
 
 
-def kind_with(evidence: int) -> Kind:
-    kind = Kind()
-    kind.hands(0, "alpha", 0, looked=False)
+def seen(evidence: int) -> GatewayObserver:
+    observer = GatewayObserver()
+    observer.hands(0, "alpha", 0, looked=False)
     for number in range(evidence + 5):
-        kind.woken(number, "alpha", early=False)
-        kind.hands(number + 0.5, "alpha", 1, looked=True)
-        kind.hands(number + 0.6, "alpha", 0, looked=False)
-    return kind
+        observer.woken(number, "alpha", early=False)
+        observer.hands(number + 0.5, "alpha", 1, looked=True)
+        observer.hands(number + 0.6, "alpha", 0, looked=False)
+    return observer
 
 
 @pytest.mark.parametrize("evidence", range(NEEDED + 1))
 def test_so_much_evidence_is_needed(evidence: int) -> None:
-    assert kind_with(evidence).relaxed == (evidence >= NEEDED)
+    assert seen(evidence).relaxed == (evidence >= NEEDED)
 
 
 def test_a_late_turn_takes_all_evidence_away() -> None:
-    kind = kind_with(NEEDED - 1)
-    kind.late(8, "beta")
-    kind.woken(9, "alpha", early=False)
-    kind.hands(9.5, "alpha", 1, looked=True)
-    assert kind.kind == HEARTBEAT
+    observer = seen(NEEDED - 1)
+    observer.late(8, "beta")
+    observer.woken(9, "alpha", early=False)
+    observer.hands(9.5, "alpha", 1, looked=True)
+    assert observer.kind == GatewayKind.HEARTBEAT
 
 
 def test_mail_in_hand_before_a_wake_proves_nothing() -> None:
     """A long turn that looks again and again is one turn."""
-    kind = Kind()
-    kind.hands(0, "alpha", 0, looked=False)
+    observer = GatewayObserver()
+    observer.hands(0, "alpha", 0, looked=False)
     for number in range(20):
-        kind.woken(number, "alpha", early=False)
-        kind.hands(number + 0.5, "alpha", number + 1, looked=True)
-    assert kind.kind == UNKNOWN
+        observer.woken(number, "alpha", early=False)
+        observer.hands(number + 0.5, "alpha", number + 1, looked=True)
+    assert observer.kind == GatewayKind.UNKNOWN
 
 
 def test_a_command_s_agent_is_no_neighbour() -> None:
-    kind = Kind()
+    observer = GatewayObserver()
     for name in AGENTS:
-        kind.hands(0, name, 0, looked=False)
+        observer.hands(0, name, 0, looked=False)
     for round_s in range(0, 400, 100):
-        kind.hands(round_s, "beta", 1, looked=True)  # woken by a command, never by the gateway
-        kind.woken(round_s + 10, "alpha", early=False)
-        kind.hands(round_s + 11, "alpha", 1, looked=True)
-        kind.hands(round_s + 12, "alpha", 0, looked=False)
-        kind.hands(round_s + 30, "beta", 0, looked=False)
-    assert kind.kind == UNKNOWN
+        observer.hands(round_s, "beta", 1, looked=True)  # woken by a command, never by the gateway
+        observer.woken(round_s + 10, "alpha", early=False)
+        observer.hands(round_s + 11, "alpha", 1, looked=True)
+        observer.hands(round_s + 12, "alpha", 0, looked=False)
+        observer.hands(round_s + 30, "beta", 0, looked=False)
+    assert observer.kind == GatewayKind.UNKNOWN
 
 
 def played(kind: str, seed: int, *, hours: float = 0.5) -> World:
@@ -321,8 +328,8 @@ def played(kind: str, seed: int, *, hours: float = 0.5) -> World:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 1 << 30))
 def test_no_traffic_makes_a_heartbeat_gateway_look_like_another(seed: int) -> None:
-    world = played(HEARTBEAT, seed)
-    assert FOLLOW_UP not in [kind for _, kind in world.kinds]
+    world = played(GatewayKind.HEARTBEAT, seed)
+    assert GatewayKind.FOLLOW_UP not in [kind for _, kind in world.kinds]
     early = [wait for wait in world.waits() if wait < TIMING.min_interval_s - 1e-6]
     assert len(early) <= 4 * len(AGENTS)  # tries, ten minutes apart in 35
     assert all(box.unfetched == 0 for box in world.boxes.values())
@@ -331,6 +338,6 @@ def test_no_traffic_makes_a_heartbeat_gateway_look_like_another(seed: int) -> No
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 1 << 30))
 def test_wakes_come_close_only_while_the_gateway_has_shown_that_it_takes_them(seed: int) -> None:
-    world = played(FOLLOW_UP, seed)
+    world = played(GatewayKind.FOLLOW_UP, seed)
     assert all(wait >= TIMING.min_interval_s / 4 - 1e-6 for wait in world.waits())
     assert all(box.unfetched == 0 for box in world.boxes.values())

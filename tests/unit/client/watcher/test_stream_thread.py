@@ -79,7 +79,7 @@ def waits_after(*answers: bytes, draw: float = 1.0) -> tuple[list[float], list[o
 def test_a_bye_is_followed_by_the_wait_that_came_with_it(reason: str) -> None:
     seconds, told = waits_after(OK + HELLO + bye(reason))
     assert seconds == [1.234]
-    assert Disconnected(reason) in told
+    assert Disconnected(reason, is_renewal=reason == "lifetime") in told
 
 
 def test_a_connection_that_breaks_behind_its_bye_has_ended_as_planned() -> None:
