@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_bus_client.api import Priority, Stamp
 from agent_bus_client.cli import text
@@ -20,7 +20,21 @@ MOST_PAGES = 8  # asked of the hub for one that is full of what no other turn ha
 HEADS_SHOWN = 10  # of messages that another turn has in hand; more are counted
 ENDS_BYTES = 1200  # of a page's first line and of what stands below its last message
 WHY_BYTES = 200  # of why it could not be filled or acked
+FLAGS, FILTERS = ("all", "read", "peek"), ("priority", "thread")
 FRAME_BYTES = 320  # most that a message costs beside its head and body: marks and commands
+
+
+class Question(NamedTuple):
+    """What was asked of the mailbox.
+
+    Attributes:
+        command: shows the mailbox in the same way once more.
+        is_narrow: it was not asked for all that is unread.
+    """
+
+    agent: str
+    command: str
+    is_narrow: bool = False
 
 
 def inbox(context: Context) -> int:
@@ -39,9 +53,9 @@ def inbox(context: Context) -> int:
     page = _first_page(context, query)
     now, everything = context.now(), options.all or options.peek
     trouble = "" if options.json or everything else _fill(context, page, query, now)
-    command = again(options, agent)
+    asked = Question(agent, again(options, agent), is_narrow=is_narrow(options))
     words = page_words(
-        page, command, agent, now=now, everything=everything, trouble=trouble, acking=options.ack
+        page, asked, now=now, everything=everything, trouble=trouble, acking=options.ack
     )
     status = 0
     if options.ack:
@@ -125,13 +139,14 @@ def ack(context: Context) -> int:
 def again(options: argparse.Namespace, agent: str) -> str:
     """Return the command that shows the mailbox in the same way once more."""
     words = [f"agent-bus inbox --as {agent}"]
-    words += [f"--{name}" for name in ("all", "read", "peek") if getattr(options, name)]
-    words += [
-        f"--{name} {getattr(options, name)}"
-        for name in ("priority", "thread")
-        if getattr(options, name)
-    ]
+    words += [f"--{name}" for name in FLAGS if getattr(options, name)]
+    words += [f"--{name} {getattr(options, name)}" for name in FILTERS if getattr(options, name)]
     return " ".join(words)
+
+
+def is_narrow(options: argparse.Namespace) -> bool:
+    """Tell whether something other than the plain mailbox was asked for."""
+    return any(getattr(options, name) for name in (*FLAGS, *FILTERS))
 
 
 def lately(message: dict[str, Any], now: float) -> bool:
@@ -164,8 +179,7 @@ def _fill(context: Context, page: dict[str, Any], query: dict[str, Any], now: fl
 
 def page_words(
     page: dict[str, Any],
-    command: str,
-    agent: str,
+    asked: Question,
     *,
     now: float,
     everything: bool,
@@ -175,12 +189,12 @@ def page_words(
     """Return one page as text of at most about 20 kB, bodies between marks of their own.
 
     What another turn of the agent was shown within two minutes comes by its header only, and most
-    of that as a count, unless `everything`. `command` is the one that made the page, `trouble` why
-    there is not more on it. Without the command for the ack when the caller is `acking`.
+    of that as a count, unless `everything`. `trouble` is why there is not more on it. Without
+    the command for the ack when the caller is `acking`.
     """
-    messages = page["messages"]
+    messages, agent, command = page["messages"], asked.agent, asked.command
     if not messages:
-        return _no_words(page["unread"], command, agent)
+        return _no_words(page["unread"], asked)
     mark = text.fence(*(message["body"] for message in messages))
     in_hand = [] if everything else [m["id"] for m in messages if lately(m, now)]
     listed = [m for m in messages if m["id"] not in in_hand[HEADS_SHOWN:]]
@@ -215,13 +229,13 @@ def page_words(
     return "\n".join(lines)
 
 
-def _no_words(unread: int, command: str, agent: str) -> str:
-    everything = f"agent-bus inbox --as {agent}"
+def _no_words(unread: int, asked: Question) -> str:
     if not unread:
-        return f"no messages for {agent}"
-    if command == everything:
-        return f"no more messages for {agent} behind this cursor; {unread} unread: {everything}"
-    return f"no messages for {agent} that match; {unread} unread: {everything}"
+        return f"no messages for {asked.agent}"
+    rest = f"{unread} unread: agent-bus inbox --as {asked.agent}"
+    if asked.is_narrow:
+        return f"no messages for {asked.agent} that match; {rest}"
+    return f"no more messages for {asked.agent} behind this cursor; {rest}"
 
 
 def head_line(message: dict[str, Any], now: float) -> str:
