@@ -34,7 +34,7 @@ CODE = (
 )
 
 
-class Hub:
+class StreamingHub:
     """A hub that holds one stream and takes every report."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Hub:
         self.event("mailbox", counts)
 
 
-class Gateway:
+class WakeTaker:
     """Takes wakes and remembers when each request was there."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ def settled_cpu_s(pid: int) -> float:
         used = now
 
 
-def latency(pid: int, hub: Hub, gateway: Gateway) -> None:
+def latency(pid: int, hub: StreamingHub, gateway: WakeTaker) -> None:
     """Print the memory at rest and the time from a message's line to the gateway's request."""
     time.sleep(1)
     print(f"resident_at_rest {resident_kib(pid) / 1024:.1f} MiB")
@@ -149,7 +149,7 @@ def latency(pid: int, hub: Hub, gateway: Gateway) -> None:
     print(f"line_to_wake_p50 {cuts[49]:.2f} ms\nline_to_wake_p99 {cuts[98]:.2f} ms")
 
 
-def cost(pid: int, hub: Hub, _gateway: Gateway) -> None:
+def cost(pid: int, hub: StreamingHub, _gateway: WakeTaker) -> None:
     """Print the CPU of a burst and of doing nothing."""
     assert hub.stream
     before = settled_cpu_s(pid)
@@ -164,9 +164,9 @@ def cost(pid: int, hub: Hub, _gateway: Gateway) -> None:
     print(f"cpu_idle {(cpu_s(pid) - before) / IDLE_S * 100:.2f} %")
 
 
-def run(part: Callable[[int, Hub, Gateway], None], *, min_interval_s: float) -> None:
+def run(part: Callable[[int, StreamingHub, WakeTaker], None], *, min_interval_s: float) -> None:
     """Start a watcher between a played hub and a played gateway and measure one part."""
-    hub, gateway = Hub(), Gateway()
+    hub, gateway = StreamingHub(), WakeTaker()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "outbox").mkdir()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.peers import FLEET, HOME
 from bench.peers.web import HttpSender, HttpStream
-from tests.support.hub import Hub
+from tests.support.hub import HubProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,11 +31,11 @@ class Ours:
     differs = ""
 
     def __init__(self) -> None:
-        self.hub = Hub(folder=None)  # type: ignore[arg-type] # set by start
+        self.hub = HubProcess(folder=None)  # type: ignore[arg-type] # set by start
 
     async def start(self, folder: Path) -> None:
         """Start the hub with the reference fleet."""
-        self.hub = Hub(folder, dict(RAISED_LIMITS))
+        self.hub = HubProcess(folder, dict(RAISED_LIMITS))
         await asyncio.to_thread(self.hub.start)
         reply = await asyncio.to_thread(self.hub.enrol, {**FLEET, IDLE: (IDLE,)})
         if reply.status != 200:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from lab.paths import fleet_dir
 
 
-class Hub:
+class LabHub:
     """The HTTP API of one fleet's hub; with the CA of its certificate if it has TLS."""
 
     def __init__(self, fleet: str, address: str, port: int, *, ca: str = "") -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lab.fleet import fleet
-from lab.fleet.hub import Hub
+from lab.fleet.hub import LabHub
 from lab.fleet.overlay import ssh_command
 from lab.paths import LabError
 from lab.probe import rollcall
@@ -36,7 +36,7 @@ class RunningFleet:
         self.up = up
         self.who = rollcall.residents(up.name)
         hub = fleet.spec_of(up, self.who.hub)
-        self._hub = Hub(up.name, hub.address, self.who.port, ca=self.who.ca)
+        self._hub = LabHub(up.name, hub.address, self.who.port, ca=self.who.ca)
 
     def remake(self, sources: Sequence[Path]) -> None:
         """Make the fleet what another inventory says; what that leaves alone goes on running."""

@@ -22,7 +22,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from lab.fleet import fleet
-from lab.fleet.hub import Hub
+from lab.fleet.hub import LabHub
 from lab.fleet.overlay import ssh_command
 from lab.paths import LabError
 from lab.probe import rollcall
@@ -59,7 +59,7 @@ def sign_in_link(up: fleet.Fleet, base: str = "") -> str:
     who = rollcall.residents(up.name)
     address = fleet.spec_of(up, who.hub).address
     try:
-        made = Hub(up.name, address, who.port, ca=who.ca).post("/api/admin/login-link", {})
+        made = LabHub(up.name, address, who.port, ca=who.ca).post("/api/admin/login-link", {})
     except OSError as error:
         raise LabError(f"the hub of fleet {up.name} does not answer: {error}") from error
     scheme = "https" if who.ca else "http"

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.fleet.fleet import spec_of
-from lab.fleet.hub import Hub
+from lab.fleet.hub import LabHub
 from lab.fleet.overlay import ssh_command
 from lab.paths import LabError, fleet_dir
 from lab.progress import doing
@@ -278,7 +278,7 @@ def _timelines(
     fleet: Fleet, who: Residents, sent: Iterable[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Return each recipient's stamps; those that the bus writes lazily are waited for."""
-    hub = Hub(fleet.name, spec_of(fleet, who.hub).address, who.port, ca=who.ca)
+    hub = LabHub(fleet.name, spec_of(fleet, who.hub).address, who.port, ca=who.ca)
     found = {}
     for entry in sent:
         recipient, deadline = entry["recipient"], time.monotonic() + 3

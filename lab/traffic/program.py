@@ -32,7 +32,7 @@ sys.path.insert(0, os.path.realpath("/opt/agent-bus-client/current"))
 
 from agent_bus_client.cli.context import read_token
 from agent_bus_client.errors import ClientError, HubRefusedError
-from agent_bus_client.hub.transport import Hub
+from agent_bus_client.hub.transport import HubClient
 
 RETRY_S = 0.5
 LATER = {429, 502, 503, 504, 507}
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--http-interval", type=float, default=0.5)
     options = parser.parse_args()
     node = json.loads(Path("/etc/agent-bus/node.json").read_text())
-    options.hub = Hub(node["hub_url"], read_token, ca_file=node.get("hub_ca_file"))
+    options.hub = HubClient(node["hub_url"], read_token, ca_file=node.get("hub_ca_file"))
     if options.verb == "fill":
         fill(options)
         return

@@ -9,13 +9,13 @@ import apsw
 import pytest
 
 from agent_bus.dashboard.audit import ACTIONS
-from tests.support.hub import FLEET, Hub, digest, roster, running
+from tests.support.hub import FLEET, HubProcess, digest, roster, running
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def entries(hub: Hub) -> list[dict[str, Any]]:
+def entries(hub: HubProcess) -> list[dict[str, Any]]:
     """The audit of a hub, oldest first; stops it."""
     hub.hang_up()
     hub.stop()
@@ -29,7 +29,7 @@ def entries(hub: Hub) -> list[dict[str, Any]]:
     return [{**entry, "detail": json.loads(entry["detail"])} for entry in found]
 
 
-def told(hub: Hub) -> list[tuple[str, str | None, str]]:
+def told(hub: HubProcess) -> list[tuple[str, str | None, str]]:
     found = entries(hub)
     assert {entry["address"] for entry in found} <= {"127.0.0.1"}
     assert {entry["way"] for entry in found} <= {"api"}

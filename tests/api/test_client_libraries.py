@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tests.support.hub import REPOSITORY, Hub, running
+from tests.support.hub import REPOSITORY, HubProcess, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ RUNNERS = {"py": [sys.executable], "mjs": ["node"], "sh": ["sh"]}
 class Listener:
     """A listener's process and the ids that it prints."""
 
-    def __init__(self, name: str, hub: Hub, folder: Path) -> None:
+    def __init__(self, name: str, hub: HubProcess, folder: Path) -> None:
         self._errors = folder / "stderr"
         file, _, version = name.partition("@")
         script = folder / file
@@ -136,7 +136,9 @@ def refuse_all(port: int, count: int) -> None:
 
 
 @contextlib.contextmanager
-def listening(hub: Hub, folder: Path, names: Iterable[str]) -> Iterator[dict[str, Listener]]:
+def listening(
+    hub: HubProcess, folder: Path, names: Iterable[str]
+) -> Iterator[dict[str, Listener]]:
     """Listeners, each in a folder of its own; none may have said more than was asked for."""
     listeners: dict[str, Listener] = {}
     try:
@@ -150,13 +152,13 @@ def listening(hub: Hub, folder: Path, names: Iterable[str]) -> Iterator[dict[str
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
+def hub(tmp_path: Path) -> Iterator[HubProcess]:
     (tmp_path / "hub").mkdir()
     with running(tmp_path / "hub", keepalive_s=0.05, retry_ms=100) as one:
         yield one
 
 
-def test_none_misses_or_repeats_a_message_over_every_end(hub: Hub, tmp_path: Path) -> None:
+def test_none_misses_or_repeats_a_message_over_every_end(hub: HubProcess, tmp_path: Path) -> None:
     def send(text: str) -> str:
         return str(hub.client("n2").send(text, to="delta")["id"])
 
@@ -186,7 +188,7 @@ def test_none_misses_or_repeats_a_message_over_every_end(hub: Hub, tmp_path: Pat
         assert all(one.is_running() for one in listeners.values())
 
 
-def test_those_that_tell_a_refused_token_apart_end(hub: Hub, tmp_path: Path) -> None:
+def test_those_that_tell_a_refused_token_apart_end(hub: HubProcess, tmp_path: Path) -> None:
     hub.enrol(tokens=[{"node": "n3", "sha256": ["0" * 64]}])
     with listening(hub, tmp_path, set(ALL) - {"listen.sh"}) as listeners:
         assert 0 not in [one.exit_code() for one in listeners.values()]
@@ -199,7 +201,7 @@ def test_the_page_has_a_listener_for_each_library() -> None:
     assert shutil.which("curl")
 
 
-def test_none_of_them_is_given_an_event_without_data(hub: Hub, tmp_path: Path) -> None:
+def test_none_of_them_is_given_an_event_without_data(hub: HubProcess, tmp_path: Path) -> None:
     """A first try with httpx-sse reads every event, whatever its name, as JSON."""
     script = tmp_path / "naive.py"
     script.write_text(

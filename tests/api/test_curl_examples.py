@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus.api import openapi
-from tests.support.hub import ADMIN, FLEET, REPOSITORY, Hub, roster, running
+from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy
 
@@ -42,7 +42,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     assert proxy.asked == []
 
 
-def watch(hub: Hub) -> None:
+def watch(hub: HubProcess) -> None:
     """gamma's watcher is connected; alpha's and beta's is not, so that a probe answers at once."""
     hub.stream("n2", "role=watcher").of_type("hello")
 

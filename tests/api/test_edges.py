@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hub import FLEET, Hub, running
+from tests.support.hub import FLEET, HubProcess, running
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def quiet(hub: Hub) -> Iterator[Hub]:
+def quiet(hub: HubProcess) -> Iterator[HubProcess]:
     """The module's hub; whatever a test does, the log holds no stack afterwards."""
     yield hub
     assert "Traceback" not in hub.log()
@@ -25,7 +25,7 @@ def quiet(hub: Hub) -> Iterator[Hub]:
 @pytest.mark.parametrize(
     "number", [b"1e400", b"-1e400", b"NaN", b"Infinity", b"1e300", b"-1", b"9" * 5000]
 )
-def test_a_report_of_an_impossible_age_is_refused(quiet: Hub, number: bytes) -> None:
+def test_a_report_of_an_impossible_age_is_refused(quiet: HubProcess, number: bytes) -> None:
     start = b'{"reports":[{"agent":"delta","event":"received","up_to_seq":1,'
     for name in (b"age_ms", b"duration_ms"):
         body = start + b'"' + name + b'":' + number + b"}]}"
@@ -33,7 +33,7 @@ def test_a_report_of_an_impossible_age_is_refused(quiet: Hub, number: bytes) -> 
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e400", b"9" * 5000])
-def test_data_holds_only_what_json_can_carry(quiet: Hub, number: bytes) -> None:
+def test_data_holds_only_what_json_can_carry(quiet: HubProcess, number: bytes) -> None:
     body = b'{"to":"delta","body":"x","data":{"deep":[{"n":' + number + b"}]}}"
     assert quiet.client("n2").call("POST", "/api/send", body).status == 400
 
@@ -41,13 +41,13 @@ def test_data_holds_only_what_json_can_carry(quiet: Hub, number: bytes) -> None:
 @pytest.mark.parametrize(
     "text", [rb"\ud800", rb"\udc00", rb"\ud800\ud800", b"\xff", b"\xed\xa0\x80"]
 )
-def test_half_a_surrogate_is_no_text(quiet: Hub, text: bytes) -> None:
+def test_half_a_surrogate_is_no_text(quiet: HubProcess, text: bytes) -> None:
     for start in (b'{"to":"delta","body":"', b'{"to":"delta","body":"x","data":{"k":"'):
         end = b'"}' if start.endswith(b'body":"') else b'"}}'
         assert quiet.client("n2").call("POST", "/api/send", start + text + end).status == 400
 
 
-def test_a_deep_tree_is_refused_and_a_large_integer_is_kept(quiet: Hub) -> None:
+def test_a_deep_tree_is_refused_and_a_large_integer_is_kept(quiet: HubProcess) -> None:
     deep = b'{"to":"delta","body":"x","data":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
     assert quiet.client("n2").call("POST", "/api/send", deep).status == 400
     large = 10**4000
@@ -65,12 +65,12 @@ def test_a_deep_tree_is_refused_and_a_large_integer_is_kept(quiet: Hub) -> None:
         "/api/history?with=%00", "/api/stream?agents=", "/api/stream?receipts=2",
     ],
 )  # fmt: skip
-def test_a_parameter_that_means_nothing_is_refused(quiet: Hub, path: str) -> None:
+def test_a_parameter_that_means_nothing_is_refused(quiet: HubProcess, path: str) -> None:
     assert quiet.client("n3").get(path).status in {400, 404}
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE"])
-def test_other_methods_change_nothing(quiet: Hub, method: str) -> None:
+def test_other_methods_change_nothing(quiet: HubProcess, method: str) -> None:
     sent = quiet.client("n2").send("x", to="delta")
     for path in ("/api/stream?role=watcher", "/api/inbox", "/api/send", "/inbox"):
         assert quiet.client("n3").call(method, path).status == 405

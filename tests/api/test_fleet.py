@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tests.support.hub import FLEET, Hub, digest, roster, running
+from tests.support.hub import FLEET, HubProcess, digest, roster, running
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def status_of(hub: Hub, agent: str) -> str:
+def status_of(hub: HubProcess, agent: str) -> str:
     listed = hub.client("n1").get("/api/agents").body["agents"]
     return str(next(a["status"] for a in listed if a["name"] == agent))
 
@@ -23,7 +23,7 @@ def presence(**gateways: str) -> dict[str, Any]:
 
 
 def test_a_roster_is_idempotent_and_says_what_it_changes(tmp_path: Path) -> None:
-    hub = Hub(tmp_path)
+    hub = HubProcess(tmp_path)
     hub.start()
     try:
         dry = hub.client(None).call("PUT", "/api/agents?dry_run=1", roster(FLEET)).body
@@ -62,7 +62,7 @@ def test_half_a_roster_by_mistake_is_refused_unless_forced(tmp_path: Path) -> No
         assert hub.enrol({"n1": ("alpha",), "n2": (), "n3": ()}, force=True).status == 200
 
 
-def test_a_roster_that_contradicts_itself_is_refused(hub: Hub) -> None:
+def test_a_roster_that_contradicts_itself_is_refused(hub: HubProcess) -> None:
     twice = hub.enrol({"n1": ("alpha",), "n2": ("alpha",)})
     lost = hub.enrol(groups={"g": ["nobody"]})
     reserved = hub.enrol({"n1": ("operator",)})
@@ -132,7 +132,7 @@ def test_a_lease_that_is_not_renewed_lapses_though_its_stream_is_open(tmp_path: 
         assert stream.of_type("message").data["body"] == "still there"
 
 
-def test_a_plain_reader_does_not_look_like_a_watcher(hub: Hub) -> None:
+def test_a_plain_reader_does_not_look_like_a_watcher(hub: HubProcess) -> None:
     stream = hub.stream("n2")
     stream.of_type("hello")
     assert status_of(hub, "gamma") != "online"
@@ -233,7 +233,7 @@ def test_stats_tell_depth_and_age_of_what_is_unread(tmp_path: Path) -> None:
         assert told["oldest_unread_at"] == second["created_at"]
 
 
-def test_stats_tell_the_durability_contract(hub: Hub) -> None:
+def test_stats_tell_the_durability_contract(hub: HubProcess) -> None:
     database = hub.client("n1").get("/api/stats").body["database"]
     assert database["journal_mode"] == "wal"
     assert database["synchronous"] == "full"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hub import ADMIN, Hub, running
+from tests.support.hub import ADMIN, HubProcess, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -20,19 +20,19 @@ QUIET = {"keepalive_s": 3600, "lease_s": 3600, "offline_after_s": 7200}
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     folder = tmp_path_factory.mktemp("hub")
     limits: dict[str, Any] = {"streams_per_token": STREAMS + 100}
     with running(folder, **QUIET, **limits) as one:
         yield one
 
 
-def reachability(hub: Hub, agent: str) -> str:
+def reachability(hub: HubProcess, agent: str) -> str:
     sent = hub.client("n1").send("hello", **{"from": "alpha"}, to=agent)
     return str(sent["recipients"][0]["reachability"])
 
 
-def test_who_closes_its_stream_holds_its_lease_no_longer(hub: Hub) -> None:
+def test_who_closes_its_stream_holds_its_lease_no_longer(hub: HubProcess) -> None:
     watcher = hub.stream("n2", "role=watcher")
     watcher.of_type("hello")
     assert reachability(hub, "gamma") == "online"
@@ -40,7 +40,7 @@ def test_who_closes_its_stream_holds_its_lease_no_longer(hub: Hub) -> None:
     wait_until(lambda: reachability(hub, "gamma") == "deaf", "the lease has ended")
 
 
-def test_who_stops_reading_keeps_its_lease(hub: Hub) -> None:
+def test_who_stops_reading_keeps_its_lease(hub: HubProcess) -> None:
     watcher = hub.stream("n2", "role=watcher")
     watcher.of_type("hello")
     other = hub.stream("n3", "role=watcher")
@@ -51,7 +51,7 @@ def test_who_stops_reading_keeps_its_lease(hub: Hub) -> None:
     watcher.close()
 
 
-def test_what_a_client_sends_on_its_stream_neither_ends_nor_hides_it(hub: Hub) -> None:
+def test_what_a_client_sends_on_its_stream_neither_ends_nor_hides_it(hub: HubProcess) -> None:
     watcher = hub.stream("n3", "role=watcher")
     watcher.of_type("hello")
     watcher._socket.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
@@ -62,7 +62,7 @@ def test_what_a_client_sends_on_its_stream_neither_ends_nor_hides_it(hub: Hub) -
     wait_until(lambda: reachability(hub, "delta") == "deaf", "the lease has ended")
 
 
-def test_a_newer_stream_keeps_the_lease_when_the_older_one_ends(hub: Hub) -> None:
+def test_a_newer_stream_keeps_the_lease_when_the_older_one_ends(hub: HubProcess) -> None:
     older = hub.stream("n2", "role=watcher")
     older.of_type("hello")
     newer = hub.stream("n2", "role=watcher")
@@ -75,7 +75,7 @@ def test_a_newer_stream_keeps_the_lease_when_the_older_one_ends(hub: Hub) -> Non
     newer.close()
 
 
-def test_a_browser_that_is_gone_gives_its_place_back(hub: Hub) -> None:
+def test_a_browser_that_is_gone_gives_its_place_back(hub: HubProcess) -> None:
     before = hub.streams_open()
     signed_in = hub.client(None).call("POST", "/login", f"token={ADMIN}".encode())
     cookie = signed_in.headers["set-cookie"].partition(";")[0]
@@ -87,7 +87,7 @@ def test_a_browser_that_is_gone_gives_its_place_back(hub: Hub) -> None:
     wait_until(lambda: hub.streams_open() == before, "the page's stream has ended")
 
 
-def test_a_thousand_closed_streams_give_their_descriptors_back(hub: Hub) -> None:
+def test_a_thousand_closed_streams_give_their_descriptors_back(hub: HubProcess) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
     before, peers = descriptors(hub), []
@@ -105,7 +105,7 @@ def test_a_thousand_closed_streams_give_their_descriptors_back(hub: Hub) -> None
     assert "Traceback" not in hub.log()
 
 
-def descriptors(hub: Hub) -> int:
+def descriptors(hub: HubProcess) -> int:
     """How many the server's processes have open."""
     assert hub.process is not None
     parent = hub.process.pid

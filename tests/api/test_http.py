@@ -18,7 +18,7 @@ from tests.support.patience import patience, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.hub import Hub
+    from tests.support.hub import HubProcess
 
 BODY = b'{"to": "delta", "body": "x"}'
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
@@ -118,13 +118,13 @@ class Peer:
 
 
 @pytest.fixture(params=[False, True], ids=["first", "second"])
-def peer(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Peer]:
+def peer(hub: HubProcess, request: pytest.FixtureRequest) -> Iterator[Peer]:
     found = Peer(hub.port, warm=request.param)
     with found.socket:
         yield found
 
 
-def head(hub: Hub) -> int:
+def head(hub: HubProcess) -> int:
     """The newest delivery's number: what was not accepted leaves it alone."""
     return int(hub.client(None).get("/api/stats").body["messages"]["head"])
 
@@ -139,7 +139,7 @@ def test_what_is_well_formed_is_answered_and_the_connection_goes_on(peer: Peer, 
 @pytest.mark.parametrize("behind", [b"", ANSWERED["plain"]], ids=["alone", "with one behind"])
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_malformed_is_refused_and_the_connection_ends(
-    hub: Hub, peer: Peer, case: str, behind: bytes
+    hub: HubProcess, peer: Peer, case: str, behind: bytes
 ) -> None:
     before = head(hub)
     with contextlib.suppress(ConnectionError):
@@ -194,7 +194,7 @@ def test_sends_and_other_requests_take_turns_on_a_connection(peer: Peer) -> None
         assert peer.status() == status
 
 
-def test_a_body_cut_short_is_no_message(hub: Hub, peer: Peer) -> None:
+def test_a_body_cut_short_is_no_message(hub: HubProcess, peer: Peer) -> None:
     before = head(hub)
     peer.socket.sendall(ANSWERED["plain"][:-3])
     peer.socket.shutdown(socket.SHUT_WR)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hub import FLEET, Hub, digest, roster, running
+from tests.support.hub import FLEET, HubProcess, digest, roster, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def narrow(tmp_path: Path) -> Iterator[Hub]:
+def narrow(tmp_path: Path) -> Iterator[HubProcess]:
     """A hub that gives each token one place: whoever waits keeps all others of it out."""
     with running(tmp_path, streams_per_token=1) as one:
         yield one
 
 
-def may_wait(hub: Hub, node: str = "n1") -> bool:
+def may_wait(hub: HubProcess, node: str = "n1") -> bool:
     """Whether the place of a node's token is free."""
     agent = FLEET[node][0]
     return hub.client(node).get(f"/api/inbox?agent={agent}&wait_s=0.01").status == 200
@@ -35,12 +35,12 @@ def is_answered(client: socket.socket) -> bool:
     return bool(select.select([client], [], [], 0)[0])
 
 
-def is_settled(hub: Hub, node: str, client: socket.socket) -> bool:
+def is_settled(hub: HubProcess, node: str, client: socket.socket) -> bool:
     return is_answered(client) or not may_wait(hub, node)
 
 
 @contextlib.contextmanager
-def waiting(hub: Hub, agent: str = "beta", node: str = "n1") -> Iterator[socket.socket]:
+def waiting(hub: HubProcess, agent: str = "beta", node: str = "n1") -> Iterator[socket.socket]:
     """A client that waits for mail; refused by chance, as the look has its place, again."""
     while True:
         with socket.create_connection(("127.0.0.1", hub.port)) as client:
@@ -54,7 +54,7 @@ def waiting(hub: Hub, agent: str = "beta", node: str = "n1") -> Iterator[socket.
                 return
 
 
-def test_a_long_poll_whose_client_died_takes_no_mail(narrow: Hub) -> None:
+def test_a_long_poll_whose_client_died_takes_no_mail(narrow: HubProcess) -> None:
     with waiting(narrow):
         pass
     sent = narrow.client("n2").send("wake up", to="beta")
@@ -67,13 +67,15 @@ def test_a_long_poll_whose_client_died_takes_no_mail(narrow: Hub) -> None:
     assert next(a for a in agents if a["name"] == "beta")["unfetched"] == 1
 
 
-def test_a_long_poll_whose_client_died_gives_its_place_back(narrow: Hub) -> None:
+def test_a_long_poll_whose_client_died_gives_its_place_back(narrow: HubProcess) -> None:
     with waiting(narrow):
         pass
     wait_until(lambda: may_wait(narrow))  # it would have waited for a minute
 
 
-def test_a_long_poll_whose_client_is_there_waits_on_and_counts_as_fetched(narrow: Hub) -> None:
+def test_a_long_poll_whose_client_is_there_waits_on_and_counts_as_fetched(
+    narrow: HubProcess,
+) -> None:
     with waiting(narrow) as client:
         with waiting(narrow, "gamma", "n2"):
             pass
@@ -100,7 +102,7 @@ RENAMED = {"n1b": FLEET["n1"], "n2": FLEET["n2"], "n3": FLEET["n3"]}
     ],
 )
 def test_a_long_poll_ends_with_the_right_to_it(
-    narrow: Hub, fleet: dict[str, tuple[str, ...]], token: str, status: bytes
+    narrow: HubProcess, fleet: dict[str, tuple[str, ...]], token: str, status: bytes
 ) -> None:
     changed = roster(fleet, force=True)
     changed["tokens"][0]["sha256"] = [digest(token)]
@@ -110,7 +112,7 @@ def test_a_long_poll_ends_with_the_right_to_it(
         assert client.recv(4096).startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_long_poll_goes_on_when_its_node_gets_another_name(narrow: Hub) -> None:
+def test_a_long_poll_goes_on_when_its_node_gets_another_name(narrow: HubProcess) -> None:
     changed = roster(RENAMED)
     changed["tokens"][0]["sha256"] = [digest("token-n1")]
     with waiting(narrow) as client:

@@ -6,14 +6,14 @@ import http.client
 import re
 from typing import TYPE_CHECKING
 
-from tests.support.hub import ADMIN, REPOSITORY, Hub, digest, running
+from tests.support.hub import ADMIN, REPOSITORY, HubProcess, digest, running
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def scrape(hub: Hub, token: str = ADMIN) -> tuple[int, str]:
+def scrape(hub: HubProcess, token: str = ADMIN) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
     answer = connection.getresponse()

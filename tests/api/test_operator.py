@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hub import ADMIN, REPOSITORY, Hub, running
+from tests.support.hub import ADMIN, REPOSITORY, HubProcess, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from tests.support.hub import Client
 
 
-def admin(hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
+def admin(hub: HubProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
     token = hub.folder / "admin.token"
     token.write_text(ADMIN + "\n")
     options = ["--config", str(hub.folder / "hub.json"), "--token-file", str(token)]
@@ -32,7 +32,7 @@ def admin(hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def answered(hub: Hub, *arguments: str) -> Any:
+def answered(hub: HubProcess, *arguments: str) -> Any:
     done = admin(hub, "--json", *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -49,7 +49,7 @@ def test_a_wake_reaches_the_watcher_and_says_what_waits(tmp_path: Path) -> None:
         assert stream.of_type("wake").data["agents"] == ["delta"]
 
 
-def test_a_wake_without_a_watcher_says_so(hub: Hub) -> None:
+def test_a_wake_without_a_watcher_says_so(hub: HubProcess) -> None:
     for name in ("delta", "operator"):
         refused = hub.client(None).call("POST", f"/api/agents/{name}/wake")
         assert (refused.status, refused.body["code"]) == (409, "no_watcher")
@@ -88,7 +88,7 @@ def test_a_mute_is_told_to_the_watcher_and_its_end_too(tmp_path: Path) -> None:
         "/api/admin/archive",
     ],
 )
-def test_the_operators_calls_are_refused_to_nodes(hub: Hub, path: str) -> None:
+def test_the_operators_calls_are_refused_to_nodes(hub: HubProcess, path: str) -> None:
     refused = hub.client("n3").call("POST", path, {"for_s": 1})
     assert (refused.status, refused.body["code"]) == (403, "forbidden")
 

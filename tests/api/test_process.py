@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.support.hub import REPOSITORY, Hub, running
+from tests.support.hub import REPOSITORY, HubProcess, running
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def test_check_config_accepts_a_good_file_and_explains_a_bad_one(tmp_path: Path)
     assert "readers" in bad.stderr
 
 
-def ended(hub: Hub) -> tuple[int, str]:
+def ended(hub: HubProcess) -> tuple[int, str]:
     hub.start(wait=False)
     assert hub.process is not None
     code = hub.process.wait(patience())
@@ -46,7 +46,7 @@ def ended(hub: Hub) -> tuple[int, str]:
 
 def test_a_second_process_on_the_same_database_refuses_to_start(tmp_path: Path) -> None:
     with running(tmp_path):
-        second = Hub(tmp_path, {"database": str(tmp_path / "bus.db")})
+        second = HubProcess(tmp_path, {"database": str(tmp_path / "bus.db")})
         code, log = ended(second)
         assert code != 0
         assert "another agent-bus has this database open" in log

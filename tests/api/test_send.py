@@ -9,39 +9,41 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.hub import Hub
+    from tests.support.hub import HubProcess
 
 from tests.support.hub import running
 from tests.support.patience import patience, wait_until
 
 
-def test_a_direct_message_is_accepted_with_seq_and_reachability(hub: Hub) -> None:
+def test_a_direct_message_is_accepted_with_seq_and_reachability(hub: HubProcess) -> None:
     sent = hub.client("n1").send("hi", **{"from": "alpha", "to": "gamma"})
     assert [r["agent"] for r in sent["recipients"]] == ["gamma"]
     assert sent["recipients"][0]["reachability"] in {"offline", "deaf"}
     assert sent["thread_id"] == sent["id"]
 
 
-def test_a_list_and_a_group_are_joined_without_repetition(hub: Hub) -> None:
+def test_a_list_and_a_group_are_joined_without_repetition(hub: HubProcess) -> None:
     hub.enrol(groups={"pair": ["beta", "gamma"]})
     sent = hub.client("n1").send(**{"from": "alpha", "to": ["@pair", "gamma", "delta"]})
     assert [r["agent"] for r in sent["recipients"]] == ["beta", "gamma", "delta"]
     hub.enrol()
 
 
-def test_a_broadcast_reaches_everybody_but_the_sender(hub: Hub) -> None:
+def test_a_broadcast_reaches_everybody_but_the_sender(hub: HubProcess) -> None:
     sent = hub.client("n1").send(**{"from": "alpha"})
     assert [r["agent"] for r in sent["recipients"]] == ["beta", "delta", "gamma"]
 
 
-def test_from_may_be_left_out_only_when_the_token_has_one_agent(hub: Hub) -> None:
+def test_from_may_be_left_out_only_when_the_token_has_one_agent(hub: HubProcess) -> None:
     assert hub.client("n2").send(to="delta")["recipients"][0]["agent"] == "delta"
     refused = hub.client("n1").post("/api/send", {"body": "x", "to": "delta"})
     assert (refused.status, refused.body["code"]) == (400, "sender_ambiguous")
     assert "alpha" in refused.body["detail"]
 
 
-def test_an_unknown_recipient_refuses_the_whole_send_and_names_the_closest(hub: Hub) -> None:
+def test_an_unknown_recipient_refuses_the_whole_send_and_names_the_closest(
+    hub: HubProcess,
+) -> None:
     client = hub.client("n2")
     head = client.get("/api/stats").body["messages"]["head"]
     refused = client.post("/api/send", {"body": "x", "to": ["delta", "alhpa"]})
@@ -68,7 +70,7 @@ def test_an_unknown_recipient_refuses_the_whole_send_and_names_the_closest(hub: 
     ],
 )
 def test_a_malformed_message_is_a_problem_that_names_the_field(
-    hub: Hub, body: dict[str, object], field: str
+    hub: HubProcess, body: dict[str, object], field: str
 ) -> None:
     refused = hub.client("n2").post("/api/send", body)
     assert refused.status == 400
@@ -77,17 +79,17 @@ def test_a_malformed_message_is_a_problem_that_names_the_field(
     assert refused.body["field"].startswith(field)
 
 
-def test_a_body_that_is_no_json_is_a_problem(hub: Hub) -> None:
+def test_a_body_that_is_no_json_is_a_problem(hub: HubProcess) -> None:
     refused = hub.client("n2").post("/api/send", b"{")
     assert (refused.status, refused.body["code"]) == (400, "invalid_request")
 
 
-def test_a_body_over_the_limit_is_413(hub: Hub) -> None:
+def test_a_body_over_the_limit_is_413(hub: HubProcess) -> None:
     refused = hub.client("n2").post("/api/send", {"body": "x" * 70_000, "to": "delta"})
     assert (refused.status, refused.body["code"]) == (413, "too_large")
 
 
-def test_the_same_key_answers_the_first_result_and_another_payload_is_409(hub: Hub) -> None:
+def test_the_same_key_answers_the_first_result_and_another_payload_is_409(hub: HubProcess) -> None:
     client = hub.client("n2")
     first = client.post("/api/send", {"body": "x", "to": "delta"}, Idempotency_Key="k1")
     again = client.post("/api/send", {"to": "delta", "body": "x"}, Idempotency_Key="k1")
@@ -98,7 +100,7 @@ def test_the_same_key_answers_the_first_result_and_another_payload_is_409(hub: H
     assert (other.status, other.body["code"]) == (409, "idempotency_conflict")
 
 
-def test_a_reply_stays_in_the_thread_and_only_participants_may_reply(hub: Hub) -> None:
+def test_a_reply_stays_in_the_thread_and_only_participants_may_reply(hub: HubProcess) -> None:
     first = hub.client("n2").send("question", to="delta")
     reply = hub.client("n3").send("answer", to="gamma", reply_to=first["id"])
     assert reply["thread_id"] == first["id"]
@@ -106,7 +108,7 @@ def test_a_reply_stays_in_the_thread_and_only_participants_may_reply(hub: Hub) -
     assert hub.client("n1").post("/api/send", fields).body["code"] == "unknown_message"
 
 
-def test_an_inbox_is_urgent_first_then_oldest_and_counts_fetches(hub: Hub) -> None:
+def test_an_inbox_is_urgent_first_then_oldest_and_counts_fetches(hub: HubProcess) -> None:
     sender = hub.client("n2")
     ids = [
         sender.send("n", to="beta")["id"],
@@ -130,7 +132,7 @@ def _ids(client: object, agent: str) -> list[str]:
     return [m["id"] for m in found.body["messages"]]
 
 
-def test_pages_follow_the_cursor_without_gap_or_repetition(hub: Hub) -> None:
+def test_pages_follow_the_cursor_without_gap_or_repetition(hub: HubProcess) -> None:
     sender, reader = hub.client("n2"), hub.client("n3")
     sent = [sender.send(str(n), to="delta")["id"] for n in range(7)]
     seen: list[str] = []
@@ -147,7 +149,7 @@ def test_pages_follow_the_cursor_without_gap_or_repetition(hub: Hub) -> None:
     assert reader.get("/api/inbox?cursor=rubbish").body["code"] == "invalid_cursor"
 
 
-def test_ack_is_idempotent_and_says_what_it_did(hub: Hub) -> None:
+def test_ack_is_idempotent_and_says_what_it_did(hub: HubProcess) -> None:
     sent = hub.client("n2").send(to="delta")["id"]
     reader = hub.client("n3")
     unknown = "0" * 26
@@ -215,7 +217,7 @@ def test_a_thread_that_only_goes_back_and_forth_is_stopped_until_the_operator_sp
         assert gamma.post("/api/send", {**body, "reply_to": operator}).status == 201
 
 
-def test_the_paths_of_the_first_bus_answer_too(hub: Hub) -> None:
+def test_the_paths_of_the_first_bus_answer_too(hub: HubProcess) -> None:
     client = hub.client("n2")
     assert client.post("/send", {"from": "gamma", "to": "delta", "body": "x"}).status == 201
     for path in ("/inbox?agent=gamma", "/history?agent=gamma", "/agents", "/stats"):

@@ -15,7 +15,7 @@ import pytest
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
-    from tests.support.hub import Hub
+    from tests.support.hub import HubProcess
 
 WAYS = {
     "short": "POST /api/send HTTP/1.1\r\nHost: hub\r\n",
@@ -66,7 +66,7 @@ def exchange(port: int, head: str, headers: dict[str, str], body: bytes) -> tupl
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_way_answers_alike(hub: Hub, case: str) -> None:
+def test_every_way_answers_alike(hub: HubProcess, case: str) -> None:
     headers, body = CASES[case]
     answers = []
     for head in WAYS.values():
@@ -80,7 +80,7 @@ def test_every_way_answers_alike(hub: Hub, case: str) -> None:
         assert first == second
 
 
-def test_a_key_is_one_message_whichever_way_it_comes(hub: Hub) -> None:
+def test_a_key_is_one_message_whichever_way_it_comes(hub: HubProcess) -> None:
     body = b'{"to": "delta", "body": "once"}'
     headers = {"Idempotency-Key": "one-for-all-ways"}
     ids = {exchange(hub.port, head, headers, body)[2]["id"] for head in WAYS.values()}
@@ -89,7 +89,7 @@ def test_a_key_is_one_message_whichever_way_it_comes(hub: Hub) -> None:
 
 @pytest.mark.parametrize("head", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("framing", ["Content-Length: 500", "Transfer-Encoding: chunked"])
-def test_a_request_that_breaks_off_is_no_message(hub: Hub, head: str, framing: str) -> None:
+def test_a_request_that_breaks_off_is_no_message(hub: HubProcess, head: str, framing: str) -> None:
     """RFC 9112, section 8: what came of the body may look whole and is not."""
     before = hub.client("n2").get("/api/stats").body["messages"]["head"]
     fields = f"Authorization: Bearer token-n2\r\n{framing}\r\n\r\n"
@@ -103,7 +103,9 @@ def test_a_request_that_breaks_off_is_no_message(hub: Hub, head: str, framing: s
     assert hub.client("n2").get("/api/stats").body["messages"]["head"] == before
 
 
-def test_requests_that_follow_each_other_on_a_connection_are_answered_in_order(hub: Hub) -> None:
+def test_requests_that_follow_each_other_on_a_connection_are_answered_in_order(
+    hub: HubProcess,
+) -> None:
     body = b'{"to": "delta", "body": "x"}'
     auth = "Authorization: Bearer token-n2\r\n"
     send = f"POST /send HTTP/1.1\r\nHost: hub\r\n{auth}Content-Length: {len(body)}\r\n\r\n"

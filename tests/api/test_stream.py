@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from tests.support.hub import Hub, running
+from tests.support.hub import HubProcess, running
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_opening_is_hello_with_the_place_to_resume_from(hub: Hub) -> None:
+def test_the_opening_is_hello_with_the_place_to_resume_from(hub: HubProcess) -> None:
     stream = hub.stream("n2")
     assert stream.status == 200
     assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -27,7 +27,7 @@ def test_the_opening_is_hello_with_the_place_to_resume_from(hub: Hub) -> None:
     assert hello.data["to_agent"] is None
 
 
-def test_a_message_is_pushed_with_its_id_and_then_the_mailbox_of_watchers(hub: Hub) -> None:
+def test_a_message_is_pushed_with_its_id_and_then_the_mailbox_of_watchers(hub: HubProcess) -> None:
     stream = hub.stream("n3", "role=watcher")
     stream.of_type("hello")
     sent = hub.client("n2").send("hi", to="delta", subject="s", data={"n": 1}, priority="high")
@@ -127,7 +127,7 @@ def test_nothing_falls_between_backlog_and_live_under_traffic(tmp_path: Path) ->
         assert seen == list(range(1, total + 1))
 
 
-def test_a_newer_watcher_of_the_node_ends_the_older_one(hub: Hub) -> None:
+def test_a_newer_watcher_of_the_node_ends_the_older_one(hub: HubProcess) -> None:
     first = hub.stream("n2", "role=watcher")
     first.of_type("hello")
     second = hub.stream("n2", "role=watcher")
@@ -137,7 +137,7 @@ def test_a_newer_watcher_of_the_node_ends_the_older_one(hub: Hub) -> None:
     assert nodes["n2"]["connected"] is True
 
 
-def test_a_stream_of_some_agents_carries_only_theirs(hub: Hub) -> None:
+def test_a_stream_of_some_agents_carries_only_theirs(hub: HubProcess) -> None:
     stream = hub.stream("n1", "agents=beta")
     assert stream.of_type("hello").data["agents"] == ["beta"]
     client = hub.client("n2")
@@ -162,7 +162,7 @@ def test_a_moved_agents_mail_switches_to_its_new_node_at_once(tmp_path: Path) ->
         assert [e.type for e in old.rest()] == ["bye"]
 
 
-def test_receipts_come_to_a_sender_that_asked_for_them(hub: Hub) -> None:
+def test_receipts_come_to_a_sender_that_asked_for_them(hub: HubProcess) -> None:
     stream = hub.stream("n2", "receipts=1")
     stream.of_type("hello")
     sent = hub.client("n2").send(to="delta")
@@ -191,7 +191,7 @@ def test_a_revoked_token_loses_its_streams(tmp_path: Path) -> None:
 def test_on_sigterm_streams_say_bye_and_the_hub_ends_within_its_grace(tmp_path: Path) -> None:
     """Idle connections do not make it wait for all of its grace, which gunicorn would log."""
 
-    def stop_with_streams(hub: Hub) -> bool:
+    def stop_with_streams(hub: HubProcess) -> bool:
         known = len(hub.log())
         streams = [hub.stream(node) for node in ("n1", "n2", "n3")]
         for stream in streams:

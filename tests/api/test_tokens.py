@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hub import ADMIN, FLEET, Client, Hub, StreamReader, roster, running
+from tests.support.hub import ADMIN, FLEET, Client, HubProcess, StreamReader, roster, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ PAIRS = [(t, a, n) for t, (a, n) in itertools.product(NODES, [*AGENTS, ("operato
 
 @pytest.mark.parametrize(("token", "agent", "home"), PAIRS)
 def test_a_token_acts_only_for_its_own_agents(
-    hub: Hub, token: str | None, agent: str, home: str | None
+    hub: HubProcess, token: str | None, agent: str, home: str | None
 ) -> None:
     client = hub.client(token)
     own = token == home
@@ -78,7 +78,7 @@ def test_a_token_streams_its_own_agents_only(tmp_path: Path) -> None:
         assert (watcher.status, watcher.body["code"]) == (403, "forbidden")
 
 
-def test_reading_as_operator_never_counts_as_fetching(hub: Hub) -> None:
+def test_reading_as_operator_never_counts_as_fetching(hub: HubProcess) -> None:
     sent = hub.client("n2").send(to="delta")["id"]
     hub.client(None).get("/api/inbox?agent=delta&limit=500")
     shown = hub.client("n3").get("/api/inbox?limit=500").body["messages"]
@@ -89,7 +89,7 @@ def test_reading_as_operator_never_counts_as_fetching(hub: Hub) -> None:
     ("method", "path"),
     [("PUT", "/api/agents"), ("POST", "/api/probes")],
 )
-def test_operator_calls_are_refused_to_nodes(hub: Hub, method: str, path: str) -> None:
+def test_operator_calls_are_refused_to_nodes(hub: HubProcess, method: str, path: str) -> None:
     refused = hub.client("n1").call(method, path, roster(FLEET))
     assert (refused.status, refused.body["code"]) == (403, "forbidden")
 
@@ -114,7 +114,7 @@ def test_every_call_needs_a_valid_token(tmp_path: Path) -> None:
             assert refused.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_health_is_open_and_names_nobody(hub: Hub) -> None:
+def test_health_is_open_and_names_nobody(hub: HubProcess) -> None:
     client = Client(hub.port, None)
     assert client.get("/livez").status == 200
     ready = client.get("/readyz")
@@ -148,7 +148,7 @@ def test_two_tokens_of_a_node_are_valid_during_a_rotation(tmp_path: Path) -> Non
         new.close()
 
 
-def test_a_message_is_shown_to_its_sender_and_recipients_only(hub: Hub) -> None:
+def test_a_message_is_shown_to_its_sender_and_recipients_only(hub: HubProcess) -> None:
     sent = hub.client("n1").send(**{"from": "alpha", "to": ["gamma", "delta"]})["id"]
     whole = hub.client("n1").get(f"/api/messages/{sent}").body["deliveries"]
     own = hub.client("n2").get(f"/api/messages/{sent}").body["deliveries"]

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from agent_bus.store.sqlite.file.migrate import migrate, migrations
-from tests.support.hub import FLEET, Hub, digest
+from tests.support.hub import FLEET, HubProcess, digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def older_database(folder: Path, version: int) -> None:
 @pytest.mark.parametrize("version", range(1, NEWEST + 1))
 def test_a_database_of_every_earlier_schema_goes_on(tmp_path: Path, version: int) -> None:
     older_database(tmp_path, version)
-    hub = Hub(tmp_path)
+    hub = HubProcess(tmp_path)
     try:
         hub.start()
         reader = hub.client("n3")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.support.hub import ADMIN, REPOSITORY, Hub, running
+from tests.support.hub import ADMIN, REPOSITORY, HubProcess, running
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ FLEET = {
 class Watchers:
     """Watchers' streams of a hub, and what watchers report."""
 
-    hub: Hub
+    hub: HubProcess
     streams: dict[str, StreamReader] = field(default_factory=dict)
 
     def connect(self, *nodes: str) -> None:
@@ -123,7 +123,7 @@ def fleet(tmp_path: Path) -> Iterator[Watchers]:
 
 @contextlib.contextmanager
 def signed_in(
-    chromium: Browser, hub: Hub, *, port: int | None = None, **options: Any
+    chromium: Browser, hub: HubProcess, *, port: int | None = None, **options: Any
 ) -> Iterator[Page]:
     """A page of a fresh browser profile, signed in; any error on its console fails the test."""
     context = chromium.new_context(base_url=f"http://127.0.0.1:{port or hub.port}", **options)

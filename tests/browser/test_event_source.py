@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hub import Hub, running
+from tests.support.hub import HubProcess, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LISTEN = """
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
+def hub(tmp_path: Path) -> Iterator[HubProcess]:
     with running(tmp_path, keepalive_s=0.05, retry_ms=100) as one:
         yield one
 
@@ -38,7 +38,9 @@ def events(page: Page, kind: str) -> list[tuple[str, str | None]]:
     return [(event_id, message) for type_, event_id, message in found if type_ == kind]
 
 
-def test_chromiums_own_resumes_without_loss_or_repetition(chromium: Browser, hub: Hub) -> None:
+def test_chromiums_own_resumes_without_loss_or_repetition(
+    chromium: Browser, hub: HubProcess
+) -> None:
     context = chromium.new_context(extra_http_headers={"Authorization": "Bearer token-n3"})
     page = context.new_page()
     page.set_default_timeout(patience() * 1000)

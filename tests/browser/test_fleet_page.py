@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from tests.support.hub import Hub
+    from tests.support.hub import HubProcess
 
 
 def state(page: Page, agent: str) -> str | None:
@@ -25,7 +25,7 @@ def state(page: Page, agent: str) -> str | None:
 
 
 def asked(
-    hub: Hub, method: str, path: str, body: str | None = None, **headers: str
+    hub: HubProcess, method: str, path: str, body: str | None = None, **headers: str
 ) -> tuple[int, dict[str, str]]:
     connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
     named = {name.replace("_", "-"): value for name, value in headers.items()}

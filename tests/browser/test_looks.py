@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from tests.support.hub import Hub
+    from tests.support.hub import HubProcess
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -158,7 +158,7 @@ class Timed(NamedTuple):
     pause_s: float
 
 
-def timed(hub: Hub, work: Callable[[], Any]) -> Timed:
+def timed(hub: HubProcess, work: Callable[[], Any]) -> Timed:
     """Time a piece of work while another client asks again and again."""
     waits: list[float] = []
     done = threading.Event()
@@ -199,7 +199,7 @@ class Round(NamedTuple):
         )
 
 
-def beside_a_small_page(hub: Hub, page: Page, path: str) -> Round:
+def beside_a_small_page(hub: HubProcess, page: Page, path: str) -> Round:
     small = timed(hub, lambda: page.goto("/audit"))
     return Round(small, timed(hub, lambda: page.goto(path)))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from tests.support.certificates import Authority
-from tests.support.hub import ADMIN, Hub, running
+from tests.support.hub import ADMIN, HubProcess, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def sign_in(page: Page, url: str) -> None:
     expect(page.locator("#link")).to_have_attribute("data-is", "on", timeout=patience() * 1000)
 
 
-def restart(hub: Hub, **tls: str) -> None:
+def restart(hub: HubProcess, **tls: str) -> None:
     """The same hub on the same port, with TLS or without."""
     hub.hang_up()
     hub.stop()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-    from tests.support.hub import Hub
+    from tests.support.hub import HubProcess
 
 PAGES = ("/", "/messages", "/flow", "/latency", "/audit", "/", "/flow", "/")
 HIDDEN = """
@@ -31,7 +31,7 @@ HIDDEN = """
 """
 
 
-def readers(hub: Hub) -> int:
+def readers(hub: HubProcess) -> int:
     """Streams that are no watcher's."""
     streams = hub.client(None).get("/api/stats").body["streams"]
     return int(streams["open"]) - int(streams["watchers"])

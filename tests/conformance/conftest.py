@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.hub import ADMIN, Client, Hub, Reply, StreamReader, digest
+from tests.support.hub import ADMIN, Client, HubProcess, Reply, StreamReader, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
         token = Path(os.environ["AGENT_BUS_ADMIN_TOKEN_FILE"]).read_text(encoding="ascii")
         yield parts.hostname or "", parts.port or 80, token.strip()
         return
-    hub = Hub(tmp_path_factory.mktemp("hub"))
+    hub = HubProcess(tmp_path_factory.mktemp("hub"))
     hub.start()
     try:
         yield "127.0.0.1", hub.port, ADMIN

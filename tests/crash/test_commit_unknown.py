@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.support.hub import REPOSITORY, Hub, Reply, running
+from tests.support.hub import REPOSITORY, HubProcess, Reply, running
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ disk.syncs = Syncs()
 """
 
 
-def send(hub: Hub, number: int) -> Reply:
+def send(hub: HubProcess, number: int) -> Reply:
     """Send with a key of its own, over a connection of its own."""
     return hub.client("n2").post(
         "/api/send", {"to": "delta", "body": f"body {number}"}, Idempotency_Key=f"key-{number}"

@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.support.hub import Client, Hub, StreamReader, running
+from tests.support.hub import Client, HubProcess, StreamReader, running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class Ledger:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def send_until(hub: Hub, number: int, cycle: int, stop: threading.Event, ledger: Ledger) -> None:
+def send_until(
+    hub: HubProcess, number: int, cycle: int, stop: threading.Event, ledger: Ledger
+) -> None:
     """One sender: each message with a key of its own, until the hub is gone."""
     client = Client(hub.port, "token-n2")
     count = 0
@@ -85,7 +87,7 @@ class Reader(threading.Thread):
             stream.close()
 
 
-def one_cycle(hub: Hub, cycle: int, ledger: Ledger, dice: random.Random) -> None:
+def one_cycle(hub: HubProcess, cycle: int, ledger: Ledger, dice: random.Random) -> None:
     stop = threading.Event()
     senders = [
         threading.Thread(target=send_until, args=(hub, n, cycle, stop, ledger))

@@ -13,7 +13,7 @@ import pytest
 
 from agent_bus.core import errors
 from tests.support.disk import disk_of, no_checkpoints
-from tests.support.hub import FLEET, Client, Hub, Reply, running
+from tests.support.hub import FLEET, Client, HubProcess, Reply, running
 from tests.support.patience import patience, wait_until
 from tests.support.store import draft, enrolled, opened
 
@@ -33,13 +33,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def hub_on(place: Path, **more: Any) -> Iterator[Hub]:
+def hub_on(place: Path, **more: Any) -> Iterator[HubProcess]:
     with running(place, **RAISED, **more) as hub:
         yield hub
 
 
 def send_until_full(
-    hub: Hub, accepted: dict[str, str], lock: threading.Lock, name: str, *, small: bool = False
+    hub: HubProcess,
+    accepted: dict[str, str],
+    lock: threading.Lock,
+    name: str,
+    *,
+    small: bool = False,
 ) -> None:
     """Send until the hub says 507 time after time; keeps what it was told in `accepted`.
 
@@ -66,7 +71,7 @@ def send_until_full(
                 accepted[key] = reply.body["id"]
 
 
-def fill(hub: Hub) -> dict[str, str]:
+def fill(hub: HubProcess) -> dict[str, str]:
     """Eight senders at once, until each has met the full disk; under `no_checkpoints`.
 
     Then small messages, until not even these fit: a refused write leaves its pages to the next.
@@ -167,7 +172,7 @@ def test_a_hub_that_starts_on_a_full_disk_serves_what_it_can(small_disk: Path) -
         assert hub.client("n2").send("room", to="delta")
 
 
-def answer_of(hub: Hub, path: str) -> Reply | None:
+def answer_of(hub: HubProcess, path: str) -> Reply | None:
     """What a hub answers that may not listen yet."""
     client = Client(hub.port, None)
     with contextlib.suppress(OSError), contextlib.closing(client):

@@ -16,16 +16,16 @@ ENDLESS = """
 import contextlib, pathlib, subprocess, sys, threading
 from tests.support.disk import disk_of
 from tests.support.guard import mark, marked
-from tests.support.hub import Hub
+from tests.support.hub import HubProcess
 from tests.support.network import dropped
-from tests.support.node_side import Gateway, Node
+from tests.support.node_side import Node, StandinProcess
 
 def test_endless(tmp_path):
     (tmp_path / "hub").mkdir()
-    hub = Hub(tmp_path / "hub")
+    hub = HubProcess(tmp_path / "hub")
     hub.start()
     hub.enrol()
-    gateway = Gateway(tmp_path / "gateway", ("alpha",))
+    gateway = StandinProcess(tmp_path / "gateway", ("alpha",))
     node = Node(tmp_path / "n1", "n1", f"http://127.0.0.1:{hub.port}", [{"name": "alpha"}])
     node.start()
     sleeper = "import os, time; os.setsid(); os.fork(); time.sleep(600)"

@@ -13,7 +13,7 @@ from tests.support.certificates import Authority
 from tests.support.cli import sent_id, told
 from tests.support.guard import marked
 from tests.support.names import AAAA, A, NameServer, asking, black_hole, name_server
-from tests.support.node_side import Hub, Node, until
+from tests.support.node_side import HubWithNodes, Node, until
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ FOR_EVER = "timeout:30 attempts:5"
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    server = Hub(tmp_path / "hub", {"n1": ("alpha",), "n2": ("gamma",)})
+def hub(tmp_path: Path) -> Iterator[HubWithNodes]:
+    server = HubWithNodes(tmp_path / "hub", {"n1": ("alpha",), "n2": ("gamma",)})
     yield server
     server.process.kill()
 
@@ -39,7 +39,7 @@ def names() -> Iterator[NameServer]:
 
 
 def node_at(
-    folder: Path, hub: Hub, *servers: str, options: str = FOR_EVER, **more: object
+    folder: Path, hub: HubWithNodes, *servers: str, options: str = FOR_EVER, **more: object
 ) -> Node:
     """Node n1, which knows the hub by name only."""
     url = hub.url.replace("127.0.0.1", HOST)
@@ -65,7 +65,12 @@ def waiting_for_the_name(node: Node) -> subprocess.Popen[bytes]:
     ],
 )
 def test_a_command_ends_while_the_system_still_waits_for_its_name_servers(
-    tmp_path: Path, hub: Hub, names: NameServer, arguments: tuple[str, ...], code: int, words: str
+    tmp_path: Path,
+    hub: HubWithNodes,
+    names: NameServer,
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
 ) -> None:
     names.silent = {A, AAAA}
     node = node_at(tmp_path, hub, names.ip)
@@ -82,7 +87,7 @@ def test_a_command_ends_while_the_system_still_waits_for_its_name_servers(
 
 
 def test_a_name_server_that_answers_for_one_family_only_delays_nothing_for_long(
-    tmp_path: Path, hub: Hub, names: NameServer
+    tmp_path: Path, hub: HubWithNodes, names: NameServer
 ) -> None:
     names.silent = {AAAA}
     node = node_at(tmp_path, hub, names.ip)
@@ -95,7 +100,7 @@ def test_a_name_server_that_answers_for_one_family_only_delays_nothing_for_long(
 
 
 def test_the_second_name_server_is_asked_when_the_first_is_silent(
-    tmp_path: Path, hub: Hub, names: NameServer
+    tmp_path: Path, hub: HubWithNodes, names: NameServer
 ) -> None:
     silent = "127.255.255.254"  # nobody listens: its kernel refuses, as a router's may
     node = node_at(tmp_path, hub, silent, names.ip, options="timeout:1")
@@ -103,7 +108,7 @@ def test_the_second_name_server_is_asked_when_the_first_is_silent(
 
 
 def test_a_name_that_nobody_knows_is_told_as_that(
-    tmp_path: Path, hub: Hub, names: NameServer
+    tmp_path: Path, hub: HubWithNodes, names: NameServer
 ) -> None:
     names.addresses = {}
     node = node_at(tmp_path, hub, names.ip)
@@ -111,7 +116,7 @@ def test_a_name_that_nobody_knows_is_told_as_that(
 
 
 def test_a_dead_address_before_the_right_one_neither_hides_nor_keeps_an_answer(
-    tmp_path: Path, hub: Hub, names: NameServer
+    tmp_path: Path, hub: HubWithNodes, names: NameServer
 ) -> None:
     names.addresses = {AAAA: ["::1"], A: ["127.0.0.1"]}
     gamma = Node(tmp_path / "n2", "n2", hub.url, [{"name": "gamma"}])
@@ -136,7 +141,7 @@ def test_with_tls_the_name_is_verified_whichever_address_was_taken(
     authority = Authority(tmp_path / "tls")
     settings = authority.issue("hub", [HOST, "127.0.0.1"])
     ca_file = str(authority.ca_file)
-    hub = Hub(tmp_path / "hub", {"n1": ("alpha",)}, ca_file=ca_file, **settings)
+    hub = HubWithNodes(tmp_path / "hub", {"n1": ("alpha",)}, ca_file=ca_file, **settings)
     names.addresses = {AAAA: ["::1"], A: ["127.0.0.1"]}
     try:
         node = node_at(tmp_path, hub, names.ip, hub_ca_file=ca_file)
@@ -150,7 +155,7 @@ def test_with_tls_the_name_is_verified_whichever_address_was_taken(
 
 
 def test_a_watcher_comes_back_though_its_name_servers_are_gone(
-    tmp_path: Path, hub: Hub, names: NameServer
+    tmp_path: Path, hub: HubWithNodes, names: NameServer
 ) -> None:
     node = node_at(tmp_path, hub, names.ip)
     node.start()
@@ -166,7 +171,9 @@ def test_a_watcher_comes_back_though_its_name_servers_are_gone(
         node.watcher.kill()
 
 
-def test_a_gateways_name_has_a_deadline_too(tmp_path: Path, hub: Hub, names: NameServer) -> None:
+def test_a_gateways_name_has_a_deadline_too(
+    tmp_path: Path, hub: HubWithNodes, names: NameServer
+) -> None:
     names.silent = {A, AAAA}
     node = Node(
         tmp_path / "n1",

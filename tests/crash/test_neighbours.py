@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.bad_peers import VANISHING
 from tests.support.guard import marked
-from tests.support.hub import REPOSITORY, Hub, StreamReader, running
+from tests.support.hub import REPOSITORY, HubProcess, StreamReader, running
 from tests.support.network import dropped
 from tests.support.patience import wait_until
 
@@ -39,7 +39,7 @@ RAISED = {
 
 
 @contextlib.contextmanager
-def bad_peers(hub: Hub, cursor: str) -> Iterator[None]:
+def bad_peers(hub: HubProcess, cursor: str) -> Iterator[None]:
     """All of them, connected; at the end the hub has noticed that they are gone."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.bad_peers", str(hub.port), cursor],
@@ -62,7 +62,7 @@ def bad_peers(hub: Hub, cursor: str) -> Iterator[None]:
     wait_until(lambda: hub.streams_open() == 1)
 
 
-def block(hub: Hub, stream: StreamReader) -> list[float]:
+def block(hub: HubProcess, stream: StreamReader) -> list[float]:
     """Sent to received in ms, for a good stream, after a large message for others each time."""
     client, found = hub.client("n1"), []
     for number in range(MESSAGES):
@@ -78,7 +78,7 @@ def p99(of: list[float]) -> float:
     return sorted(of)[int(len(of) * 0.99)]
 
 
-def one_round(hub: Hub, stream: StreamReader) -> tuple[float, float]:
+def one_round(hub: HubProcess, stream: StreamReader) -> tuple[float, float]:
     """The p99 without and with bad peers."""
     alone: list[float] = []
     beside: list[float] = []

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.support.network import dropped
-from tests.support.node_side import Gateway, Hub, Node, token_of, until
+from tests.support.node_side import HubWithNodes, Node, StandinProcess, token_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +28,14 @@ FAST = {"wake_min_interval_s": 1.5, "escalate_after_s": 1.5, "rewake_after_s": 3
 
 
 @contextlib.contextmanager
-def one_node(folder: Path, **settings: object) -> Iterator[tuple[Hub, Gateway, Node]]:
+def one_node(
+    folder: Path, **settings: object
+) -> Iterator[tuple[HubWithNodes, StandinProcess, Node]]:
     """A hub, a gateway and a node whose watcher is online."""
     with contextlib.ExitStack() as stack:
-        hub = Hub(folder / "hub", {"n1": AGENTS}, listen="0.0.0.0", keepalive_s=0.5)
+        hub = HubWithNodes(folder / "hub", {"n1": AGENTS}, listen="0.0.0.0", keepalive_s=0.5)
         stack.callback(hub.process.kill)
-        gateway = Gateway(folder / "gateway", AGENTS)
+        gateway = StandinProcess(folder / "gateway", AGENTS)
         stack.callback(gateway.process.kill)
         agents = [{"name": name} for name in AGENTS]
         url = f"http://{NODE_ADDRESS}:{hub.port}"
@@ -83,7 +85,7 @@ def test_every_message_of_a_cut_network_has_led_to_a_wake_after_it_heals(tmp_pat
         until(lambda: not unwoken(), what="every message has led to a wake")
 
 
-def woken_since(gateway: Gateway, known: int) -> bool:
+def woken_since(gateway: StandinProcess, known: int) -> bool:
     return len(gateway.wakes("beta")) > known
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.guard import marked
-from tests.support.hub import REPOSITORY, Hub, StreamReader, running
+from tests.support.hub import REPOSITORY, HubProcess, StreamReader, running
 from tests.support.network import dropped
 from tests.support.patience import patience, wait_until
 
@@ -55,7 +55,7 @@ while True:
 """
 
 
-def worker_of(hub: Hub) -> int:
+def worker_of(hub: HubProcess) -> int:
     """The process id of the worker, gunicorn's only child."""
     assert hub.process is not None
     path = f"/proc/{hub.process.pid}/task/{hub.process.pid}/children"
@@ -68,7 +68,7 @@ def resident_kib(pid: int) -> int:
         return int(statm.read().split()[1]) * 4
 
 
-def latencies_ms(hub: Hub, stream: StreamReader, count: int) -> list[float]:
+def latencies_ms(hub: HubProcess, stream: StreamReader, count: int) -> list[float]:
     """Sent to received, one message at a time, for a healthy stream of gamma."""
     client, found = hub.client("n1"), []
     for number in range(count):
@@ -80,7 +80,7 @@ def latencies_ms(hub: Hub, stream: StreamReader, count: int) -> list[float]:
 
 
 @contextlib.contextmanager
-def silent_socket(hub: Hub, *, receive_bytes: int = 4096) -> Iterator[socket.socket]:
+def silent_socket(hub: HubProcess, *, receive_bytes: int = 4096) -> Iterator[socket.socket]:
     """A stream's connection that nobody reads from; it asked for delta's mail."""
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -92,7 +92,7 @@ def silent_socket(hub: Hub, *, receive_bytes: int = 4096) -> Iterator[socket.soc
         yield peer
 
 
-def flood(hub: Hub, count: int = 150) -> list[int]:
+def flood(hub: HubProcess, count: int = 150) -> list[int]:
     client = hub.client("n2")
     sent = [client.send(f"{n} {LARGE}", to="delta") for n in range(count)]
     return [message["recipients"][0]["seq"] for message in sent]
@@ -225,7 +225,7 @@ def sockets_of(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def page_not_taken(hub: Hub) -> Iterator[socket.socket]:
+def page_not_taken(hub: HubProcess) -> Iterator[socket.socket]:
     """A client that asked for a large page of delta's inbox and reads nothing of it."""
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.faketime import WallClock
-from tests.support.hub import Hub, StreamReader, running
+from tests.support.hub import HubProcess, StreamReader, running
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
@@ -26,22 +26,22 @@ def days_off(stamp: str) -> int:
     return round(ahead.total_seconds() / (24 * HOUR_S))
 
 
-def status_of(hub: Hub, agent: str) -> str:
+def status_of(hub: HubProcess, agent: str) -> str:
     listed = hub.client("n1").get("/api/agents").body["agents"]
     return str(next(a["status"] for a in listed if a["name"] == agent))
 
 
-def bodies(hub: Hub) -> list[str]:
+def bodies(hub: HubProcess) -> list[str]:
     shown = hub.client("n3").get("/api/inbox?peek=1&unread=0&limit=500").body["messages"]
     return [message["body"] for message in shown]
 
 
-def keyed(hub: Hub) -> Any:
+def keyed(hub: HubProcess) -> Any:
     body = {"to": "delta", "body": "keyed"}
     return hub.client("n2").post("/api/send", body, Idempotency_Key="one").body["id"]
 
 
-def sent_and_read(hub: Hub, receipts: StreamReader, body: str) -> tuple[str, str]:
+def sent_and_read(hub: HubProcess, receipts: StreamReader, body: str) -> tuple[str, str]:
     """The stamps of a message and of its receipt."""
     sent = hub.client("n2").send(body, to="delta")
     assert hub.client("n3").post("/api/ack", {"ids": [sent["id"]]}).body["acked"] == [sent["id"]]

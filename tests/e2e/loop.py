@@ -23,7 +23,7 @@ from lab.paths import LabError
 
 if TYPE_CHECKING:
     from lab.fleet.fleet import Fleet
-    from lab.fleet.hub import Hub
+    from lab.fleet.hub import LabHub
 
 ASKER, ASKER_HOST = "alice", "upstairs"
 ANSWERER, ANSWERER_HOST = "bob", "downstairs"
@@ -91,7 +91,7 @@ def doctor(fleet: Fleet, host: str) -> list[str]:
     return failed if "ok   wake hook" in said else [*failed, f"no wake hook was proven: {said}"]
 
 
-def play(fleet: Fleet, hub: Hub) -> Round:
+def play(fleet: Fleet, hub: LabHub) -> Round:
     """Have the user ask alice, wait for the whole loop and return its hops."""
     started = time.time()
     tell(fleet, ASKER_HOST, ASKER, ORDER)
@@ -103,7 +103,7 @@ def play(fleet: Fleet, hub: Hub) -> Round:
         time.sleep(1)
 
 
-def play_beside_a_busy_agent(fleet: Fleet, hub: Hub) -> Round:
+def play_beside_a_busy_agent(fleet: Fleet, hub: LabHub) -> Round:
     """Play a round while another agent of bob's gateway is in a long turn.
 
     That turn ends when the round has. A heartbeat engine lets bob's wake wait, so that only the
@@ -135,7 +135,7 @@ def tell(fleet: Fleet, host: str, agent: str, words: str) -> None:
     on(fleet, host, f"{AS_OPENCLAW} openclaw agent --agent {agent} -m '{words}'")
 
 
-def _look(fleet: Fleet, hub: Hub, since: float) -> Round:
+def _look(fleet: Fleet, hub: LabHub, since: float) -> Round:
     asker = _model_calls(fleet, ASKER_HOST, since)
     answerer = _model_calls(fleet, ANSWERER_HOST, since)
     question, answer = _messages(hub, since)
@@ -173,7 +173,7 @@ def _first(calls: list[dict[str, Any]], command: str) -> float | None:
     return next((c["at"] for c in calls if str(c.get("command", "")).startswith(command)), None)
 
 
-def _messages(hub: Hub, since: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def _messages(hub: LabHub, since: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the deliveries of the question and of its answer; empty while there is none."""
     query = urlencode({"agent": ASKER, "with": ANSWERER, "limit": 500})
     messages = hub.get(f"/api/history?{query}")["messages"]
@@ -183,7 +183,7 @@ def _messages(hub: Hub, since: float) -> tuple[dict[str, Any], dict[str, Any]]:
     return _delivery(hub, questions), _delivery(hub, answers)
 
 
-def _delivery(hub: Hub, messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _delivery(hub: LabHub, messages: list[dict[str, Any]]) -> dict[str, Any]:
     if not messages:
         return {}
     first = messages[-1]  # the newest comes first

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from lab.fleet import fleet
-from lab.fleet.hub import Hub
+from lab.fleet.hub import LabHub
 from lab.paths import ROOT, LabError
 from tests.e2e import install, loop
 
@@ -97,7 +97,7 @@ def show(up: fleet.Fleet) -> bool:
     """Roll out, play the rounds and print their hops; return whether all went well."""
     site = ROOT / "site.yml"
     ansible(up, site, ROLLOUT_TIMEOUT_S)
-    hub = Hub(NAME, fleet.spec_of(up, loop.ASKER_HOST).address, PORT)
+    hub = LabHub(NAME, fleet.spec_of(up, loop.ASKER_HOST).address, PORT)
     print(f'e2e: a user tells {loop.ASKER}: "{loop.ORDER}"', flush=True)
     first = loop.play(up, hub)
     ended = told("first round")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, until
+from tests.support.node_side import NODE_PYTHON, HubWithNodes, Node, StandinProcess, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,21 +21,21 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    server = Hub(tmp_path / "hub", {"n1": AGENTS, "n2": ("gamma",)}, keepalive_s=0.5)
+def hub(tmp_path: Path) -> Iterator[HubWithNodes]:
+    server = HubWithNodes(tmp_path / "hub", {"n1": AGENTS, "n2": ("gamma",)}, keepalive_s=0.5)
     yield server
     server.process.kill()
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    standin = Gateway(tmp_path / "gateway", AGENTS)
+def gateway(tmp_path: Path) -> Iterator[StandinProcess]:
+    standin = StandinProcess(tmp_path / "gateway", AGENTS)
     yield standin
     standin.process.kill()
 
 
 @pytest.fixture
-def node(tmp_path: Path, hub: Hub, gateway: Gateway) -> Iterator[Node]:
+def node(tmp_path: Path, hub: HubWithNodes, gateway: StandinProcess) -> Iterator[Node]:
     """Node n1 with its settings written and nothing started."""
     agents = [{"name": name} for name in AGENTS]
     made = Node(tmp_path / "n1", "n1", hub.url, agents, gateway_url=gateway.url, **FAST)
@@ -45,7 +45,7 @@ def node(tmp_path: Path, hub: Hub, gateway: Gateway) -> Iterator[Node]:
 
 
 @pytest.fixture
-def online(hub: Hub, node: Node) -> Callable[[], None]:
+def online(hub: HubWithNodes, node: Node) -> Callable[[], None]:
     """Start the node's watcher and wait until the hub sees it."""
 
     def start() -> None:
@@ -56,6 +56,6 @@ def online(hub: Hub, node: Node) -> Callable[[], None]:
 
 
 @pytest.fixture
-def gamma(tmp_path: Path, hub: Hub) -> Node:
+def gamma(tmp_path: Path, hub: HubWithNodes) -> Node:
     """Node n2 with its one agent."""
     return Node(tmp_path / "n2", "n2", hub.url, [{"name": "gamma"}])

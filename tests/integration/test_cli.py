@@ -13,7 +13,16 @@ import pytest
 
 from tests.support.cli import sent_id, told
 from tests.support.guard import marked
-from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Gateway, Hub, Node, launcher, until
+from tests.support.node_side import (
+    FILES,
+    NODE_PYTHON,
+    ROOT,
+    HubWithNodes,
+    Node,
+    StandinProcess,
+    launcher,
+    until,
+)
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -64,7 +73,9 @@ def test_ask_says_how_to_go_on_without_a_reply(node: Node) -> None:
     assert "agent-bus inbox --as alpha --thread" in output
 
 
-def test_what_another_turn_was_just_shown_comes_by_its_header(hub: Hub, node: Node) -> None:
+def test_what_another_turn_was_just_shown_comes_by_its_header(
+    hub: HubWithNodes, node: Node
+) -> None:
     told(node, "send", "--as", "alpha", "beta", "the body")
     assert "the body" in told(node, "inbox", "--as", "beta")
     again = told(node, "inbox", "--as", "beta")
@@ -77,7 +88,7 @@ def test_what_another_turn_was_just_shown_comes_by_its_header(hub: Hub, node: No
 
 
 def test_a_turn_that_died_with_a_full_page_hides_none_of_the_mail_behind_it(
-    hub: Hub, node: Node
+    hub: HubWithNodes, node: Node
 ) -> None:
     for number in range(43):
         hub.send("beta", f"body {number}.")
@@ -92,7 +103,7 @@ def test_a_turn_that_died_with_a_full_page_hides_none_of_the_mail_behind_it(
 
 
 def test_what_a_dead_turn_had_in_hand_comes_back_though_others_look_at_it_meanwhile(
-    hub: Hub, node: Node
+    hub: HubWithNodes, node: Node
 ) -> None:
     def wait(seconds: int) -> None:
         with contextlib.closing(sqlite3.connect(hub.folder / "bus.db")) as database, database:
@@ -228,7 +239,7 @@ def test_a_wrong_token_is_77(node: Node) -> None:
 
 
 def test_doctor_names_the_broken_link(
-    node: Node, gateway: Gateway, online: Callable[[], None], tmp_path: Path
+    node: Node, gateway: StandinProcess, online: Callable[[], None], tmp_path: Path
 ) -> None:
     home = {"HOME": str(tmp_path)}
     done = node.cli("doctor", env=home)

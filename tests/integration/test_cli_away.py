@@ -15,7 +15,14 @@ import pytest
 from agent_bus_client.outbox.folder import Outbox
 from tests.support.cli import sent_id, told
 from tests.support.guard import marked
-from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, launcher, until
+from tests.support.node_side import (
+    NODE_PYTHON,
+    HubWithNodes,
+    Node,
+    StandinProcess,
+    launcher,
+    until,
+)
 from tests.support.patience import patience
 from tests.support.played_hub import PlayedHub
 
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def test_without_a_hub_a_send_is_kept_and_the_next_one_sends_it_first(
-    hub: Hub, node: Node
+    hub: HubWithNodes, node: Node
 ) -> None:
     hub.process.kill()
     assert "Kept in the outbox" in told(node, "send", "--as", "alpha", "beta", "first")
@@ -42,7 +49,7 @@ def test_without_a_hub_a_send_is_kept_and_the_next_one_sends_it_first(
 
 
 def test_replies_and_questions_are_kept_too_and_find_their_recipients(
-    hub: Hub, node: Node, gamma: Node
+    hub: HubWithNodes, node: Node, gamma: Node
 ) -> None:
     first = sent_id(told(gamma, "send", "beta", "how are you?", "--subject", "health"))
     hub.process.kill()
@@ -58,7 +65,7 @@ def test_replies_and_questions_are_kept_too_and_find_their_recipients(
     assert page["messages"][0]["subject"] == "Re: health"
 
 
-def test_a_reply_to_what_is_not_there_ends_among_the_failed(hub: Hub, node: Node) -> None:
+def test_a_reply_to_what_is_not_there_ends_among_the_failed(hub: HubWithNodes, node: Node) -> None:
     hub.process.kill()
     unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
     told(node, "reply", "--as", "alpha", unknown, "lost")
@@ -157,7 +164,7 @@ SILENCE = [
 
 
 def test_it_answers_within_ten_seconds_whatever_does_not(
-    silent_hub: Node, gateway: Gateway
+    silent_hub: Node, gateway: StandinProcess
 ) -> None:
     (silent_hub.folder / ".openclaw").symlink_to(gateway.folder)
     silent_hub.outbox_file("earlier", {"from": "delta", "to": "beta", "body": "earlier"})
@@ -186,7 +193,9 @@ def test_it_answers_within_ten_seconds_whatever_does_not(
     assert not rounds[-1], rounds
 
 
-def test_a_question_that_is_sent_stays_sent_when_the_hub_goes(hub: Hub, node: Node) -> None:
+def test_a_question_that_is_sent_stays_sent_when_the_hub_goes(
+    hub: HubWithNodes, node: Node
+) -> None:
     argv = [NODE_PYTHON, "-I", "-S", "-c"]
     argv += [launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")]
     argv += ["ask", "--as", "alpha", "gamma", "still there?"]
@@ -200,7 +209,7 @@ def test_a_question_that_is_sent_stays_sent_when_the_hub_goes(hub: Hub, node: No
     assert re.search(r"sent \w{26}, and then the hub at .* You will be woken", output)
 
 
-def test_what_the_outbox_gave_up_is_told_once(hub: Hub, node: Node) -> None:
+def test_what_the_outbox_gave_up_is_told_once(hub: HubWithNodes, node: Node) -> None:
     hub.process.kill()
     told(node, "send", "--as", "alpha", "nobody-here", "lost words")
     hub.start()
@@ -212,7 +221,7 @@ def test_what_the_outbox_gave_up_is_told_once(hub: Hub, node: Node) -> None:
 
 
 def test_failures_that_cannot_be_marked_as_told_are_all_told_with_a_way_to_send_once(
-    hub: Hub, node: Node
+    hub: HubWithNodes, node: Node
 ) -> None:
     box = Outbox(node.folder / "outbox")
     for number in range(2):

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.support.guard import marked
-from tests.support.node_side import NODE_PYTHON, Hub, Node, launcher, until
+from tests.support.node_side import NODE_PYTHON, HubWithNodes, Node, launcher, until
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def next_line(tail: subprocess.Popen[str]) -> str:
     return tail.stdout.readline()
 
 
-def test_tail_prints_messages_as_they_come(node: Node, hub: Hub, tmp_path: Path) -> None:
+def test_tail_prints_messages_as_they_come(node: Node, hub: HubWithNodes, tmp_path: Path) -> None:
     with tailing(node, tmp_path / "errors") as tail:
         hub.send("beta", "look here")
         assert "look here" in next_line(tail)
@@ -48,7 +48,7 @@ def test_tail_prints_messages_as_they_come(node: Node, hub: Hub, tmp_path: Path)
 
 
 def test_tail_goes_on_when_the_hub_renews_the_stream_and_repeats_nothing(
-    node: Node, hub: Hub, tmp_path: Path
+    node: Node, hub: HubWithNodes, tmp_path: Path
 ) -> None:
     hub.process.kill()
     hub.settings["stream_lifetime_s"] = 0.3
@@ -70,7 +70,7 @@ def test_tail_goes_on_when_the_hub_renews_the_stream_and_repeats_nothing(
 
 
 def test_tail_waits_for_a_hub_that_is_away_and_says_so_once(
-    node: Node, hub: Hub, tmp_path: Path
+    node: Node, hub: HubWithNodes, tmp_path: Path
 ) -> None:
     errors = tmp_path / "errors"
     with tailing(node, errors) as tail:
@@ -84,7 +84,7 @@ def test_tail_waits_for_a_hub_that_is_away_and_says_so_once(
     assert errors.read_text().count("trying again") == 1
 
 
-def test_tail_ends_at_once_when_the_hub_was_never_there(node: Node, hub: Hub) -> None:
+def test_tail_ends_at_once_when_the_hub_was_never_there(node: Node, hub: HubWithNodes) -> None:
     hub.process.kill()
     done = node.cli("tail", "--as", "beta")
     assert done.returncode == 69

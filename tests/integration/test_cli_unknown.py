@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_bus_client.hub.transport import Hub as HubClient
+from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.outbox.draining import drain
 from agent_bus_client.outbox.folder import Outbox
 from tests.support.cli import told
-from tests.support.node_side import Hub, Node, until
+from tests.support.node_side import HubWithNodes, Node, until
 from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_what_is_given_up_after_a_try_without_answer_may_have_arrived(tmp_path: 
 
 
 def test_a_hub_that_was_stopped_with_the_request_in_hand_has_the_message_once(
-    hub: Hub, node: Node, gamma: Node
+    hub: HubWithNodes, node: Node, gamma: Node
 ) -> None:
     until(lambda: hub.agent("gamma"), what="the roster is there")
     hub.process.signal_group(signal.SIGSTOP)

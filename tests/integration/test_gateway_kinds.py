@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, launcher, until
+from tests.support.node_side import (
+    NODE_PYTHON,
+    HubWithNodes,
+    Node,
+    StandinProcess,
+    launcher,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,23 +35,27 @@ def turn_of(node: Node, held: Path) -> list[str]:
     return ["env", *environment, "sh", "-c", script, "sh", *program]
 
 
-def kind_of(hub: Hub) -> str:
+def kind_of(hub: HubWithNodes) -> str:
     (found,) = [n for n in hub.call("GET", "/api/agents")["nodes"] if n["node"] == "n1"]
     return str(found["gateway_kind"])
 
 
-def ways(gateway: Gateway, agent: str) -> list[str]:
+def ways(gateway: StandinProcess, agent: str) -> list[str]:
     return [wake["path"] for wake in gateway.wakes(agent)]
 
 
-def read(hub: Hub, agent: str) -> None:
+def read(hub: HubWithNodes, agent: str) -> None:
     hub.send(agent)
     until(lambda: hub.agent(agent)["unread"] == 0, what=f"{agent} has read it")
 
 
 @pytest.fixture
 def started(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None], tmp_path: Path
+    hub: HubWithNodes,
+    gateway: StandinProcess,
+    node: Node,
+    online: Callable[[], None],
+    tmp_path: Path,
 ) -> Callable[[str], Path]:
     def start(kind: str) -> Path:
         node.settings.update(CLOSE)
@@ -58,7 +69,7 @@ def started(
 
 
 def test_a_follow_up_gateway_is_known_by_its_turns(
-    hub: Hub, gateway: Gateway, node: Node, started: Callable[[str], Path]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, started: Callable[[str], Path]
 ) -> None:
     started("follow-up")
     assert kind_of(hub) == "unknown"
@@ -78,7 +89,7 @@ def test_a_follow_up_gateway_is_known_by_its_turns(
 
 
 def test_a_heartbeat_gateway_is_escalated_to_past_its_flood_guard(
-    hub: Hub, gateway: Gateway, started: Callable[[str], Path]
+    hub: HubWithNodes, gateway: StandinProcess, started: Callable[[str], Path]
 ) -> None:
     started("heartbeat")
     for _ in range(6):
@@ -89,7 +100,7 @@ def test_a_heartbeat_gateway_is_escalated_to_past_its_flood_guard(
 
 @pytest.mark.parametrize("kind", ["heartbeat", "follow-up"])
 def test_an_agent_is_woken_before_another_one_s_turn_has_ended(
-    hub: Hub, gateway: Gateway, started: Callable[[str], Path], kind: str
+    hub: HubWithNodes, gateway: StandinProcess, started: Callable[[str], Path], kind: str
 ) -> None:
     """By the escalation, where the gateway puts the turn off."""
     busy = started(kind).with_name("held-beta")

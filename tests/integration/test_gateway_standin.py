@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.node_side import HOOK_TOKEN, STANDIN, Gateway, fetch, until
+from tests.support.node_side import HOOK_TOKEN, STANDIN, StandinProcess, fetch, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from agent_bus_client.net import http1
 
 
-def post(gateway: Gateway, path: str, body: object, token: str = HOOK_TOKEN) -> http1.Response:
+def post(
+    gateway: StandinProcess, path: str, body: object, token: str = HOOK_TOKEN
+) -> http1.Response:
     return fetch(gateway.url, path, method="POST", token=token, body=body)
 
 
@@ -37,7 +39,7 @@ def post(gateway: Gateway, path: str, body: object, token: str = HOOK_TOKEN) -> 
     ],
 )
 def test_calls_are_answered(
-    gateway: Gateway, path: str, body: object, status: int, words: str
+    gateway: StandinProcess, path: str, body: object, status: int, words: str
 ) -> None:
     answer = post(gateway, path, body)
     assert answer.status == status
@@ -45,7 +47,7 @@ def test_calls_are_answered(
 
 
 def test_the_21st_wrong_token_is_throttled_and_the_right_one_still_passes(
-    gateway: Gateway,
+    gateway: StandinProcess,
 ) -> None:
     answers = [post(gateway, "/hooks/wake", {}, token="wrong") for _ in range(21)]
     assert [answer.status for answer in answers] == [401] * 20 + [429]
@@ -55,7 +57,7 @@ def test_the_21st_wrong_token_is_throttled_and_the_right_one_still_passes(
     assert post(gateway, "/hooks/wake", {}, token="wrong").status == 401
 
 
-def test_equal_texts_coalesce_only_with_the_last_waiting_one(gateway: Gateway) -> None:
+def test_equal_texts_coalesce_only_with_the_last_waiting_one(gateway: StandinProcess) -> None:
     gateway.standin(turn_delay_s=5)
     outcomes = [
         json.loads(post(gateway, "/hooks/wake", {"text": text}).body)["eventOutcome"]
@@ -64,7 +66,7 @@ def test_equal_texts_coalesce_only_with_the_last_waiting_one(gateway: Gateway) -
     assert outcomes == ["queued", "coalesced", "queued", "queued"]
 
 
-def test_settings_are_taken_up_while_it_runs(gateway: Gateway) -> None:
+def test_settings_are_taken_up_while_it_runs(gateway: StandinProcess) -> None:
     gateway.configure(allowedAgentIds=["beta"])
     assert post(gateway, "/hooks/wake", {"text": "x", "agentId": "alpha"}).status == 400
     gateway.configure(enabled=False)
@@ -72,7 +74,7 @@ def test_settings_are_taken_up_while_it_runs(gateway: Gateway) -> None:
     assert fetch(gateway.url, "/hooks/wake").status == 405
 
 
-def test_an_older_one_wakes_the_default_agent_and_says_no_outcome(gateway: Gateway) -> None:
+def test_an_older_one_wakes_the_default_agent_and_says_no_outcome(gateway: StandinProcess) -> None:
     gateway.standin(older=True)
     answer = post(gateway, "/hooks/wake", {"text": "x", "agentId": "beta"})
     assert json.loads(answer.body) == {"ok": True, "mode": "now"}
@@ -80,7 +82,7 @@ def test_an_older_one_wakes_the_default_agent_and_says_no_outcome(gateway: Gatew
 
 
 def test_wakes_can_be_asked_for_and_a_turn_can_be_scripted(
-    gateway: Gateway, tmp_path: Path
+    gateway: StandinProcess, tmp_path: Path
 ) -> None:
     ran = tmp_path / "ran"
     script = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
@@ -95,7 +97,7 @@ def test_wakes_can_be_asked_for_and_a_turn_can_be_scripted(
 
 
 def test_the_command_patches_settings_and_refuses_what_it_does_not_know(
-    gateway: Gateway, tmp_path: Path
+    gateway: StandinProcess, tmp_path: Path
 ) -> None:
     def openclaw(*arguments: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, str(STANDIN.parent / "openclaw"), *arguments]

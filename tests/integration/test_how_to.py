@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.support.node_side import FILES, NODE_PYTHON, ROOT, Hub, Node, until
+from tests.support.node_side import FILES, NODE_PYTHON, ROOT, HubWithNodes, Node, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_script_of_the_page_answers_a_question(hub: Hub, node: Node, tmp_path: Path) -> None:
+def test_the_script_of_the_page_answers_a_question(
+    hub: HubWithNodes, node: Node, tmp_path: Path
+) -> None:
     page = (ROOT / "docs" / "how-to" / "wake-something-else.md").read_text(encoding="utf-8")
     found = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert found

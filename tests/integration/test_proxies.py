@@ -19,7 +19,15 @@ from lab.fleet.running import CURL
 from lab.paths import ROOT
 from lab.probe import rollcall
 from tests.support.module import answer_of
-from tests.support.node_side import ADMIN_TOKEN, FILES, HOOK_TOKEN, Gateway, Hub, Node, until
+from tests.support.node_side import (
+    ADMIN_TOKEN,
+    FILES,
+    HOOK_TOKEN,
+    HubWithNodes,
+    Node,
+    StandinProcess,
+    until,
+)
 from tests.support.patience import patience
 from tests.support.plays import play
 from tests.support.proxy import RecordingProxy
@@ -47,16 +55,16 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingProxy]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, proxy: RecordingProxy) -> Iterator[Hub]:
-    found = Hub(tmp_path / "hub", {"n1": ("alpha", "beta")})
+def hub(tmp_path: Path, proxy: RecordingProxy) -> Iterator[HubWithNodes]:
+    found = HubWithNodes(tmp_path / "hub", {"n1": ("alpha", "beta")})
     yield found
     found.process.stop()
     assert proxy.asked == []
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    found = Gateway(tmp_path / "gateway", ("alpha", "beta"))
+def gateway(tmp_path: Path) -> Iterator[StandinProcess]:
+    found = StandinProcess(tmp_path / "gateway", ("alpha", "beta"))
     yield found
     found.process.stop()
 
@@ -85,7 +93,9 @@ def test_the_proxy_is_seen_by_whoever_asks_it(proxy: RecordingProxy) -> None:
     assert proxy.asked == ["GET http://127.0.0.1:9/elsewhere HTTP/1.1"]
 
 
-def test_each_task_that_asks_by_http_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> None:
+def test_each_task_that_asks_by_http_asks_the_hub_itself(
+    hub: HubWithNodes, tmp_path: Path
+) -> None:
     """The task's own arguments, less those that only the fleet's variables fill."""
     found = dict(asking())
     assert len(found) > 8, "the tasks are found"
@@ -107,7 +117,7 @@ def test_each_task_that_asks_by_http_asks_the_hub_itself(hub: Hub, tmp_path: Pat
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_status_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> None:
+def test_status_asks_the_hub_itself(hub: HubWithNodes, tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "admin.token").write_text(ADMIN_TOKEN)
@@ -130,7 +140,7 @@ def test_status_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_the_node_side_asks_hub_and_gateway_itself(
-    hub: Hub, gateway: Gateway, tmp_path: Path
+    hub: HubWithNodes, gateway: StandinProcess, tmp_path: Path
 ) -> None:
     wakers = [{"name": name, "waker": "hook"} for name in ("alpha", "beta")]
     node = Node(tmp_path / "node", "n1", hub.url, wakers, gateway_url=gateway.url)
@@ -146,7 +156,7 @@ def test_the_node_side_asks_hub_and_gateway_itself(
     assert "502" not in doctor.stdout + doctor.stderr
 
 
-def test_the_operator_s_tool_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> None:
+def test_the_operator_s_tool_asks_the_hub_itself(hub: HubWithNodes, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(ADMIN_TOKEN)
     tool = [sys.executable, "-m", "agent_bus", "admin", "--json"]
     given = ["--config", str(hub.folder / "hub.json"), "--token-file", str(tmp_path / "token")]
@@ -160,7 +170,7 @@ def test_the_operator_s_tool_asks_the_hub_itself(hub: Hub, tmp_path: Path) -> No
 
 
 def test_the_gateway_s_module_asks_the_gateway_itself(
-    proxy: RecordingProxy, gateway: Gateway, tmp_path: Path
+    proxy: RecordingProxy, gateway: StandinProcess, tmp_path: Path
 ) -> None:
     given = {"user": getpass.getuser(), "agents": ["alpha", "beta"], "token": HOOK_TOKEN}
     given |= {"url": gateway.url, "command": str(tmp_path / "none")}
@@ -172,7 +182,7 @@ def test_the_gateway_s_module_asks_the_gateway_itself(
 
 
 def test_the_lab_asks_hub_and_gateways_itself(
-    hub: Hub, proxy: RecordingProxy, gateway: Gateway
+    hub: HubWithNodes, proxy: RecordingProxy, gateway: StandinProcess
 ) -> None:
     assert "alpha" in page_of(hub.url, ADMIN_TOKEN)
     listener = [sys.executable, "-c", rollcall.LISTENER % 1]

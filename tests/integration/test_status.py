@@ -12,7 +12,7 @@ import yaml
 
 from lab.fleet.hub import page_of
 from tests.support import status
-from tests.support.hub import ADMIN, REPOSITORY, Hub, running
+from tests.support.hub import ADMIN, REPOSITORY, HubProcess, running
 from tests.support.patience import patience, wait_until
 
 FLEET = {
@@ -24,7 +24,7 @@ FLEET = {
 }
 
 
-def inventory_of(hub: Hub, folder: Path) -> Path:
+def inventory_of(hub: HubProcess, folder: Path) -> Path:
     """The fleet as an inventory in which every host is this machine."""
     (folder / "secrets").mkdir()
     (folder / "secrets" / "admin.token").write_text(ADMIN)
@@ -63,18 +63,18 @@ def played(inventory: Path) -> str:
     return done.stdout
 
 
-def presence(hub: Hub, node: str, **gateways: str) -> None:
+def presence(hub: HubProcess, node: str, **gateways: str) -> None:
     agents = [{"name": name, "gateway": gateways.get(name, "ok")} for name in FLEET[node]]
     body = {"node_version": "0.1.0-3f2a9c41d07b", "agents": agents}
     assert hub.client(node).post("/api/presence", body).status == 204
 
 
-def state_of(hub: Hub, name: str) -> str:
+def state_of(hub: HubProcess, name: str) -> str:
     listed = hub.client(None).get("/api/agents").body["agents"]
     return str(next(agent["status"] for agent in listed if agent["name"] == name))
 
 
-def in_every_state(hub: Hub) -> None:
+def in_every_state(hub: HubProcess) -> None:
     """Bring the fleet into every state that there is, and have an alert fire."""
     streams = {node: hub.stream(node, "role=watcher") for node in ("n1", "n2", "n4")}
     for node, stream in streams.items():

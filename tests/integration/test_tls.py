@@ -18,9 +18,9 @@ from tests.support.certificates import Authority
 from tests.support.node_side import (
     ADMIN_TOKEN,
     FILES,
-    Gateway,
-    Hub,
+    HubWithNodes,
     Node,
+    StandinProcess,
     fetch,
     token_of,
     until,
@@ -40,8 +40,8 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, authority: Authority) -> Iterator[Hub]:
-    server = Hub(
+def hub(tmp_path: Path, authority: Authority) -> Iterator[HubWithNodes]:
+    server = HubWithNodes(
         tmp_path / "hub",
         {"n1": AGENTS},
         ca_file=str(authority.ca_file),
@@ -53,7 +53,9 @@ def hub(tmp_path: Path, authority: Authority) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def node(tmp_path: Path, hub: Hub, gateway: Gateway, authority: Authority) -> Iterator[Node]:
+def node(
+    tmp_path: Path, hub: HubWithNodes, gateway: StandinProcess, authority: Authority
+) -> Iterator[Node]:
     agents = [{"name": name} for name in AGENTS]
     more = {"gateway_url": gateway.url, "hub_ca_file": str(authority.ca_file)}
     made = Node(tmp_path / "n1", "n1", hub.url, agents, **more)
@@ -62,7 +64,9 @@ def node(tmp_path: Path, hub: Hub, gateway: Gateway, authority: Authority) -> It
         made.watcher.kill()
 
 
-def test_a_message_goes_through_and_wakes(hub: Hub, node: Node, gateway: Gateway) -> None:
+def test_a_message_goes_through_and_wakes(
+    hub: HubWithNodes, node: Node, gateway: StandinProcess
+) -> None:
     node.start()
     until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online")
     done = node.cli("send", "--as", "beta", "alpha", "in secret")
@@ -74,7 +78,7 @@ def test_a_message_goes_through_and_wakes(hub: Hub, node: Node, gateway: Gateway
 
 
 def test_the_hub_ends_at_once_though_streams_and_idle_connections_are_open(
-    hub: Hub, node: Node, authority: Authority
+    hub: HubWithNodes, node: Node, authority: Authority
 ) -> None:
     node.start()
     until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online")
@@ -93,7 +97,7 @@ def test_the_hub_ends_at_once_though_streams_and_idle_connections_are_open(
 
 
 def test_a_certificate_that_ends_soon_is_told_in_every_place(
-    hub: Hub, node: Node, authority: Authority
+    hub: HubWithNodes, node: Node, authority: Authority
 ) -> None:
     node.start()
     until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online")
@@ -118,7 +122,7 @@ def test_a_certificate_that_ends_soon_is_told_in_every_place(
     assert float(ends) == datetime.fromisoformat(expires_at).timestamp()
 
 
-def test_the_session_cookie_is_for_tls_only(hub: Hub) -> None:
+def test_the_session_cookie_is_for_tls_only(hub: HubWithNodes) -> None:
     context = ssl.create_default_context(cafile=hub.ca_file)
     browser = http.client.HTTPSConnection("127.0.0.1", hub.port, context=context)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -129,7 +133,7 @@ def test_the_session_cookie_is_for_tls_only(hub: Hub) -> None:
     assert "; Secure" in cookie
 
 
-def test_a_large_answer_arrives_whole(hub: Hub, node: Node) -> None:
+def test_a_large_answer_arrives_whole(hub: HubWithNodes, node: Node) -> None:
     body = "x" * 60_000
     for _ in range(20):
         hub.send("alpha", body)
@@ -147,7 +151,7 @@ def test_a_large_answer_arrives_whole(hub: Hub, node: Node) -> None:
     ],
 )
 def test_who_is_not_the_hub_gets_nothing(
-    tmp_path: Path, hub: Hub, node: Node, authority: Authority, fault: str, words: str
+    tmp_path: Path, hub: HubWithNodes, node: Node, authority: Authority, fault: str, words: str
 ) -> None:
     if fault == "other authority":
         node.settings["hub_ca_file"] = str(Authority(tmp_path / "other").ca_file)
@@ -167,7 +171,7 @@ def test_who_is_not_the_hub_gets_nothing(
     assert "Traceback" not in node.watcher.log.read_text()
 
 
-def replace_certificate(hub: Hub, settings: dict[str, str]) -> None:
+def replace_certificate(hub: HubWithNodes, settings: dict[str, str]) -> None:
     """Start the hub with another certificate; who asks whether it is ready does not trust it."""
     hub.process.stop()
     hub.settings.update(settings)
@@ -188,7 +192,7 @@ def listens(port: int) -> bool:
 
 
 def test_plain_http_is_told_to_use_tls_and_what_was_sent_is_kept(
-    hub: Hub, node: Node, authority: Authority
+    hub: HubWithNodes, node: Node, authority: Authority
 ) -> None:
     node.settings.update(hub_url=f"http://127.0.0.1:{hub.port}", hub_ca_file=None)
     node.write()
@@ -211,7 +215,7 @@ def test_plain_http_is_told_to_use_tls_and_what_was_sent_is_kept(
 
 
 def test_tls_to_a_plain_hub_says_so(tmp_path: Path, authority: Authority) -> None:
-    plain = Hub(tmp_path / "plain", {"n1": AGENTS})
+    plain = HubWithNodes(tmp_path / "plain", {"n1": AGENTS})
     try:
         url = f"https://127.0.0.1:{plain.port}"
         agents = [{"name": name} for name in AGENTS]
@@ -223,7 +227,7 @@ def test_tls_to_a_plain_hub_says_so(tmp_path: Path, authority: Authority) -> Non
         plain.process.kill()
 
 
-def test_broken_handshakes_disturb_nobody(hub: Hub, node: Node) -> None:
+def test_broken_handshakes_disturb_nobody(hub: HubWithNodes, node: Node) -> None:
     silent = socket.create_connection(("127.0.0.1", hub.port))
     for rubbish in (b"", b"\x16", b"\x16\x03\x01\x00\x05abcde", b"\xff" * 100):
         with socket.create_connection(("127.0.0.1", hub.port)) as peer:
@@ -233,7 +237,7 @@ def test_broken_handshakes_disturb_nobody(hub: Hub, node: Node) -> None:
     assert "Traceback" not in hub.process.log.read_text()
 
 
-def test_old_protocols_are_refused(hub: Hub) -> None:
+def test_old_protocols_are_refused(hub: HubWithNodes) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(hub.ca_file)
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -248,7 +252,9 @@ def test_old_protocols_are_refused(hub: Hub) -> None:
         context.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
-def test_the_admin_tool_trusts_this_hubs_certificate_only(hub: Hub, authority: Authority) -> None:
+def test_the_admin_tool_trusts_this_hubs_certificate_only(
+    hub: HubWithNodes, authority: Authority
+) -> None:
     token = hub.folder / "token"
     token.write_text(ADMIN_TOKEN)
     argv = [sys.executable, "-m", "agent_bus", "admin", "--token-file", str(token), "--config"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus_client.errors import ClientError
-from agent_bus_client.hub.transport import Hub as Caller
-from tests.support.node_side import ADMIN_TOKEN, Gateway, Hub, Node, until
+from agent_bus_client.hub.transport import HubClient
+from tests.support.node_side import ADMIN_TOKEN, HubWithNodes, Node, StandinProcess, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +25,10 @@ AGENTS = ("alpha", "beta")
 class Traffic(threading.Thread):
     """Sends to both agents in turn until `stop`, each message until the hub has taken it."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: HubWithNodes) -> None:
         super().__init__()
         self.sent: list[tuple[str, str]] = []
-        self._caller = Caller(hub.url, lambda: ADMIN_TOKEN)
+        self._caller = HubClient(hub.url, lambda: ADMIN_TOKEN)
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -59,28 +59,28 @@ class Traffic(threading.Thread):
         self.join()
 
 
-def kill_the_watcher(_hub: Hub, _gateway: Gateway, node: Node) -> None:
+def kill_the_watcher(_hub: HubWithNodes, _gateway: StandinProcess, node: Node) -> None:
     node.watcher.stop(signal.SIGKILL)
     node.start()
 
 
-def restart_the_hub(hub: Hub, _gateway: Gateway, _node: Node) -> None:
+def restart_the_hub(hub: HubWithNodes, _gateway: StandinProcess, _node: Node) -> None:
     hub.process.kill()
     hub.start()
 
 
-def restart_the_gateway(_hub: Hub, gateway: Gateway, _node: Node) -> None:
+def restart_the_gateway(_hub: HubWithNodes, gateway: StandinProcess, _node: Node) -> None:
     gateway.stop()
     gateway.start()
 
 
 @pytest.mark.parametrize("break_it", [kill_the_watcher, restart_the_hub, restart_the_gateway])
 def test_every_message_has_led_to_a_wake_after_trouble(
-    hub: Hub,
-    gateway: Gateway,
+    hub: HubWithNodes,
+    gateway: StandinProcess,
     node: Node,
     online: Callable[[], None],
-    break_it: Callable[[Hub, Gateway, Node], None],
+    break_it: Callable[[HubWithNodes, StandinProcess, Node], None],
 ) -> None:
     online()
     traffic = Traffic(hub)

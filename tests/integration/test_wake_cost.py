@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tests.support.node_side import NODE_PYTHON, Gateway, Hub, Node, launcher, until
+from tests.support.node_side import (
+    NODE_PYTHON,
+    HubWithNodes,
+    Node,
+    StandinProcess,
+    launcher,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +29,7 @@ def reading_turn(node: Node) -> list[str]:
 
 
 def test_a_burst_of_100_messages_costs_two_turns(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     """One at once, and one for what came after it had read; more only for a longer burst."""
     node.settings.update(wake_min_interval_s=INTERVAL_S, escalate_after_s=600, rewake_after_s=600)

@@ -15,25 +15,25 @@ import pytest
 
 from agent_bus_client.cli import text
 from agent_bus_client.errors import HttpError
-from tests.support.node_side import Gateway, Hub, Node, fetch, token_of, until
+from tests.support.node_side import HubWithNodes, Node, StandinProcess, fetch, token_of, until
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def fetched(hub: Hub, agent: str) -> None:
+def fetched(hub: HubWithNodes, agent: str) -> None:
     """Do what the agent's turn does: read the mailbox."""
     hub.call("GET", f"/api/inbox?agent={agent}", token=token_of("n1"))
 
 
-def pauses(gateway: Gateway, agent: str) -> list[float]:
+def pauses(gateway: StandinProcess, agent: str) -> list[float]:
     at = [wake["at"] for wake in gateway.wakes(agent)]
     return [b - a for a, b in itertools.pairwise(at)]
 
 
 def test_mail_wakes_its_agent_alone_and_every_hop_is_reported(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     sent = hub.send("beta", "a secret body")
@@ -54,7 +54,7 @@ def test_mail_wakes_its_agent_alone_and_every_hop_is_reported(
 
 
 def test_a_broadcast_wakes_the_agents_of_a_node_one_after_the_other(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     node.settings["stagger_s"] = 2
     node.write()
@@ -66,7 +66,7 @@ def test_a_broadcast_wakes_the_agents_of_a_node_one_after_the_other(
 
 
 def test_a_killed_watcher_wakes_for_what_came_meanwhile(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     online()
     hub.send("alpha")
@@ -79,7 +79,7 @@ def test_a_killed_watcher_wakes_for_what_came_meanwhile(
 
 
 def test_a_corrupted_cursor_costs_nothing(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     (node.folder / "state" / "cursor.json").write_text("{broken")
     hub.send("alpha")
@@ -89,7 +89,7 @@ def test_a_corrupted_cursor_costs_nothing(
 
 
 def test_a_restarted_hub_loses_no_wake(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     sent = [hub.send("alpha")]
@@ -103,7 +103,7 @@ def test_a_restarted_hub_loses_no_wake(
 
 
 def test_a_silent_hub_is_noticed_and_left(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     online()
     hub.process.signal_group(signal.SIGSTOP)
@@ -115,7 +115,7 @@ def test_a_silent_hub_is_noticed_and_left(
     until(lambda: gateway.wakes("alpha"), what="alpha is woken")
 
 
-def is_sent(hub: Hub, agent: str) -> bool:
+def is_sent(hub: HubWithNodes, agent: str) -> bool:
     """Send once; False when the hub hangs up: gunicorn ends a worker that was stopped for 30 s."""
     try:
         hub.send(agent)
@@ -126,7 +126,7 @@ def is_sent(hub: Hub, agent: str) -> bool:
 
 @pytest.mark.parametrize("fault", ["503", "429", "401", "slow", "hang", "die"])
 def test_no_fault_of_the_gateway_loses_or_doubles_a_wake(
-    hub: Hub, gateway: Gateway, online: Callable[[], None], fault: str
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None], fault: str
 ) -> None:
     online()
     gateway.fault(fault, seconds=2, retry_after_s=1, delay_s=0.5)
@@ -147,7 +147,7 @@ def test_no_fault_of_the_gateway_loses_or_doubles_a_wake(
 
 
 def test_a_rejected_token_is_loud_once_and_names_the_fix(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     gateway.configure(token="another token")
     online()
@@ -160,7 +160,7 @@ def test_a_rejected_token_is_loud_once_and_names_the_fix(
 
 
 def test_a_gateway_that_was_down_wakes_all_when_it_is_back(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     gateway.stop()
@@ -173,7 +173,7 @@ def test_a_gateway_that_was_down_wakes_all_when_it_is_back(
 
 
 def test_one_agents_hanging_wake_delays_no_other(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     gateway.fault("hang", agent="alpha", seconds=3600)
@@ -187,7 +187,7 @@ def test_one_agents_hanging_wake_delays_no_other(
 
 
 def test_unfetched_mail_is_escalated_once_and_becomes_overdue(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     sent = hub.send("alpha")
@@ -200,7 +200,7 @@ def test_unfetched_mail_is_escalated_once_and_becomes_overdue(
 
 
 def test_an_older_gateway_is_recognised_and_served_by_the_agent_hook(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     gateway.standin(older=True)
     online()
@@ -210,7 +210,7 @@ def test_an_older_gateway_is_recognised_and_served_by_the_agent_hook(
 
 
 def test_commands_wake_and_a_hanging_one_dies_with_its_children(
-    hub: Hub, node: Node, tmp_path: Path, online: Callable[[], None]
+    hub: HubWithNodes, node: Node, tmp_path: Path, online: Callable[[], None]
 ) -> None:
     ran = tmp_path / "ran"
     script = (
@@ -244,7 +244,7 @@ def test_commands_wake_and_a_hanging_one_dies_with_its_children(
 
 
 def test_a_probe_checks_the_gateway_and_wakes_nobody(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     results = hub.call("POST", "/api/probes", {"agents": ["alpha", "beta"]})["results"]
@@ -257,7 +257,7 @@ def test_a_probe_checks_the_gateway_and_wakes_nobody(
 
 
 def test_reports_survive_a_hub_that_was_away(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     gateway.fault("slow", delay_s=1.5)
@@ -269,7 +269,7 @@ def test_reports_survive_a_hub_that_was_away(
     until(lambda: hub.timeline(sent["id"], "alpha")["accepted_at"], what="the report came late")
 
 
-def test_a_wrong_node_token_is_loud(hub: Hub, node: Node) -> None:
+def test_a_wrong_node_token_is_loud(hub: HubWithNodes, node: Node) -> None:
     (node.folder / "secrets" / "node-token").write_text("wrong")
     node.start()
     said = "hub does not accept this node's token: run the site playbook for this node"
@@ -278,7 +278,7 @@ def test_a_wrong_node_token_is_loud(hub: Hub, node: Node) -> None:
 
 
 def test_the_outbox_is_sent_when_the_hub_is_back(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     online()
     hub.process.kill()
@@ -320,7 +320,7 @@ def test_systemd_hears_ready_before_the_hub_is_there_then_watchdog_and_stopping(
 
 
 def test_sigterm_ends_it_at_once_whatever_hangs(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     online()
     gateway.fault("hang")
@@ -342,7 +342,7 @@ def test_unusable_settings_end_it_with_78_and_the_reason(node: Node) -> None:
 
 
 def test_it_stays_small(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     online()
     for _ in range(50):
@@ -355,7 +355,7 @@ def test_it_stays_small(
 
 
 def test_another_watcher_of_the_node_takes_over(
-    hub: Hub, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, node: Node, online: Callable[[], None]
 ) -> None:
     online()
     first = node.watcher
@@ -367,7 +367,7 @@ def test_another_watcher_of_the_node_takes_over(
 
 
 def test_an_agent_without_settings_is_told_to_the_hub(
-    hub: Hub, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, node: Node, online: Callable[[], None]
 ) -> None:
     node.settings["agents"] = [{"name": "alpha"}]
     node.write()
@@ -377,7 +377,7 @@ def test_an_agent_without_settings_is_told_to_the_hub(
 
 
 def test_the_operator_can_have_an_agent_woken_again(
-    hub: Hub, gateway: Gateway, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, online: Callable[[], None]
 ) -> None:
     online()
     hub.send("alpha")

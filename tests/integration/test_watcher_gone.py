@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.certificates import Authority
-from tests.support.node_side import Gateway, Hub, Node, until
+from tests.support.node_side import HubWithNodes, Node, StandinProcess, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,20 +20,20 @@ NEVER: dict[str, Any] = {"keepalive_s": 3600, "lease_s": 3600, "offline_after_s"
 
 
 @pytest.fixture(params=["plain", "tls"])
-def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
+def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HubWithNodes]:
     nodes: dict[str, tuple[str, ...]] = {"n1": ("alpha",), "n2": ("gamma",)}
     if request.param == "tls":
         authority = Authority(tmp_path / "tls")
         settings: dict[str, Any] = {**authority.issue("hub"), **NEVER}
-        server = Hub(tmp_path / "hub", nodes, ca_file=str(authority.ca_file), **settings)
+        server = HubWithNodes(tmp_path / "hub", nodes, ca_file=str(authority.ca_file), **settings)
     else:
-        server = Hub(tmp_path / "hub", nodes, **NEVER)
+        server = HubWithNodes(tmp_path / "hub", nodes, **NEVER)
     yield server
     server.process.kill()
 
 
 @pytest.fixture
-def node(tmp_path: Path, hub: Hub, gateway: Gateway) -> Iterator[Node]:
+def node(tmp_path: Path, hub: HubWithNodes, gateway: StandinProcess) -> Iterator[Node]:
     more = {"gateway_url": gateway.url, "hub_ca_file": hub.ca_file}
     made = Node(tmp_path / "n1", "n1", hub.url, [{"name": "alpha"}], **more)
     made.start()
@@ -43,7 +43,7 @@ def node(tmp_path: Path, hub: Hub, gateway: Gateway) -> Iterator[Node]:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_a_send_does_not_say_that_a_watcher_which_has_ended_wakes(
-    tmp_path: Path, hub: Hub, node: Node, end: int
+    tmp_path: Path, hub: HubWithNodes, node: Node, end: int
 ) -> None:
     sender = Node(tmp_path / "n2", "n2", hub.url, [{"name": "gamma"}], hub_ca_file=hub.ca_file)
     until(lambda: hub.agent("alpha")["status"] == "online", what="alpha is online")
@@ -56,7 +56,7 @@ def test_a_send_does_not_say_that_a_watcher_which_has_ended_wakes(
     assert "Traceback" not in hub.process.log.read_text()
 
 
-def test_a_watcher_that_is_only_silent_keeps_its_lease(hub: Hub, node: Node) -> None:
+def test_a_watcher_that_is_only_silent_keeps_its_lease(hub: HubWithNodes, node: Node) -> None:
     other = Node(node.folder.parent / "n2", "n2", hub.url, [COMMAND], hub_ca_file=hub.ca_file)
     other.start()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.node_side import Gateway, Hub, Node, until
+from tests.support.node_side import HubWithNodes, Node, StandinProcess, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ def warned(node: Node) -> list[list[str]]:
 
 
 def test_neighbours_of_an_agent_that_has_moved_keep_their_lease(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     """The hub refuses reports on other nodes' agents; until its host's next rollout this one
     still has beta's settings."""

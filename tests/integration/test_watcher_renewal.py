@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.node_side import Gateway, Hub, Node, until
+from tests.support.node_side import HubWithNodes, Node, StandinProcess, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 def test_a_stream_that_is_renewed_wakes_nobody_again(
-    hub: Hub, gateway: Gateway, node: Node, online: Callable[[], None]
+    hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
     hub.process.kill()
     hub.settings["stream_lifetime_s"] = 0.5

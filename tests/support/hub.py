@@ -174,7 +174,7 @@ class StreamReader:
 
 
 @dataclass
-class Hub:
+class HubProcess:
     """A hub process with its folder; stop or kill it, and start it again on the same file."""
 
     folder: Path
@@ -276,9 +276,9 @@ def roster(fleet: dict[str, tuple[str, ...]], **more: Any) -> dict[str, Any]:
 @contextlib.contextmanager
 def running(
     folder: Path, environ: dict[str, str] | None = None, /, **settings: Any
-) -> Iterator[Hub]:
+) -> Iterator[HubProcess]:
     """A hub with the test fleet, stopped at the end whatever happens."""
-    hub = Hub(folder, settings, environ=environ or {})
+    hub = HubProcess(folder, settings, environ=environ or {})
     try:
         hub.start()
         assert hub.enrol().status == 200

@@ -118,7 +118,7 @@ class Process:
         return [line["event"] for line in self.lines()]
 
 
-class Gateway:
+class StandinProcess:
     """The gateway stand-in as a process."""
 
     def __init__(self, folder: Path, agents: tuple[str, ...], *, port: int = 0) -> None:
@@ -174,7 +174,7 @@ class Gateway:
         return [wake for wake in wakes if agent in {None, wake["agent"]}]
 
 
-class Hub:
+class HubWithNodes:
     """The real server as a process, with a roster of nodes."""
 
     def __init__(

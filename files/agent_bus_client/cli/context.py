@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agent_bus_client import settings as node_settings
 from agent_bus_client.cli import text
 from agent_bus_client.errors import NoTokenError, SettingsError, UsageError
-from agent_bus_client.hub.transport import Hub
+from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.net.deadline import Deadline
 from agent_bus_client.outbox.folder import Outbox
 
@@ -41,7 +41,7 @@ class Context:
         self.outbox = Outbox(Path(self.settings.outbox_dir))
         self.deadline = None if answer_s is None else Deadline.after(answer_s)
         url, ca_file = self.settings.hub_url, self.settings.hub_ca_file
-        self.hub = Hub(url, read_token, ca_file=ca_file, deadline=self.deadline)
+        self.hub = HubClient(url, read_token, ca_file=ca_file, deadline=self.deadline)
 
     @property
     def agent(self) -> str:

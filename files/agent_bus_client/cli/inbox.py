@@ -72,7 +72,7 @@ def _first_page(context: Context, query: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to the first question.
 
     Raises:
-        ClientError: see `Hub.call`; the hub may have taken the mail for shown all the same.
+        ClientError: see `HubClient.call`; the hub may have taken the mail for shown all the same.
     """
     try:
         page: dict[str, Any] = context.hub.call("GET", "/api/inbox", query=query)

@@ -129,7 +129,7 @@ def post(context: Context, request: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         OutcomeUnknownError: it may have arrived.
-        ClientError: it has not; see `Hub.call`.
+        ClientError: it has not; see `HubClient.call`.
     """
     try:
         request = addressed(request, context.hub)
@@ -157,7 +157,7 @@ def _post(context: Context, request: dict[str, Any], key: str) -> dict[str, Any]
 
     Raises:
         OutcomeUnknownError: it may have arrived.
-        ClientError: it has not; see `Hub.call`.
+        ClientError: it has not; see `HubClient.call`.
     """
     headers = {"Idempotency-Key": key}
     try:

@@ -34,7 +34,7 @@ SILENT_KEEPALIVES = 2.5  # two lost in a row plus half: the peer is dead
 SUCCESS = range(200, 300)
 
 
-class Hub:
+class HubClient:
     """The hub as one token sees it.
 
     Args:

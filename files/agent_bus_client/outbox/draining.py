@@ -16,7 +16,7 @@ from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachable
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Entry, Outbox
 
 if TYPE_CHECKING:
-    from agent_bus_client.hub.transport import Hub
+    from agent_bus_client.hub.transport import HubClient
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ class Drained:
     waiting: int
 
 
-def addressed(request: dict[str, Any], hub: Hub) -> dict[str, Any]:
+def addressed(request: dict[str, Any], hub: HubClient) -> dict[str, Any]:
     """Return the body of `POST /api/send`; a reply gets its recipient from what it answers.
 
     Raises:
-        ClientError: see `Hub.call`.
+        ClientError: see `HubClient.call`.
     """
     if TO_SENDER_OF not in request:
         return request
@@ -51,7 +51,7 @@ def addressed(request: dict[str, Any], hub: Hub) -> dict[str, Any]:
     return answered
 
 
-def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
+def drain(box: Outbox, hub: HubClient, *, sender: str | None = None) -> Drained:
     """Send what waits, in order per sender; stop at the first sign that the hub is away.
 
     What cannot be moved or removed for want of rights or of room stays, and all that its sender
@@ -84,7 +84,7 @@ def drain(box: Outbox, hub: Hub, *, sender: str | None = None) -> Drained:
     return Drained(sent, failed, len(waiting) - sent - failed)
 
 
-def _refusal(box: Outbox, hub: Hub, entry: Entry) -> str:
+def _refusal(box: Outbox, hub: HubClient, entry: Entry) -> str:
     """Send one message; return why it never can be, empty when it was sent.
 
     Raises:
@@ -106,11 +106,11 @@ def _refusal(box: Outbox, hub: Hub, entry: Entry) -> str:
     return ""
 
 
-def _post(box: Outbox, hub: Hub, entry: Entry, request: dict[str, Any]) -> None:
+def _post(box: Outbox, hub: HubClient, entry: Entry, request: dict[str, Any]) -> None:
     """Post one message; an answer that is missing is noted.
 
     Raises:
-        ClientError: see `Hub.call`.
+        ClientError: see `HubClient.call`.
     """
     try:
         headers = {"Idempotency-Key": entry.key}

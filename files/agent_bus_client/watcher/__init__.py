@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent_bus_client import logs, settings
 from agent_bus_client.errors import SettingsError
-from agent_bus_client.hub.transport import Hub
+from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.service import Watcher
 
@@ -28,7 +28,7 @@ def main(config_path: str) -> int:
     except SettingsError as error:
         logger.critical("settings unusable: %s", error)
         return error.exit_code
-    hub = Hub(
+    hub = HubClient(
         config.hub_url, lambda: settings.read_secret("node-token"), ca_file=config.hub_ca_file
     )
     gateway = Gateway(config, lambda: settings.read_secret("hook-token"))

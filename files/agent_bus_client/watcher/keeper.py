@@ -13,7 +13,7 @@ from agent_bus_client.outbox.folder import Outbox
 
 if TYPE_CHECKING:
     from agent_bus_client.hub.cursor import Cursor
-    from agent_bus_client.hub.transport import Hub
+    from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ OUTBOX_EVERY = 5
 class KeeperThread(threading.Thread):
     """Saves the cursor and drains the outbox about once a second."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
+    def __init__(self, hub: HubClient, settings: Settings) -> None:
         super().__init__(name="keeper", daemon=True)
         self._hub = hub
         self._path = Path(settings.state_dir) / "cursor.json"

@@ -15,7 +15,7 @@ from agent_bus_client.errors import ClientError, HubRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_bus_client.hub.transport import Hub
+    from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.settings import Settings
     from agent_bus_client.waker.gateway import Gateway
 
@@ -41,7 +41,7 @@ class PresenceThread(threading.Thread):
     """
 
     def __init__(
-        self, hub: Hub, settings: Settings, gateway: Gateway, put: Callable[[object], None]
+        self, hub: HubClient, settings: Settings, gateway: Gateway, put: Callable[[object], None]
     ) -> None:
         super().__init__(name="presence", daemon=True)
         self._hub = hub

@@ -18,7 +18,7 @@ from agent_bus_client.net.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_bus_client.hub.transport import Hub
+    from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.watcher.node import Report
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ FAREWELL_S = 0.5  # the unit has to end within 2 s
 class ReportThread(threading.Thread):
     """Sends reports in the order they came."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: HubClient) -> None:
         super().__init__(name="reports", daemon=True)
         self._hub = hub
         self._spool: list[Report] = []

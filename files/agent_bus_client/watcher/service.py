@@ -28,7 +28,7 @@ from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
 if TYPE_CHECKING:
     from types import FrameType
 
-    from agent_bus_client.hub.transport import Hub
+    from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.settings import Settings
     from agent_bus_client.waker.gateway import Gateway
 
@@ -45,7 +45,7 @@ class Stop:
 class Watcher:
     """The whole program after its settings have been read."""
 
-    def __init__(self, settings: Settings, hub: Hub, gateway: Gateway) -> None:
+    def __init__(self, settings: Settings, hub: HubClient, gateway: Gateway) -> None:
         self._settings = settings
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._node = Node(

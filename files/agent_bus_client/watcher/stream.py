@@ -63,7 +63,7 @@ class StreamThread(threading.Thread):
     """
 
     def __init__(
-        self, hub: transport.Hub, cursor: Cursor | None, put: Callable[[object], None]
+        self, hub: transport.HubClient, cursor: Cursor | None, put: Callable[[object], None]
     ) -> None:
         super().__init__(name="stream", daemon=True)
         self._hub = hub

@@ -12,7 +12,7 @@ import pytest
 
 from agent_bus_client.errors import HubRefusedError, HubUnreachableError
 from agent_bus_client.hub import transport
-from agent_bus_client.hub.transport import Hub, encode_query
+from agent_bus_client.hub.transport import HubClient, encode_query
 from agent_bus_client.net.deadline import Deadline
 from tests.support.node_side import free_port
 from tests.support.patience import patience
@@ -20,15 +20,13 @@ from tests.support.patience import patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Serve = "Callable[[bytes], tuple[Hub, list[bytes]]]"
-
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., tuple[Hub, list[bytes]]]]:
+def serve() -> Iterator[Callable[..., tuple[HubClient, list[bytes]]]]:
     """Answer one request with the given bytes, then hang up (or stay silent)."""
     with contextlib.ExitStack() as stack:
 
-        def start(answer: bytes, *, silent: bool = False) -> tuple[Hub, list[bytes]]:
+        def start(answer: bytes, *, silent: bool = False) -> tuple[HubClient, list[bytes]]:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             requests: list[bytes] = []
             over = threading.Event()
@@ -45,12 +43,16 @@ def serve() -> Iterator[Callable[..., tuple[Hub, list[bytes]]]]:
             thread.start()
             stack.callback(thread.join, patience())
             stack.callback(over.set)
-            return Hub(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: "secret"), requests
+            return HubClient(
+                f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: "secret"
+            ), requests
 
         yield start
 
 
-def test_a_call_carries_token_and_json(serve: Callable[..., tuple[Hub, list[bytes]]]) -> None:
+def test_a_call_carries_token_and_json(
+    serve: Callable[..., tuple[HubClient, list[bytes]]],
+) -> None:
     hub, requests = serve(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a": 1}')
     assert hub.call("POST", "/api/x", query={"a": "b c", "n": None}, body={"k": "\u00e9"}) == {
         "a": 1
@@ -72,7 +74,7 @@ def test_a_call_carries_token_and_json(serve: Callable[..., tuple[Hub, list[byte
     ],
 )
 def test_an_id_stays_one_segment_of_its_path(
-    serve: Callable[..., tuple[Hub, list[bytes]]], message_id: str, segment: bytes
+    serve: Callable[..., tuple[HubClient, list[bytes]]], message_id: str, segment: bytes
 ) -> None:
     hub, requests = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     assert hub.message(message_id) == {}
@@ -81,13 +83,13 @@ def test_an_id_stays_one_segment_of_its_path(
     assert not [header for header in headers if header.startswith(b"X-Evil")]
 
 
-def test_no_content_is_none(serve: Callable[..., tuple[Hub, list[bytes]]]) -> None:
+def test_no_content_is_none(serve: Callable[..., tuple[HubClient, list[bytes]]]) -> None:
     hub, _ = serve(b"HTTP/1.1 204 No Content\r\n\r\n")
     assert hub.call("POST", "/api/x") is None
 
 
 def test_a_problem_keeps_code_detail_and_retry_after(
-    serve: Callable[..., tuple[Hub, list[bytes]]],
+    serve: Callable[..., tuple[HubClient, list[bytes]]],
 ) -> None:
     body = b'{"code": "rate_limited", "detail": "slow down"}'
     hub, _ = serve(b"HTTP/1.1 429 X\r\nRetry-After: 3\r\nContent-Length: 47\r\n\r\n" + body)
@@ -108,7 +110,7 @@ def test_a_problem_keeps_code_detail_and_retry_after(
     ],
 )
 def test_half_an_answer_is_unreachable_and_may_have_been_sent(
-    serve: Callable[..., tuple[Hub, list[bytes]]], answer: bytes
+    serve: Callable[..., tuple[HubClient, list[bytes]]], answer: bytes
 ) -> None:
     hub, _ = serve(answer)
     with pytest.raises(HubUnreachableError) as caught:
@@ -116,21 +118,23 @@ def test_half_an_answer_is_unreachable_and_may_have_been_sent(
     assert caught.value.sent
 
 
-def test_silence_ends_with_the_timeout(serve: Callable[..., tuple[Hub, list[bytes]]]) -> None:
+def test_silence_ends_with_the_timeout(
+    serve: Callable[..., tuple[HubClient, list[bytes]]],
+) -> None:
     hub, _ = serve(b"HTTP/1.1 200 OK\r\nContent-Le", silent=True)
     with pytest.raises(HubUnreachableError, match="timed out"):
         hub.call("GET", "/api/x", timeout_s=0.2)
 
 
 def test_nobody_there_was_not_sent() -> None:
-    hub = Hub(f"http://127.0.0.1:{free_port()}", lambda: "secret")
+    hub = HubClient(f"http://127.0.0.1:{free_port()}", lambda: "secret")
     with pytest.raises(HubUnreachableError, match="refused") as caught:
         hub.call("GET", "/api/x")
     assert not caught.value.sent
 
 
 def test_a_stream_yields_events_and_notices_silence(
-    serve: Callable[..., tuple[Hub, list[bytes]]],
+    serve: Callable[..., tuple[HubClient, list[bytes]]],
 ) -> None:
     frame = b"retry: 100\nid: e-1\ndata: {}\n\n"
     chunk = b"%x\r\n%s\r\n" % (len(frame), frame)
@@ -199,7 +203,7 @@ def test_a_peer_that_says_a_little_again_and_again_does_not_move_the_deadline(
     answer: bytes, scheme: str
 ) -> None:
     with Trickling(answer) as peer:
-        hub = Hub(f"{scheme}://127.0.0.1:{peer.port}", lambda: "secret")
+        hub = HubClient(f"{scheme}://127.0.0.1:{peer.port}", lambda: "secret")
         with pytest.raises(HubUnreachableError, match="timed out"):
             hub.call("GET", "/api/x", timeout_s=0.5)
 
@@ -207,14 +211,14 @@ def test_a_peer_that_says_a_little_again_and_again_does_not_move_the_deadline(
 def test_a_stream_whose_head_does_not_come_is_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "OPEN_TIMEOUT_S", 0.5)
     with Trickling(b"HTTP/1.1 200 OK\r\nX: aaaa") as peer:
-        hub = Hub(f"http://127.0.0.1:{peer.port}", lambda: "secret")
+        hub = HubClient(f"http://127.0.0.1:{peer.port}", lambda: "secret")
         with pytest.raises(HubUnreachableError, match="timed out"):
             hub.open_stream({}, last_event_id=None)
 
 
 def test_a_request_that_is_not_taken_ends_with_the_deadline_and_may_have_been_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        hub = Hub(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: "secret")
+        hub = HubClient(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: "secret")
         with pytest.raises(HubUnreachableError, match="timed out") as caught:
             hub.call("POST", "/api/x", body="x" * 20_000_000, timeout_s=0.5)
     assert caught.value.sent
@@ -223,7 +227,7 @@ def test_a_request_that_is_not_taken_ends_with_the_deadline_and_may_have_been_se
 def test_all_calls_share_the_deadline_that_they_were_given() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        hub = Hub(url, lambda: "secret", deadline=Deadline.after(0.3))
+        hub = HubClient(url, lambda: "secret", deadline=Deadline.after(0.3))
         for _ in range(2):
             with pytest.raises(HubUnreachableError, match="timed out"):
                 hub.call("GET", "/api/x")

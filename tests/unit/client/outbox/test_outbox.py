@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus_client.errors import ClientError, HubRefusedError
-from agent_bus_client.hub.transport import Hub
+from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.outbox.clock import Clock, boot_id
 from agent_bus_client.outbox.draining import MAX_AGE_S, Drained, drain
 from agent_bus_client.outbox.folder import MAX_WAITING, Outbox
@@ -133,7 +133,7 @@ def hub() -> Iterator[PlayedHub]:
 
 
 def drained(box: Outbox, hub: PlayedHub) -> Drained:
-    return drain(box, Hub(hub.url, lambda: "token"))
+    return drain(box, HubClient(hub.url, lambda: "token"))
 
 
 def fill(box: Outbox, *letters: tuple[str, str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client.hub.transport import Hub
+from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.watcher.stream import (
     DENIED_RETRY_S,
     SUPERSEDED_RETRY_S,
@@ -68,7 +68,7 @@ def waits_after(*answers: bytes, draw: float = 1.0) -> tuple[list[float], list[o
     """How long the thread waited after each of these answers, and what it told."""
     told: list[object] = []
     with serving(*answers) as url:
-        thread = StreamThread(Hub(url, lambda: "secret"), None, told.append)
+        thread = StreamThread(HubClient(url, lambda: "secret"), None, told.append)
         waits = thread._stopping = Waits(len(answers))
         thread._backoff._draw = lambda: draw
         thread.run()
