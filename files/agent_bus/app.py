@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.fanout import Observer
     from agent_bus.core.clock import Clock
     from agent_bus.settings import Settings
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Backend, Records, Store, Vitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class Core:
     """The bus and its parts, over a store; who reads one of them gets that one."""
 
     store: Store
+    vitals: Vitals
+    records: Records
     clock: Clock
     broker: Broker
     directory: Directory
@@ -77,7 +79,8 @@ class Hub:
         version = release()
         self._lock = instance.lock(settings.database)
         admins = load_digests(settings.admin_tokens_file)
-        self._core = core = assemble(settings, _store(settings, clock), clock)
+        self._backend = _backend(settings, clock)
+        self._core = core = assemble(settings, self._backend, clock)
         auth = _authenticator(settings, admins, core)
         refusals: Counter[str] = Counter()
         reserves = build_reserves(settings, core, admin_tokens=len(admins))
@@ -88,7 +91,7 @@ class Hub:
         for one in (housekeeper, fleet, board):
             one.start()
         hang_ups = greenlets.HangUps()
-        sessions = Sessions(store=core.store, auth=auth, clock=clock)
+        sessions = Sessions(records=core.records, auth=auth, clock=clock)
         self.health = build_health(core, board, reserves, version)
         api = build_api(settings, core, fleet, auth)
         operator = Operator(
@@ -101,7 +104,7 @@ class Hub:
             backups=Backups(settings.database, keep=settings.backup_keep, clock=clock),
             sessions=sessions,
         )
-        audit = Audit(store=core.store, clock=clock)
+        audit = Audit(records=core.records, clock=clock)
         paths = routes(
             api=api,
             operator=operator,
@@ -120,6 +123,7 @@ class Hub:
         )
         dashboard = Dashboard(
             store=core.store,
+            records=core.records,
             directory=core.directory,
             presence=core.presence,
             broker=core.broker,
@@ -149,11 +153,12 @@ class Hub:
     def close(self) -> None:
         """Commit what waits and close the database; the last thing in the process."""
         self._core.hops.flush()
-        self._core.store.close()
+        self._backend.close()
 
 
-def assemble(settings: Settings, store: Store, clock: Clock) -> Core:
+def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     """The bus over an open store, with what the store holds; the store tells it of commits."""
+    store: Store = backend
     broker = Broker(
         streams_total=settings.streams_total, streams_per_token=settings.streams_per_token
     )
@@ -193,11 +198,23 @@ def assemble(settings: Settings, store: Store, clock: Clock) -> Core:
         hop_limit=settings.hop_limit,
     )
     return Core(
-        store, clock, broker, directory, presence, counters, latency, observers, fanout, hops, bus
+        store,
+        backend,
+        backend.records,
+        clock,
+        broker,
+        directory,
+        presence,
+        counters,
+        latency,
+        observers,
+        fanout,
+        hops,
+        bus,
     )
 
 
-def _store(settings: Settings, clock: Clock) -> SqliteStore:
+def _backend(settings: Settings, clock: Clock) -> SqliteStore:
     return SqliteStore(
         settings.database,
         clock=clock,
@@ -233,7 +250,7 @@ def build_housekeeper(settings: Settings, core: Core) -> Housekeeper:
 def build_reserves(settings: Settings, core: Core, *, admin_tokens: int) -> Reserves:
     """What looks at what runs out."""
     return Reserves(
-        store=core.store,
+        vitals=core.vitals,
         directory=core.directory,
         clock=core.clock,
         settings=settings,
@@ -244,7 +261,7 @@ def build_reserves(settings: Settings, core: Core, *, admin_tokens: int) -> Rese
 def build_fleet(core: Core) -> Fleet:
     """The fleet's facts."""
     return Fleet(
-        store=core.store,
+        vitals=core.vitals,
         counters=core.counters,
         directory=core.directory,
         presence=core.presence,
@@ -257,7 +274,7 @@ def build_board(
 ) -> Board:
     """What the operator is shown of the fleet."""
     return Board(
-        store=core.store,
+        vitals=core.vitals,
         counters=core.counters,
         directory=core.directory,
         presence=core.presence,
@@ -275,6 +292,7 @@ def build_health(core: Core, board: Board, reserves: Reserves, version: str) -> 
     """Liveness, readiness and stats."""
     return Health(
         store=core.store,
+        vitals=core.vitals,
         counters=core.counters,
         directory=core.directory,
         broker=core.broker,
@@ -291,7 +309,7 @@ def build_exporter(
 ) -> Exporter:
     """The figures for Prometheus."""
     hub = HubCollector(
-        store=core.store,
+        vitals=core.vitals,
         counters=core.counters,
         directory=core.directory,
         presence=core.presence,
@@ -346,7 +364,8 @@ def stream_parts(core: Core) -> StreamParts:
 def build_measures(core: Core) -> Measures:
     """The figures of the latency page."""
     return Measures(
-        store=core.store,
+        vitals=core.vitals,
+        records=core.records,
         counters=core.counters,
         directory=core.directory,
         latency=core.latency,

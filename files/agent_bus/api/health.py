@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent_bus.core.latency import Latency
     from agent_bus.operate.board import Board
     from agent_bus.operate.reserves import Reserves
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Store, Vitals
 
 
 class Health:
@@ -29,6 +29,7 @@ class Health:
         self,
         *,
         store: Store,
+        vitals: Vitals,
         counters: Counters,
         directory: Directory,
         broker: Broker,
@@ -39,6 +40,7 @@ class Health:
         version: str,
     ) -> None:
         self._store = store
+        self._vitals = vitals
         self._counters = counters
         self._directory = directory
         self._broker = broker
@@ -61,7 +63,7 @@ class Health:
         """
         checks = {
             "reading": self._check_reading(),
-            "writing": self._store.writing(),
+            "writing": self._vitals.writing(),
             "process": "is stopping" if self.is_stopping else "ok",
         }
         ready = all(result == "ok" for result in checks.values())
@@ -80,8 +82,8 @@ class Health:
         call.parse_query(NoQuery)
         uptime_s = self._clock.monotonic() - self._started
         streams = list(self._broker)
-        counts = self._store.counts()
-        oldest = self._store.oldest_unread()
+        counts = self._vitals.counts()
+        oldest = self._vitals.oldest_unread()
         content = {
             "version": self._version,
             "epoch": self._store.epoch,
@@ -106,7 +108,7 @@ class Health:
             "alerts": self._board.firing,
             "reserves": reserves.facts(self._reserves.look()),
             "database": {
-                **self._store.facts(),
+                **self._vitals.facts(),
                 "bytes": counts["database_bytes"],
                 "free_bytes": counts["free_bytes"],
                 "wal_bytes": counts["wal_bytes"],

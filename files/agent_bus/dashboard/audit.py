@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent_bus.core.clock import Clock
     from agent_bus.http.call import Answer, Call
     from agent_bus.http.route import Route
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Records
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ DETAIL_BYTES: Final = 2000
 class Audit:
     """Writes down what was done, once it has been done."""
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, *, records: Records, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
 
     def log(
@@ -77,7 +77,7 @@ class Audit:
         about = None if agent is None else AgentName(agent)
         entry = AuditEntry(now, call.address, way, action, about, _bounded(detail or {}), outcome)
         try:
-            self._store.desk.log(entry)
+            self._records.log(entry)
         except errors.BusError as error:
             logger.error("The audit was not kept (%s): %s", error.code, entry)
 

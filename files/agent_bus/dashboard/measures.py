@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent_bus.core.latency import Latency
     from agent_bus.core.model import Crossing, NodeName
     from agent_bus.operate.board import Sample
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Records, Vitals
 
 HOPS: Final = ("pushed", "received", "accepted", "fetched", "read")
 TITLES: Final = {
@@ -44,9 +44,16 @@ class Measures:
     """Measures hops and the disk for the page."""
 
     def __init__(
-        self, *, store: Store, counters: Counters, directory: Directory, latency: Latency
+        self,
+        *,
+        vitals: Vitals,
+        records: Records,
+        counters: Counters,
+        directory: Directory,
+        latency: Latency,
     ) -> None:
-        self._store = store
+        self._vitals = vitals
+        self._records = records
         self._counters = counters
         self._directory = directory
         self._latency = latency
@@ -61,18 +68,18 @@ class Measures:
             line = _grown(told, HOP_BOUNDS_MS, lambda s, name=name: s.hops.get(name))  # type: ignore[misc] # bound now
             hops.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, line))
         disk = []
-        measured = self._store.histograms()
+        measured = self._vitals.histograms()
         for name, title in DISK.items():
             bounds_ms = [bound * 1000 for bound in measured[name].bounds]
             line = _grown(told, bounds_ms, lambda s, name=name: s.disk[name])  # type: ignore[misc] # bound now
             disk.append(_card(title, measured[name].counts, bounds_ms, line))
-        crossings = self._store.desk.crossings(head=self._counters.head)
+        crossings = self._records.crossings(head=self._counters.head)
         hosts = greenlets.offload(lambda: _hosts(self._directory, crossings))
         return {"cards": hops + disk, "throughput": _throughput(told), "hosts": hosts}
 
     def of_host(self, node: NodeName) -> dict[str, Any]:
         """The same of one host's agents, over their newest deliveries."""
-        taken = self._store.desk.crossings_of(self._directory.agents_of(node))
+        taken = self._records.crossings_of(self._directory.agents_of(node))
 
         def drawn() -> dict[str, Any]:
             cards = []

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from agent_bus.operate.board import Board
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Records, Store
 
 PAGE: Final = 50
 """Messages on a page of the search."""
@@ -73,6 +73,7 @@ class Dashboard:
         self,
         *,
         store: Store,
+        records: Records,
         directory: Directory,
         presence: Presence,
         broker: Broker,
@@ -87,6 +88,7 @@ class Dashboard:
     ) -> None:
         self._hang_ups = hang_ups
         self._store = store
+        self._records = records
         self._directory = directory
         self._presence = presence
         self._broker = broker
@@ -194,7 +196,7 @@ class Dashboard:
     def flow(self, call: Call) -> Answer:
         """Who talks to whom, and what is being said now."""
         query = call.parse_query(page_requests.FlowQuery)
-        recent = self._store.desk.search(SearchSlice(limit=PAGE))
+        recent = self._records.search(SearchSlice(limit=PAGE))
         return self._show(
             call,
             "flow",
@@ -211,7 +213,7 @@ class Dashboard:
 
     def audit(self, call: Call) -> Answer:
         """What was done by hand."""
-        return self._show(call, "audit", entries=self._store.desk.audit(limit=AUDITED))
+        return self._show(call, "audit", entries=self._records.audit(limit=AUDITED))
 
     def session(self, call: Call) -> Answer:
         """Whether the session is still open: 204, or 401."""
@@ -278,7 +280,7 @@ class Dashboard:
 
     def _flows(self, window: str) -> dict[str, Any]:
         since = self._clock.now_ms() - page_requests.WINDOWS[window] * 1000
-        found = self._store.desk.flows(since=since)
+        found = self._records.flows(since=since)
         nodes = self._directory.roster.agents
         names = {name for flow in found.flows for name in (flow.sender, flow.agent)}
         return {
@@ -303,7 +305,7 @@ class Dashboard:
                 before=before,
                 limit=PAGE - len(found),
             )
-            page = self._store.desk.search(wanted)
+            page = self._records.search(wanted)
             found += page.messages
             before = page.before
             if not page.is_cut or clock.monotonic() >= deadline:

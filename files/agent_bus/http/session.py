@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.auth import Authenticator
     from agent_bus.core.clock import Clock
     from agent_bus.http.call import Call
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Records
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +44,15 @@ OWN_SITE: Final = frozenset({"same-origin", "none"})
 class Sessions:
     """Opens, finds and ends sessions; used in the loop's thread, writes block the greenlet."""
 
-    def __init__(self, *, store: Store, auth: Authenticator, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, *, records: Records, auth: Authenticator, clock: Clock) -> None:
+        self._records = records
         self._auth = auth
         self._clock = clock
         self._links: dict[str, tuple[str, float]] = {}
         self._ended: set[str] = set()
         """Sessions that ended and may still stand in the database."""
         self._is_retrying = False
-        open_ones = store.desk.sessions(steady=clock.steady_ms())
+        open_ones = records.sessions(steady=clock.steady_ms())
         self._open = {one.sha256: one for one in open_ones}
 
     def link(self, principal: Principal) -> str:
@@ -84,7 +84,7 @@ class Sessions:
         steady = self._clock.steady_ms()
         session = Session(_digest(cookie), token_sha256, steady + SESSION_S * 1000)
         try:
-            self._store.desk.keep_session(session)
+            self._records.keep_session(session)
         except errors.DiskFullError:
             logger.warning("The disk is full: a session was opened until the next restart only")
         self._open[session.sha256] = session
@@ -137,7 +137,7 @@ class Sessions:
         """Take the sessions that ended out of the database; False when the disk is full."""
         try:
             for sha256 in list(self._ended):
-                self._store.desk.drop_session(sha256, steady=self._clock.steady_ms())
+                self._records.drop_session(sha256, steady=self._clock.steady_ms())
                 self._ended.discard(sha256)
         except errors.DiskFullError:
             return False

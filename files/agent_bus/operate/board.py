@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent_bus.core.model import Acked, AgentName, Sent, Stamp
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
     from agent_bus.operate.reserves import Reserves
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Board:
     def __init__(
         self,
         *,
-        store: Store,
+        vitals: Vitals,
         counters: Counters,
         directory: Directory,
         presence: Presence,
@@ -90,7 +90,7 @@ class Board:
         version: str,
     ) -> None:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES)
-        self._store = store
+        self._vitals = vitals
         self._counters = counters
         self._directory = directory
         self._presence = presence
@@ -270,9 +270,9 @@ class Board:
                 pushed=self._counters.pushed_count,
                 acked=self._counters.acked_count,
                 hops={name: list(h.counts) for name, h in self._latency.histograms.items()},
-                disk={name: list(h.counts) for name, h in self._store.histograms().items()},
+                disk={name: list(h.counts) for name, h in self._vitals.histograms().items()},
                 refusals=dict(self._refusals),
-                wal_bytes=self._store.counts()["wal_bytes"],
+                wal_bytes=self._vitals.counts()["wal_bytes"],
             )
         )
 
@@ -284,7 +284,7 @@ class Board:
     def _figures(self) -> alerts.Figures:
         then = self._since(WINDOW_S)
         now_ms = self._clock.now_ms()
-        commits = self._store.histograms()["commit_s"]
+        commits = self._vitals.histograms()["commit_s"]
         grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
 
         def more(*codes: str) -> int:

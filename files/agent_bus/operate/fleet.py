@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.presence import Presence, Status
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import Acked, AgentName, NodeName, Sent, Stamp
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Vitals
 
 PROBLEMS: Final[dict[str, int]] = {"gateway-down": 3, "deaf": 3, "offline": 2}
 """State -> how far up a list it goes; mail that is unread for too long is 1."""
@@ -67,13 +67,13 @@ class Fleet:
     def __init__(
         self,
         *,
-        store: Store,
+        vitals: Vitals,
         counters: Counters,
         directory: Directory,
         presence: Presence,
         clock: Clock,
     ) -> None:
-        self._store = store
+        self._vitals = vitals
         self._counters = counters
         self._directory = directory
         self._presence = presence
@@ -84,7 +84,7 @@ class Fleet:
 
     def start(self) -> None:
         """Begin; the bus must have its store."""
-        self._last_wakes = self._store.desk.last_wakes()
+        self._last_wakes = self._vitals.last_wakes()
 
     def on_sent(self, _sent: Sent) -> None:
         """A message is durable."""
@@ -106,7 +106,7 @@ class Fleet:
             return
         self._looked = now  # before the read: what comes in meanwhile asks for another one
         try:
-            self._oldest = self._store.oldest_unread()
+            self._oldest = self._vitals.oldest_unread()
         except BaseException:
             self._looked = None
             raise

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agent_bus.core.latency import Histogram, Latency
     from agent_bus.operate.reserves import Reserves
     from agent_bus.runtime.process import Process
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Vitals
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
@@ -67,7 +67,7 @@ class HubCollector(Collector):
     def __init__(
         self,
         *,
-        store: Store,
+        vitals: Vitals,
         counters: Counters,
         directory: Directory,
         presence: Presence,
@@ -77,7 +77,7 @@ class HubCollector(Collector):
         refusals: Mapping[str, int],
         version: str,
     ) -> None:
-        self._store = store
+        self._vitals = vitals
         self._counters = counters
         self._directory = directory
         self._presence = presence
@@ -105,7 +105,7 @@ class HubCollector(Collector):
             "agent_bus_build_info", "Always 1; labels say what runs.",
             labels=["version", "sqlite_version", "schema_version"],
         )  # fmt: skip
-        facts = self._store.facts()
+        facts = self._vitals.facts()
         labels = [self._version, str(facts["sqlite_version"]), str(facts["schema_version"])]
         info.add_metric(labels, 1)
         return info
@@ -153,7 +153,7 @@ class HubCollector(Collector):
             "Age of the oldest unread delivery; 0 without one.",
             labels=["agent"],
         )
-        oldest = self._store.oldest_unread()
+        oldest = self._vitals.oldest_unread()
         now = self._clock.now_ms()
         for name in sorted(agents):
             box = self._counters.mailbox(name)
@@ -193,7 +193,7 @@ class HubCollector(Collector):
         yield from (hops, wakes)
 
     def _database(self) -> Iterator[Metric]:
-        measured = self._store.histograms()
+        measured = self._vitals.histograms()
         for name, words, key in (
             ("commit_batch_commands", "Commands in one commit.", "batch_commands"),
             ("commit_seconds", "COMMIT, which holds the fsync.", "commit_s"),
@@ -201,7 +201,7 @@ class HubCollector(Collector):
         ):
             buckets, total = _buckets(measured[key])
             yield HistogramMetricFamily(f"agent_bus_{name}", words, buckets, total)
-        counts = self._store.counts()
+        counts = self._vitals.counts()
         size = GaugeMetricFamily(
             "agent_bus_database_bytes",
             "Size on disk: the database (free pages are in it) and its WAL.",

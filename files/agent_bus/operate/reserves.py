@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import NodeName
     from agent_bus.settings import Settings
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +81,13 @@ class Reserves:
     def __init__(
         self,
         *,
-        store: Store,
+        vitals: Vitals,
         directory: Directory,
         clock: Clock,
         settings: Settings,
         admin_tokens: int = 1,
     ) -> None:
-        self._store = store
+        self._vitals = vitals
         self._directory = directory
         self._clock = clock
         self._folder = settings.database.parent
@@ -102,7 +102,7 @@ class Reserves:
     def look(self) -> Figures:
         """The figures; blocks the greenlet for one read of the database."""
         clock = self._clock
-        ages = self._store.ages()
+        ages = self._vitals.ages()
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
         now = clock.now_ms()

@@ -1,4 +1,4 @@
-"""What the bus wants of a store; `sqlite/` is the one that keeps it.
+"""What a store has to do, for each kind of reader; `sqlite/` is the one that does it.
 
 Every writing call answers only after its commit is durable (fsynced) and after `listener` has
 been told, in commit order: fan-out therefore can never be ahead of the disk. All calls block the
@@ -18,20 +18,30 @@ if TYPE_CHECKING:
         Agent,
         AgentName,
         Ages,
+        AuditEntry,
+        Crossing,
         Delivery,
         Draft,
         Fetched,
+        Flows,
         Mailbox,
         Message,
         MessageId,
         Roster,
         RosterChange,
+        SearchPage,
         Sent,
         Seq,
+        Session,
         Stamp,
     )
-    from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
-    from agent_bus.store.sqlite.desk import Desk
+    from agent_bus.core.slices import (
+        HistorySlice,
+        InboxSlice,
+        ReplaySlice,
+        SearchSlice,
+        SweepBounds,
+    )
 
 
 class Listener(Protocol):
@@ -47,21 +57,21 @@ class Listener(Protocol):
         """Counters changed for another reason: fetched, expired."""
 
     def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:
-        """The registry changed; what it holds now, retired agents included."""
+        """The roster changed; what is stored now, with retired agents in the list."""
 
 
 class Store(Protocol):
-    """Durable messages, deliveries and the roster."""
+    """Durable messages, deliveries and the roster: what the bus and its API are made of."""
 
-    epoch: str
-    desk: Desk
-    """What only the operator's page asks: sessions, audit, search, overviews."""
+    @property
+    def epoch(self) -> str:
+        """The name of this history; another one after a restore."""
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each commit from now on; once, before the first write."""
 
     def send(self, draft: Draft, *, hop_limit: int) -> Sent:
-        """Store a message with one delivery a recipient.
+        """Store a message with one delivery per recipient.
 
         Raises:
             errors.UnknownMessageError: `reply_to` is not known, or not the sender's to see.
@@ -87,7 +97,7 @@ class Store(Protocol):
         """Record hops; returns at once, durable within about a second."""
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
-        """Make the registry match the inventory.
+        """Replace the stored roster.
 
         Raises:
             errors.RosterShrinksError: more than 2 and more than 20 % would retire, no `force`.
@@ -103,7 +113,7 @@ class Store(Protocol):
         """When the next open message expires (steady ms); perhaps in the past, None for none."""
 
     def roster(self) -> tuple[Roster, list[Agent]]:
-        """The registry as stored, with retired agents in the list."""
+        """The stored roster, and all agents: retired ones and the operator are in the list."""
 
     def mailboxes(self) -> list[Mailbox]:
         """Counters of all agents."""
@@ -129,17 +139,24 @@ class Store(Protocol):
     def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
         """One message with all its deliveries, archived or not."""
 
-    def oldest_unread(self) -> dict[AgentName, int]:
-        """When the oldest unread message of each agent was created (ms)."""
 
-    def ages(self) -> Ages:
-        """Since when tokens are in rotation, of what day archive and registry are."""
-
-    def counts(self) -> dict[str, int]:
-        """Rows and bytes: message, delivery, archive_message, database_bytes, wal_bytes, ..."""
+class Vitals(Protocol):
+    """How the store is and what is in it: for metrics, alerts, readiness and the fleet's facts."""
 
     def writing(self) -> str:
         """`ok`, or why nothing can be written now; never blocks."""
+
+    def oldest_unread(self) -> dict[AgentName, int]:
+        """When the oldest unread message of each agent was created (ms)."""
+
+    def last_wakes(self) -> dict[AgentName, int]:
+        """When each agent's gateway last accepted a wake, as far as it is still known (ms)."""
+
+    def ages(self) -> Ages:
+        """Since when tokens are in rotation, and how old archive and roster are."""
+
+    def counts(self) -> dict[str, int]:
+        """Rows and bytes: head, unread, unfetched, database_bytes, wal_bytes, commits, ..."""
 
     def histograms(self) -> dict[str, Histogram]:
         """Distributions since the start: batch_commands, transaction_s, commit_s (the fsync)."""
@@ -147,5 +164,48 @@ class Store(Protocol):
     def facts(self) -> dict[str, object]:
         """What the database runs with: journal_mode, synchronous, auto_vacuum, versions."""
 
+
+class Records(Protocol):
+    """What only the dashboard keeps and asks: sessions and audit, search and overviews.
+
+    Every answer is bounded by a range of seqs or a number of rows, so that a page that somebody
+    looks at can never slow the bus down.
+    """
+
+    def sessions(self, *, steady: int) -> list[Session]:
+        """All sessions that have not expired at `steady` (ms)."""
+
+    def keep_session(self, session: Session) -> None:
+        """Keep a new session."""
+
+    def drop_session(self, sha256: str, *, steady: int) -> None:
+        """End a session, and forget those that have expired at `steady` (ms)."""
+
+    def log(self, entry: AuditEntry) -> None:
+        """Keep who did what."""
+
+    def audit(self, *, limit: int) -> list[AuditEntry]:
+        """What was done by hand, newest first."""
+
+    def search(self, wanted: SearchSlice) -> SearchPage:
+        """Messages of a time, newest first."""
+
+    def flows(self, *, since: int) -> Flows:
+        """How many deliveries went from whom to whom from a time on, archived ones too."""
+
+    def crossings(self, *, head: int) -> list[Crossing]:
+        """When the newest deliveries up to `head` reached each hop, oldest first."""
+
+    def crossings_of(self, agents: Sequence[AgentName]) -> list[Crossing]:
+        """When the newest deliveries of some agents reached each hop, oldest first."""
+
+
+class Backend(Store, Vitals, Protocol):
+    """One implementation of all of this: what `app.py` opens and the conformance suite tests."""
+
+    @property
+    def records(self) -> Records:
+        """What the dashboard asks."""
+
     def close(self) -> None:
-        """Finish what waits and close the file."""
+        """Finish what waits and let go of the database."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool
-from agent_bus.store.sqlite.desk import Desk
 from agent_bus.store.sqlite.file import connections
 from agent_bus.store.sqlite.read import history, reads
+from agent_bus.store.sqlite.records import SqliteRecords
 from agent_bus.store.sqlite.write import bulk, commands, rosters, sweeps
 from agent_bus.store.sqlite.write.writer import Writer
 
@@ -51,7 +51,7 @@ message does not."""
 
 
 class SqliteStore:
-    """See `agent_bus.store.contract.Store`; one instance a process, one process a file.
+    """See `agent_bus.store.contract.Backend`; one instance per process, one process per file.
 
     Args:
         path: the database file; made when missing.
@@ -78,7 +78,7 @@ class SqliteStore:
         self._facts = connections.facts(self._connection)
         self._writer = Writer(self._connection, fatal=fatal, has_room=self._has_room)
         self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
-        self.desk = Desk(readers=self._readers, writer=self._writer)
+        self.records = SqliteRecords(readers=self._readers, writer=self._writer)
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each commit in the loop, in commit order."""
@@ -91,7 +91,7 @@ class SqliteStore:
         self._connection.close()
         os.close(self._index)
 
-    # Writing: see the protocol in `store/__init__.py` for what each promises.
+    # Writing: `store/contract.py` says what each promises.
 
     def send(self, draft: Draft, *, hop_limit: int) -> Sent:
         """Store a message with one delivery a recipient."""
@@ -232,6 +232,10 @@ class SqliteStore:
     def oldest_unread(self) -> dict[AgentName, int]:
         """When each agent's oldest unread message was created."""
         return self._readers.run(lambda c: reads.snapshot(c, reads.oldest_unread))
+
+    def last_wakes(self) -> dict[AgentName, int]:
+        """When each agent's gateway last accepted a wake."""
+        return self._readers.run(reads.last_wakes)
 
     def ages(self) -> Ages:
         """Since when tokens are in rotation, of what day archive and registry are."""

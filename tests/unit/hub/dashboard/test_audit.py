@@ -26,7 +26,7 @@ def call(node: str | None, body: bytes = b"{}") -> Call:
 
 
 def audit_of(core: Core) -> Audit:
-    return Audit(store=core.store, clock=core.clock)
+    return Audit(records=core.records, clock=core.clock)
 
 
 def test_on_a_full_disk_the_action_is_answered_and_told_to_the_journal(
@@ -40,23 +40,23 @@ def test_on_a_full_disk_the_action_is_answered_and_told_to_the_journal(
         assert "The audit was not kept (disk_full)" in caplog.text
         assert "'touched': 3" in caplog.text
         disk.writes = iter(())
-        assert core.store.desk.audit(limit=9) == []
+        assert core.records.audit(limit=9) == []
         act(call(None))
-        (entry,) = core.store.desk.audit(limit=9)
+        (entry,) = core.records.audit(limit=9)
         assert (entry.way, entry.action, entry.detail) == ("api", "archive", {"touched": 3})
 
 
 def test_a_nodes_call_costs_no_write(tmp_path: Path) -> None:
     with bus_in(tmp_path) as core:
         act = audit_of(core).of("api", "send", lambda _: Answer(201, {"id": "x"}))
-        commits = core.store.counts()["commits"]
+        commits = core.vitals.counts()["commits"]
         act(call("n1"))
-        assert core.store.counts()["commits"] == commits
+        assert core.vitals.counts()["commits"] == commits
 
 
 @pytest.mark.parametrize("body", [b'{"agent": ["beta"]}', b'{"x": "' + b"9" * 3000 + b'"}', b"["])
 def test_what_cannot_be_kept_in_2_kb_is_left_out(tmp_path: Path, body: bytes) -> None:
     with bus_in(tmp_path) as core:
         audit_of(core).of("page", "wake", lambda _: Answer(200))(call(None, body))
-        (entry,) = core.store.desk.audit(limit=9)
+        (entry,) = core.records.audit(limit=9)
         assert (entry.way, entry.agent, entry.detail) == ("page", None, {})

@@ -38,7 +38,7 @@ def sessions(store: SqliteStore) -> Sessions:
     auth = Authenticator(
         admin_digests=frozenset({digest(ADMIN)}), directory=Directory(), failures=limiter
     )
-    return Sessions(store=store, auth=auth, clock=CLOCK)
+    return Sessions(records=store.records, auth=auth, clock=CLOCK)
 
 
 def with_cookie(cookie: str) -> Call:
@@ -73,7 +73,7 @@ def test_a_sign_out_on_a_full_disk_holds_once_there_is_room(
         disk.writes = iter(())
 
         def is_one_kept() -> bool:
-            return len(store.desk.sessions(steady=CLOCK.steady_ms())) == 1
+            return len(store.records.sessions(steady=CLOCK.steady_ms())) == 1
 
         wait_until(is_one_kept, "the others are signed out on the disk", pause=gevent.sleep)
         assert sessions(store).require(calls[2]) == OPERATOR

@@ -26,7 +26,7 @@ SORTS = dict.fromkeys(
     ("commands.DELIVERIES_OF", "commands.ARCHIVED_DELIVERIES_OF"),
     "a message's own deliveries, no more than the fleet has agents",
 ) | dict.fromkeys(
-    ("desk.FLOWS[0]", "desk.FLOWS[1]"),
+    ("records.FLOWS[0]", "records.FLOWS[1]"),
     "groups the pairs of a bounded range of seqs; walking an index of all is worse",
 )
 """Statement -> why sorting what it found is right."""
@@ -82,7 +82,7 @@ def test_the_walk_finds_the_statements() -> None:
         "commands.STAMP_UP_TO[received]",
         "sweeps.CLOSED",
         "search.STATEMENTS[archive][received]",
-        "desk.FLOWS[1]",
+        "records.FLOWS[1]",
     ):
         assert wanted in STATEMENTS
     assert sum(name.startswith("history.STATEMENTS") for name in STATEMENTS) == sum(

@@ -57,6 +57,11 @@ ARCHIVED_SEQ: Final = "SELECT archived_seq FROM mailbox WHERE agent = ?"
 MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox"
 OPEN_TOTALS: Final = "SELECT coalesce(sum(unread), 0), coalesce(sum(unfetched), 0) FROM mailbox"
 WITH_UNREAD: Final = "SELECT agent FROM mailbox WHERE unread > 0"
+LAST_WAKES: Final = tuple(
+    f"SELECT x.agent, d.accepted_at FROM mailbox x JOIN {table} d ON d.seq = x.accepted_seq"
+    " WHERE d.accepted_at IS NOT NULL"
+    for table in ("delivery", "archive_delivery")
+)
 KNOWN_KEY: Final = "SELECT 1 FROM idempotency WHERE sender = ? AND key = ? AND created_at > ?"
 
 
@@ -133,6 +138,11 @@ def oldest_unread(connection: apsw.Connection) -> dict[AgentName, int]:
         if low is not None:
             oldest[agent] = _value(connection, CREATED_AT_OF, (low,))
     return oldest
+
+
+def last_wakes(connection: apsw.Connection) -> dict[AgentName, int]:
+    """When each agent's gateway last accepted a wake, as far as it is still known."""
+    return {agent: at for sql in LAST_WAKES for agent, at in connection.execute(sql)}
 
 
 def mailboxes(connection: apsw.Connection) -> list[Mailbox]:

@@ -1,4 +1,4 @@
-"""Sessions, audit, search and overviews of the store, on a real file."""
+"""What the dashboard keeps and asks, on a real file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus.core.model import AgentName, AuditEntry, Flow, Session, Stamp
 from agent_bus.core.slices import SearchSlice, SweepBounds
-from agent_bus.store.sqlite import desk
+from agent_bus.store.sqlite import records
 from agent_bus.store.sqlite.read import search as search_of_store
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, draft, enrolled, opened
@@ -24,30 +24,30 @@ def bodies(page: SearchPage) -> list[str]:
     return [found.message.body for found in page.messages]
 
 
-def search(of: desk.Desk, **more: Any) -> SearchPage:
+def search(of: records.SqliteRecords, **more: Any) -> SearchPage:
     return of.search(SearchSlice(**{"limit": 10, **more}))
 
 
 def test_sessions_outlive_the_process_until_they_expire(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.desk.keep_session(Session("a" * 64, "t" * 64, 1000))
-        store.desk.keep_session(Session("b" * 64, "t" * 64, 2000))
+        store.records.keep_session(Session("a" * 64, "t" * 64, 1000))
+        store.records.keep_session(Session("b" * 64, "t" * 64, 2000))
     with opened(tmp_path) as store:
-        assert {one.sha256[0] for one in store.desk.sessions(steady=500)} == {"a", "b"}
-        assert {one.sha256[0] for one in store.desk.sessions(steady=1000)} == {"b"}
-        store.desk.drop_session("b" * 64, steady=0)
-        assert [one.sha256[0] for one in store.desk.sessions(steady=0)] == ["a"]
+        assert {one.sha256[0] for one in store.records.sessions(steady=500)} == {"a", "b"}
+        assert {one.sha256[0] for one in store.records.sessions(steady=1000)} == {"b"}
+        store.records.drop_session("b" * 64, steady=0)
+        assert [one.sha256[0] for one in store.records.sessions(steady=0)] == ["a"]
 
 
 def test_the_audit_is_newest_first_and_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "AUDIT_KEPT", 3)
+    monkeypatch.setattr(records, "AUDIT_KEPT", 3)
     with opened(tmp_path) as store:
         for at in range(5):
-            store.desk.log(AuditEntry(at, "::1", "api", "wake", ALPHA, {"n": at}, "done"))
-        assert [entry.at for entry in store.desk.audit(limit=10)] == [4, 3, 2]
-        assert store.desk.audit(limit=1)[0] == AuditEntry(
+            store.records.log(AuditEntry(at, "::1", "api", "wake", ALPHA, {"n": at}, "done"))
+        assert [entry.at for entry in store.records.audit(limit=10)] == [4, 3, 2]
+        assert store.records.audit(limit=1)[0] == AuditEntry(
             4, "::1", "api", "wake", ALPHA, {"n": 4}, "done"
         )
 
@@ -61,17 +61,17 @@ def test_search_takes_agent_text_and_time_together(tmp_path: Path) -> None:
             clock.advance(60)
             times.append(clock.now_ms())
             store.send(draft(to, f"note {number} 50%_off"), hop_limit=50)
-        found = search(store.desk)
+        found = search(store.records)
         assert bodies(found) == [f"note {n} 50%_off" for n in (4, 3, 2, 1, 0)]
         assert found.before is None
         assert found.messages[0].recipients == {BETA: False}
-        assert len(bodies(search(store.desk, agent=GAMMA))) == 2
-        assert len(bodies(search(store.desk, agent=ALPHA))) == 5
-        assert bodies(search(store.desk, agent=AgentName("nobody"))) == []
-        assert bodies(search(store.desk, text="NOTE 3")) == ["note 3 50%_off"]
-        assert len(bodies(search(store.desk, text="0%_o"))) == 5
-        assert bodies(search(store.desk, text="0__o")) == []
-        middle = search(store.desk, since=times[1], until=times[3])
+        assert len(bodies(search(store.records, agent=GAMMA))) == 2
+        assert len(bodies(search(store.records, agent=ALPHA))) == 5
+        assert bodies(search(store.records, agent=AgentName("nobody"))) == []
+        assert bodies(search(store.records, text="NOTE 3")) == ["note 3 50%_off"]
+        assert len(bodies(search(store.records, text="0%_o"))) == 5
+        assert bodies(search(store.records, text="0__o")) == []
+        middle = search(store.records, since=times[1], until=times[3])
         assert bodies(middle) == ["note 2 50%_off", "note 1 50%_off"]
 
 
@@ -86,7 +86,7 @@ def test_pages_go_on_where_the_last_ended(tmp_path: Path) -> None:
             seen: list[str] = []
             before = None
             while True:
-                page = search(store.desk, agent=agent, before=before, limit=3)
+                page = search(store.records, agent=agent, before=before, limit=3)
                 seen += bodies(page)
                 before = page.before
                 if before is None:
@@ -104,11 +104,11 @@ def test_a_search_for_text_looks_through_a_bounded_part(
         for _ in range(9):
             store.send(draft(body="hay"), hop_limit=50)
         steps = 0
-        page = search(store.desk, text="needle")
+        page = search(store.records, text="needle")
         while not page.messages:
             assert page.is_cut
             steps += 1
-            page = search(store.desk, text="needle", before=page.before)
+            page = search(store.records, text="needle", before=page.before)
         assert steps == 2
         assert bodies(page) == ["needle"]
 
@@ -123,20 +123,20 @@ def test_flows_count_pairs_from_a_time_on(tmp_path: Path) -> None:
         for to in ("beta", "gamma", "gamma"):
             store.send(draft(to), hop_limit=50)
         found = {
-            (flow.sender, flow.agent): flow.count for flow in store.desk.flows(since=now).flows
+            (flow.sender, flow.agent): flow.count for flow in store.records.flows(since=now).flows
         }
         assert found == {(ALPHA, BETA): 1, (ALPHA, GAMMA): 2}
-        everything = store.desk.flows(since=0)
+        everything = store.records.flows(since=0)
         assert sum(flow.count for flow in everything.flows) == 4
         assert everything.since is None
-        assert store.desk.flows(since=now + 1).flows == []
-        assert [one.agent for one in store.desk.crossings(head=4)] == [BETA, BETA, GAMMA, GAMMA]
-        assert store.desk.last_wakes() == {}
+        assert store.records.flows(since=now + 1).flows == []
+        assert [one.agent for one in store.records.crossings(head=4)] == [BETA, BETA, GAMMA, GAMMA]
+        assert store.last_wakes() == {}
 
 
 def archived(store: SqliteStore, *, agent: AgentName, bodies_of: list[str]) -> None:
     """Read what `agent` was sent under these texts, and move it to the archive."""
-    page = search(store.desk, agent=agent, limit=100)
+    page = search(store.records, agent=agent, limit=100)
     ids = [found.message.id for found in page.messages if found.message.body in bodies_of]
     store.ack_ids(agent, ids)
     moved = store.sweep(SweepBounds(retain_read_ms=0, retain_archive_ms=10**12, limit=100))
@@ -156,22 +156,22 @@ def test_search_finds_what_is_archived_in_its_place(tmp_path: Path) -> None:
             store.send(draft(body=f"note {number}", recipients=recipients), hop_limit=50)
         # 0, 2 and 4 went to beta alone: read, they leave the others between them behind.
         archived(store, agent=BETA, bodies_of=["note 0", "note 2", "note 4"])
-        found = search(store.desk)
+        found = search(store.records)
         assert bodies(found) == [f"note {n}" for n in (5, 4, 3, 2, 1, 0)]
         assert [one.is_archived for one in found.messages] == [False, True] * 3
         assert found.messages[1].recipients == {BETA: True}
-        assert bodies(search(store.desk, agent=BETA)) == bodies(found)
-        assert bodies(search(store.desk, agent=ALPHA)) == bodies(found)
-        assert bodies(search(store.desk, agent=GAMMA)) == ["note 5", "note 3", "note 1"]
-        assert bodies(search(store.desk, text="NOTE 2")) == ["note 2"]
-        assert bodies(search(store.desk, text="note 0", agent=BETA)) == ["note 0"]
-        assert bodies(search(store.desk, since=times[2], until=times[5])) == [
+        assert bodies(search(store.records, agent=BETA)) == bodies(found)
+        assert bodies(search(store.records, agent=ALPHA)) == bodies(found)
+        assert bodies(search(store.records, agent=GAMMA)) == ["note 5", "note 3", "note 1"]
+        assert bodies(search(store.records, text="NOTE 2")) == ["note 2"]
+        assert bodies(search(store.records, text="note 0", agent=BETA)) == ["note 0"]
+        assert bodies(search(store.records, since=times[2], until=times[5])) == [
             "note 4", "note 3", "note 2"
         ]  # fmt: skip
         seen: list[str] = []
         before = None
         while before is not None or not seen:
-            page = search(store.desk, before=before, limit=2)
+            page = search(store.records, before=before, limit=2)
             seen += bodies(page)
             before = page.before
         assert seen == bodies(found)
@@ -185,24 +185,24 @@ def test_flows_and_last_wakes_count_what_is_archived(tmp_path: Path) -> None:
         seq = sent.deliveries[0].seq
         store.stamp([Stamp("accepted", BETA, seq, clock.now_ms(), up_to=True)])
         store.send(draft("beta", "open"), hop_limit=50)  # and the stamp before it is kept
-        woken = store.desk.last_wakes()
+        woken = store.last_wakes()
         assert woken == {BETA: clock.now_ms()}
         archived(store, agent=BETA, bodies_of=["done"])
-        assert store.desk.flows(since=0).flows == [Flow(ALPHA, BETA, 2)]
-        assert store.desk.last_wakes() == woken
+        assert store.records.flows(since=0).flows == [Flow(ALPHA, BETA, 2)]
+        assert store.last_wakes() == woken
 
 
 def test_a_picture_of_too_much_says_from_when_on_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "FLOW_SEQS", 2)
+    monkeypatch.setattr(records, "FLOW_SEQS", 2)
     clock = FakeClock()
     with opened(tmp_path, clock=clock) as store:
         enrolled(store)
         for _ in range(5):
             clock.advance(60)
             store.send(draft("beta"), hop_limit=50)
-        found = store.desk.flows(since=0)
+        found = store.records.flows(since=0)
         assert found.flows == [Flow(ALPHA, BETA, 3)]
         assert found.since == clock.now_ms() - 2 * 60_000
 
@@ -212,6 +212,6 @@ def test_hops_of_a_host_are_those_of_its_agents(tmp_path: Path) -> None:
         enrolled(store)
         for to in ("beta", "gamma", "beta"):
             store.send(draft(to), hop_limit=50)
-        assert [one.agent for one in store.desk.crossings_of([BETA])] == [BETA, BETA]
-        assert len(store.desk.crossings_of([BETA, GAMMA])) == 3
-        assert store.desk.crossings_of([]) == []
+        assert [one.agent for one in store.records.crossings_of([BETA])] == [BETA, BETA]
+        assert len(store.records.crossings_of([BETA, GAMMA])) == 3
+        assert store.records.crossings_of([]) == []

@@ -1,7 +1,6 @@
-"""What only the operator's page asks of the store: sessions, audit, search and overviews.
+"""What the dashboard keeps and asks: see `contract.Records`.
 
-Everything here is bounded by a range of seqs or a number of rows, so that a page that somebody
-looks at can never slow the bus down. Reads run in a reader's native thread, writes in the writer.
+Reads run in a reader's native thread, writes in the writer.
 """
 
 from __future__ import annotations
@@ -56,15 +55,10 @@ HOPS_OF: Final = (
     f"{_CROSSING} JOIN message m ON m.pk = d.message_pk WHERE d.agent = ?"
     " ORDER BY d.seq DESC LIMIT ?"
 )
-LAST_WAKES: Final = tuple(
-    f"SELECT x.agent, d.accepted_at FROM mailbox x JOIN {table} d ON d.seq = x.accepted_seq"
-    " WHERE d.accepted_at IS NOT NULL"
-    for table in ("delivery", "archive_delivery")
-)
 
 
-class Desk:
-    """See the module. It stands beside the store's other calls and shares its connections."""
+class SqliteRecords:
+    """Shares the connections of the store that it belongs to."""
 
     def __init__(self, *, readers: ThreadedPool[apsw.Connection], writer: Writer) -> None:
         self._readers = readers
@@ -144,9 +138,3 @@ class Desk:
             return sorted(found, key=lambda one: one.stored_at)
 
         return self._readers.run(read)
-
-    def last_wakes(self) -> dict[AgentName, int]:
-        """When each agent's gateway last accepted a wake, as far as it is still known."""
-        return self._readers.run(
-            lambda c: {AgentName(str(a)): at for sql in LAST_WAKES for a, at in c.execute(sql)}
-        )
