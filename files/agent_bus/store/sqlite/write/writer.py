@@ -24,6 +24,7 @@ from agent_bus.runtime.greenlets import BatchThread, Waiter, sleep, spawn
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Share = TypeVar("Share")
 
 CHECKPOINT_IDLE_PAGES: Final = 1000
 """Checkpoint when nothing waits and the WAL has so many pages (4 MB): SQLite's own default."""
@@ -37,12 +38,12 @@ COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 """One fsync: 0.1 ms on a server's disk, 10 ms and more on an SD card."""
 
 
-Together = Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]]
+Together = Callable[[apsw.Connection, Sequence[Share]], Sequence[T]]
 """Applies many commands of one kind, given their shares; answers their results in order."""
 
 
 @dataclass(slots=True)
-class Command(Generic[T]):
+class Command(Generic[Share, T]):
     """One unit of work, its reaction in the loop, and who waits for it.
 
     `committed` runs in the loop after the commit and before `waiter` goes on. Neighbours in a
@@ -53,15 +54,19 @@ class Command(Generic[T]):
     apply: Callable[[apsw.Connection], T]
     committed: Callable[[T], None] | None = None
     waiter: Waiter[T] | None = field(default_factory=Waiter)
-    together: Together | None = None
-    share: Any = None
+    together: Together[Share, T] | None = None
+    share: Share | None = None
+
+
+AnyCommand = Command[Any, Any]
+"""A command among others: a batch mixes all kinds of results."""
 
 
 @dataclass(slots=True)
 class Outcome:
     """What became of a command: a result or an error."""
 
-    command: Command[Any]
+    command: AnyCommand
     result: Any = None
     error: Exception | None = None
 
@@ -118,7 +123,7 @@ class Writer:
         self.transaction_times = Histogram(COMMIT_BOUNDS_S)
         self.commands = 0
         connection.set_wal_hook(self._on_wal)
-        self._thread: BatchThread[Command[Any]] = BatchThread(
+        self._thread: BatchThread[AnyCommand] = BatchThread(
             self._handle, idle=self._checkpoint_when_idle
         )
 
@@ -127,8 +132,8 @@ class Writer:
         apply: Callable[[apsw.Connection], T],
         *,
         committed: Callable[[T], None] | None = None,
-        together: Together | None = None,
-        share: Any = None,  # noqa: ANN401 - whatever `together` takes
+        together: Together[Share, T] | None = None,
+        share: Share | None = None,
     ) -> T:
         """Apply, commit, answer; blocks the greenlet until it is durable."""
         waiter: Waiter[T] = Waiter()
@@ -153,7 +158,7 @@ class Writer:
         """Work off what waits, then end the thread. The connection stays open."""
         self._thread.stop()
 
-    def _handle(self, batch: Sequence[Command[Any]]) -> Callable[[], None]:
+    def _handle(self, batch: Sequence[AnyCommand]) -> Callable[[], None]:
         """Work off a batch in the writer's thread; never raises, or the thread would end."""
         if self._is_lost:
             return self._refuse(batch)
@@ -179,7 +184,7 @@ class Writer:
             self._checkpoint()
         return lambda: _hand_out(outcomes)
 
-    def _outcomes(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
+    def _outcomes(self, batch: Sequence[AnyCommand]) -> list[Outcome]:
         """Commit a batch at once or, when the disk is too full for that, one by one.
 
         Raises:
@@ -196,13 +201,13 @@ class Writer:
             logger.warning("The disk is full" if is_full else "The disk has room again")
         return outcomes
 
-    def _alone(self, command: Command[Any]) -> Outcome:
+    def _alone(self, command: AnyCommand) -> Outcome:
         try:
             return self._transaction([command])[0]
         except apsw.FullError:
             return Outcome(command, error=errors.DiskFullError())
 
-    def _refuse(self, batch: Sequence[Command[Any]]) -> Callable[[], None]:
+    def _refuse(self, batch: Sequence[AnyCommand]) -> Callable[[], None]:
         outcomes = [Outcome(command, error=errors.CommitUnknownError()) for command in batch]
         return lambda: _hand_out(outcomes)
 
@@ -210,7 +215,7 @@ class Writer:
         sleep(LAST_WORDS_S)
         self._fatal()
 
-    def _transaction(self, batch: Sequence[Command[Any]]) -> list[Outcome]:
+    def _transaction(self, batch: Sequence[AnyCommand]) -> list[Outcome]:
         execute = self._connection.execute
         begun = time.perf_counter()
         execute("BEGIN IMMEDIATE")
@@ -237,7 +242,7 @@ class Writer:
         return outcomes
 
     def _apply_neighbours(
-        self, together: Together | None, commands: list[Command[Any]]
+        self, together: Together[Any, Any] | None, commands: list[AnyCommand]
     ) -> list[Outcome]:
         """Apply commands of one kind by one call, or one by one if they have none or it fails."""
         if together is None or len(commands) == 1:
@@ -248,7 +253,7 @@ class Writer:
             return [self._apply(command) for command in commands]
         return [Outcome(*one) for one in zip(commands, whole.result, strict=True)]
 
-    def _apply(self, command: Command[Any]) -> Outcome:
+    def _apply(self, command: AnyCommand) -> Outcome:
         execute = self._connection.execute
         execute("SAVEPOINT command")
         try:
