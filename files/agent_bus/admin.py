@@ -74,7 +74,7 @@ class Hub:
     def __init__(self, chosen: settings.Settings, token_file: Path) -> None:
         self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(chosen.host, chosen.host)  # noqa: S104 - compared, not bound
         self._port = chosen.port
-        self._certificate = chosen.tls_certificate_file
+        self._certificate = None if chosen.tls is None else chosen.tls.certificate
         try:
             self._token = token_file.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -180,7 +180,7 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         _show(arguments, content, [content["url"]])
         return 0
     else:
-        with _progress(chosen.database) if verb == "backup" else nullcontext():
+        with _progress(chosen) if verb == "backup" else nullcontext():
             timeout_s = None if verb in UNBOUNDED else TIMEOUT_S
             content = hub.call("POST", f"/api/admin/{verb}", timeout_s=timeout_s)
     _show(arguments, content, _flat(content))
@@ -188,15 +188,15 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
 
 
 @contextmanager
-def _progress(database: Path) -> Iterator[None]:
+def _progress(chosen: settings.Settings) -> Iterator[None]:
     """Say on stderr how far the copy is, as long as the block runs."""
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(PROGRESS_S):
             with suppress(OSError):  # the hub has just renamed it, or this user may not look
-                whole = database.stat().st_size / 1e6
-                for part in database.with_name("backups").glob(".bus-*.db.part"):
+                whole = chosen.database.stat().st_size / 1e6
+                for part in chosen.backups_folder.glob(".bus-*.db.part"):
                     copied = part.stat().st_size / 1e6
                     words = f"{copied:,.0f} of about {whole:,.0f} MB copied, then it is checked"
                     print(f"backup: {words}", file=sys.stderr, flush=True)

@@ -101,7 +101,7 @@ class Hub:
             presence=core.presence,
             hops=core.hops,
             housekeeper=housekeeper,
-            backups=Backups(settings.database, keep=settings.backup_keep, clock=clock),
+            backups=_backups(settings, self._backend, clock),
             sessions=sessions,
         )
         audit = Audit(records=core.records, clock=clock)
@@ -220,6 +220,12 @@ def _backend(settings: Settings, clock: Clock) -> SqliteStore:
         clock=clock,
         readers=settings.readers,
         fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
+    )
+
+
+def _backups(settings: Settings, backend: Backend, clock: Clock) -> Backups:
+    return Backups(
+        settings.backups_folder, write=backend.write_backup, keep=settings.backup_keep, clock=clock
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,13 @@ from pydantic import (
 )
 
 from agent_bus.core import errors
+
+
+class TlsFiles(NamedTuple):
+    """Two PEM files that belong together."""
+
+    certificate: Path
+    key: Path
 
 
 class Settings(BaseModel):
@@ -155,6 +162,17 @@ class Settings(BaseModel):
     def port(self) -> int:
         """The port part of `bind`."""
         return int(self.bind.rpartition(":")[2])
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What the hub serves https with; None when it serves http."""
+        certificate, key = self.tls_certificate_file, self.tls_key_file
+        return TlsFiles(certificate, key) if certificate and key else None
+
+    @property
+    def backups_folder(self) -> Path:
+        """Where backups are kept."""
+        return self.database.with_name("backups")
 
     @property
     def worker_connections(self) -> int:

@@ -11,7 +11,10 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, NewType
+from typing import TYPE_CHECKING, Final, NewType
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MessageId = NewType("MessageId", str)
 AgentName = NewType("AgentName", str)
@@ -227,6 +230,17 @@ class Stamp:
     at: int
     reason: str | None = None
     up_to: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A verified backup file."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    epoch: str
+    schema_version: int
 
 
 @dataclass(frozen=True, slots=True)

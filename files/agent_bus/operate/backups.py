@@ -5,35 +5,42 @@ from __future__ import annotations
 import errno
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import errors
 from agent_bus.runtime.greenlets import ThreadedPool
-from agent_bus.store.sqlite.file import backup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from agent_bus.core.clock import Clock
+    from agent_bus.core.model import Backup
 
 logger = logging.getLogger(__name__)
 
+NAMES: Final = "bus-*.db"
+"""Finished backups; those that broke off have other names."""
+
 
 class Backups:
-    """Makes backups beside a database, in the folder `backups`.
+    """Makes backups in a folder.
 
     Args:
+        write: writes one to a path, in a native thread.
         keep: how many stay; older ones are deleted after each new one.
     """
 
-    def __init__(self, database: Path, *, keep: int, clock: Clock) -> None:
-        self._database = database
-        self._folder = database.with_name("backups")
+    def __init__(
+        self, folder: Path, *, write: Callable[[Path], Backup], keep: int, clock: Clock
+    ) -> None:
+        self._folder = folder
+        self._write_to = write
         self._keep = keep
         self._clock = clock
         self._is_running = False
 
-    def make(self) -> backup.Backup:
+    def make(self) -> Backup:
         """A new, verified backup; blocks this greenlet, never the loop.
 
         Raises:
@@ -58,14 +65,14 @@ class Backups:
         at = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
         return self._folder / f"bus-{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}Z.db"
 
-    def _attempt(self, target: Path) -> backup.Backup | errors.BusError:
+    def _attempt(self, target: Path) -> Backup | errors.BusError:
         """What became of it: gevent writes the stack of whatever is raised in a thread."""
         try:
             return self._write(target)
         except errors.BusError as error:
             return error
 
-    def _write(self, target: Path) -> backup.Backup:
+    def _write(self, target: Path) -> Backup:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -75,7 +82,7 @@ class Backups:
         for part in self._folder.glob(".bus-*.db.part*"):  # one at a time: nobody writes it now
             part.unlink(missing_ok=True)
             logger.info("Deleted what a backup that was broken off left: %s", part)
-        made = backup.write(self._database, target)
+        made = self._write_to(target)
         for old in self._by_age(target)[: -self._keep]:
             old.unlink(missing_ok=True)
             logger.info("Deleted the old backup %s", old)
@@ -87,5 +94,11 @@ class Backups:
         What is dated after the newest was made before it all the same, by a clock that was wrong
         then or is wrong now: it counts as the oldest.
         """
-        found = self._folder.glob("bus-*.db")
+        found = self._folder.glob(NAMES)
         return sorted(found, key=lambda one: (one.name <= newest.name, one.name))
+
+
+def newest_at(folder: Path) -> int | None:
+    """When the newest backup was written (ms); None without one."""
+    found = [int(path.stat().st_mtime * 1000) for path in folder.glob(NAMES)]
+    return max(found, default=None)

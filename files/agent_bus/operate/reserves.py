@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.core import errors
 from agent_bus.core.clock import DAY_MS
 from agent_bus.core.model import rfc3339
+from agent_bus.operate.backups import newest_at
 from agent_bus.runtime import certificate
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Reserves:
         self._directory = directory
         self._clock = clock
         self._folder = settings.database.parent
+        self._backups_folder = settings.backups_folder
         self._retain_archive_ms = int(settings.retain_archive_days * DAY_MS)
         self._has_two_admins = admin_tokens > 1
         self._begun = clock.now_ms()
@@ -113,7 +115,7 @@ class Reserves:
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
             disk_full_at=self._full_at(free, now),
             rotating=self._rotating(ages.rotating),
-            backup_at=_newest(self._folder / "backups"),
+            backup_at=newest_at(self._backups_folder),
             begun_at=ages.begun_at,
             # archived by the steady clock, which a set clock does not move
             archived_at=None if ages.archived_at is None
@@ -197,12 +199,6 @@ def _ends(files: Mapping[str, Path | None]) -> dict[str, int]:
         except errors.StartupError as error:
             logger.warning("When a certificate ends is not known: %s", error)
     return found
-
-
-def _newest(folder: Path) -> int | None:
-    """When the newest backup was written; those that broke off have other names."""
-    found = [int(path.stat().st_mtime * 1000) for path in folder.glob("bus-*.db")]
-    return max(found, default=None)
 
 
 def _day(at: int) -> str:

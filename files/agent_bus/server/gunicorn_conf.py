@@ -69,8 +69,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         self._settings = settings
         self._notify_socket = notify_socket
         self._hub: Hub | None = None
-        certificate, key = settings.tls_certificate_file, settings.tls_key_file
-        self._tls = tls.load(certificate, key) if certificate and key else None
+        self._tls = None if settings.tls is None else tls.load(*settings.tls)
         super().__init__()
 
     def load_config(self) -> None:
@@ -95,9 +94,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             "post_worker_init": self._started,
             "worker_exit": self._ended,
         }
-        if self._tls is not None:
-            chosen["certfile"] = str(self._settings.tls_certificate_file)
-            chosen["keyfile"] = str(self._settings.tls_key_file)
+        if self._settings.tls is not None:
+            chosen["certfile"], chosen["keyfile"] = map(str, self._settings.tls)
             chosen["ssl_context"] = lambda _cfg, _default: self._tls
         for name, value in chosen.items():
             self.cfg.set(name, value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from agent_bus.core.latency import Histogram
     from agent_bus.core.model import (
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         AgentName,
         Ages,
         AuditEntry,
+        Backup,
         Crossing,
         Delivery,
         Draft,
@@ -206,6 +208,14 @@ class Backend(Store, Vitals, Protocol):
     @property
     def records(self) -> Records:
         """What the dashboard asks."""
+
+    def write_backup(self, target: Path) -> Backup:
+        """Copy the live database to `target`; blocks the thread that calls it, so not the loop's.
+
+        Raises:
+            errors.DiskFullError: no room; nothing is left behind.
+            errors.BackupFailedError: anything else; nothing is left behind.
+        """
 
     def close(self) -> None:
         """Finish what waits and let go of the database."""

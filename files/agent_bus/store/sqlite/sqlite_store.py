@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool
-from agent_bus.store.sqlite.file import connections
+from agent_bus.store.sqlite.file import backup, connections
 from agent_bus.store.sqlite.read import history, reads
 from agent_bus.store.sqlite.records import SqliteRecords
 from agent_bus.store.sqlite.write import bulk, commands, rosters, sweeps
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Agent,
         AgentName,
         Ages,
+        Backup,
         Delivery,
         Draft,
         Fetched,
@@ -90,6 +91,10 @@ class SqliteStore:
         self._readers.close(lambda connection: connection.close())
         self._connection.close()
         os.close(self._index)
+
+    def write_backup(self, target: Path) -> Backup:
+        """Copy the live database to `target` in the thread that calls this."""
+        return backup.write(self._path, target)
 
     # Writing: `store/contract.py` says what each promises.
 

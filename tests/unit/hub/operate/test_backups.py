@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,11 @@ def database(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "bus.db"
 
 
+def backups_of(database: Path, clock: FakeClock) -> Backups:
+    write = functools.partial(backup.write, database)
+    return Backups(database.with_name("backups"), write=write, keep=3, clock=clock)
+
+
 def names(database: Path) -> set[str]:
     return {path.name for path in database.with_name("backups").iterdir()}
 
@@ -38,7 +44,7 @@ def made(backups: Backups, clock: FakeClock, count: int) -> list[str]:
 @pytest.mark.parametrize("days", [-30, 30])
 def test_the_newest_stay_though_the_clock_was_set(database: Path, days: int) -> None:
     clock = FakeClock()
-    backups = Backups(database, keep=3, clock=clock)
+    backups = backups_of(database, clock)
     before = made(backups, clock, 4)
     assert names(database) == set(before[1:])
     clock.jump(days * DAY_S)
@@ -53,12 +59,12 @@ def test_what_a_backup_left_that_was_broken_off_goes_with_the_next_one(database:
     folder.mkdir()
     for name in (".bus-20260101T000000000Z.db.part", ".bus-20260101T000000000Z.db.part-journal"):
         (folder / name).write_bytes(b"half")
-    made = Backups(database, keep=3, clock=FakeClock()).make()
+    made = backups_of(database, FakeClock()).make()
     assert names(database) == {made.path.name}
 
 
 def test_a_prepared_backup_is_put_in_place_by_renaming(database: Path, tmp_path: Path) -> None:
-    made = Backups(database, keep=3, clock=FakeClock()).make()
+    made = backups_of(database, FakeClock()).make()
     taken = database.with_name("to-restore.db")
     made.path.rename(taken)
     epoch = backup.prepare(taken, database, take=True)

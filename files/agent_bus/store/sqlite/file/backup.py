@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import apsw
 
 from agent_bus.core import errors
+from agent_bus.core.model import Backup
 from agent_bus.runtime.instance import give_to_owner_of_folder
 from agent_bus.store.sqlite.file.migrate import migrations
 
@@ -30,17 +31,6 @@ SUFFIXES: Final = ("", "-wal", "-shm")
 RESERVE_BYTES: Final = 64 << 20
 """What a backup leaves free beside itself, at most as much as it takes: room for the write-ahead
 log of what is sent meanwhile, which has the same limit (`journal_size_limit`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """A verified backup file."""
-
-    path: Path
-    size_bytes: int
-    sha256: str
-    epoch: str
-    schema_version: int
 
 
 @dataclass(frozen=True, slots=True)
