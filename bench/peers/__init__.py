@@ -19,9 +19,6 @@ FLEET: dict[str, tuple[str, ...]] = {
 AGENTS: tuple[str, ...] = tuple(agent for agents in FLEET.values() for agent in agents)
 HOME: dict[str, str] = {agent: node for node, agents in FLEET.items() for agent in agents}
 
-Arrived = "Callable[[str], None]"
-"""Called with a message's body when a stream has it."""
-
 
 class NotAvailableError(Exception):
     """The peer cannot be had here; its rows say "not run" with this reason."""

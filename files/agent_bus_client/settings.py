@@ -30,6 +30,11 @@ class Agent:
     command: tuple[str, ...] = ()
 
     @property
+    def uses_gateway(self) -> bool:
+        """Whether it is woken through the node's OpenClaw gateway."""
+        return self.waker == "hook"
+
+    @property
     def wake_text(self) -> str:
         """The one constant line an agent is woken with; equal texts coalesce in the gateway."""
         return f"agent-bus: unread messages for {self.name}. Run: agent-bus inbox --as {self.name}"

@@ -146,7 +146,7 @@ def _reserves(context: Context) -> list[Check]:
 
 def _gateway(context: Context) -> list[Check]:
     """Return the gateway's checks; the hook token is the watcher's, so only its effect is seen."""
-    if not any(agent.waker == "hook" for agent in context.settings.agents):
+    if not any(agent.uses_gateway for agent in context.settings.agents):
         return []
     gateway = Gateway(context.settings, _hook_token, deadline=context.deadline)
     outcome = gateway.check()
@@ -161,7 +161,7 @@ def _openclaw(context: Context, *, answers: bool) -> list[Check]:
     """Return what openclaw.json says, when this user can read it, and whether it is in force."""
     named = context.settings.openclaw_config
     path = Path(named) if named else Path.home() / ".openclaw" / "openclaw.json"
-    hooked = [agent.name for agent in context.settings.agents if agent.waker == "hook"]
+    hooked = [agent.name for agent in context.settings.agents if agent.uses_gateway]
     if not hooked:
         return []
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_bus_client.api import Priority, Stamp
+from agent_bus_client.api import Stamp
 from agent_bus_client.cli import text
+from agent_bus_client.cli.message import FRAME_BYTES, body_lines, head_line, not_acked, why
 from agent_bus_client.errors import ClientError, HubUnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ MOST_SHOWN = 25  # messages a page: the heads of more do not fit into 20 kB
 MOST_PAGES = 8  # asked of the hub for one that is full of what no other turn has in hand
 HEADS_SHOWN = 10  # of messages that another turn has in hand; more are counted
 ENDS_BYTES = 1200  # of a page's first line and of what stands below its last message
-WHY_BYTES = 200  # of why it could not be filled or acked
 FLAGS, FILTERS = ("all", "read", "peek"), ("priority", "thread")
-FRAME_BYTES = 320  # most that a message costs beside its head and body: marks and commands
 
 
 class Question(NamedTuple):
@@ -97,18 +96,6 @@ def _ack_page(context: Context, page: dict[str, Any], ids: list[str]) -> tuple[i
     return 0, f"acked all {len(ids)} that this page shows."
 
 
-def not_acked(error: ClientError, command: str) -> str:
-    """Return what became of an ack that failed; one whose answer is missing may have counted."""
-    if isinstance(error, HubUnreachableError) and error.sent:
-        return f"not known whether acked: {_why(error)}; once more does no harm: {command}"
-    return f"not acked: {_why(error)}; try again: {command}"
-
-
-def _why(error: ClientError) -> str:
-    why, left = text.cut(text.line(str(error)), WHY_BYTES)
-    return f"{why}..." if left else why
-
-
 def ack(context: Context) -> int:
     """Mark messages as read."""
     options = context.options
@@ -172,7 +159,7 @@ def _fill(context: Context, page: dict[str, Any], query: dict[str, Any], now: fl
         try:
             behind = context.hub.call("GET", "/api/inbox", query=more)
         except ClientError as error:
-            return _why(error)
+            return why(error)
         page.update(behind, messages=page["messages"] + behind["messages"])
     return ""
 
@@ -236,30 +223,3 @@ def _no_words(unread: int, asked: Question) -> str:
     if asked.is_narrow:
         return f"no messages for {asked.agent} that match; {rest}"
     return f"no more messages for {asked.agent} behind this cursor; {rest}"
-
-
-def head_line(message: dict[str, Any], now: float) -> str:
-    """Return id, sender, priority, age, subject and thread as one line."""
-    parts = [f"{message['id']} from {text.line(message['from_agent'])}"]
-    if message["priority"] != Priority.NORMAL:
-        parts.append(f"priority {message['priority']}")
-    parts.append(text.ago(message["created_at"], now))
-    if message.get("subject"):
-        subject, left = text.cut(text.line(message["subject"]), text.SUBJECT_BYTES)
-        parts.append(f'subject "{subject}{"..." if left else ""}"')
-    if message.get("reply_to"):
-        parts.append(f"in reply to {message['reply_to']}")
-    if message.get("fetch_count"):
-        parts.append(f"shown {message['fetch_count']} times before")
-    return ", ".join(parts)
-
-
-def body_lines(message: dict[str, Any], mark: str, *, limit: int) -> list[str]:
-    """Return the body between its marks, cut at `limit` bytes with the command for the rest."""
-    body, left = text.cut(text.escape(message["body"]), limit)
-    lines = [f"<<<{mark}", body, f"{mark}>>>"] if body or not left else []
-    if left:
-        lines.append(f"  {left} bytes more: agent-bus show {message['id']}")
-    if message.get("data") is not None:
-        lines.append(f"  has data: agent-bus show {message['id']} --json")
-    return lines

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus_client.api import Stamp
 from agent_bus_client.cli import text
-from agent_bus_client.cli.inbox import FRAME_BYTES, body_lines, head_line
+from agent_bus_client.cli.message import FRAME_BYTES, body_lines, head_line
 from agent_bus_client.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agent_bus_client.api import Presence
 from agent_bus_client.cli import text
 from agent_bus_client.cli.context import read_body
-from agent_bus_client.cli.inbox import body_lines, head_line, not_acked
+from agent_bus_client.cli.message import body_lines, head_line, not_acked
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.api import StreamEvent
 from agent_bus_client.cli import text
-from agent_bus_client.cli.inbox import head_line
+from agent_bus_client.cli.message import head_line
 from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.hub.cursor import is_repeated, parse_event_id
 from agent_bus_client.net.backoff import Backoff

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 def build(agent: Agent, settings: Settings, gateway: Gateway) -> Waker:
     """Return the agent's waker."""
-    if agent.waker == "command":
-        return CommandWaker(agent, timeout_s=settings.command_timeout_s)
-    return HookWaker(agent, gateway)
+    if agent.uses_gateway:
+        return HookWaker(agent, gateway)
+    return CommandWaker(agent, timeout_s=settings.command_timeout_s)

@@ -23,7 +23,7 @@ def main(config_path: str) -> int:
     try:
         config = settings.load(Path(config_path))
         settings.read_secret("node-token")
-        if any(agent.waker == "hook" for agent in config.agents):
+        if any(agent.uses_gateway for agent in config.agents):
             settings.read_secret("hook-token")
     except SettingsError as error:
         logger.critical("settings unusable: %s", error)

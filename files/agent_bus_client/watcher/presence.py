@@ -48,7 +48,7 @@ class PresenceThread(threading.Thread):
         self._settings = settings
         self._gateway = gateway
         self._put = put
-        self._uses_gateway = any(agent.waker == "hook" for agent in settings.agents)
+        self._uses_gateway = any(agent.uses_gateway for agent in settings.agents)
         self._stopping = threading.Event()
         self._poked = threading.Event()
         self.up = True
@@ -125,7 +125,7 @@ class PresenceThread(threading.Thread):
     def _report_own(self) -> None:
         gateway = GatewayState.OK if self.up else GatewayState.DOWN
         agents = [
-            {"name": agent.name, "gateway": gateway if agent.waker == "hook" else GatewayState.OK}
+            {"name": agent.name, "gateway": gateway if agent.uses_gateway else GatewayState.OK}
             for agent in self._settings.agents
             if agent.name not in self.elsewhere
         ]

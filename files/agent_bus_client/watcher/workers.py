@@ -22,7 +22,6 @@ class Woken:
     """An attempt has ended; `outcome` None: the agent has no way to escalate."""
 
     agent: str
-    attempt: Attempt
     outcome: Optional[Outcome]
 
 
@@ -70,7 +69,7 @@ class Worker(threading.Thread):
             except Exception as error:
                 logger.exception("wake failed unexpectedly", extra={"agent": self._agent})
                 outcome = Outcome(Status.REFUSED, reason=f"watcher failed: {type(error).__name__}")
-            self._put(Woken(self._agent, attempt, outcome))
+            self._put(Woken(self._agent, outcome))
 
     def _probe(self, probe_id: str) -> None:
         try:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus_client.cli.inbox import MOST_SHOWN, WHY_BYTES, Question, page_words
+from agent_bus_client.cli.inbox import MOST_SHOWN, Question, page_words
+from agent_bus_client.cli.message import WHY_BYTES
 
 ASKED = Question("beta", "agent-bus inbox --as beta")
 NOW = 1795132800.0  # 2026-11-20T00:00:00Z
