@@ -88,11 +88,20 @@ def contracts() -> list[dict[str, Any]]:
 
 
 def layers_on_the_page(container: str) -> list[set[str]]:
-    """The rooms of the table below a line that names the container alone."""
+    """The rooms of a container, top first.
+
+    They are the rows of the table below a line that names the container alone, or stand in its
+    one row of another table, parted by `>`.
+    """
     text = ARCHITECTURE.read_text(encoding="utf-8")
-    table = re.search(rf"^`{re.escape(container)}`:\n\n((?:\|.*\n)+)", text, re.MULTILINE)
-    assert table, f"the page has no table for {container}"
-    cells = [row.split("|")[1] for row in table[1].splitlines()[2:]]
+    name = re.escape(container)
+    table = re.search(rf"^`{name}`:\n\n((?:\|.*\n)+)", text, re.MULTILINE)
+    if table:
+        cells = [row.split("|")[1] for row in table[1].splitlines()[2:]]
+    else:
+        row = re.search(rf"^\| `{name}` \| (.*) \|$", text, re.MULTILINE)
+        assert row, f"the page says nothing of {container}"
+        cells = row[1].split(" > ")
     return [set(SPAN.findall(cell)) for cell in cells]
 
 
