@@ -87,11 +87,11 @@ format: setup ## Format all Python code
 
 .PHONY: unit
 unit: setup ## Unit and property tests
-	$(TESTED) $(SPREAD) tests/unit
+	$(TESTED) $(SPREAD) tests/unit tests/conformance/store
 
 .PHONY: api
 api: setup client-setup ## The API, asked of real hubs
-	$(TESTED) $(SPREAD) tests/conformance tests/api tests/monitoring
+	$(TESTED) $(SPREAD) tests/conformance/test_contract.py tests/api tests/monitoring
 
 .PHONY: integration
 integration: setup ## Hubs, watchers, command lines and gateways together, as real processes
@@ -107,7 +107,7 @@ crash: setup ## Kills, full disks, bad peers, cut networks and jumping clocks, a
 soak: setup ## What is too long for `make test` (about an hour)
 	AGENT_BUS_CRASH_CYCLES=1000 pytest -s tests/crash/test_crash.py
 	AGENT_BUS_PARTITION_S=120 pytest tests/crash/test_partition.py
-	AGENT_BUS_HYPOTHESIS=soak pytest tests/unit/hub
+	AGENT_BUS_HYPOTHESIS=soak pytest tests/unit/hub tests/conformance/store
 
 .PHONY: stress
 stress: setup ## Run test files beside busy loops and a writer that syncs: FILES="tests/api ..." TIMES=5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from agent_bus.core.model import AgentName, Draft, NodeName, Roster
 from agent_bus.core.slices import InboxSlice
@@ -13,11 +13,14 @@ from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import Acked, Agent, Mailbox, Sent
-    from agent_bus.store.contract import Store
+    from agent_bus.store.contract import Backend, Listener, Store
+
+S = TypeVar("S", bound="Store")
 
 ALPHA, BETA, GAMMA = AgentName("alpha"), AgentName("beta"), AgentName("gamma")
 ROSTER = Roster(
@@ -56,7 +59,7 @@ def opened(
     folder: Path,
     *,
     clock: Clock | None = None,
-    listener: Any = None,
+    listener: Listener | None = None,
     kind: type[SqliteStore] = SqliteStore,
     fatal: Any = None,
 ) -> Iterator[SqliteStore]:
@@ -74,7 +77,19 @@ def opened(
         store.close()
 
 
-def enrolled(store: SqliteStore, roster: Roster = ROSTER) -> SqliteStore:
+class Opener(Protocol):
+    """Opens a backend in a folder, where it finds again what it kept there."""
+
+    def __call__(
+        self, folder: Path, *, clock: Clock | None = None, listener: Listener | None = None
+    ) -> AbstractContextManager[Backend]: ...
+
+
+BACKENDS: Final[dict[str, Opener]] = {"sqlite": opened}
+"""Every implementation of the contract, by name: what joins here has to pass tests/conformance."""
+
+
+def enrolled(store: S, roster: Roster = ROSTER) -> S:
     """The store, with a roster put."""
     store.put_roster(roster, force=True, dry_run=False)
     return store

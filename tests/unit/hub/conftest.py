@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-import hypothesis
 import pytest
 
+import tests.support.dice  # noqa: F401 - sets property tests up
 from tests.support.store import enrolled, opened
 
 if TYPE_CHECKING:
@@ -13,15 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.store.sqlite.sqlite_store import SqliteStore
-
-SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
-hypothesis.settings.register_profile(  # small shared machines: time says nothing about the code
-    "shared", deadline=None, suppress_health_check=SLOW
-)
-hypothesis.settings.register_profile(  # make soak: hours of dice instead of seconds
-    "soak", deadline=None, suppress_health_check=SLOW, max_examples=5000, stateful_step_count=200
-)
-hypothesis.settings.load_profile(os.environ.get("AGENT_BUS_HYPOTHESIS", "shared"))
 
 
 @pytest.fixture

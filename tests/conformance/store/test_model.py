@@ -1,7 +1,8 @@
-"""The real store against a plain-Python model, driven by the same commands in any order."""
+"""A real store against a plain-Python model, driven by the same commands in any order."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -17,10 +18,12 @@ from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, AgentName, Draft, MessageId, NodeName, Roster, Seq
 from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
 from tests.support.clock import DAY_S, FakeClock
-from tests.support.store import Told, opened
+from tests.support.store import BACKENDS, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tests.support.store import Opener
 
 AGENTS = tuple(AgentName(name) for name in ("ada", "bob", "cyd", "dan"))
 NODES = (NodeName("n1"), NodeName("n2"))
@@ -120,12 +123,13 @@ class StoreMachine(sf.RuleBasedStateMachine):
 
     sent = sf.Bundle("sent")
 
-    def __init__(self) -> None:
+    def __init__(self, open_backend: Opener) -> None:
         super().__init__()
+        self.open_backend = open_backend
         self.folder = Path(tempfile.mkdtemp(prefix="agent-bus-model-", dir=MEMORY))
         self.clock = FakeClock()
         self.told = Told()
-        self.context = opened(self.folder, clock=self.clock, listener=self.told)
+        self.context = self.open_backend(self.folder, clock=self.clock, listener=self.told)
         self.store = self.context.__enter__()
         self.model = Model()
         self._put_roster(dict.fromkeys(AGENTS, NODES[0]))
@@ -318,7 +322,7 @@ class StoreMachine(sf.RuleBasedStateMachine):
     @sf.rule()
     def restart(self) -> None:
         self.context.__exit__(None, None, None)
-        self.context = opened(self.folder, clock=self.clock, listener=self.told)
+        self.context = self.open_backend(self.folder, clock=self.clock, listener=self.told)
         self.store = self.context.__enter__()
 
     @sf.invariant()
@@ -417,6 +421,11 @@ class StoreMachine(sf.RuleBasedStateMachine):
                 return seen
 
 
-TestStoreAgainstModel = StoreMachine.TestCase
-if hypothesis.settings().max_examples <= 100:  # else the profile says how long: soak
-    TestStoreAgainstModel.settings = hypothesis.settings(max_examples=20, stateful_step_count=30)
+IS_SHORT = hypothesis.settings().max_examples <= 100  # else the profile says how long: soak
+SETTINGS = hypothesis.settings(max_examples=20, stateful_step_count=30) if IS_SHORT else None
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_store_does_what_the_model_does(name: str) -> None:
+    machine = functools.partial(StoreMachine, BACKENDS[name])
+    sf.run_state_machine_as_test(machine, settings=SETTINGS)  # type: ignore[arg-type] # a factory will do
