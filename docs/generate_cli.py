@@ -24,15 +24,16 @@ HEAD = """# Command line
 
 <!-- Made from the parser by docs/generate_cli.py; edit files/agent_bus_client/cli/parser.py. -->
 
-`agent-bus` is on every node. Answers go to stdout, words about trouble to stderr; `--json` gives
-the hub's answer as it is. It answers within 10 seconds. Every verb but `check-config` takes
-`--as AGENT` and `--json`. Options may stand before, between and behind the other words; a body
-that begins with a dash stands behind `--`.
+`agent-bus` is on every node. Answers go to stdout, errors to stderr; `--json` gives the hub's
+answer unchanged. It answers within 10 seconds. Every verb except `check-config` takes `--as AGENT`
+and `--json`. Options may stand before, between and after the other words; a body that begins with
+a dash must stand after `--`.
 
-Whether a message was sent is never guessed. `sent` comes with the hub's answer. `not sent yet`
-says that the hub was never reached. When the answer to a message is missing, it is asked for once
-more under the same key while there is time; else `not known whether it arrived` (with `--json`
-`"outcome": "unknown"`): the watcher asks when the hub is back, and the key lets it arrive once.
+The command never guesses whether a message was sent. `sent` means that the hub has answered.
+`not sent yet` means that the hub was never reached. If the answer to a message is missing, the
+command asks for it again under the same key while there is time. After that it says `not known
+whether it arrived` (with `--json` `"outcome": "unknown"`): the watcher asks when the hub is back,
+and the key makes sure that the message arrives only once.
 
 """
 

@@ -35,8 +35,8 @@ Every refusal is `application/problem+json` (RFC 9457):
  "field": "to", "name": "old"}
 ```
 
-`code` never changes its meaning; `detail` says what to do; `field` names what is at fault, where
-something is. Where the time is known, `Retry-After` says when the same request may succeed.
+`code` never changes its meaning; `detail` says what to do; `field`, if there is one, names what is
+wrong. If the time is known, `Retry-After` says when the same request may succeed.
 
 | code | status | when |
 |---|---|---|
@@ -45,9 +45,9 @@ SETTINGS_HEAD = """# Settings of the hub
 
 <!-- Made from files/agent_bus/settings.py by docs/generate_hub.py. -->
 
-`/etc/agent-bus/hub.json` is one JSON object, written by the role and read once at start. A key
-that is not listed here is refused with the closest one that is.
-`python -m agent_bus check-config FILE` tells whether a file is right.
+`/etc/agent-bus/hub.json` is one JSON object. The role writes it, the hub reads it once at start.
+A key that is not listed here is refused, with the closest listed one as a hint.
+`python -m agent_bus check-config FILE` checks a file.
 
 | key | default | allowed | meaning |
 |---|---|---|---|

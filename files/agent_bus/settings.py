@@ -40,7 +40,7 @@ class Settings(BaseModel):
     )
     database: Path = Field(description="The SQLite file; its folder also holds lock and backups.")
     admin_tokens_file: Path = Field(
-        description="One SHA-256 (hex) of a valid admin token a line; two during a rotation."
+        description="One SHA-256 (hex) of a valid admin token per line; two during a rotation."
     )
     metrics_tokens_file: Path | None = Field(
         default=None,
@@ -61,17 +61,19 @@ class Settings(BaseModel):
         default=65536,
         ge=1024,
         le=16 * 1024 * 1024,
-        description="Largest request body but for a roster's, which may have 2 MiB; more is "
-        "answered 413. A message is text, not a file.",
+        description="Largest request body (413 above it); a roster may have 2 MiB. A message is "
+        "text, not a file.",
     )
     page_limit: int = Field(
         default=500, ge=1, le=5000, description="Most rows in one page of any list."
     )
     sends_per_s: float = Field(
-        default=20.0, gt=0, description="Messages a second one sender may keep up (429 past it)."
+        default=20.0,
+        gt=0,
+        description="Messages per second that one sender may send on average (429 above it).",
     )
     send_burst: int = Field(
-        default=200, ge=1, description="Messages one sender may send at once after a pause."
+        default=200, ge=1, description="Messages that one sender may send at once after a pause."
     )
     hop_limit: int = Field(
         default=50,
@@ -79,10 +81,10 @@ class Settings(BaseModel):
         description="Replies in a row since the operator's last message in the thread.",
     )
     streams_per_token: int = Field(
-        default=100, ge=1, description="Open streams and long polls of one token (503 past it)."
+        default=100, ge=1, description="Open streams and long polls of one token (503 above it)."
     )
     streams_total: int = Field(
-        default=5000, ge=1, description="Open streams and long polls of all tokens (503 past it)."
+        default=5000, ge=1, description="Open streams and long polls of all tokens (503 above it)."
     )
     stream_queue_events: int = Field(
         default=1000,
@@ -93,22 +95,30 @@ class Settings(BaseModel):
         default=900.0, gt=0, description="After this, give or take 20 %, a stream is renewed."
     )
     keepalive_s: float = Field(
-        default=15.0, gt=0, description="A comment is sent on a stream that was quiet so long."
+        default=15.0,
+        gt=0,
+        description="A comment is sent on a stream that was quiet for this time.",
     )
     write_timeout_s: float = Field(
-        default=10.0, gt=0, description="A peer that takes no bytes for so long is cut."
+        default=10.0, gt=0, description="A peer that takes no bytes for this time is cut off."
     )
     read_timeout_s: float = Field(
-        default=30.0, gt=0, description="A peer that stops in the middle of a body is cut (400)."
+        default=30.0,
+        gt=0,
+        description="A peer that sends no byte of its body for this time is refused (400).",
     )
     retry_ms: int = Field(
         default=1000, ge=0, description="Reconnect delay that streams recommend to clients."
     )
     lease_s: float = Field(
-        default=75.0, gt=0, description="A watcher that reports nothing for so long is gone."
+        default=75.0,
+        gt=0,
+        description="A watcher that reports nothing for this time counts as gone.",
     )
     offline_after_s: float = Field(
-        default=300.0, gt=0, description="No sign of life for so long means offline."
+        default=300.0,
+        gt=0,
+        description="An agent without a sign of life for this time is offline.",
     )
     retain_read_days: float = Field(
         default=7.0, gt=0, description="Read messages older than this move to the archive."
@@ -119,7 +129,8 @@ class Settings(BaseModel):
     sweep_interval_s: float = Field(
         default=60.0,
         gt=0,
-        description="How often retention is looked after; expiry within a second of it, too.",
+        description="Longest time between two runs of retention. Messages expire within a "
+        "second of their time, whatever it is.",
     )
     backup_keep: int = Field(
         default=7, ge=1, description="Backups kept beside the database; older ones are deleted."
@@ -128,7 +139,9 @@ class Settings(BaseModel):
         default=4, ge=1, le=64, description="Read-only database connections, each with a thread."
     )
     auth_failures_per_min: int = Field(
-        default=20, ge=1, description="Wrong tokens an address may try a minute (429 past it)."
+        default=20,
+        ge=1,
+        description="Wrong tokens that one address may try per minute (429 above it).",
     )
 
     @field_validator(

@@ -67,24 +67,25 @@ class Settings:
     wake_min_interval_s: float = _setting(
         12.0,
         "at most one accepted wake per agent in this time (OpenClaw: 5 turns in 60 s); a quarter"
-        " of it with a gateway that has shown that it puts no turn off",
+        " of it for a gateway that has shown that it does not put turns off",
     )
     escalate_after_s: float = _setting(
-        12.0, "still unfetched this long after the wake: once through the mapped agent hook"
+        12.0, "if still unfetched after this time: wake once through the mapped agent hook"
     )
     rewake_after_s: float = _setting(
-        60.0, "still unfetched: wake again after this, doubling up to `rewake_max_s`; then overdue"
+        60.0,
+        "if still unfetched: wake again after this, doubling up to `rewake_max_s`; then overdue",
     )
     rewake_max_s: float = _setting(1800.0, "longest time between two wakes for unfetched mail")
     reminder_after_s: float = _setting(
-        900.0, "fetched but not read: remind after this, doubling, at most 5 times"
+        900.0, "if fetched but not read: remind after this, doubling, at most 5 times"
     )
     stagger_s: float = _setting(0.25, "pause between the agents of the node at a broadcast")
     presence_interval_s: float = _setting(30.0, "how often the hub hears that the node is alive")
-    command_timeout_s: float = _setting(30.0, "a command waker running longer is killed")
+    command_timeout_s: float = _setting(30.0, "a waker's command that runs longer is killed")
     state_dir: str = _setting("/var/lib/bus-watcher", "folder of cursor.json")
     outbox_dir: str = _setting(
-        "/var/lib/agent-bus/outbox", "messages sent while the hub was away, see the CLI"
+        "/var/lib/agent-bus/outbox", "folder of messages that wait for the hub, see the CLI"
     )
     hub_ca_file: str | None = _setting(
         None, "CA certificate that an https hub is verified by; without it the system's own"
