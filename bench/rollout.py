@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.fleet import fleet
+from lab.fleet import making, plays, standing
 from lab.paths import ROOT
 
 OUT = ROOT / ".cache" / "bench-rollout.json"
@@ -63,20 +63,20 @@ def most_tasks(report: dict[str, Any], *, without: set[str]) -> int:
     return max(int(s["ok"]) for host, s in report["stats"].items() if host not in without)
 
 
-def run(up: fleet.Fleet, name: str, playbook: Path, *arguments: str) -> Run:
+def run(up: standing.Fleet, name: str, playbook: Path, *arguments: str) -> Run:
     """Run a playbook over the fleet and measure it.
 
     Raises:
         SystemExit: it failed; its output is printed.
     """
     environment = {
-        **fleet.environment(),
+        **plays.environment(),
         "ANSIBLE_STDOUT_CALLBACK": "times",
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "bench" / "callback_plugins"),
     }
     before, started = os.times(), time.monotonic()
     done = subprocess.run(
-        fleet.playbook_command(up, playbook, arguments),
+        plays.playbook_command(up, playbook, arguments),
         env=environment,
         capture_output=True,
         text=True,
@@ -95,8 +95,8 @@ def run(up: fleet.Fleet, name: str, playbook: Path, *arguments: str) -> Run:
 def measure(name: str, sources: list[Path]) -> list[Run]:
     """Measure on a fleet made for it, which is removed again."""
     site, plain = ROOT / "site.yml", ROOT / "bench" / "rollout_plain.yml"
-    fleet.down(name)
-    up = fleet.up(name, sources)
+    making.down(name)
+    up = making.up(name, sources)
     try:
         return [
             run(up, "first rollout", site),
@@ -106,7 +106,7 @@ def measure(name: str, sources: list[Path]) -> list[Run]:
             run(up, "baseline: plain tasks, again", plain, *AS_BY_DEFAULT),
         ]
     finally:
-        fleet.down(name)
+        making.down(name)
 
 
 def table(runs: list[Run]) -> str:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab.fleet import fleet
+from lab.fleet import making, plays
 from lab.paths import ROOT, LabError
 from lab.probe import page, rollcall
 
@@ -41,11 +41,11 @@ def main() -> int:
 def show(name: str, source: Path) -> int:
     """Bring the fleet up, roll out, call the roll, print the table; return the exit code."""
     started = time.monotonic()
-    up = fleet.up(name, [source])
+    up = making.up(name, [source])
     print(f"demo: ansible-playbook site.yml, over {source} and the lab's overlay", flush=True)
     rolling = time.monotonic()
     quiet = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
-    if fleet.play(up, ROOT / "site.yml", settings=quiet) != 0:
+    if plays.play(up, ROOT / "site.yml", settings=quiet) != 0:
         print("demo: the rollout failed, see above", file=sys.stderr)
         return 1
     print(f"demo: rolled out in {time.monotonic() - rolling:.0f} s", flush=True)

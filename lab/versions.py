@@ -15,8 +15,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from lab.fleet import fleet
-from lab.fleet.overlay import ssh_command
+from lab.fleet import making, plays, standing
+from lab.fleet.ssh import ssh_command
 from lab.paths import ROOT, LabError, fleet_dir, socket_dir
 from lab.progress import doing, say
 
@@ -35,9 +35,9 @@ RECAP: Final = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 class ControlNode:
     """The container that runs other versions of ansible-core, as root in a copy of the clone."""
 
-    def __init__(self, up: fleet.Fleet) -> None:
+    def __init__(self, up: standing.Fleet) -> None:
         self._up = up
-        self._ssh = ssh_command(fleet.spec_of(up, CONTROL))
+        self._ssh = ssh_command(standing.spec_of(up, CONTROL))
 
     def on(self, command: str, *, stdin: bytes = b"") -> str:
         """Run a command there and return all that it printed.
@@ -145,9 +145,9 @@ def trial(control: ControlNode, version: str) -> Iterator[str]:
 
 
 def _try_each(name: str, versions: Sequence[str]) -> None:
-    up = fleet.up(name, [INVENTORY])
+    up = making.up(name, [INVENTORY])
     say("ansible-versions: the first rollout, by this environment's own ansible-core")
-    if fleet.play(up, ROOT / "site.yml", settings={"ANSIBLE_DISPLAY_OK_HOSTS": "false"}):
+    if plays.play(up, ROOT / "site.yml", settings={"ANSIBLE_DISPLAY_OK_HOSTS": "false"}):
         raise LabError("the first rollout failed, see above")
     control = ControlNode(up)
     control.take([*project(), fleet_dir(name)])
@@ -156,7 +156,7 @@ def _try_each(name: str, versions: Sequence[str]) -> None:
         began = time.monotonic()
         for step in trial(control, version):
             say(f"ansible-versions: {version}: {step} ({time.monotonic() - began:.0f} s)")
-    fleet.down(name)
+    making.down(name)
 
 
 def main() -> int:

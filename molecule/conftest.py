@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from lab.fleet.running import RunningFleet
+from lab.probe.running import RunningFleet
 from lab.progress import doing, tell
 from tests.support import patience
 

@@ -11,13 +11,14 @@ from urllib.error import HTTPError
 
 from lab.engine.podman import podman
 from lab.faults.trial import AWAY, Fault
-from lab.fleet import fleet
-from lab.fleet.running import until
+from lab.fleet import standing
+from lab.fleet.ssh import close_connections
+from lab.probe.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
     from lab.traffic.hosts import Traffic
 
 STATE = "/var/lib/agent-bus-hub"
@@ -83,7 +84,7 @@ class Acts:
 
     def node_partitioned(self, host: str, *, lasts_s: float) -> Fault:
         """Packets between a node and the hub are dropped, not refused."""
-        hub = fleet.spec_of(self._running.up, self._hub).address
+        hub = standing.spec_of(self._running.up, self._hub).address
         rules = (f"INPUT -s {hub} -j DROP", f"OUTPUT -d {hub} -j DROP")
         return Fault(
             "node partitioned",
@@ -97,7 +98,7 @@ class Acts:
 
     def host_frozen(self, host: str, *, lasts_s: float) -> Fault:
         """A host stands still, its network with it, until its lease has lapsed."""
-        container = fleet.spec_of(self._running.up, host).name
+        container = standing.spec_of(self._running.up, host).name
         return Fault(
             "host frozen",
             f"{host} paused as a whole, then thawed",
@@ -168,7 +169,7 @@ class Acts:
 
         def off() -> None:
             _podman("kill", "--signal=KILL", *containers)
-            fleet.close_connections(self._running.up.name)
+            close_connections(self._running.up.name)
 
         return Fault(
             "power lost",

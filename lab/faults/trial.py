@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lab.faults.report import Row
-from lab.fleet.running import until
+from lab.probe.running import until
 from lab.traffic.ledger import Ledger
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
     from lab.traffic.hosts import Traffic
     from lab.traffic.ledger import Accepted
 

@@ -15,24 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab.engine.containers import LAB_LOGIN, LOGIN, Spec
+from lab.engine.containers import LOGIN
+from lab.fleet.ssh import SSH_OPTIONS
 from lab.paths import fleet_dir, key_of, socket_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from lab.engine.containers import Spec
     from lab.fleet.inventory import Inventory
 
-SSH_OPTIONS = (
-    "ControlMaster=auto",
-    "ControlPersist=600s",
-    "StrictHostKeyChecking=no",  # the containers are new machines each time
-    "UserKnownHostsFile=/dev/null",
-    "LogLevel=ERROR",
-    "PreferredAuthentications=publickey",
-    "IdentitiesOnly=yes",
-)
 # Ways in which an inventory may reach its real machines; what it sets of these the overlay has to
 # answer, if only with nothing.
 CONNECTION_PREFIXES = ("ansible_ssh_", "ansible_password", "ansible_private_key")
@@ -78,17 +71,6 @@ def _without_other_programs(raw: Mapping[str, Any]) -> dict[str, Any]:
     if interpreter.startswith("/") and not interpreter.startswith(ONLY_INTERPRETER):
         replaced[INTERPRETER] = ONLY_INTERPRETER
     return replaced
-
-
-def ssh_command(spec: Spec) -> list[str]:
-    """Return the start of an ssh command line of the lab's own, as a user with sudo.
-
-    It is not Ansible's user, whose login shell and umask are the inventory's to choose.
-    """
-    options = [item for option in SSH_OPTIONS for item in ("-o", option)]
-    key = key_of(spec.fleet)
-    control = f"ControlPath={socket_dir(spec.fleet) / spec.address}-{LAB_LOGIN}"
-    return ["ssh", *options, "-o", control, "-i", str(key), f"{LAB_LOGIN}@{spec.address}"]
 
 
 def write(specs: Sequence[Spec], inventory: Inventory) -> Path:

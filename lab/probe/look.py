@@ -12,10 +12,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from lab.fleet import fleet
-from lab.fleet.overlay import ssh_command
+from lab.fleet import standing
+from lab.fleet.ssh import ssh_command
 from lab.paths import LabError
-from lab.probe.rollcall import residents
+from lab.probe.census import census_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 JOURNAL = "sudo journalctl --no-pager --output cat --unit agent-bus --unit bus-watcher --lines"
 
 
-def shell(up: fleet.Fleet, host: str) -> int:
+def shell(up: standing.Fleet, host: str) -> int:
     """Open a root shell on a host and return its exit code."""
     if not host:
         names = ", ".join(spec.host for spec in up.specs)
         raise LabError(f"say which host: make shell HOST=..., one of {names}")
     return subprocess.run(
-        [*ssh_command(fleet.spec_of(up, host)), "-t", "sudo -i"], check=False
+        [*ssh_command(standing.spec_of(up, host)), "-t", "sudo -i"], check=False
     ).returncode
 
 
-def send(up: fleet.Fleet, sender: str, recipient: str, body: str) -> int:
+def send(up: standing.Fleet, sender: str, recipient: str, body: str) -> int:
     """Send a message from an agent's own host, as its user, and return the exit code.
 
     Raises:
@@ -41,7 +41,7 @@ def send(up: fleet.Fleet, sender: str, recipient: str, body: str) -> int:
     """
     if not (sender and recipient and body):
         raise LabError("say who writes what to whom: make send FROM=main TO=coder BODY='Hello'")
-    who = residents(up.name)
+    who = census_of(up.name)
     homes = [host for host, agents in who.agents.items() if sender in agents]
     if not homes:
         known = ", ".join(agent for agents in who.agents.values() for agent in agents)
@@ -49,18 +49,18 @@ def send(up: fleet.Fleet, sender: str, recipient: str, body: str) -> int:
     words = ["agent-bus", "send", "--as", sender, "--to", recipient, "--", body]
     command = f"sudo runuser -u {who.users[homes[0]]} -- {shlex.join(words)}"
     return subprocess.run(
-        [*ssh_command(fleet.spec_of(up, homes[0])), command], check=False
+        [*ssh_command(standing.spec_of(up, homes[0])), command], check=False
     ).returncode
 
 
-def logs(up: fleet.Fleet, host: str) -> int:
+def logs(up: standing.Fleet, host: str) -> int:
     """Print the last lines of the bus and of the watchers; all of one host's if it is named."""
     hosts = [host] if host else [spec.host for spec in up.specs]
     lines = 200 if host else 12
     worst = 0
     for name in hosts:
         print(f"--- {name}", flush=True)
-        command = [*ssh_command(fleet.spec_of(up, name)), f"{JOURNAL} {lines}"]
+        command = [*ssh_command(standing.spec_of(up, name)), f"{JOURNAL} {lines}"]
         worst = max(worst, subprocess.run(command, check=False).returncode)
     return worst
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     words = [*given.words, "", "", ""]
     try:
-        up = fleet.recall(given.name)
+        up = standing.recall(given.name)
         if given.verb == "shell":
             return shell(up, words[0])
         if given.verb == "send":

@@ -21,11 +21,11 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from lab.fleet import fleet
-from lab.fleet.hub import LabHub
-from lab.fleet.overlay import ssh_command
+from lab.fleet import standing
+from lab.fleet.ssh import ssh_command
 from lab.paths import LabError
-from lab.probe import rollcall
+from lab.probe.census import census_of
+from lab.probe.hub import LabHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ def base_url(scheme: str, address: str, port: int) -> str:
     return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}"
 
 
-def sign_in_link(up: fleet.Fleet, base: str = "") -> str:
+def sign_in_link(up: standing.Fleet, base: str = "") -> str:
     """Return a link that signs a browser in, once and within five minutes.
 
     Args:
@@ -56,8 +56,8 @@ def sign_in_link(up: fleet.Fleet, base: str = "") -> str:
     Raises:
         LabError: the hub does not answer.
     """
-    who = rollcall.residents(up.name)
-    address = fleet.spec_of(up, who.hub).address
+    who = census_of(up.name)
+    address = standing.spec_of(up, who.hub).address
     try:
         made = LabHub(up.name, address, who.port, ca=who.ca).post("/api/admin/login-link", {})
     except OSError as error:
@@ -88,14 +88,14 @@ def free_port(address: str, wanted: int) -> int:
 
 
 @contextlib.contextmanager
-def forwarded(up: fleet.Fleet, address: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def forwarded(up: standing.Fleet, address: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Forward a port of this machine to the hub while the block runs.
 
     Raises:
         LabError: the hub does not answer there.
     """
-    who = rollcall.residents(up.name)
-    hub = fleet.spec_of(up, who.hub)
+    who = census_of(up.name)
+    hub = standing.spec_of(up, who.hub)
     here = f"[{address}]" if ":" in address else address
     options = [word for option in OPTIONS for word in ("-o", option)]
     words = ["-N", "-L", f"{here}:{port}:{hub.address}:{who.port}"]
@@ -134,8 +134,8 @@ def _wait_for(base: str, ssh: subprocess.Popen[bytes]) -> None:
 
 def show(name: str, address: str, port: int) -> int:
     """Forward the page and print a link, until Ctrl-C; return the exit code."""
-    up = fleet.recall(name)
-    who = rollcall.residents(name)
+    up = standing.recall(name)
+    who = census_of(name)
     at = free_port(address, port or who.port)
     scheme = "https" if who.ca else "http"
     seen_as = socket.gethostname() if address in EVERYWHERE else address

@@ -18,16 +18,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lab.fleet.fleet import spec_of
-from lab.fleet.hub import LabHub
-from lab.fleet.overlay import ssh_command
-from lab.paths import LabError, fleet_dir
+from lab.fleet.ssh import ssh_command
+from lab.fleet.standing import spec_of
+from lab.paths import LabError
+from lab.probe.census import census_of
+from lab.probe.hub import LabHub
 from lab.progress import doing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lab.fleet.fleet import Fleet
+    from lab.fleet.standing import Fleet
+    from lab.probe.census import Census
 
 WAKE_TIMEOUT_S = 30
 """An agent that was woken a moment ago is woken again after 12 s, to spare its gateway."""
@@ -59,22 +61,6 @@ print(json.dumps(wakes))
 
 
 @dataclass(frozen=True, slots=True)
-class Residents:
-    """Who lives where, as the inventory says, evaluated by Ansible."""
-
-    hub: str
-    port: int
-    ca: str
-    """File with the CA of the hub's certificate; empty without TLS."""
-    agents: Mapping[str, Sequence[str]]
-    """The agents of each host."""
-    users: Mapping[str, str]
-    gateways: Mapping[str, str]
-    commanded: frozenset[str]
-    """Agents that are woken by a command."""
-
-
-@dataclass(frozen=True, slots=True)
 class Letter:
     """One message of the roll call."""
 
@@ -93,21 +79,6 @@ class Outcome:
     pushed_ms: float | None
     woken_ms: float | None
     trouble: str
-
-
-def residents(fleet: str) -> Residents:
-    """Return who lives where in a running fleet."""
-    noted = json.loads((fleet_dir(fleet) / "residents.json").read_text())
-    hosts: dict[str, dict[str, Any]] = noted["hosts"]
-    return Residents(
-        hub=noted["hub"],
-        port=int(noted["port"]),
-        ca=noted["ca"],
-        agents={host: entry["agents"] for host, entry in hosts.items()},
-        users={host: entry["user"] for host, entry in hosts.items()},
-        gateways={host: entry["gateway"] for host, entry in hosts.items()},
-        commanded=frozenset(a for entry in hosts.values() for a in entry["woken_by_command"]),
-    )
 
 
 def letters(agents: Mapping[str, Sequence[str]]) -> list[Letter]:
@@ -130,7 +101,7 @@ def call(fleet: Fleet) -> list[Outcome]:
     Raises:
         LabError: a host cannot be reached.
     """
-    who = residents(fleet.name)
+    who = census_of(fleet.name)
     wanted = letters(who.agents)
     since = time.time()
     # one host after the other: many Pythons starting at once on a small machine measure only that
@@ -222,9 +193,7 @@ def _epoch(stamp: str | None) -> float | None:
     return datetime.fromisoformat(stamp).timestamp() if stamp else None
 
 
-def _send(
-    fleet: Fleet, who: Residents, host: str, wanted: Sequence[Letter]
-) -> list[dict[str, Any]]:
+def _send(fleet: Fleet, who: Census, host: str, wanted: Sequence[Letter]) -> list[dict[str, Any]]:
     mine = [
         {
             "sender": letter.sender,
@@ -240,7 +209,7 @@ def _send(
 
 def _listen(
     fleet: Fleet,
-    who: Residents,
+    who: Census,
     host: str,
     *,
     since: float,
@@ -275,7 +244,7 @@ def _on_host(fleet: Fleet, host: str, program: str, given: object, *, user: str 
 
 
 def _timelines(
-    fleet: Fleet, who: Residents, sent: Iterable[Mapping[str, Any]]
+    fleet: Fleet, who: Census, sent: Iterable[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Return each recipient's stamps; those that the bus writes lazily are waited for."""
     hub = LabHub(fleet.name, spec_of(fleet, who.hub).address, who.port, ca=who.ca)

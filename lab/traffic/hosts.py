@@ -7,14 +7,14 @@ import shlex
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from lab.fleet.running import until
 from lab.paths import ROOT
+from lab.probe.running import until
 from lab.traffic.ledger import Accepted, Delivery, Heard, deliveries_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 PROGRAM = "/usr/local/lib/lab-traffic.py"
 STATE = "/var/lib/lab-traffic"

@@ -7,12 +7,12 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING, Self
 
-from lab.fleet import fleet
-from lab.fleet.overlay import ssh_command
-from lab.fleet.running import until
+from lab.fleet import standing
+from lab.fleet.ssh import ssh_command
+from lab.probe.running import until
 
 if TYPE_CHECKING:
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 PROGRAM = """
 import json, select, subprocess, sys
@@ -36,7 +36,7 @@ class PairTraffic:
         words = ["python3", "-c", PROGRAM, sender, recipient]
         command = f"sudo runuser -u {running.who.users[host]} -- {shlex.join(words)}"
         self._process = subprocess.Popen(
-            [*ssh_command(fleet.spec_of(running.up, host)), command],
+            [*ssh_command(standing.spec_of(running.up, host)), command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from lab.fleet.fleet import spec_of
-from lab.fleet.overlay import ssh_command
+from lab.fleet.ssh import ssh_command
+from lab.fleet.standing import spec_of
 from lab.paths import LabError
 
 if TYPE_CHECKING:
-    from lab.fleet.fleet import Fleet
-    from lab.fleet.hub import LabHub
+    from lab.fleet.standing import Fleet
+    from lab.probe.hub import LabHub
 
 ASKER, ASKER_HOST = "alice", "upstairs"
 ANSWERER, ANSWERER_HOST = "bob", "downstairs"

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from lab.fleet import fleet
-from lab.fleet.hub import LabHub
+from lab.fleet import making, plays, standing
 from lab.paths import ROOT, LabError
+from lab.probe.hub import LabHub
 from tests.e2e import install, loop
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def write_inventory() -> Path:
     return folder
 
 
-def ansible(up: fleet.Fleet, playbook: Path, timeout_s: int, *arguments: str) -> str:
+def ansible(up: standing.Fleet, playbook: Path, timeout_s: int, *arguments: str) -> str:
     """Run a playbook over the fleet and return what it printed.
 
     Raises:
@@ -67,8 +67,8 @@ def ansible(up: fleet.Fleet, playbook: Path, timeout_s: int, *arguments: str) ->
     print(f"e2e: ansible-playbook {playbook.relative_to(ROOT)}", end=" ", flush=True)
     try:
         result = subprocess.run(
-            fleet.playbook_command(up, playbook, arguments),
-            env=fleet.environment(),
+            plays.playbook_command(up, playbook, arguments),
+            env=plays.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -82,7 +82,7 @@ def ansible(up: fleet.Fleet, playbook: Path, timeout_s: int, *arguments: str) ->
     return result.stdout
 
 
-def prepare(up: fleet.Fleet) -> None:
+def prepare(up: standing.Fleet) -> None:
     """Have the real OpenClaw run on both hosts."""
     programs = {
         "node": install.NODE_PROGRAM,
@@ -93,11 +93,11 @@ def prepare(up: fleet.Fleet) -> None:
     ansible(up, ROOT / "tests" / "e2e" / "prepare.yml", PREPARE_TIMEOUT_S, *words)
 
 
-def show(up: fleet.Fleet) -> bool:
+def show(up: standing.Fleet) -> bool:
     """Roll out, play the rounds and print their hops; return whether all went well."""
     site = ROOT / "site.yml"
     ansible(up, site, ROLLOUT_TIMEOUT_S)
-    hub = LabHub(NAME, fleet.spec_of(up, loop.ASKER_HOST).address, PORT)
+    hub = LabHub(NAME, standing.spec_of(up, loop.ASKER_HOST).address, PORT)
     print(f'e2e: a user tells {loop.ASKER}: "{loop.ORDER}"', flush=True)
     first = loop.play(up, hub)
     ended = told("first round")
@@ -144,7 +144,7 @@ def changes(output: str) -> str:
     return "\n".join(task.strip() for task in changed)
 
 
-def logs(up: fleet.Fleet) -> None:
+def logs(up: standing.Fleet) -> None:
     """Print the last words of gateway and watcher on both hosts."""
     words = "journalctl --no-pager --output cat --lines 25 --unit"
     for host in loop.HOSTS:
@@ -165,8 +165,8 @@ def main() -> int:
     try:
         with ThreadPoolExecutor(max_workers=1) as pool:  # one waits for the network, one boots
             installing = pool.submit(install.install)
-            fleet.down(NAME)  # what a run that was killed left
-            up = fleet.up(NAME, [write_inventory()])
+            making.down(NAME)  # what a run that was killed left
+            up = making.up(NAME, [write_inventory()])
             installing.result()
         prepare(up)
         good = show(up)
@@ -176,7 +176,7 @@ def main() -> int:
         if up and not good:
             logs(up)
         if not given.keep:
-            fleet.down(NAME)
+            making.down(NAME)
     verdict = "the loop is complete" if good else "FAILED"
     print(f"e2e: {verdict}, {time.monotonic() - started:.0f} s in all")
     return 0 if good else 1

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lab.fleet.hub import page_of
-from lab.fleet.running import CURL
 from lab.paths import ROOT
 from lab.probe import rollcall
+from lab.probe.hub import page_of
+from lab.probe.running import CURL
 from tests.support.module import answer_of
 from tests.support.node_side import (
     ADMIN_TOKEN,

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lab.fleet.hub import page_of
+from lab.probe.hub import page_of
 from tests.support import status
 from tests.support.hub import ADMIN, REPOSITORY, HubProcess, running
 from tests.support.patience import patience, wait_until

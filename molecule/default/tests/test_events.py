@@ -8,10 +8,10 @@ import time
 
 import yaml
 
-from lab.fleet import fleet
-from lab.fleet.running import RunningFleet, until
+from lab.fleet import making, plays, standing
 from lab.paths import ROOT, fleet_dir
 from lab.probe import rollcall
+from lab.probe.running import RunningFleet, until
 from lab.traffic.pair import PairTraffic
 
 SITE = ROOT / "site.yml"
@@ -21,15 +21,15 @@ MOST_TASKS_OF_A_NODE = 10
 """Of a rollout that changes nothing: three calls to the host, the rest is the control node's."""
 
 
-def roll_out(up: fleet.Fleet, *arguments: str) -> dict[str, int]:
+def roll_out(up: standing.Fleet, *arguments: str) -> dict[str, int]:
     """Run site.yml; return how many tasks changed each host."""
     return {host: changed for host, (_, changed) in recap(up, *arguments).items()}
 
 
-def recap(up: fleet.Fleet, *arguments: str) -> dict[str, tuple[int, int]]:
+def recap(up: standing.Fleet, *arguments: str) -> dict[str, tuple[int, int]]:
     """Run site.yml; return how many tasks each host did, and how many of them changed it."""
-    command = fleet.playbook_command(up, SITE, arguments)
-    plain = fleet.readable_environment()
+    command = plays.playbook_command(up, SITE, arguments)
+    plain = plays.readable_environment()
     done = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.findall(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)", done.stdout, re.MULTILINE)
@@ -103,7 +103,7 @@ def test_a_twentieth_agent_restarts_only_its_own_watcher(running: RunningFleet) 
     (extra / "host_vars" / f"{host}.yml").write_text(yaml.safe_dump({"agents": names}))
     streams = running.streams()
 
-    up = fleet.up(running.up.name, [*dict.fromkeys([*running.up.sources, extra])])
+    up = making.up(running.up.name, [*dict.fromkeys([*running.up.sources, extra])])
     changed = roll_out(up)
 
     # the roster's change is told by the first host of its play, which is the hub

@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from lab.fleet import fleet
-from lab.fleet.running import CURL, until
+from lab.fleet import plays
 from lab.paths import ROOT
+from lab.probe.running import CURL, until
 from tests.support import status
 
 if TYPE_CHECKING:
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 
 def test_the_bus_runs_and_starts_at_boot(running: RunningFleet) -> None:
@@ -58,8 +58,8 @@ def test_the_database_is_durable(running: RunningFleet) -> None:
 
 
 def test_the_status_playbook_and_the_page_show_the_same(running: RunningFleet) -> None:
-    command = fleet.playbook_command(running.up, ROOT / "playbooks" / "status.yml", [])
-    plain = fleet.readable_environment()
+    command = plays.playbook_command(running.up, ROOT / "playbooks" / "status.yml", [])
+    plain = plays.readable_environment()
     agents = {name for names in running.who.agents.values() for name in names}
     text = ""
 

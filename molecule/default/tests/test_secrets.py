@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lab.fleet import fleet
-from lab.fleet.overlay import ssh_command
+from lab.fleet import plays, standing
+from lab.fleet.ssh import ssh_command
 from lab.paths import ROOT, fleet_dir
 
 if TYPE_CHECKING:
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 SAMPLER = """
 import glob, json, sys, threading
@@ -51,9 +51,9 @@ def backups(running: RunningFleet) -> Path:
 
 def play(running: RunningFleet, name: str, *arguments: str) -> str:
     """Run a playbook as talkative as a troubled operator would; return what it showed."""
-    command = fleet.playbook_command(running.up, ROOT / name, ["-vvv", "--diff", *arguments])
+    command = plays.playbook_command(running.up, ROOT / name, ["-vvv", "--diff", *arguments])
     done = subprocess.run(
-        command, env=fleet.readable_environment(), capture_output=True, text=True, check=False
+        command, env=plays.readable_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done.stdout + done.stderr
@@ -64,7 +64,7 @@ class Watch:
 
     def __init__(self, running: RunningFleet, host: str) -> None:
         self._command = [
-            *ssh_command(fleet.spec_of(running.up, host)),
+            *ssh_command(standing.spec_of(running.up, host)),
             f"sudo python3 -c {shlex.quote(SAMPLER)}",
         ]
         self.seen = ""
@@ -86,7 +86,7 @@ def places(running: RunningFleet, known: set[str]) -> set[str]:
 
     def found(host: str) -> set[str]:
         done = subprocess.run(
-            [*ssh_command(fleet.spec_of(running.up, host)), search],
+            [*ssh_command(standing.spec_of(running.up, host)), search],
             input=patterns,
             capture_output=True,
             text=True,

@@ -10,8 +10,8 @@ import pytest
 from lab.faults.acts import Acts
 from lab.faults.report import Report
 from lab.faults.trial import Trial
-from lab.fleet.running import RunningFleet
 from lab.paths import ROOT
+from lab.probe.running import RunningFleet
 from lab.traffic.hosts import Traffic
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lab.fleet import fleet
-from lab.fleet.running import RunningFleet
+from lab.fleet import plays
 from lab.paths import ROOT, fleet_dir
+from lab.probe.running import RunningFleet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,9 +65,9 @@ class Operator:
 
     def play(self, playbook: str, *arguments: str, checkout: Path = ROOT) -> Run:
         """Run a playbook and return what came of it."""
-        command = fleet.playbook_command(self._running.up, checkout / playbook, arguments)
+        command = plays.playbook_command(self._running.up, checkout / playbook, arguments)
         config = str(checkout / "ansible.cfg")
-        environment = {**fleet.readable_environment(), "ANSIBLE_CONFIG": config}
+        environment = {**plays.readable_environment(), "ANSIBLE_CONFIG": config}
         started = time.monotonic()
         done = subprocess.run(
             command,

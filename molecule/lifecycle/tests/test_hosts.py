@@ -10,16 +10,17 @@ import pytest
 import yaml
 
 from lab.engine.containers import LOGIN
-from lab.fleet import fleet
-from lab.fleet.running import until
+from lab.fleet import standing
+from lab.fleet.ssh import close_connections
 from lab.paths import fleet_dir
+from lab.probe.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import Operator
 
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 """What container images of LXC and Incus bring for every service."""
@@ -85,7 +86,7 @@ def test_two_names_of_one_machine_are_told_before_any_contact(
 def test_two_names_of_one_machine_are_told_by_the_machine(
     running: RunningFleet, operator: Operator, twin: tuple[str, ...]
 ) -> None:
-    address = fleet.spec_of(running.up, "birch").address.rpartition(".")[0] + ".240"
+    address = standing.spec_of(running.up, "birch").address.rpartition(".")[0] + ".240"
     running.on("birch", f"sudo ip address add {address}/24 dev eth0")
     try:
         hosts = yaml.safe_load(Path(twin[1]).read_text())
@@ -108,12 +109,12 @@ def test_a_login_that_runs_no_commands_is_told(running: RunningFleet, operator: 
         f"printf '#!/bin/sh\\necho Welcome\\n' | sudo tee {menu} >/dev/null && "
         f"sudo chmod 755 {menu} && sudo usermod --shell {menu} {LOGIN}",
     )
-    fleet.close_connections(running.up.name)
+    close_connections(running.up.name)
     try:
         run = operator.play("site.yml", "--limit", "dogwood")
     finally:
         running.on("dogwood", f"sudo usermod --shell /bin/bash {LOGIN}")
-        fleet.close_connections(running.up.name)
+        close_connections(running.up.name)
     assert run.code != 0
     assert run.says("dogwood: the check did not run there (exit code 0). The answer was: Welcome.")
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.engine.podman import podman
-from lab.fleet import fleet
-from lab.fleet.running import CURL, until
+from lab.fleet import standing
 from lab.paths import fleet_dir
 from lab.probe import rollcall
+from lab.probe.running import CURL, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from conftest import Operator
 
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 KEPT = "kept.id"
 """Where one test notes for a later one which message the backup has."""
@@ -97,7 +97,7 @@ def test_drift_hands_a_sudo_password_on(
 
 def test_tokens_are_rotated_while_a_node_is_off(running: RunningFleet, operator: Operator) -> None:
     before = tokens(running)
-    container = fleet.spec_of(running.up, "dogwood").name
+    container = standing.spec_of(running.up, "dogwood").name
     podman("stop", "--time", "0", container)
     kept = running.send("ada", "carl", "while dogwood is off")
 

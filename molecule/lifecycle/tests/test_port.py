@@ -6,8 +6,8 @@ import json
 import socket
 from typing import TYPE_CHECKING
 
-from lab.fleet import fleet
-from lab.fleet.running import RunningFleet, until
+from lab.fleet import standing
+from lab.probe.running import RunningFleet, until
 
 if TYPE_CHECKING:
     from conftest import Operator
@@ -17,7 +17,7 @@ def test_the_port_is_open_to_the_fleet_only_while_the_rule_is_on(
     running: RunningFleet, operator: Operator
 ) -> None:
     hub, node = running.who.hub, running.nodes[1]
-    address = fleet.spec_of(running.up, hub).address
+    address = standing.spec_of(running.up, hub).address
 
     def answers() -> bool:
         try:
@@ -32,7 +32,7 @@ def test_the_port_is_open_to_the_fleet_only_while_the_rule_is_on(
         return operator.roll_out(*own, *operator.hub_settings).changed[hub]
 
     knock = f"timeout 2 bash -c '</dev/tcp/{address}/{running.who.port}' && echo open || true"
-    others = [fleet.spec_of(running.up, host).address for host in running.nodes if host != node]
+    others = [standing.spec_of(running.up, host).address for host in running.nodes if host != node]
     assert answers()
     assert switch(on=True, message_bus_firewall_fleet=others) > 0
     assert not answers()  # this machine is none of the fleet

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lab.fleet import checkout
-from lab.fleet.running import RunningFleet, until
+from lab.probe.running import RunningFleet, until
 from lab.traffic.pair import PairTraffic
 from tests.support.patience import patience
 

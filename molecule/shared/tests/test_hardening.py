@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 FOLDERS = "/etc/agent-bus /var/lib/agent-bus /var/lib/agent-bus-hub /var/lib/bus-watcher"
 

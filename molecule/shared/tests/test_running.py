@@ -15,7 +15,7 @@ from lab.paths import ROOT
 from lab.probe import rollcall
 
 if TYPE_CHECKING:
-    from lab.fleet.running import RunningFleet
+    from lab.probe.running import RunningFleet
 
 NAME = re.compile(r"\b(?:agent_bus|process)_[a-z0-9_]+")
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (\w[^|]*)?\|", re.MULTILINE)

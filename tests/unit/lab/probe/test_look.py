@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.fleet import fleet
+from lab.fleet import standing
 from lab.paths import ROOT, LabError
 from lab.probe import look
 
@@ -15,6 +15,6 @@ def test_a_fleet_that_is_not_up_is_said_so(
 
 
 def test_an_unknown_host_is_answered_with_the_known_ones() -> None:
-    up = fleet.Fleet("x", (), ROOT, (), False, None)  # type: ignore[arg-type]  # not asked
+    up = standing.Fleet("x", (), ROOT, (), False, None)  # type: ignore[arg-type]  # not asked
     with pytest.raises(LabError, match="has no host 'nope'"):
-        fleet.spec_of(up, "nope")
+        standing.spec_of(up, "nope")

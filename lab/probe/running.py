@@ -8,11 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from lab.fleet import fleet
-from lab.fleet.hub import LabHub
-from lab.fleet.overlay import ssh_command
+from lab.fleet import making, standing
+from lab.fleet.ssh import ssh_command
 from lab.paths import LabError
-from lab.probe import rollcall
+from lab.probe.census import census_of
+from lab.probe.hub import LabHub
 from tests.support.patience import DEADLINE_S, patience
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ class RunningFleet:
     """The fleet as an operator sees it: hosts by ssh, the hub by its API."""
 
     def __init__(self, name: str) -> None:
-        self._become(fleet.recall(name))
+        self._become(standing.recall(name))
 
-    def _become(self, up: fleet.Fleet) -> None:
+    def _become(self, up: standing.Fleet) -> None:
         self.up = up
-        self.who = rollcall.residents(up.name)
-        hub = fleet.spec_of(up, self.who.hub)
+        self.who = census_of(up.name)
+        hub = standing.spec_of(up, self.who.hub)
         self._hub = LabHub(up.name, hub.address, self.who.port, ca=self.who.ca)
 
     def remake(self, sources: Sequence[Path]) -> None:
         """Make the fleet what another inventory says; what that leaves alone goes on running."""
-        self._become(fleet.up(self.up.name, sources))
+        self._become(making.up(self.up.name, sources))
 
     @property
     def nodes(self) -> list[str]:
@@ -54,7 +54,7 @@ class RunningFleet:
             LabError: it failed; the message has its last words.
         """
         done = subprocess.run(
-            [*ssh_command(fleet.spec_of(self.up, host)), command],
+            [*ssh_command(standing.spec_of(self.up, host)), command],
             capture_output=True,
             text=True,
             check=False,
