@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from agent_bus import __version__
 from agent_bus.api import openapi
+from agent_bus.api.agents import Agents
 from agent_bus.api.health import Health, metrics_endpoint
-from agent_bus.api.messages import Api
+from agent_bus.api.messages import Messages
 from agent_bus.api.operator import Operator
+from agent_bus.api.reports import Reports
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import StreamParts, Streams
 from agent_bus.bus.auth import Authenticator, load_digests
@@ -28,12 +30,15 @@ from agent_bus.core.clock import SystemClock
 from agent_bus.core.latency import Latency
 from agent_bus.core.limits import RateLimiter
 from agent_bus.dashboard.actions import Actions
-from agent_bus.dashboard.audit import Audit
 from agent_bus.dashboard.html import Pages
 from agent_bus.dashboard.measures import Measures
+from agent_bus.dashboard.page_stream import PageStreams
+from agent_bus.dashboard.sign_in import SignIn
 from agent_bus.dashboard.views import Dashboard
 from agent_bus.http.application import application
+from agent_bus.http.audit import Audit
 from agent_bus.http.gate import Gate
+from agent_bus.http.live import LiveStreams
 from agent_bus.http.session import Sessions
 from agent_bus.operate.backups import Backups
 from agent_bus.operate.board import Board
@@ -90,54 +95,48 @@ class Hub:
         core.observers.extend((housekeeper, fleet, board))
         for one in (housekeeper, fleet, board):
             one.start()
-        hang_ups = greenlets.HangUps()
         sessions = Sessions(records=core.records, auth=auth, clock=clock)
+        audit = Audit(records=core.records, clock=clock)
+        live = build_live(settings, core, greenlets.HangUps())
         self.health = build_health(core, board, reserves, version)
-        api = build_api(settings, core, fleet, auth)
+        prober = Prober(broker=core.broker, directory=core.directory, clock=clock)
+        messages = build_messages(settings, core, auth)
         operator = Operator(
             bus=core.bus,
             counters=core.counters,
             directory=core.directory,
             presence=core.presence,
             hops=core.hops,
+            prober=prober,
             housekeeper=housekeeper,
             backups=_backups(settings, self._backend, clock),
             sessions=sessions,
         )
-        audit = Audit(records=core.records, clock=clock)
-        paths = routes(
-            api=api,
+        api = routes(
+            messages=messages,
+            agents=Agents(bus=core.bus, directory=core.directory, fleet=fleet),
+            reports=build_reports(core, prober),
             operator=operator,
-            streams=build_streams(settings, core, version, hang_ups),
+            streams=Streams(parts=stream_parts(core), live=live, version=version),
             health=self.health,
             document=openapi.endpoint(),
             metrics=metrics_endpoint(build_exporter(core, refusals, reserves, version)),
         )
-        actions = Actions(
-            store=core.store,
-            directory=core.directory,
-            api=api,
-            operator=operator,
-            sessions=sessions,
-            audit=audit,
-        )
-        dashboard = Dashboard(
-            store=core.store,
-            records=core.records,
-            directory=core.directory,
-            presence=core.presence,
-            broker=core.broker,
-            clock=clock,
-            measures=build_measures(core),
-            board=board,
-            sessions=sessions,
-            pages=Pages(),
-            settings=settings,
+        pages = Pages()
+        sign_in = SignIn(sessions=sessions, pages=pages, audit=audit, refusals=refusals)
+        page_streams = PageStreams(board=board, sessions=sessions, live=live)
+        actions = Actions(core.store, core.directory, messages=messages, operator=operator)
+        dashboard = build_dashboard(core, board, pages, page_streams)
+        table = [*api, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
+        gate = Gate(
+            auth,
+            sessions,
+            audit,
+            body_limit_bytes=settings.body_limit_bytes,
+            read_timeout_s=settings.read_timeout_s,
             refusals=refusals,
-            hang_ups=hang_ups,
         )
-        table = audit.over(paths) + dashboard.routes(actions)
-        self.wsgi = application(table, gate=_gate(settings, auth, refusals), refusals=refusals)
+        self.wsgi = application(table, gate=gate, refusals=refusals)
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
@@ -198,20 +197,9 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         hop_limit=settings.hop_limit,
     )
     return Core(
-        store,
-        backend,
-        backend.records,
-        clock,
-        broker,
-        directory,
-        presence,
-        counters,
-        latency,
-        observers,
-        fanout,
-        hops,
-        bus,
-    )
+        store, backend, backend.records, clock, broker, directory, presence, counters, latency,
+        observers, fanout, hops, bus,
+    )  # fmt: skip
 
 
 def _backend(settings: Settings, clock: Clock) -> SqliteStore:
@@ -328,42 +316,69 @@ def build_exporter(
     return Exporter(hub=hub, host=HostCollector(reserves=reserves, process=Process()))
 
 
-def build_api(settings: Settings, core: Core, fleet: Fleet, auth: Authenticator) -> Api:
-    """The API's endpoints."""
-    return Api(
+def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messages:
+    """The endpoints for messages."""
+    return Messages(
         bus=core.bus,
         store=core.store,
         counters=core.counters,
         directory=core.directory,
         presence=core.presence,
-        hops=core.hops,
-        latency=core.latency,
-        clock=core.clock,
-        fleet=fleet,
         auth=auth,
-        prober=Prober(broker=core.broker, directory=core.directory, clock=core.clock),
         page_limit=settings.page_limit,
     )
 
 
-def build_streams(
-    settings: Settings, core: Core, version: str, hang_ups: greenlets.HangUps
-) -> Streams:
-    """What opens streams."""
-    return Streams(parts=stream_parts(core), settings=settings, version=version, hang_ups=hang_ups)
+def build_reports(core: Core, prober: Prober) -> Reports:
+    """The endpoints for what watchers report."""
+    return Reports(
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        hops=core.hops,
+        latency=core.latency,
+        prober=prober,
+        clock=core.clock,
+    )
+
+
+def build_live(settings: Settings, core: Core, hang_ups: greenlets.HangUps) -> LiveStreams:
+    """What opens streams, of nodes and of browsers."""
+    return LiveStreams(
+        broker=core.broker,
+        directory=core.directory,
+        clock=core.clock,
+        settings=settings,
+        hang_ups=hang_ups,
+    )
 
 
 def stream_parts(core: Core) -> StreamParts:
-    """What streams are made of."""
+    """What nodes' streams are made of."""
     return StreamParts(
         store=core.store,
-        broker=core.broker,
         directory=core.directory,
         presence=core.presence,
         counters=core.counters,
         fanout=core.fanout,
         hops=core.hops,
+    )
+
+
+def build_dashboard(
+    core: Core, board: Board, pages: Pages, page_streams: PageStreams
+) -> Dashboard:
+    """The operator's web page."""
+    return Dashboard(
+        store=core.store,
+        records=core.records,
+        directory=core.directory,
+        presence=core.presence,
         clock=core.clock,
+        measures=build_measures(core),
+        board=board,
+        pages=pages,
+        page_streams=page_streams,
     )
 
 
@@ -375,15 +390,6 @@ def build_measures(core: Core) -> Measures:
         counters=core.counters,
         directory=core.directory,
         latency=core.latency,
-    )
-
-
-def _gate(settings: Settings, auth: Authenticator, refusals: Counter[str]) -> Gate:
-    return Gate(
-        auth,
-        body_limit_bytes=settings.body_limit_bytes,
-        read_timeout_s=settings.read_timeout_s,
-        refusals=refusals,
     )
 
 

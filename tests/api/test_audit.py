@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 
-from agent_bus.dashboard.audit import ACTIONS
+from agent_bus.api import openapi
 from tests.support.hub import FLEET, HubProcess, digest, roster, running
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ACTIONS = {route.action.name for route in openapi.table() if route.action is not None}
 
 
 def entries(hub: HubProcess) -> list[dict[str, Any]]:
@@ -56,7 +58,7 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
         assert admin.call("POST", "/api/agents/alpha/wake").status == 409
         found = entries(hub)[1:]  # the first one is the roster that `running` put
     by_action = {entry["action"]: entry for entry in found if entry["outcome"] == "done"}
-    assert set(by_action) == set(ACTIONS.values())
+    assert set(by_action) == ACTIONS
     assert by_action["send"]["detail"] == {"to": "delta", "subject": "Hello", "id": sent["id"]}
     assert by_action["ack"]["agent"] == "operator"
     assert by_action["wake"]["agent"] == by_action["mute"]["agent"] == "delta"

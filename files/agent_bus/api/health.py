@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from agent_bus.core.model import rfc3339
 from agent_bus.http.call import Answer, Call
-from agent_bus.http.route import NoQuery
 from agent_bus.operate import metrics, reserves
 
 if TYPE_CHECKING:
@@ -77,9 +76,8 @@ class Health:
         """
         return not self.is_stopping and self._check_reading() == "ok"
 
-    def stats(self, call: Call) -> Answer:
+    def stats(self, _call: Call) -> Answer:
         """Totals, depth, latency quantiles, alerts, streams and the database's own figures."""
-        call.parse_query(NoQuery)
         uptime_s = self._clock.monotonic() - self._started
         streams = list(self._broker)
         counts = self._vitals.counts()

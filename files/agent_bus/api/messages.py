@@ -1,15 +1,16 @@
-"""The endpoints of the HTTP API: from a `Call` to an `Answer`.
+"""The endpoints for messages: send, inbox, ack, history, one message.
 
-Each one parses, checks whose agents the token may act for, asks the bus, and renders.
-`api/routes.py` says under which paths they stand.
+Each one checks whose agents the token may act for, asks the bus, and renders. `routes.py` says
+under which paths they stand.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.api.models import fields, requests
+from agent_bus.api import paging
+from agent_bus.api.models import fields
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors, wire
 from agent_bus.core.model import (
@@ -19,43 +20,29 @@ from agent_bus.core.model import (
     Draft,
     Message,
     MessageId,
-    NodeName,
-    Roster,
-    Seq,
-    Stamp,
     rfc3339,
 )
 from agent_bus.core.slices import HistorySlice, InboxSlice
 from agent_bus.core.sse import compact_json
-from agent_bus.http.call import Answer, Call, decode_cursor, encode_cursor
-from agent_bus.http.route import NoQuery
-from agent_bus.operate import fleet_rows
+from agent_bus.http.call import Answer, AnyCall, Call
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
+    from agent_bus.api.models.requests import AckBody, HistoryQuery, InboxQuery, SendBody
     from agent_bus.bus.auth import Authenticator, Principal
     from agent_bus.bus.bus import Bus
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
-    from agent_bus.bus.hops import Hops
     from agent_bus.bus.presence import Presence
-    from agent_bus.bus.probes import Prober
-    from agent_bus.core.clock import Clock
-    from agent_bus.core.latency import Latency
-    from agent_bus.operate.fleet import Fleet
     from agent_bus.store.contract import Store
 
-Row = TypeVar("Row")
-
-RENDERED_AT_ONCE: Final = 32
-"""Rows that are rendered in the loop itself: about 0.3 ms, less than a thread's detour costs."""
 KEY_LIMIT: Final = 255
 """Characters of an Idempotency-Key; a UUID has 36."""
 
 
-class Api:
+class Messages:
     """The endpoints, with what they need.
 
     Args:
@@ -70,12 +57,7 @@ class Api:
         counters: Counters,
         directory: Directory,
         presence: Presence,
-        hops: Hops,
-        latency: Latency,
-        clock: Clock,
-        fleet: Fleet,
         auth: Authenticator,
-        prober: Prober,
         page_limit: int,
     ) -> None:
         self._bus = bus
@@ -83,17 +65,12 @@ class Api:
         self._counters = counters
         self._directory = directory
         self._presence = presence
-        self._hops = hops
-        self._latency = latency
-        self._clock = clock
-        self._fleet = fleet
         self._auth = auth
-        self._prober = prober
         self._page_limit = page_limit
 
-    def send(self, call: Call) -> Answer:
+    def send(self, call: Call[None, SendBody]) -> Answer:
         """Send a message."""
-        body = call.parse_body(requests.SendBody)
+        body = call.body
         sender = self._auth.require_agent(call.principal, body.sender, field="from")
         key = call.headers.get("idempotency-key")
         if key is not None and not (0 < len(key) <= KEY_LIMIT and key.isprintable()):
@@ -117,14 +94,14 @@ class Api:
         reachable = [self._presence.status(d.agent) for d in sent.deliveries]
         return Answer(201, raw=wire.accepted(sent, reachable))
 
-    def inbox(self, call: Call) -> Answer:
+    def inbox(self, call: Call[InboxQuery]) -> Answer:
         """Read an inbox."""
-        query = call.parse_query(requests.InboxQuery)
+        query = call.query
         agent = self._readable(call.principal, query.agent)
         scope = f"inbox {agent} {query.unread} {query.priority} {query.thread}"
         after = (-1, 0)
         if query.cursor is not None:
-            rank, seq = decode_cursor(query.cursor, scope, 2)
+            rank, seq = paging.decode_cursor(query.cursor, scope, 2)
             after = (rank, seq)
         limit = min(query.limit, self._page_limit)
         wanted = InboxSlice(
@@ -151,7 +128,7 @@ class Api:
         content = {
             "agent": agent,
             "next_cursor": (
-                encode_cursor(scope, page[-1].message.rank, page[-1].seq) if full else None
+                paging.encode_cursor(scope, page[-1].message.rank, page[-1].seq) if full else None
             ),
             "unread": self._counters.mailbox(agent).unread,
         }
@@ -159,11 +136,11 @@ class Api:
         def shown(d: Delivery) -> dict[str, Any]:
             return _shown(d, *before.get(d.seq, (d.last_fetched_at, d.fetch_count)))
 
-        return _page(content, page, shown)
+        return paging.page(content, page, shown)
 
-    def ack(self, call: Call) -> Answer:
+    def ack(self, call: Call[None, AckBody]) -> Answer:
         """Mark messages as read."""
-        body = call.parse_body(requests.AckBody)
+        body = call.body
         agent = self._auth.require_agent(call.principal, body.agent, field="agent")
         acked = self._bus.ack(
             agent,
@@ -177,9 +154,9 @@ class Api:
         }
         return Answer(200, content)
 
-    def history(self, call: Call) -> Answer:
+    def history(self, call: Call[HistoryQuery]) -> Answer:
         """Read the past."""
-        query = call.parse_query(requests.HistoryQuery)
+        query = call.query
         if query.agent is None and call.principal.is_admin:
             agent = None
         else:
@@ -197,16 +174,18 @@ class Api:
             since=fields.milliseconds(query.since),
             until=fields.milliseconds(query.until),
             archived=query.archived,
-            after=None if query.cursor is None else decode_cursor(query.cursor, scope, 1)[0],
+            after=None
+            if query.cursor is None
+            else paging.decode_cursor(query.cursor, scope, 1)[0],
             ascending=query.order == "asc",
             limit=limit,
         )
         page = self._store.history(wanted)
         full = len(page) == limit
         content = {
-            "next_cursor": encode_cursor(scope, page[-1][0].first_seq) if full else None,
+            "next_cursor": paging.encode_cursor(scope, page[-1][0].first_seq) if full else None,
         }
-        return _page(content, page, lambda found: self._told(call.principal, *found))
+        return paging.page(content, page, lambda found: self._told(call.principal, *found))
 
     def message(self, call: Call) -> Answer:
         """One message with the timeline of each delivery."""
@@ -221,99 +200,8 @@ class Api:
             raise errors.UnknownMessageError(message_id)
         return Answer(200, self._told(call.principal, *found))
 
-    def agents(self, call: Call) -> Answer:
-        """The registry, with who can be reached now."""
-        call.parse_query(NoQuery)
-        self._fleet.refresh(anyway=True)
-        groups = {n: sorted(of) for n, of in self._directory.roster.groups.items()}
-        agents = [fleet_rows.agent(facts) for facts in self._fleet.agents()]
-        nodes = [fleet_rows.node(facts) for facts in self._fleet.nodes()]
-        return Answer(200, {"agents": agents, "groups": groups, "nodes": nodes})
-
-    def put_agents(self, call: Call) -> Answer:
-        """Replace the roster (operator)."""
-        require_admin(call.principal)
-        query = call.parse_query(requests.RosterQuery)
-        body = call.parse_body(requests.RosterBody)
-        change = self._bus.put_roster(_roster(body), force=body.force, dry_run=query.dry_run)
-        content = {
-            "changed": change.changed,
-            "registered": change.registered,
-            "moved": change.moved,
-            "retired": change.retired,
-            "revived": change.revived,
-            "groups_changed": change.groups_changed,
-            "tokens_changed": change.tokens_changed,
-        }
-        return Answer(200, content)
-
-    def presence(self, call: Call) -> Answer:
-        """Take a watcher's sign of life."""
-        body = call.parse_body(requests.PresenceBody)
-        if call.principal.node is None:
-            raise errors.ForbiddenError("Only a node's watcher reports presence.")
-        gateways = {AgentName(a.name): a.gateway == "ok" for a in body.agents}
-        foreign = gateways.keys() - set(self._directory.agents_of(call.principal.node))
-        if foreign:
-            raise errors.ForbiddenError(
-                f"Not on node {call.principal.node}: {', '.join(sorted(foreign))}. Leave them "
-                "out; if the host's settings still have them, run the site playbook.",
-                field="agents",
-                agents=sorted(foreign),
-            )
-        self._presence.renewed(
-            call.principal.node,
-            version=body.node_version,
-            gateways=gateways,
-            unconfigured=tuple(body.unconfigured),
-            gateway_kind=body.gateway_kind,
-        )
-        return Answer(204)
-
-    def wakes(self, call: Call) -> Answer:
-        """Take a watcher's reports of what became of wakes."""
-        body = call.parse_body(requests.WakesBody)
-        own = self._directory.agents_of(call.principal.node)
-        now = self._clock.now_ms()
-        for report in body.reports:
-            if report.agent not in own:
-                continue  # it moved to another node while the report was on its way
-            self._report(report, now)
-        return Answer(204)
-
-    def probes(self, call: Call) -> Answer:
-        """Ask watchers whether they could wake their agents; wakes nobody (operator)."""
-        require_admin(call.principal)
-        body = call.parse_body(requests.ProbeBody) if call.body else requests.ProbeBody()
-        directory = self._directory
-        if body.agents is None:
-            agents = sorted(directory.roster.agents)
-        else:
-            agents = [directory.require(name, field="agents") for name in body.agents]
-        probe_id, results = self._prober.run(agents, timeout_s=5.0)
-        with_status = [{**r, "status": self._presence.status(r["agent"])} for r in results]
-        return Answer(200, {"probe_id": probe_id, "results": with_status})
-
-    def _report(self, report: requests.WakeReport, now: int) -> None:
-        agent = AgentName(report.agent)
-        if report.event == "probed":
-            self._prober.report(
-                report.probe_id, agent, reason=report.reason, duration_ms=report.duration_ms
-            )
-            return
-        if report.up_to_seq is None:
-            raise errors.InvalidRequestError(
-                f"up_to_seq: needed for {report.event!r}.", field="reports.up_to_seq"
-            )
-        kind = "accepted" if report.event == "coalesced" else report.event
-        at = now - int(report.age_ms)
-        seq = Seq(min(report.up_to_seq, self._counters.head))
-        self._hops.note(Stamp(kind, agent, seq, at, report.reason, up_to=True))
-        if report.duration_ms is not None:
-            self._latency.observe(f"wake_{kind}", report.duration_ms)
-
     def _recipients(
-        self, body: requests.SendBody, sender: AgentName, key: str | None
+        self, body: SendBody, sender: AgentName, key: str | None
     ) -> tuple[AgentName, ...]:
         """Whom the body names now; nobody for a known key whose message the roster has outlived.
 
@@ -332,7 +220,7 @@ class Api:
             return self._directory.require(name, field="agent")
         return self._auth.require_agent(principal, name, field="agent")
 
-    def _is_over(self, call: Call, agent: AgentName) -> bool:
+    def _is_over(self, call: AnyCall, agent: AgentName) -> bool:
         """Whether a call that waits for an agent's mail has lost its client or its right."""
         try:
             self._readable(self._auth.renew(call.principal), agent)
@@ -350,29 +238,6 @@ class Api:
         return wire.with_timeline(of, deliveries)
 
 
-def require_admin(principal: Principal) -> None:
-    """Let only the operator on.
-
-    Raises:
-        errors.ForbiddenError: a node's token.
-    """
-    if not principal.is_admin:
-        raise errors.ForbiddenError("Only the admin token may do this.")
-
-
-def _page(
-    content: Mapping[str, object], rows: Sequence[Row], render: Callable[[Row], Any]
-) -> Answer:
-    """A page of messages; a long one is rendered in a native thread, so that the loop goes on."""
-
-    def whole() -> dict[str, object]:
-        return {**content, "messages": [render(row) for row in rows]}
-
-    if len(rows) <= RENDERED_AT_ONCE:
-        return Answer(200, whole())
-    return Answer(200, raw=greenlets.offload(lambda: compact_json(whole()).encode()))
-
-
 def _shown(of: Delivery, fetched_at: int | None, fetch_count: int) -> dict[str, Any]:
     return {
         **wire.delivery(of),
@@ -381,14 +246,6 @@ def _shown(of: Delivery, fetched_at: int | None, fetch_count: int) -> dict[str, 
     }
 
 
-def _canonical_sha256(body: requests.SendBody) -> bytes:
+def _canonical_sha256(body: SendBody) -> bytes:
     canonical = compact_json(body.model_dump(mode="json", by_alias=True))
     return hashlib.sha256(canonical.encode()).digest()
-
-
-def _roster(body: requests.RosterBody) -> Roster:
-    return Roster(
-        agents={AgentName(a.name): NodeName(a.node) for a in body.agents},
-        groups={g: tuple(AgentName(m) for m in members) for g, members in body.groups.items()},
-        tokens={NodeName(t.node): tuple(t.sha256) for t in body.tokens},
-    )

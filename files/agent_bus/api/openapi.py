@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic.json_schema import models_json_schema
 
 from agent_bus import __version__
+from agent_bus.api.agents import Agents
 from agent_bus.api.health import Health
-from agent_bus.api.messages import Api
-from agent_bus.api.models import events, requests, responses
+from agent_bus.api.messages import Messages
+from agent_bus.api.models import responses
 from agent_bus.api.operator import Operator
+from agent_bus.api.reports import Reports
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
 from agent_bus.core import errors
@@ -37,12 +39,6 @@ PATH_PARAMETERS: Final = {
     "message_id": ("Id of a message.", {"type": "string"}),
     "name": ("Name of an agent.", {"type": "string"}),
 }
-HEADERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "POST /send": (
-        ("Idempotency-Key", "1 to 255 printable characters; the same message is stored once."),
-    ),
-    "GET /stream": (("Last-Event-ID", "The id of the last event that was dealt with."),),
-}
 ALWAYS: Final = (errors.InvalidRequestError, errors.InternalError, errors.NotReadyError)
 WITH_TOKEN: Final = (errors.UnauthenticatedError, errors.AuthThrottledError)
 DESCRIPTION: Final = """\
@@ -57,18 +53,16 @@ Paths with `x-unprefixed` also answer without `/api`."""
 @cache
 def document() -> dict[str, Any]:
     """The whole document; the same for every hub of this version."""
-    table = _table()
+    described = table()
     models = sorted(
-        {model for route in table for model in _models(route)}
-        | set(events.EVENTS.values())
-        | {responses.Problem},
+        {model for route in described for model in _models(route)} | {responses.Problem},
         key=lambda model: model.__name__,
     )
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=TEMPLATE
     )
     paths: dict[str, dict[str, Any]] = {}
-    for route in table:
+    for route in described:
         path = VARIABLE.sub(r"{\1}", route.paths[0])
         paths.setdefault(path, {})[route.method.lower()] = _operation(route)
     return {
@@ -117,10 +111,12 @@ def problems_of(route: Route) -> dict[int, list[type[errors.BusError]]]:
     return by_status
 
 
-def _table() -> list[Route]:
+def table() -> list[Route]:
     """The routes with unbound endpoints: only what is described is read of them."""
     return routes(
-        api=cast("Api", Api),
+        messages=cast("Messages", Messages),
+        agents=cast("Agents", Agents),
+        reports=cast("Reports", Reports),
         operator=cast("Operator", Operator),
         streams=cast("Streams", Streams),
         health=cast("Health", Health),
@@ -130,7 +126,8 @@ def _table() -> list[Route]:
 
 
 def _models(route: Route) -> Iterable[type[BaseModel]]:
-    return (model for model in (route.body, route.answer) if model is not None)
+    events = (route.events or {}).values()
+    return (model for model in (route.endpoint.body, route.answer, *events) if model is not None)
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -147,30 +144,31 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.description or route.access == "admin":
         admin = "Admin token only." if route.access == "admin" else ""
         operation["description"] = f"{route.description} {admin}".strip()
-    if route.body is not None:
+    if route.endpoint.body is not None:
         operation["requestBody"] = {
-            "required": route.body is not requests.ProbeBody,
-            "content": {"application/json": {"schema": _reference(route.body)}},
+            "required": not route.endpoint.body_is_optional,
+            "content": {"application/json": {"schema": _reference(route.endpoint.body)}},
         }
     if route.unprefixed:
         operation["x-unprefixed"] = route.path
-    if route.path == "/readyz":
-        operation["responses"]["503"]["content"]["application/json"] = {
-            "schema": _reference(responses.ReadyAnswer)
+    for status in route.other_statuses:
+        assert route.answer is not None
+        operation["responses"][str(status)]["content"][route.media_type] = {
+            "schema": _reference(route.answer)
         }
     return operation
 
 
 def _success(route: Route) -> dict[str, Any]:
-    if route.path == "/stream":
+    if route.events is not None:
         types = "\n".join(
             f"- `{name}`: {(model.__doc__ or '').splitlines()[0]}"
-            for name, model in events.EVENTS.items()
+            for name, model in route.events.items()
         )
         return {
             "description": f"Events until `bye`. Types (`message` events carry no name):\n{types}",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            "x-events": {name: _reference(model) for name, model in events.EVENTS.items()},
+            "content": {route.media_type: {"schema": {"type": "string"}}},
+            "x-events": {name: _reference(model) for name, model in route.events.items()},
         }
     if route.status == 204:  # noqa: PLR2004 - No Content
         return {"description": "Taken."}
@@ -222,7 +220,9 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _query_parameters(route: Route) -> list[dict[str, Any]]:
-    described = route.query.model_json_schema(ref_template=TEMPLATE)
+    if route.endpoint.query is None:
+        return []
+    described = route.endpoint.query.model_json_schema(ref_template=TEMPLATE)
     return [
         _query_parameter(name, dict(schema))
         for name, schema in described.get("properties", {}).items()
@@ -247,13 +247,13 @@ def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _headers(route: Route) -> list[dict[str, Any]]:
     return [
         {
-            "name": name,
+            "name": header.name,
             "in": "header",
             "required": False,
-            "description": words,
+            "description": header.words,
             "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         }
-        for name, words in HEADERS.get(f"{route.method} {route.path}", ())
+        for header in route.headers
     ]
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent_bus.api.agents import has_changed_roster
 from agent_bus.api.models import requests as s
 from agent_bus.api.models import responses as a
+from agent_bus.api.models.events import EVENTS
 from agent_bus.core import errors as e
-from agent_bus.http.route import Route
+from agent_bus.http.endpoint import bare, with_body, with_both, with_query
+from agent_bus.http.route import Action, Header, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_bus.api.agents import Agents
     from agent_bus.api.health import Health
-    from agent_bus.api.messages import Api
+    from agent_bus.api.messages import Messages
     from agent_bus.api.operator import Operator
+    from agent_bus.api.reports import Reports
     from agent_bus.api.stream import Streams
     from agent_bus.http.call import Answer, Call
     from agent_bus.http.route import Problems
@@ -29,9 +34,28 @@ and 5,000 agents, has 0.5 MB with short names and no groups. No setting: only th
 send so much, and a growing fleet should meet no limit that is made for messages."""
 
 
+SEND_HEADERS: Final = (
+    Header("Idempotency-Key", "1 to 255 printable characters; the same message is stored once."),
+)
+STREAM_HEADERS: Final = (Header("Last-Event-ID", "The id of the last event that was dealt with."),)
+SEND: Final = Action("send", hides=frozenset({"body", "data"}), keeps=("id",))
+"""Messages are kept where messages are kept."""
+ACK: Final = Action("ack")
+WAKE: Final = Action("wake")
+MUTE: Final = Action("mute")
+ROSTER: Final = Action(
+    "roster",
+    keeps_body=False,  # it holds everything there is, and digests
+    keeps=("registered", "moved", "retired", "revived", "groups_changed", "tokens_changed"),
+    has_effect=has_changed_roster,
+)
+
+
 def routes(
     *,
-    api: Api,
+    messages: Messages,
+    agents: Agents,
+    reports: Reports,
     operator: Operator,
     streams: Streams,
     health: Health,
@@ -40,24 +64,28 @@ def routes(
 ) -> list[Route]:
     """All routes; `document` answers the OpenAPI document."""
     return [
-        *_messages(api),
-        *_fleet(api),
+        *_messages(messages),
+        *_past(messages),
+        *_agents(agents),
+        *_reports(reports),
         *_operator(operator),
         Route(
             "GET",
             "/stream",
-            streams.open,
+            with_query(s.StreamQuery, streams.open),
             "Subscribe to events",
             "Server-sent events for all agents of the token's node, from the stored backlog to "
             "live without a gap. Resume with `Last-Event-ID`; without a cursor the unread "
             "messages come first.",
-            query=s.StreamQuery,
+            events=EVENTS,
+            media_type="text/event-stream",
             problems=(e.ForbiddenError, e.UnknownAgentError, e.TooManyStreamsError),
+            headers=STREAM_HEADERS,
         ),
         Route(
             "GET",
             "/stats",
-            health.stats,
+            bare(health.stats),
             "Figures of the hub",
             "Totals since the start, depth, latency quantiles a hop, alerts, streams, database.",
             answer=a.StatsAnswer,
@@ -74,14 +102,14 @@ def _watching(
         Route(
             "GET",
             "/openapi.json",
-            document,
+            bare(document),
             "This document",
             access="open",
         ),
         Route(
             "GET",
             "/metrics",
-            metrics,
+            bare(metrics),
             "Figures for Prometheus",
             "For the admin token, or one of `metrics_tokens_file`.",
             problems=(e.ForbiddenError,),
@@ -92,7 +120,7 @@ def _watching(
         Route(
             "GET",
             "/livez",
-            health.livez,
+            bare(health.livez),
             "Whether the process serves requests",
             answer=a.LiveAnswer,
             access="open",
@@ -101,26 +129,26 @@ def _watching(
         Route(
             "GET",
             "/readyz",
-            health.readyz,
+            bare(health.readyz),
             "Whether the hub can take messages",
             "503 with the same body when it cannot; `checks` says which part and why.",
             answer=a.ReadyAnswer,
+            other_statuses=(503,),
             access="open",
             at_root=True,
         ),
     ]
 
 
-def _messages(api: Api) -> list[Route]:
+def _messages(messages: Messages) -> list[Route]:
     return [
         Route(
             "POST",
             "/send",
-            api.send,
+            with_body(s.SendBody, messages.send),
             "Send a message",
             "Answers after the message is synced to the disk. With the header "
             "`Idempotency-Key` a repeated request within 24 h answers the first result.",
-            body=s.SendBody,
             answer=a.SendAnswer,
             status=201,
             problems=(
@@ -133,16 +161,17 @@ def _messages(api: Api) -> list[Route]:
                 e.RateLimitedError,
                 e.ThreadBudgetError,
             ),
+            headers=SEND_HEADERS,
+            action=SEND,
             unprefixed=True,
         ),
         Route(
             "GET",
             "/inbox",
-            api.inbox,
+            with_query(s.InboxQuery, messages.inbox),
             "Read an inbox",
             "Urgent first, oldest first within a priority. A page asked for by its own agent "
             "counts as fetched unless `peek=1`.",
-            query=s.InboxQuery,
             answer=a.InboxAnswer,
             problems=(
                 *ACTS_FOR,
@@ -155,28 +184,26 @@ def _messages(api: Api) -> list[Route]:
         Route(
             "POST",
             "/ack",
-            api.ack,
+            with_body(s.AckBody, messages.ack),
             "Mark messages as read",
             "By `ids`, or all that was shown to the agent up to one message. Repeating is "
             "harmless.",
-            body=s.AckBody,
             answer=a.AckAnswer,
             problems=(*ACTS_FOR, *WRITES, e.UnknownMessageError),
+            action=ACK,
             unprefixed=True,
         ),
-        *_past(api),
     ]
 
 
-def _past(api: Api) -> list[Route]:
+def _past(messages: Messages) -> list[Route]:
     return [
         Route(
             "GET",
             "/history",
-            api.history,
+            with_query(s.HistoryQuery, messages.history),
             "Read the past",
             "What an agent sent and received, by seq; the admin token without `agent` sees all.",
-            query=s.HistoryQuery,
             answer=a.HistoryAnswer,
             problems=(*ACTS_FOR, e.InvalidCursorError),
             unprefixed=True,
@@ -184,7 +211,7 @@ def _past(api: Api) -> list[Route]:
         Route(
             "GET",
             "/messages/<message_id>",
-            api.message,
+            bare(messages.message),
             "One message with its timeline",
             "The sender sees every delivery, a recipient its own.",
             answer=a.MessageAnswer,
@@ -193,12 +220,12 @@ def _past(api: Api) -> list[Route]:
     ]
 
 
-def _fleet(api: Api) -> list[Route]:
+def _agents(agents: Agents) -> list[Route]:
     return [
         Route(
             "GET",
             "/agents",
-            api.agents,
+            bare(agents.read),
             "Who is there and who can be reached",
             answer=a.AgentsAnswer,
             unprefixed=True,
@@ -206,49 +233,39 @@ def _fleet(api: Api) -> list[Route]:
         Route(
             "PUT",
             "/agents",
-            api.put_agents,
+            with_both(s.RosterQuery, s.RosterBody, agents.replace, admin_body_bytes=ROSTER_BYTES),
             "Replace the roster",
             "The whole inventory at once: new agents are registered, missing ones retired. The "
             f"body may have {ROSTER_BYTES} bytes, whatever `body_limit_bytes` says.",
-            query=s.RosterQuery,
-            body_bytes=ROSTER_BYTES,
-            body=s.RosterBody,
             answer=a.RosterAnswer,
             problems=(*ADMIN, *WRITES, e.RosterShrinksError),
             access="admin",
+            action=ROSTER,
         ),
+    ]
+
+
+def _reports(reports: Reports) -> list[Route]:
+    return [
         Route(
             "POST",
             "/presence",
-            api.presence,
+            with_body(s.PresenceBody, reports.presence),
             "A watcher's sign of life",
             "Every 30 s; renews the node's lease. Not for the admin token. A report that names "
             "an agent of another node is refused whole; the problem's `agents` says whom to leave "
             "out.",
-            body=s.PresenceBody,
             status=204,
             problems=(e.ForbiddenError,),
         ),
         Route(
             "POST",
             "/wakes",
-            api.wakes,
+            with_body(s.WakesBody, reports.wakes),
             "A watcher's reports of what became of wakes",
             "A report holds for the agent's deliveries up to `up_to_seq`; reports for agents of "
             "other nodes are passed over.",
-            body=s.WakesBody,
             status=204,
-        ),
-        Route(
-            "POST",
-            "/probes",
-            api.probes,
-            "Ask the watchers whether agents could be woken",
-            "Wakes nobody, stores nothing; answers after all reports or 5 s.",
-            body=s.ProbeBody,
-            answer=a.ProbesAnswer,
-            problems=(*ADMIN, e.UnknownAgentError),
-            access="admin",
         ),
     ]
 
@@ -257,54 +274,69 @@ def _operator(operator: Operator) -> list[Route]:
     return [
         Route(
             "POST",
+            "/probes",
+            with_body(s.ProbeBody, operator.probe, is_optional=True),
+            "Ask the watchers whether agents could be woken",
+            "Wakes nobody, stores nothing; answers after all reports or 5 s.",
+            answer=a.ProbesAnswer,
+            problems=(*ADMIN, e.UnknownAgentError),
+            access="admin",
+            action=Action("probe"),
+        ),
+        Route(
+            "POST",
             "/agents/<name>/wake",
-            operator.wake,
+            bare(operator.wake),
             "Wake an agent again",
             "A `wake` event to the node's watcher, which wakes the agent for unfetched mail.",
             answer=a.WakeAnswer,
             problems=(*ADMIN, e.UnknownAgentError, e.NoWatcherError),
             access="admin",
+            action=WAKE,
         ),
         Route(
             "POST",
             "/agents/<name>/mute",
-            operator.mute,
+            with_body(s.MuteBody, operator.mute),
             "Leave an agent alone for a while",
             "Mail and its events go on; `mailbox` events and the registry carry `muted_until`, "
             "and the watcher does not wake the agent. A restart of the hub ends all mutes.",
-            body=s.MuteBody,
             answer=a.MuteAnswer,
             problems=(*ADMIN, e.UnknownAgentError),
             access="admin",
+            action=MUTE,
         ),
         Route(
             "POST",
             "/admin/backup",
-            operator.backup,
+            bare(operator.backup),
             "Make a backup",
             "Copied, checked and synced while the hub goes on; the newest `backup_keep` stay.",
             answer=a.BackupAnswer,
             problems=(*ADMIN, e.BackupRunningError, e.BackupFailedError, e.DiskFullError),
             access="admin",
+            action=Action("backup", keeps=("path",)),
         ),
         Route(
             "POST",
             "/admin/login-link",
-            operator.login_link,
+            bare(operator.login_link),
             "Make a link that signs a browser in once",
             "For the operator's page; it is good for five minutes.",
             answer=a.LoginLinkAnswer,
             status=201,
             problems=ADMIN,
             access="admin",
+            action=Action("login_link"),
         ),
         Route(
             "POST",
             "/admin/archive",
-            operator.archive,
+            bare(operator.archive),
             "Run retention now",
             answer=a.ArchiveAnswer,
             problems=(*ADMIN, *WRITES),
             access="admin",
+            action=Action("archive", keeps=("touched",)),
         ),
     ]

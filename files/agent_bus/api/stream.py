@@ -1,4 +1,4 @@
-"""`GET /api/stream`: server-sent events from the stored backlog to live, without a gap.
+"""`GET /api/stream`: deliveries and control events, from the stored backlog to live without a gap.
 
 The stream joins the broker first (control events queue from then on), then reads deliveries from
 the store up to the head, looks at the head again, and goes live only when nothing new came in
@@ -7,35 +7,29 @@ between: no delivery falls between the two, none comes twice, and the database i
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import random
 import re
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.api.models import requests
 from agent_bus.bus.broker import WRITE_BYTES, Stream
 from agent_bus.core import errors, reconnect, sse
 from agent_bus.core.slices import ReplaySlice
-from agent_bus.http.call import Answer, Call
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator, Sequence
 
+    from agent_bus.api.models.requests import StreamQuery
     from agent_bus.bus.auth import Principal
-    from agent_bus.bus.broker import Broker, Entry
+    from agent_bus.bus.broker import Entry
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
     from agent_bus.bus.fanout import Fanout
     from agent_bus.bus.hops import Hops
     from agent_bus.bus.presence import Presence
-    from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, Delivery
-    from agent_bus.runtime import greenlets
-    from agent_bus.settings import Settings
+    from agent_bus.http.call import Answer, Call
+    from agent_bus.http.live import LiveStreams
     from agent_bus.store.contract import Store
 
 REPLAY_PAGE: Final = 50
@@ -43,47 +37,34 @@ REPLAY_PAGE: Final = 50
 most 3 MB that a peer which stops in the middle of its backlog keeps in memory."""
 SEQ: Final = re.compile(r"[0-9]{1,18}")
 """A seq in a cursor; SQLite's integers end at 19 digits."""
-GONE: Final = "gone"
-"""Why a stream ended whose peer hung up; no `bye` says it."""
-HEADERS: Final = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class StreamParts:
-    """The parts of the hub that streams are made of."""
+    """The parts of the hub that nodes' streams are made of."""
 
     store: Store
-    broker: Broker
     directory: Directory
     presence: Presence
     counters: Counters
     fanout: Fanout
     hops: Hops
-    clock: Clock
 
 
 class Streams:
-    """Opens streams.
+    """Opens the streams of nodes.
 
     Args:
         parts: what streams read and tell.
         version: the running release, told in `hello`.
-        hang_ups: tells of peers that are gone.
     """
 
-    def __init__(
-        self, *, parts: StreamParts, settings: Settings, version: str, hang_ups: greenlets.HangUps
-    ) -> None:
+    def __init__(self, *, parts: StreamParts, live: LiveStreams, version: str) -> None:
         self._parts = parts
-        self._settings = settings
+        self._live = live
         self._version = version
-        self._hang_ups = hang_ups
 
-    def open(self, call: Call) -> Answer:
+    def open(self, call: Call[StreamQuery]) -> Answer:
         """Subscribe to the token's agents.
 
         Raises:
@@ -91,7 +72,7 @@ class Streams:
                 with the admin token.
             errors.TooManyStreamsError: over a limit.
         """
-        query = call.parse_query(requests.StreamQuery)
+        query = call.query
         only = self._subset(call.principal, query.agents)
         is_watcher = query.role == "watcher"
         if is_watcher and call.principal.is_admin:
@@ -102,27 +83,13 @@ class Streams:
             is_watcher=is_watcher,
             wants_receipts=query.receipts,
             token_sha256=call.principal.sha256,
-            queue_limit=self._settings.stream_queue_events,
+            queue_limit=self._live.settings.stream_queue_events,
         )
         cursor = call.headers.get("last-event-id") or query.last_event_id
         subscription = Subscription(
-            self._parts,
-            stream,
-            settings=self._settings,
-            version=self._version,
-            cursor=cursor,
-            hang_ups=self._hang_ups,
+            self._parts, stream, live=self._live, version=self._version, cursor=cursor
         )
-        try:
-            self._parts.broker.admit(stream)
-        except errors.NotReadyError:
-            return Answer(200, headers=HEADERS, frames=[subscription.turn_away()])
-        bound_writes(call.socket, self._settings.write_timeout_s)
-        stream.socket = call.socket
-        if stream.is_watcher and stream.node is not None:
-            self._parts.presence.opened(stream.node, stream, subscription.agents())
-        subscription.watch_peer()
-        return Answer(200, headers=HEADERS, frames=subscription)
+        return self._live.open(call, stream, subscription)
 
     def _subset(self, principal: Principal, names: str | None) -> frozenset[AgentName] | None:
         if names is None:
@@ -140,98 +107,50 @@ class Streams:
 
 
 class Subscription:
-    """One stream's frames, as an iterable that the server closes when the peer is gone."""
+    """What a node's stream carries: hello, the backlog, then what happens."""
 
     def __init__(
         self,
         parts: StreamParts,
         stream: Stream,
         *,
-        settings: Settings,
+        live: LiveStreams,
         version: str,
         cursor: str | None,
-        hang_ups: greenlets.HangUps | None = None,
     ) -> None:
         self._parts = parts
         self._stream = stream
-        self._settings = settings
+        self._live = live
         self._version = version
         self._cursor = cursor
-        self._hang_ups = hang_ups
 
     def agents(self) -> tuple[AgentName, ...]:
         """The agents carried now: the roster decides, at every moment."""
         own = self._parts.directory.agents_of(self._stream.node)
         return tuple(agent for agent in own if self._stream.carries(agent))
 
-    @property
-    def _fleet_count(self) -> int:
-        """How many streams would come back after a restart; not only those that are back yet."""
-        return max(self._parts.broker.reconnecting_count, len(self._parts.directory.roster.tokens))
+    def resume_id(self) -> str:
+        """The cursor that came, if it can be resumed."""
+        position, _ = self._resume(self.agents())
+        return "" if position is None else f"{self._parts.store.epoch}-{position}"
 
-    def close(self) -> None:
-        """Leave the broker and give the lease back; harmless when repeated.
+    def opened(self) -> None:
+        """Take the node's lease, for a watcher."""
+        if self._stream.is_watcher and self._stream.node is not None:
+            self._parts.presence.opened(self._stream.node, self._stream, self.agents())
 
-        A watcher whose stream has lived its time keeps the lease: it comes back as `bye` asks it
-        to, within two seconds, and a send meanwhile reaches it. If not, the lease lapses.
+    def closed(self) -> None:
+        """Give the lease back.
+
+        A watcher whose stream has lived its time keeps it: it comes back within two seconds, as
+        `bye` asks it to, and a send in between finds it online. If not, the lease lapses.
         """
-        if self._hang_ups is not None and self._stream.socket is not None:
-            self._hang_ups.forget(self._stream.socket)
-        self._parts.broker.leave(self._stream)
         if self._stream.end_reason == "lifetime":
             return
         if self._stream.is_watcher and self._stream.node is not None:
             self._parts.presence.closed(self._stream.node, self._stream)
 
-    def watch_peer(self) -> None:
-        """End with the peer's side of the connection, from now on.
-
-        A watcher that is stopped or killed holds its lease no longer, and a send does not say that
-        it is being woken. A network that is cut tells nothing: then the lease lapses.
-        """
-        if self._hang_ups is not None and self._stream.socket is not None:
-            self._hang_ups.watch(self._stream.socket, self._peer_is_gone)
-
-    def _peer_is_gone(self) -> None:
-        self._stream.end(GONE)
-        self.close()  # the stream's greenlet may be in the middle of a read from the store
-
-    def __iter__(self) -> Iterator[bytes]:
-        """All frames, from hello to bye.
-
-        Raises:
-            BrokenPipeError: the peer has hung up; nobody is there to be told bye.
-        """
-        try:
-            yield from self._opening()
-            yield from self._live()
-        finally:
-            self.close()
-        if self._stream.end_reason == GONE:
-            raise BrokenPipeError(errno.EPIPE, "The peer has hung up")
-        yield self._bye(self._stream.end_reason or "lifetime")
-        if self._stream.socket is not None:
-            with contextlib.suppress(OSError):
-                self._stream.socket.settimeout(None)  # the connection may serve other requests
-
-    def turn_away(self) -> bytes:
-        """All that a stream of a hub that is stopping carries.
-
-        A refusal would be the end for good: `EventSource` gives up at any answer but 200.
-        """
-        position, _ = self._resume(self.agents())
-        place = "" if position is None else f"{self._parts.store.epoch}-{position}"
-        return self._bye("shutdown", resume_id=place)
-
-    def _bye(self, reason: str, *, resume_id: str = "") -> bytes:
-        retry_ms = reconnect.bye_retry_ms(
-            self._settings.retry_ms,
-            self._fleet_count,
-            draw=random.random(),  # noqa: S311 - jitter
-        )
-        return sse.bye(reason, retry_ms=retry_ms, resume_id=resume_id)
-
-    def _opening(self) -> Iterator[bytes]:
+    def opening(self) -> Iterator[bytes]:
         """Hello, perhaps reset, then the backlog."""
         store = self._parts.store
         agents = self.agents()
@@ -248,13 +167,13 @@ class Subscription:
             {
                 "epoch": store.epoch,
                 "head": self._parts.counters.head,
-                "keepalive_s": self._settings.keepalive_s,
+                "keepalive_s": self._live.settings.keepalive_s,
                 "agents": agents,
                 "mailboxes": [self._parts.fanout.mailbox_fields(agent) for agent in agents],
                 "version": self._version,
-                "reconnect_cap_s": reconnect.cap_s(self._fleet_count),
+                "reconnect_cap_s": reconnect.cap_s(self._live.returning_count),
             },
-            retry_ms=self._settings.retry_ms,
+            retry_ms=self._live.settings.retry_ms,
             resume_id=f"{store.epoch}-{position}",
         )
         if reset_reason is not None:
@@ -289,7 +208,7 @@ class Subscription:
             while waiting:
                 if self._stream.has_ended():
                     return
-                yield from self._written(self._next_frames(waiting))
+                yield from self.written(self._next_frames(waiting))
                 position = page[-1 - len(waiting)].seq
             if len(page) < REPLAY_PAGE:
                 position = head
@@ -307,7 +226,7 @@ class Subscription:
             entries.append(entry)
         return entries
 
-    def _written(self, entries: Sequence[Entry]) -> Iterator[bytes]:
+    def written(self, entries: Sequence[Entry]) -> Iterator[bytes]:
         """The frames that this stream may still carry, as one write; noted once it is done.
 
         An agent may move while its mail waits here: whoever has the token of its former node
@@ -319,27 +238,6 @@ class Subscription:
             yield b"".join([entry.frame for entry in allowed])
             self._parts.hops.note_pushed(allowed)
 
-    def _live(self) -> Iterator[bytes]:
-        clock = self._parts.clock
-        lifetime_s = self._settings.stream_lifetime_s * random.uniform(0.8, 1.2)  # noqa: S311
-        deadline = clock.monotonic() + lifetime_s
-        while True:
-            left_s = deadline - clock.monotonic()
-            if left_s <= 0:
-                self._stream.end("lifetime")
-            entries = self._stream.take(max(0.0, min(self._settings.keepalive_s, left_s)))
-            if entries:
-                yield from self._written(entries)
-            elif self._stream.end_reason is not None:
-                return
-            elif clock.monotonic() < deadline:
-                yield sse.KEEPALIVE
-
-
-def bound_writes(peer: socket.socket | None, timeout_s: float) -> None:
-    """Let no write to a stream's peer take longer; a server without a socket has its own limits.
-
-    A write that fits the kernel's buffer succeeds though nobody is there: that the worker sees to.
-    """
-    if peer is not None:
-        peer.settimeout(timeout_s)
+    def quiet(self) -> bytes:
+        """A comment, so that both ends notice a dead peer."""
+        return sse.KEEPALIVE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from agent_bus.api.models.fields import DateTime, Name, Node, QueryModel, StrictModel, Ulid
 
@@ -76,3 +76,15 @@ class AckAction(AgentAction):
     """Which message to mark as read for an agent."""
 
     id: Ulid
+
+
+class SignInForm(BaseModel):
+    """The admin token, or a sign-in link's code."""
+
+    token: str = ""
+
+
+class SignOutForm(BaseModel):
+    """The page's proof that it is our own."""
+
+    csrf: str = ""

@@ -1,47 +1,45 @@
-"""The operator's pages at `/`: fleet, messages, flow, latency, audit; and their live stream.
+"""The dashboard at `/`, the operator's web page: fleet, messages, flow, latency, audit.
 
-They read what the API reads and need a session instead of a token. What changes something is in
-`actions.py`.
+Its pages read what the API reads and need a session instead of a token. What changes something is
+in `actions.py`, what opens a session in `sign_in.py`, what goes on live in `page_stream.py`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import errno
-import functools
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
-from agent_bus.api import stream
 from agent_bus.api.models import fields
-from agent_bus.bus.broker import Stream
-from agent_bus.core import errors, sse
+from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, PRIORITIES, AgentName, MessageId, NodeName, rfc3339
 from agent_bus.core.slices import HistorySlice, SearchSlice
-from agent_bus.dashboard import page_requests
 from agent_bus.dashboard.html import redirect
+from agent_bus.dashboard.page_requests import (
+    WINDOWS,
+    FleetQuery,
+    FlowQuery,
+    LatencyQuery,
+    SearchQuery,
+)
+from agent_bus.dashboard.sign_in import ENTERED
 from agent_bus.dashboard.timeline import way
 from agent_bus.http.call import Answer
+from agent_bus.http.endpoint import bare, with_query
 from agent_bus.http.route import Route
-from agent_bus.http.session import csrf_of, set_cookie
+from agent_bus.http.session import SESSION_HEADERS, csrf_of
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterator
-
-    from agent_bus.bus.broker import Broker
     from agent_bus.bus.directory import Directory
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import Delivery, Found, Message, SearchPage
-    from agent_bus.dashboard.actions import Actions
     from agent_bus.dashboard.html import Pages
     from agent_bus.dashboard.measures import Measures
-    from agent_bus.http.call import Call
-    from agent_bus.http.session import Sessions
+    from agent_bus.dashboard.page_stream import PageStreams
+    from agent_bus.http.call import AnyCall, Call
+    from agent_bus.http.endpoint import Endpoint
     from agent_bus.operate.board import Board
-    from agent_bus.runtime import greenlets
-    from agent_bus.settings import Settings
     from agent_bus.store.contract import Records, Store
 
 PAGE: Final = 50
@@ -53,21 +51,10 @@ FIRST_ROWS: Final = 50
 THREAD: Final = 200
 """Messages of a thread that are drawn; the hop limit ends a thread of agents at 50."""
 AUDITED: Final = 200
-ENTERED: Final = "entered"
-"""Marks the first page after signing in: without the cookie there, the browser has not kept it."""
-LOST: Final = (
-    "You were signed in, but the browser did not keep the cookie of the session. Allow cookies for"
-    " this address. Behind a proxy: X-Forwarded-Proto must say https only where the browser does."
-)
 
 
 class Dashboard:
-    """The pages, with what they need.
-
-    Args:
-        refusals: counts problems by code; failed sign-ins count as wrong tokens.
-        hang_ups: tells of browsers that are gone.
-    """
+    """The pages, with what they need."""
 
     def __init__(
         self,
@@ -76,102 +63,54 @@ class Dashboard:
         records: Records,
         directory: Directory,
         presence: Presence,
-        broker: Broker,
         clock: Clock,
         measures: Measures,
         board: Board,
-        sessions: Sessions,
         pages: Pages,
-        settings: Settings,
-        refusals: Counter[str],
-        hang_ups: greenlets.HangUps,
+        page_streams: PageStreams,
     ) -> None:
-        self._hang_ups = hang_ups
         self._store = store
         self._records = records
         self._directory = directory
         self._presence = presence
-        self._broker = broker
         self._clock = clock
         self._measures = measures
         self._board = board
-        self._sessions = sessions
         self._pages = pages
-        self._settings = settings
-        self._refusals = refusals
+        self._page_streams = page_streams
 
-    def routes(self, actions: Actions) -> list[Route]:
-        """Every path of the page; none of them is part of the API."""
-
-        def get(path: str, endpoint: Callable[[Call], Answer], **more: Any) -> Route:  # noqa: ANN401 - of Route
-            return Route("GET", path, endpoint, "", access="open", at_root=True, **more)
-
-        def post(path: str, endpoint: Callable[[Call], Answer]) -> Route:
-            return Route("POST", path, endpoint, "", access="open", at_root=True)
-
-        show = self._guarded
+    def routes(self) -> list[Route]:
+        """The paths of the pages and of what their scripts read; no part of the API."""
+        page = self._page
         return [
-            get("/", show(self.fleet), query=page_requests.FleetQuery),
-            get("/login", self.login, query=page_requests.LoginQuery),
-            post("/login", functools.partial(self.sign_in, actions)),
-            post("/logout", functools.partial(self.sign_out, actions)),
-            get("/messages", show(self.messages), query=page_requests.SearchQuery),
-            get("/messages/<message_id>", show(self.message)),
-            get("/flow", show(self.flow), query=page_requests.FlowQuery),
-            get("/latency", show(self.latency), query=page_requests.LatencyQuery),
-            get("/audit", show(self.audit)),
-            get("/static/<digest>/<name>", self._pages.file),
-            get("/ui/stream", self.stream),
-            get("/ui/session", self.session),
-            get("/ui/flows", self.flows, query=page_requests.FlowQuery),
-            get("/ui/measures", self.measures, query=page_requests.LatencyQuery),
-            *(post(f"/ui/{name}", one) for name, one in actions.endpoints().items()),
+            page("/", with_query(FleetQuery, self.fleet)),
+            page("/messages", with_query(SearchQuery, self.messages)),
+            page("/messages/<message_id>", bare(self.message)),
+            page("/flow", with_query(FlowQuery, self.flow)),
+            page("/latency", with_query(LatencyQuery, self.latency)),
+            page("/audit", bare(self.audit)),
+            _for_scripts("/ui/stream", bare(self._page_streams.open)),
+            _for_scripts("/ui/flows", with_query(FlowQuery, self.flows)),
+            _for_scripts("/ui/measures", with_query(LatencyQuery, self.measures)),
+            Route(
+                "GET",
+                "/static/<digest>/<name>",
+                bare(self._pages.file),
+                access="open",
+                at_root=True,
+            ),
         ]
 
-    def login(self, call: Call) -> Answer:
-        """The sign-in page; a link's code is only redeemed by its button.
-
-        Programs that look at links in advance must not use it up; and a cookie set on the way
-        from another site would not be sent with the page that follows.
-        """
-        query = call.parse_query(page_requests.LoginQuery)
-        return self._sign_in_page(code=query.link or "", words=LOST if query.lost else "")
-
-    def sign_in(self, actions: Actions, call: Call) -> Answer:
-        """Open a session."""
-        form = dict(parse_qsl(call.body.decode("utf-8", "replace")))
-        try:
-            cookie = self._sessions.open(call, form.get("token", ""))
-        except errors.BusError as error:
-            self._refusals[error.code] += 1
-            words = {
-                "unauthenticated": "That is no valid admin token, or the link was used already.",
-            }.get(error.code, error.detail)
-            return self._sign_in_page(status=error.status, words=words)
-        actions.audit.log(call, "page", "sign_in")
-        return redirect(f"/?{ENTERED}=1", Set_Cookie=set_cookie(call, cookie))
-
-    def sign_out(self, actions: Actions, call: Call) -> Answer:
-        """End the session."""
-        form = dict(parse_qsl(call.body.decode("utf-8", "replace")))
-        try:
-            self._sessions.require_write(call, proof=form.get("csrf", ""))
-        except errors.UnauthenticatedError:
-            return redirect("/login")
-        self._sessions.close(call)
-        actions.audit.log(call, "page", "sign_out")
-        return redirect("/login", Set_Cookie=set_cookie(call, ""))
-
-    def fleet(self, call: Call) -> Answer:
+    def fleet(self, call: Call[FleetQuery]) -> Answer:
         """Every agent, problems first."""
         shown = self._board.fleet()
         return self._show(call, "fleet", **{**shown, "agents": shown["agents"][:FIRST_ROWS]})
 
-    def messages(self, call: Call) -> Answer:
+    def messages(self, call: Call[SearchQuery]) -> Answer:
         """Search."""
-        query = call.parse_query(page_requests.SearchQuery)
-        page = self._search(query)
-        asked = {name: call.query.get(name, "") for name in ("agent", "text", "since", "until")}
+        page = self._search(call.query)
+        names = ("agent", "text", "since", "until")
+        asked = {name: call.parameters.get(name, "") for name in names}
         older = "" if page.before is None else urlencode({**asked, "before": page.before})
         return self._show(call, "messages", found=page, older=older, asked=asked)
 
@@ -193,93 +132,38 @@ class Dashboard:
             call, "message", message=message, ways=ways, thread=self._thread(message.thread_id)
         )
 
-    def flow(self, call: Call) -> Answer:
+    def flow(self, call: Call[FlowQuery]) -> Answer:
         """Who talks to whom, and what is being said now."""
-        query = call.parse_query(page_requests.FlowQuery)
+        window = call.query.window
         recent = self._records.search(SearchSlice(limit=PAGE))
         return self._show(
             call,
             "flow",
-            window=query.window,
-            windows=list(page_requests.WINDOWS),
-            picture=self._flows(query.window),
+            window=window,
+            windows=list(WINDOWS),
+            picture=self._flows(window),
             recent=recent.messages,
         )
 
-    def latency(self, call: Call) -> Answer:
+    def latency(self, call: Call[LatencyQuery]) -> Answer:
         """How long the hops take, on the whole or to one host."""
-        host = call.parse_query(page_requests.LatencyQuery).host
+        host = call.query.host
         return self._show(call, "latency", host=host, measured=self._measured(host))
 
     def audit(self, call: Call) -> Answer:
         """What was done by hand."""
         return self._show(call, "audit", entries=self._records.audit(limit=AUDITED))
 
-    def session(self, call: Call) -> Answer:
-        """Whether the session is still open: 204, or 401."""
-        self._sessions.require(call)
-        return Answer(204)
+    def flows(self, call: Call[FlowQuery]) -> Answer:
+        """The flow page's figures."""
+        return Answer(200, self._flows(call.query.window))
 
-    def flows(self, call: Call) -> Answer:
-        """The flow view's figures."""
-        self._sessions.require(call)
-        return Answer(200, self._flows(call.parse_query(page_requests.FlowQuery).window))
-
-    def measures(self, call: Call) -> Answer:
-        """The latency view's figures."""
-        self._sessions.require(call)
-        return Answer(200, self._measured(call.parse_query(page_requests.LatencyQuery).host))
-
-    def stream(self, call: Call) -> Answer:
-        """The live stream of a browser: `fleet`, `feed` and `still` events until `bye`."""
-        principal = self._sessions.require(call)
-        page = Stream(
-            node=None,
-            only=frozenset(),
-            is_watcher=False,
-            wants_receipts=False,
-            token_sha256=f"page {principal.sha256}",
-            queue_limit=self._settings.stream_queue_events,
-        )
-        stream.bound_writes(call.socket, self._settings.write_timeout_s)
-        try:
-            self._broker.admit(page)
-        except errors.NotReadyError:  # as in stream.py: a refusal would be for good
-            bye = sse.bye("shutdown", retry_ms=self._settings.retry_ms)
-            return Answer(200, headers=stream.HEADERS, frames=[bye])
-        page.socket = call.socket
-        if page.socket is not None:
-            self._hang_ups.watch(page.socket, functools.partial(page.end, stream.GONE))
-        return Answer(200, headers=stream.HEADERS, frames=self._frames(call, page))
-
-    def _frames(self, call: Call, page: Stream) -> Iterator[bytes]:
-        clock, settings = self._clock, self._settings
-        deadline = clock.monotonic() + settings.stream_lifetime_s
-        # A page cannot see comments: with this it can tell a quiet hub from one that is gone.
-        still = sse.control("still", {"keepalive_s": settings.keepalive_s})
-        try:
-            yield f"retry: {settings.retry_ms}\n".encode() + self._board.join(page)
-            while True:
-                entries = page.take(settings.keepalive_s)
-                self._sessions.require(call)
-                if not entries and page.end_reason is not None:
-                    break
-                if clock.monotonic() >= deadline:
-                    page.end("lifetime")
-                yield b"".join([entry.frame for entry in entries]) or still
-        except errors.UnauthenticatedError:
-            page.end("revoked")
-        finally:
-            if page.socket is not None:
-                self._hang_ups.forget(page.socket)
-            self._board.leave(page)
-            self._broker.leave(page)
-        if page.end_reason == stream.GONE:
-            raise BrokenPipeError(errno.EPIPE, "The browser is gone")
-        yield sse.bye(page.end_reason or "lifetime", retry_ms=settings.retry_ms)
+    def measures(self, call: Call[LatencyQuery]) -> Answer:
+        """The latency page's figures."""
+        return Answer(200, self._measured(call.query.host))
 
     def _flows(self, window: str) -> dict[str, Any]:
-        since = self._clock.now_ms() - page_requests.WINDOWS[window] * 1000
+        since = self._clock.now_ms() - WINDOWS[window] * 1000
         found = self._records.flows(since=since)
         nodes = self._directory.roster.agents
         names = {name for flow in found.flows for name in (flow.sender, flow.agent)}
@@ -290,7 +174,7 @@ class Dashboard:
             "flows": [[flow.sender, flow.agent, flow.count] for flow in found.flows],
         }
 
-    def _search(self, query: page_requests.SearchQuery) -> SearchPage:
+    def _search(self, query: SearchQuery) -> SearchPage:
         """A page of the search; a text is looked for step by step until a second has passed."""
         clock = self._clock
         deadline = clock.monotonic() + SEARCH_S
@@ -339,21 +223,24 @@ class Dashboard:
             waiting += [(depth + 1, *e) for e in reversed(below.get(message.id, []))]
         return ordered
 
-    def _guarded(self, show: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
-        """A page for who is signed in; errors become pages, too."""
+    def _page(self, path: str, endpoint: Endpoint) -> Route:
+        """A page for who is signed in; refusals are pages, too."""
+        return Route(
+            "GET",
+            path,
+            endpoint,
+            access="session",
+            headers=SESSION_HEADERS,
+            refused=self._refused,
+            at_root=True,
+        )
 
-        def guarded(call: Call) -> Answer:
-            try:
-                self._sessions.require(call)
-                return show(call)
-            except errors.UnauthenticatedError:
-                return redirect("/login?lost=1" if ENTERED in call.query else "/login")
-            except errors.BusError as error:
-                return self._show(call, "error", error=error, status=error.status)
+    def _refused(self, call: Call, error: errors.BusError) -> Answer:
+        if isinstance(error, errors.UnauthenticatedError):
+            return redirect("/login?lost=1" if ENTERED in call.parameters else "/login")
+        return self._show(call, "error", error=error, status=error.status)
 
-        return guarded
-
-    def _show(self, call: Call, name: str, *, status: int = 200, **context: object) -> Answer:
+    def _show(self, call: AnyCall, name: str, *, status: int = 200, **context: object) -> Answer:
         return self._pages.page(
             name,
             status=status,
@@ -366,5 +253,7 @@ class Dashboard:
             **context,
         )
 
-    def _sign_in_page(self, *, status: int = 200, code: str = "", words: str = "") -> Answer:
-        return self._pages.page("login", status=status, code=code, words=words)
+
+def _for_scripts(path: str, endpoint: Endpoint) -> Route:
+    """What the script of a page reads."""
+    return Route("GET", path, endpoint, access="session", headers=SESSION_HEADERS, at_root=True)

@@ -1,68 +1,55 @@
 """What an endpoint gets and answers, free of any web framework.
 
-`app.py` makes a `Call` from each request and a response from each `Answer`; endpoints are plain
-functions between the two, whatever route or server they are called by.
+`gate.py` makes a `Call` from each request that its route lets pass, and the server's response from
+the `Answer`. Endpoints are plain functions between the two.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
-from pydantic import BaseModel, ValidationError
-
-from agent_bus.core import errors
+from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agent_bus.bus.auth import Principal
 
-Model = TypeVar("Model", bound=BaseModel)
+Query_co = TypeVar("Query_co", covariant=True, default=None)
+Body_co = TypeVar("Body_co", covariant=True, default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One authenticated request.
+class Call(Generic[Query_co, Body_co]):
+    """One request that may reach its endpoint: who asks, and for what.
 
-    `query` has one value a name, `headers` lower-case names, `path` the variable parts of the
-    path. `socket` is the peer's, None where the server gives none, as for a plain send; `address`
-    and `scheme` are the peer's, as far as the server knows them.
+    `Call[InboxQuery]` has a query, `Call[None, SendBody]` a body, and a bare `Call` neither.
+
+    Attributes:
+        query: the query parameters as the route's model.
+        body: the body as the route's model.
+        headers: those that the route reads, by lower-case name.
+        path: the variable parts of the path.
+        parameters: the query parameters as they came, one value per name.
+        socket: the peer's; None where the server gives none, as for a plain send.
+        address: the peer's, as far as the server knows it.
+        scheme: `https` when the request came by TLS.
     """
 
     principal: Principal
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes = b""
+    query: Query_co
+    body: Body_co
+    headers: Mapping[str, str] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
     socket: Any = None
     address: str = ""
     scheme: str = "http"
 
-    def parse_query(self, model: type[Model]) -> Model:
-        """The query parameters as a model.
 
-        Raises:
-            errors.InvalidRequestError: one is unknown, or its value is not allowed.
-        """
-        try:
-            return model.model_validate(dict(self.query))
-        except ValidationError as error:
-            raise invalid(error) from error
-
-    def parse_body(self, model: type[Model]) -> Model:
-        """The JSON body as a model.
-
-        Raises:
-            errors.InvalidRequestError: no JSON, a field is unknown, or its value is not allowed.
-        """
-        try:
-            return model.model_validate_json(self.body)
-        except ValidationError as error:
-            raise invalid(error) from error
+AnyCall: TypeAlias = Call[object, object]
+"""For what looks at neither query nor body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,41 +61,3 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     frames: Iterable[bytes] | None = None
     raw: bytes | None = None
-
-
-def invalid(error: ValidationError) -> errors.InvalidRequestError:
-    """The first fault of a validation, in words, with the field's path."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(str(part) for part in first["loc"] if not _is_union_tag(part)) or None
-    text = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        text = "there is no such field or parameter"
-    return errors.InvalidRequestError(f"{name or 'body'}: {text}.", field=name)
-
-
-def _is_union_tag(part: object) -> bool:
-    return isinstance(part, str) and ("[" in part or part in {"str", "list"})
-
-
-def encode_cursor(scope: str, *position: int) -> str:
-    """An opaque cursor: where a page ended, and for which query."""
-    return base64.urlsafe_b64encode(json.dumps([scope, *position]).encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str, scope: str, width: int) -> tuple[int, ...]:
-    """The `width` numbers of a cursor that was made for the same `scope`.
-
-    Raises:
-        errors.InvalidCursorError: not ours, or of another query.
-    """
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        found = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-    except (binascii.Error, ValueError) as error:
-        raise errors.InvalidCursorError from error
-    if not isinstance(found, list) or len(found) != width + 1 or found[0] != scope:
-        raise errors.InvalidCursorError
-    numbers = found[1:]
-    if not all(type(number) is int and abs(number) < 1 << 62 for number in numbers):
-        raise errors.InvalidCursorError
-    return tuple(numbers)

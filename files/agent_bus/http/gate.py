@@ -1,5 +1,9 @@
 """From WSGI to `Call` and from `Answer` back: the one way into every endpoint.
 
+A route says who may call, what a call may carry and how long its body may be; the gate holds each
+call to that. It refuses an unknown caller before anything is read (401), then a body that is too
+long (413), then a caller who may not do this (403), then what makes no sense (400).
+
 Paths without a variable part are looked up in a dictionary ahead of Flask, whose routing and
 request objects cost as much as the rest of a send. Everything else (variable paths, unknown ones,
 wrong methods) takes Flask's route and then the same `answer`: there is one place that reads
@@ -20,6 +24,8 @@ from agent_bus.core import errors
 from agent_bus.core.sse import compact_json
 from agent_bus.http import problem
 from agent_bus.http.call import Answer, Call
+from agent_bus.http.route import BY_SESSION, BY_TOKEN
+from agent_bus.http.session import SESSION_HEADERS
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -27,18 +33,12 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from agent_bus.bus.auth import Authenticator, Principal
-    from agent_bus.http.route import Route
+    from agent_bus.http.audit import Audit
+    from agent_bus.http.route import Header, Route
+    from agent_bus.http.session import Sessions
 
 logger = logging.getLogger(__name__)
 
-READ_HEADERS: Final = {
-    "idempotency-key": "HTTP_IDEMPOTENCY_KEY",
-    "last-event-id": "HTTP_LAST_EVENT_ID",
-    "cookie": "HTTP_COOKIE",
-    "host": "HTTP_HOST",
-    "sec-fetch-site": "HTTP_SEC_FETCH_SITE",
-    "x-csrf-token": "HTTP_X_CSRF_TOKEN",
-}
 STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 JSON_TYPE: Final = ("Content-Type", "application/json")
 
@@ -47,6 +47,9 @@ class Gate:
     """Answers requests for routes: authenticates, reads, calls, and never lets an error pass.
 
     Args:
+        auth: knows the tokens.
+        sessions: knows who is signed in to the dashboard.
+        audit: keeps what the operator does.
         body_limit_bytes: a longer body is refused before it is read, unless the route says
             otherwise.
         read_timeout_s: a peer that sends no byte of its body for so long is refused.
@@ -56,12 +59,16 @@ class Gate:
     def __init__(
         self,
         auth: Authenticator,
+        sessions: Sessions,
+        audit: Audit,
         *,
         body_limit_bytes: int,
         read_timeout_s: float,
         refusals: Counter[str],
     ) -> None:
         self._auth = auth
+        self._sessions = sessions
+        self._audit = audit
         self._refusals = refusals
         self._body_limit_bytes = body_limit_bytes
         self._read_timeout_s = read_timeout_s
@@ -71,11 +78,10 @@ class Gate:
     ) -> Answer:
         """What the route's endpoint answers, or the problem that kept it from answering."""
         try:
-            if environ["REQUEST_METHOD"] != route.method and route.access != "open":
-                # A HEAD, which Flask takes for a GET, must not count as having read a page.
-                raise errors.WrongMethodError([route.method])  # noqa: TRY301 - answered below
-            return route.endpoint(self._call(route, environ, path or {}))
+            return self._answer(route, environ, path or {})
         except errors.BusError as error:
+            if route.refused is not None:
+                return route.refused(_visit(environ), error)
             self._refusals[error.code] += 1
             return problem.answer(error)
         except Exception:
@@ -83,32 +89,57 @@ class Gate:
             self._refusals[errors.InternalError.code] += 1
             return problem.answer(errors.InternalError())
 
-    def _call(self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]) -> Call:
-        principal = NOBODY
-        header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
-        if route.access == "scrape":
-            self._auth.require_scraper(header, address)
-        elif route.access != "open":
-            principal = self._auth.authenticate(header, address)
-        query = _query(environ.get("QUERY_STRING", ""))
-        if query and not route.query.model_fields:
-            raise errors.InvalidRequestError(
-                f"{next(iter(query))}: this call takes no parameters.", field=next(iter(query))
-            )
-        return Call(
+    def _answer(self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]) -> Answer:
+        if environ["REQUEST_METHOD"] != route.method and route.access in BY_TOKEN:
+            # A HEAD, which Flask takes for a GET, must not count as having read a page.
+            raise errors.WrongMethodError([route.method])
+        principal = self._principal(route, environ)
+        text = environ.get("QUERY_STRING")
+        parameters = _parameters(text) if text else {}
+        raw = self._body(environ, self._limit(route, principal))
+        if route.access == "admin" and not principal.is_admin:
+            raise errors.ForbiddenError("Only the admin token may do this.")
+        call: Call[Any, Any] = Call(
             principal=principal,
-            query=query,
-            headers={name: environ[key] for name, key in READ_HEADERS.items() if key in environ},
-            body=self._body(environ, self._limit(route, principal)),
+            query=route.endpoint.parse_query(parameters),
+            body=route.endpoint.parse_body(raw),
+            headers=_headers(route.headers, environ),
             path=path,
+            parameters=parameters,
             socket=environ.get("gunicorn.socket"),
-            address=address,
+            address=environ.get("REMOTE_ADDR", ""),
             scheme=environ.get("wsgi.url_scheme", "http"),
         )
+        if principal.is_admin and route.action is not None:
+            return self._audit.carry_out(route, route.action, call, raw)
+        return route.endpoint.answer(call)
+
+    def _principal(self, route: Route, environ: WSGIEnvironment) -> Principal:
+        """Who calls.
+
+        Raises:
+            errors.UnauthenticatedError: no valid token, or no open session.
+            errors.AuthThrottledError: no valid token, and too many such attempts.
+            errors.ForbiddenError: no token for scrapers, or another site has sent this.
+        """
+        access = route.access
+        if access == "open":
+            return NOBODY
+        if access in BY_SESSION:
+            visit = _visit(environ)
+            changes = access == "session_write"
+            return (
+                self._sessions.require_write(visit) if changes else self._sessions.require(visit)
+            )
+        header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
+        if access == "scrape":
+            self._auth.require_scraper(header, address)
+            return NOBODY
+        return self._auth.authenticate(header, address)
 
     def _limit(self, route: Route, principal: Principal) -> int:
-        if route.body_bytes and principal.is_admin:
-            return max(route.body_bytes, self._body_limit_bytes)
+        if route.endpoint.admin_body_bytes and principal.is_admin:
+            return max(route.endpoint.admin_body_bytes, self._body_limit_bytes)
         return self._body_limit_bytes
 
     def _body(self, environ: WSGIEnvironment, limit_bytes: int) -> bytes:
@@ -154,6 +185,11 @@ class FixedPaths:
         """The request targets to which a POST sends a message."""
         return self._send_paths
 
+    @property
+    def send_headers(self) -> tuple[Header, ...]:
+        """The headers that a send reads."""
+        return self._send.headers
+
     def answer_send(self, environ: WSGIEnvironment) -> Answer:
         """Answer a send from the few parts of an environment that endpoints look at."""
         return self._gate.answer(self._send, environ)
@@ -197,9 +233,33 @@ def view(gate: Gate, route: Route, environ: Callable[[], WSGIEnvironment]) -> Ca
     return serve
 
 
-def _query(text: str) -> dict[str, str]:
-    if not text:
-        return {}
+def _visit(environ: WSGIEnvironment) -> Call:
+    """What is known of a browser's request before its session is."""
+    try:
+        parameters = _parameters(environ.get("QUERY_STRING", ""))
+    except errors.InvalidRequestError:
+        parameters = {}
+    return Call(
+        NOBODY,
+        None,
+        None,
+        headers=_headers(SESSION_HEADERS, environ),
+        parameters=parameters,
+        address=environ.get("REMOTE_ADDR", ""),
+        scheme=environ.get("wsgi.url_scheme", "http"),
+    )
+
+
+def _headers(wanted: Iterable[Header], environ: WSGIEnvironment) -> dict[str, str]:
+    return {one.key: environ[one.environ] for one in wanted if one.environ in environ}
+
+
+def _parameters(text: str) -> dict[str, str]:
+    """The parameters of a query string.
+
+    Raises:
+        errors.InvalidRequestError: one comes twice, or is no UTF-8.
+    """
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=50)
     except ValueError as error:

@@ -18,16 +18,21 @@ from typing import TYPE_CHECKING, Final
 from agent_bus.bus.auth import Principal
 from agent_bus.core import errors
 from agent_bus.core.model import Session
+from agent_bus.http.route import Header
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
     from agent_bus.bus.auth import Authenticator
     from agent_bus.core.clock import Clock
-    from agent_bus.http.call import Call
+    from agent_bus.http.call import AnyCall
     from agent_bus.store.contract import Records
 
 logger = logging.getLogger(__name__)
 
+SESSION_HEADERS: Final = tuple(
+    Header(name) for name in ("Cookie", "Host", "Sec-Fetch-Site", "X-CSRF-Token")
+)
+"""What a browser's session is known by."""
 PORT: Final = re.compile(r":([0-9]{1,5})$")
 SESSION_S: Final = 12 * 3600
 """A working day; then the operator signs in again."""
@@ -63,7 +68,7 @@ class Sessions:
             del self._links[next(iter(self._links))]
         return code
 
-    def open(self, call: Call, secret: str) -> str:
+    def open(self, call: AnyCall, secret: str) -> str:
         """A new session's cookie, for the admin token or a link's code.
 
         On a full disk the session ends with the process.
@@ -92,7 +97,7 @@ class Sessions:
             self._end(next(iter(self._open)))
         return cookie
 
-    def require(self, call: Call) -> Principal:
+    def require(self, call: AnyCall) -> Principal:
         """The operator, if the call's cookie is of an open session.
 
         Raises:
@@ -105,7 +110,7 @@ class Sessions:
             raise errors.UnauthenticatedError("The admin token was rotated; sign in again.")
         return Principal(None, session.token_sha256)
 
-    def require_write(self, call: Call, proof: str | None = None) -> Principal:
+    def require_write(self, call: AnyCall, proof: str | None = None) -> Principal:
         """As `require`, for a call that changes something: it must come from our own page.
 
         Raises:
@@ -122,7 +127,7 @@ class Sessions:
             )
         return principal
 
-    def close(self, call: Call) -> None:
+    def close(self, call: AnyCall) -> None:
         """End the call's session; on a full disk in memory, and for good once there is room."""
         self._end(_digest(cookie_of(call)))
 
@@ -160,7 +165,7 @@ class Sessions:
         return token_sha256 if is_good else None
 
 
-def refuse_other_sites(call: Call) -> None:
+def refuse_other_sites(call: AnyCall) -> None:
     """Let a write on only if no browser says that another site sent it.
 
     Raises:
@@ -170,7 +175,7 @@ def refuse_other_sites(call: Call) -> None:
         raise errors.ForbiddenError("Another site sent this request.")
 
 
-def cookie_of(call: Call) -> str:
+def cookie_of(call: AnyCall) -> str:
     """The session's cookie in a call; empty without one."""
     wanted = cookie_name(call)
     for part in call.headers.get("cookie", "").split(";"):
@@ -180,7 +185,7 @@ def cookie_of(call: Call) -> str:
     return ""
 
 
-def cookie_name(call: Call) -> str:
+def cookie_name(call: AnyCall) -> str:
     """What the cookie is called for the scheme and port that the browser sees.
 
     A browser keeps cookies by host: those of two ports, and of http and https, share one shelf.
@@ -193,12 +198,12 @@ def cookie_name(call: Call) -> str:
     return f"__Host-{name}" if call.scheme == "https" else name
 
 
-def csrf_of(call: Call) -> str:
+def csrf_of(call: AnyCall) -> str:
     """The CSRF token of the call's session: what only who can read the page can know."""
     return hmac.new(cookie_of(call).encode(), b"agent-bus csrf", hashlib.sha256).hexdigest()
 
 
-def set_cookie(call: Call, value: str) -> str:
+def set_cookie(call: AnyCall, value: str) -> str:
     """The Set-Cookie header; an empty value ends it. `Secure` when the page came by TLS."""
     secure = "; Secure" if call.scheme == "https" else ""
     age_s = SESSION_S if value else 0

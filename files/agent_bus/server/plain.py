@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from agent_bus.http.gate import READ_HEADERS
-
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
     from wsgiref.types import WSGIEnvironment
+
+    from agent_bus.http.route import Header
 
 START: Final = b"POST /"
 ENVIRON_KEYS: Final = {
@@ -26,9 +26,8 @@ ENVIRON_KEYS: Final = {
     b"content-type": "CONTENT_TYPE",
     b"host": "HTTP_HOST",
     b"authorization": "HTTP_AUTHORIZATION",
-    **{name.encode(): key for name, key in READ_HEADERS.items()},
 }
-"""Headers that may come once, and their names in a WSGI environment."""
+"""Headers that every request may have once, and their names in a WSGI environment."""
 UNUSUAL: Final = frozenset(
     {b"transfer-encoding", b"connection", b"upgrade", b"expect", b"trailer"}
 )
@@ -48,16 +47,20 @@ class PlainReader:
 
     Args:
         paths: the request targets that send a message.
+        keys: from `environ_keys`, for the headers that a send reads.
         address: the peer's.
     """
 
     __slots__ = (
-        "_address", "_begun", "_body", "_environ", "_headers", "_is_plain", "_is_whole", "_parser",
-        "_paths",
+        "_address", "_begun", "_body", "_environ", "_headers", "_is_plain", "_is_whole", "_keys",
+        "_parser", "_paths",
     )  # fmt: skip
 
-    def __init__(self, paths: Collection[bytes], *, address: str) -> None:
+    def __init__(
+        self, paths: Collection[bytes], keys: Callable[[bytes], str | None], *, address: str
+    ) -> None:
         self._paths = paths
+        self._keys = keys
         self._address = address
         self._parser = httptools.HttpRequestParser(self)
 
@@ -103,7 +106,7 @@ class PlainReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         self._headers += 1
-        key = _environ_key(name)
+        key = self._keys(name)
         if key is None or key in self._environ or len(value) > VALUE_LIMIT_BYTES:
             self._is_plain = False
         elif key:
@@ -118,9 +121,17 @@ class PlainReader:
         self._is_whole = True
 
 
-@functools.lru_cache(maxsize=1024)
-def _environ_key(name: bytes) -> str | None:
-    """A header's name in the environment; empty when no endpoint looks at it, None if unusual."""
-    lower = name.lower()
-    is_unusual = lower in UNUSUAL or b"_" in lower or lower.startswith(UNUSUAL_START)
-    return None if is_unusual or len(lower) > NAME_LIMIT_BYTES else ENVIRON_KEYS.get(lower, "")
+def environ_keys(headers: Iterable[Header]) -> Callable[[bytes], str | None]:
+    """A function from a header's name to its name in a WSGI environment.
+
+    It answers an empty name for a header that nobody looks at, and None for an unusual one.
+    """
+    known = ENVIRON_KEYS | {one.key.encode(): one.environ for one in headers}
+
+    @functools.lru_cache(maxsize=1024)
+    def key_of(name: bytes) -> str | None:
+        lower = name.lower()
+        is_unusual = lower in UNUSUAL or b"_" in lower or lower.startswith(UNUSUAL_START)
+        return None if is_unusual or len(lower) > NAME_LIMIT_BYTES else known.get(lower, "")
+
+    return key_of

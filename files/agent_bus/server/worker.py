@@ -31,10 +31,10 @@ from agent_bus.core import errors
 from agent_bus.http import problem
 from agent_bus.http.gate import STATUS_LINES, encode
 from agent_bus.runtime import greenlets, tls
-from agent_bus.server.plain import PlainReader
+from agent_bus.server.plain import PlainReader, environ_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent_bus.http.call import Answer
 
@@ -58,6 +58,11 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         self._turns: dict[socket.socket, int] = {}
         """The loop's turn in which each connection had its last request."""
         self._user_timeout_ms = 0  # the kernel's own: 15 minutes and more
+
+    @functools.cached_property
+    def _environ_keys(self) -> Callable[[bytes], str | None]:
+        """Which headers of a plain send are looked at; known once the application is loaded."""
+        return environ_keys(self.wsgi.send_headers)
 
     def limit_writes(self, timeout_s: float) -> None:
         """Give every peer up that takes no bytes for some of these; before the first connects."""
@@ -129,7 +134,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
     def _serve_sends(self, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Answer plain sends; what is anything else goes back to gunicorn, as it came."""
         address = addr[0] if isinstance(addr, tuple) else ""
-        reader = PlainReader(self.wsgi.send_paths, address=address)
+        reader = PlainReader(self.wsgi.send_paths, self._environ_keys, address=address)
         turn = self._turns[sock]
         readable = greenlets.Readable(sock.fileno())
         try:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import pytest
 
-from agent_bus.api.stream import REPLAY_PAGE, Subscription
-from agent_bus.app import build_streams, stream_parts
+from agent_bus.api.models.requests import StreamQuery
+from agent_bus.api.stream import REPLAY_PAGE, Streams, Subscription
+from agent_bus.app import build_live, stream_parts
 from agent_bus.bus.auth import Principal
 from agent_bus.bus.broker import WRITE_BYTES
 from agent_bus.core import sse
 from agent_bus.core.model import AgentName, NodeName, Roster, Seq
 from agent_bus.http.call import Call
+from agent_bus.http.live import LiveStream
 from agent_bus.runtime import greenlets
 from agent_bus.settings import Settings
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
@@ -46,12 +48,14 @@ class Peer:
         settings = Settings.model_validate(
             {"database": "/d", "admin_tokens_file": "/t", "keepalive_s": 0.05}
         )
-        self.subscription = Subscription(
-            stream_parts(core), self.stream, settings=settings, version="v", cursor=cursor
+        live = build_live(settings, core, greenlets.HangUps())
+        subscription = Subscription(
+            stream_parts(core), self.stream, live=live, version="v", cursor=cursor
         )
         core.broker.admit(self.stream)
+        self.live = LiveStream(live, self.stream, subscription)
         self.parser = Parser()
-        self._frames = iter(self.subscription)
+        self._frames = iter(self.live)
         self._events: deque[Event] = deque()
 
     def frame(self) -> list[Event]:
@@ -196,11 +200,12 @@ def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
 ) -> None:
     core.bus.send(draft())
     core.broker.end_all("shutdown")
-    hang_ups = greenlets.HangUps()
-    streams = build_streams(settings_in(tmp_path), core, "v", hang_ups)
+    live = build_live(settings_in(tmp_path), core, greenlets.HangUps())
+    streams = Streams(parts=stream_parts(core), live=live, version="v")
     own = f"{core.store.epoch}-1"
     for cursor, place in (("", ""), (own, own), ("other-1", ""), (f"{own}\nevent: x", "")):
-        call = Call(Principal(NodeName("n1"), "1" * 64), {}, {"last-event-id": cursor})
+        principal = Principal(NodeName("n1"), "1" * 64)
+        call = Call(principal, StreamQuery(), None, headers={"last-event-id": cursor})
         answer = streams.open(call)
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/event-stream")
@@ -216,7 +221,7 @@ def test_a_closed_subscription_gives_lease_and_place_back(core: Core) -> None:
     core.presence.opened(NodeName("n1"), peer.stream, (ALPHA, BETA))
     peer.until("hello")
     peer._frames.close()  # type: ignore[attr-defined] # a generator; the server does this
-    peer.subscription.close()
+    peer.live.close()
     assert core.presence.lease(NodeName("n1")) is None
     assert len(core.broker) == 0
 

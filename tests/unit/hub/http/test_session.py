@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CLOCK = FakeClock()
 OPERATOR = Principal(None, digest(ADMIN))
-ANYBODY = Call(OPERATOR, {}, {})
+ANYBODY = Call(OPERATOR, None, None)
 
 
 def sessions(store: SqliteStore) -> Sessions:
@@ -42,7 +42,7 @@ def sessions(store: SqliteStore) -> Sessions:
 
 
 def with_cookie(cookie: str) -> Call:
-    return Call(OPERATOR, {}, {"cookie": f"{cookie_name(ANYBODY)}={cookie}"})
+    return Call(OPERATOR, None, None, {"cookie": f"{cookie_name(ANYBODY)}={cookie}"})
 
 
 def test_the_operator_signs_in_on_a_full_disk_until_a_restart(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_sign_out_on_a_full_disk_holds_once_there_is_room(
 
 def test_each_scheme_and_port_has_a_cookie_of_its_own() -> None:
     ways = [
-        Call(OPERATOR, {}, {"host": host}, scheme=scheme)
+        Call(OPERATOR, None, None, {"host": host}, scheme=scheme)
         for scheme in ("http", "https")
         for host in ("t440:8091", "t440:8092", "[fd00::1]:8091", "t440", "[fd00::1]")
     ]
@@ -96,5 +96,5 @@ def test_each_scheme_and_port_has_a_cookie_of_its_own() -> None:
         assert "Domain" not in rest
         shelf = "; ".join(f"{cookie_name(other)}={n}" for n, other in enumerate(ways))
         headers = {**call.headers, "cookie": shelf}
-        shown = cookie_of(Call(OPERATOR, {}, headers, scheme=call.scheme))
+        shown = cookie_of(Call(OPERATOR, None, None, headers, scheme=call.scheme))
         assert cookie_name(ways[int(shown)]) == name

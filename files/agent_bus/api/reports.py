@@ -1,0 +1,90 @@
+"""What watchers report: that they are there, and what became of wakes and probes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_bus.core import errors
+from agent_bus.core.model import AgentName, Seq, Stamp
+from agent_bus.http.call import Answer, Call
+
+if TYPE_CHECKING:
+    from agent_bus.api.models.requests import PresenceBody, WakeReport, WakesBody
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.hops import Hops
+    from agent_bus.bus.presence import Presence
+    from agent_bus.bus.probes import Prober
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Latency
+
+
+class Reports:
+    """The endpoints, with what they need."""
+
+    def __init__(
+        self,
+        *,
+        counters: Counters,
+        directory: Directory,
+        presence: Presence,
+        hops: Hops,
+        latency: Latency,
+        prober: Prober,
+        clock: Clock,
+    ) -> None:
+        self._counters = counters
+        self._directory = directory
+        self._presence = presence
+        self._hops = hops
+        self._latency = latency
+        self._clock = clock
+        self._prober = prober
+
+    def presence(self, call: Call[None, PresenceBody]) -> Answer:
+        """Take a watcher's sign of life."""
+        body, node = call.body, call.principal.node
+        if node is None:
+            raise errors.ForbiddenError("Only a node's watcher reports presence.")
+        gateways = {AgentName(a.name): a.gateway == "ok" for a in body.agents}
+        foreign = gateways.keys() - set(self._directory.agents_of(node))
+        if foreign:
+            raise errors.ForbiddenError(
+                f"Not on node {node}: {', '.join(sorted(foreign))}. Leave them "
+                "out; if the host's settings still have them, run the site playbook.",
+                field="agents",
+                agents=sorted(foreign),
+            )
+        self._presence.renewed(
+            node,
+            version=body.node_version,
+            gateways=gateways,
+            unconfigured=tuple(body.unconfigured),
+            gateway_kind=body.gateway_kind,
+        )
+        return Answer(204)
+
+    def wakes(self, call: Call[None, WakesBody]) -> Answer:
+        """Take a watcher's reports of what became of wakes."""
+        own = self._directory.agents_of(call.principal.node)
+        now = self._clock.now_ms()
+        for report in call.body.reports:
+            if report.agent not in own:
+                continue  # it moved to another node while the report was on its way
+            self._take(report, now)
+        return Answer(204)
+
+    def _take(self, report: WakeReport, now: int) -> None:
+        agent = AgentName(report.agent)
+        if report.event == "probed":
+            self._prober.report(
+                report.probe_id, agent, reason=report.reason, duration_ms=report.duration_ms
+            )
+            return
+        assert report.up_to_seq is not None  # the model refuses any other without
+        kind = "accepted" if report.event == "coalesced" else report.event
+        at = now - int(report.age_ms)
+        seq = Seq(min(report.up_to_seq, self._counters.head))
+        self._hops.note(Stamp(kind, agent, seq, at, report.reason, up_to=True))
+        if report.duration_ms is not None:
+            self._latency.observe(f"wake_{kind}", report.duration_ms)
