@@ -12,7 +12,10 @@ import pytest
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 MOST_EXPOSED = 2.0
 VARIANTS = {
-    "hub": ("agent-bus.service", {"message_bus_home": "/opt/agent-bus"}),
+    "hub": (
+        "agent-bus.service",
+        {"message_bus_home": "/opt/agent-bus", "message_bus_hub": {"tls": "off"}},
+    ),
     "watcher": (
         "bus-watcher.service",
         {"bus_watcher_home": "/opt/agent-bus-client", "bus_watcher_user": "bus-watcher"},

@@ -39,7 +39,7 @@ def test_a_watcher_that_is_not_back_is_told_with_the_reason(
     task = task_of(
         "playbooks/rollback.yml", "Stop unless the hub sees the watcher in that release"
     )
-    known = {"roster": roster, "back": BACK, "hub": "box"}
+    known = {"roster": roster, "back": BACK, "hub": {"name": "box"}}
     done = play([task], tmp_path, variables=known)
     assert (done.returncode == 0) == (not words), done.stdout
     assert words in " ".join((done.stdout + done.stderr).split())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROLES = ("preflight", "message_bus", "openclaw_bus", "bus_watcher")
-WORDS = [*(f"{role}_secrets_dir" for role in ROLES), "secrets"]
+WORDS = [*(f"{role}_secrets_dir" for role in ROLES), "hub.secrets"]
 FILES = [
     *(ROOT / "roles" / role / "defaults/main.yml" for role in ROLES),
     ROOT / "roles/preflight/vars/main.yml",

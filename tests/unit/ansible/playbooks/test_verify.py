@@ -32,7 +32,7 @@ def test_an_agent_that_was_not_asked_is_not_verified(
     results: list[dict[str, Any]] = [{"agent": name, "ok": ok} for name, ok in asked.items()]
     (first,) = yaml.safe_load((ROOT / "playbooks" / "verify.yml").read_text())
     own = {name: first["vars"][name] for name in ("listed", "asked", "not_asked")}
-    known = {"probe": {"status": 200, "json": {"results": results}}, "hub": "mini"}
+    known = {"probe": {"status": 200, "json": {"results": results}}, "hub": {"name": "mini"}}
     task = task_of(
         "playbooks/verify.yml", "Fail if the hub does not answer or an agent is unreachable"
     )
