@@ -1,7 +1,8 @@
-"""Say why a task failed, with all that the operator needs to mend it."""
+"""Say why a task failed or the hub is silent, with all that the operator needs to mend it."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,9 +41,36 @@ def _parts(result: Mapping[str, Any]) -> Iterator[str]:
             yield why_failed(item)
 
 
+def why_silent(looked: Mapping[str, Any], hub: Mapping[str, Any]) -> str:
+    """Return why the hub does not answer: what it is, and what the inventory wants it to be.
+
+    Args:
+        looked: what Ansible's command got of look_at_hub.py, run on the hub; also if that failed.
+        hub: what `hub_of` says.
+    """
+    found = json.loads(looked.get("stdout") or "{}")
+    only_the_hub = f"--limit {hub['name']}"
+    if not found:
+        return f"It could not be looked at, either: {why_failed(looked)}"
+    if not found["installed"]:
+        return f"It was never rolled out; begin with it: {only_the_hub}"
+    with_tls = hub["tls"] != "off"
+    if (found["bind"], found["tls"]) != (hub["listens"], with_tls):
+        return (
+            f"It was rolled out to listen on {found['bind']} {_tls(on=found['tls'])}, and the "
+            f"inventory now says {hub['listens']} {_tls(on=with_tls)}: roll the hub out first, "
+            f"{only_the_hub}"
+        )
+    return f"agent-bus.service is {found['state']} there. Its last words: {found['words']}"
+
+
+def _tls(*, on: bool) -> str:
+    return "with TLS" if on else "without TLS"
+
+
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"why_failed": why_failed}
+        return {"why_failed": why_failed, "why_silent": why_silent}

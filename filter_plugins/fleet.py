@@ -102,8 +102,12 @@ def _bracketed(address: str) -> str:
 def nodes_with_agents(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Return the nodes that have agents, in the inventory's order: each has a watcher."""
-    return [host for host in groups.get("nodes", []) if hostvars[host].get("agents")]
+    """Return the nodes that have agents, in the inventory's order: each has a watcher.
+
+    While only a playbook's syntax is checked there are no hostvars yet, and so no such nodes.
+    """
+    known = (host for host in groups.get("nodes", []) if host in hostvars)
+    return [host for host in known if hostvars[host].get("agents")]
 
 
 def nodes_in(groups: Mapping[str, Sequence[str]], group: str) -> list[str]:
@@ -116,6 +120,17 @@ def or_nobody(hosts: Sequence[str]) -> Sequence[str]:
     return hosts or NOBODY
 
 
+def token_paths(nodes: Iterable[str], secrets: str, kind: str) -> list[str]:
+    """Return the file of each node's token, below the folder of the fleet's secrets.
+
+    Args:
+        nodes: names of nodes.
+        secrets: that folder.
+        kind: `nodes` for the tokens that the hub knows, `hooks` for those of the gateways.
+    """
+    return [f"{secrets}/{kind}/{node}.token" for node in nodes]
+
+
 def secret_files(texts: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return entries for module host_files: files with one line that only their owner may read.
 
@@ -126,11 +141,6 @@ def secret_files(texts: Mapping[str, str]) -> list[dict[str, Any]]:
         {"path": path, "content": f"{text}\n", "mode": "0600", "secret": True}
         for path, text in texts.items()
     ]
-
-
-def absent_files(paths: Iterable[str]) -> list[dict[str, str]]:
-    """Return entries for module host_files that remove the files."""
-    return [{"path": path, "state": "absent"} for path in paths]
 
 
 def connected_nodes(answer: Mapping[str, Any], release: str) -> list[str]:
@@ -161,7 +171,7 @@ class FilterModule:
             "nodes_with_agents": nodes_with_agents,
             "nodes_in": nodes_in,
             "or_nobody": or_nobody,
+            "token_paths": token_paths,
             "secret_files": secret_files,
-            "absent_files": absent_files,
             "connected_nodes": connected_nodes,
         }

@@ -26,6 +26,9 @@ INVENTORY_VARIABLES = (
     "agent_bus_secrets_dir",
     "agent_bus_new_secrets",
     "agent_bus_retry_bad",
+    "message_bus_agent_groups",
+    "message_bus_force_roster",
+    "message_bus_new_secrets",
     "rollout_batches",
 )
 OWN_PREFIXES = ("message_bus_", "bus_watcher_", "openclaw_bus_", "preflight_", "agent_bus_")

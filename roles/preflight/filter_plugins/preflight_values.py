@@ -66,6 +66,9 @@ OURS: dict[str, dict[str, Any]] = {
     "agent_bus_secrets_dir": {"type": "path"},
     "agent_bus_new_secrets": {"type": "bool"},
     "agent_bus_retry_bad": {"type": "bool"},
+    "message_bus_agent_groups": {"type": "dict"},
+    "message_bus_force_roster": {"type": "bool"},
+    "message_bus_new_secrets": {"type": "bool"},
 }
 """The inventory's own variables; agents and their groups are checked in preflight.py."""
 

@@ -21,19 +21,18 @@ RUNS = {"installed": True, "bind": "0.0.0.0:8091", "tls": False, "state": "activ
 
 def told(folder: Path, found: dict[str, Any] | None, **variables: Any) -> str:
     """Return the message after the hub was looked at, with these variables of the inventory."""
-    shutil.copytree(ROOT / "roles" / "message_bus", folder / "message_bus")
-    shutil.copytree(ROOT / "roles" / "preflight", folder / "preflight")
-    task = task_of("roles/message_bus/tasks/roster.yml", "Stop if the hub did not take the roster")
-    (folder / "message_bus" / "tasks" / "main.yml").write_text(json.dumps([task]))
+    shutil.copytree(ROOT / "roles" / "fleet", folder / "fleet")
+    task = task_of("roles/fleet/tasks/roster.yml", "Stop if the hub did not take the roster")
+    (folder / "fleet" / "tasks" / "main.yml").write_text(json.dumps([task]))
     (folder / "hosts").write_text("[hub]\nlocalhost\n[nodes]\nlocalhost\n")
     looked = {"stdout": json.dumps(found)} if found else {"stdout": "", "msg": "no sudo"}
     refused = {"status": -1, "msg": "Connection refused"}
     done = play(
-        [{"ansible.builtin.import_role": {"name": "message_bus"}}],
+        [{"ansible.builtin.import_role": {"name": "fleet"}}],
         folder,
         inventory=[str(folder / "hosts")],
         roles=folder,
-        variables={"message_bus_roster": refused, "message_bus_looked": looked, **variables},
+        variables={"fleet_roster": refused, "fleet_looked": looked, **variables},
     )
     assert done.returncode != 0
     return " ".join(done.stdout.split())
@@ -67,7 +66,7 @@ def test_a_hub_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
 
 
 def test_looking_needs_nothing_of_the_hub() -> None:
-    program = ROOT / "roles" / "message_bus" / "files" / "look_at_hub.py"
+    program = ROOT / "roles" / "fleet" / "files" / "look_at_hub.py"
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(program)], capture_output=True, text=True, check=True
     )
@@ -78,4 +77,4 @@ def test_looking_needs_nothing_of_the_hub() -> None:
 def test_the_playbooks_tell_it_as_well(playbook: str) -> None:
     text = (ROOT / "playbooks" / f"{playbook}.yml").read_text()
     assert "tasks_from: why_silent" in text
-    assert "message_bus_why_silent" in text
+    assert "fleet_looked | why_silent(hub)" in text

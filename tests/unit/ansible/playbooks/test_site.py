@@ -32,7 +32,7 @@ def test_nodes_are_only_rolled_against_a_hub_that_passed(
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(FLEET))
     tasks = [
         {"ansible.builtin.fail": {}, "when": f"inventory_hostname == '{failing}'"},
-        task_of("site.yml", "Stop if the hub has dropped out"),
+        task_of("roles/preflight/tasks/hosts.yml", "Stop if the hub has dropped out"),
         {"ansible.builtin.debug": {"msg": "rolled {{ inventory_hostname }}"}},
     ]
     done = play(tasks, tmp_path, hosts=hosts, inventory=[str(tmp_path / "hosts.yml")])
@@ -74,7 +74,7 @@ def test_a_host_that_is_rolled_out_alone_is_let_in_by_the_hub_s_rule(
     done = play(
         [task_of("site.yml", "Let the fleet reach the hub's port")],
         tmp_path,
-        hosts=hosts_of("site.yml", "Let the fleet reach the hub's port"),
+        hosts=hosts_of("site.yml", "Let the fleet in at the hub"),
         inventory=[str(tmp_path / "hosts.yml")],
         options=["--limit", "mini", "--check", "--diff"],
     )

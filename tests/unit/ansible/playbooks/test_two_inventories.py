@@ -14,7 +14,7 @@ from tests.support.plays import play, task_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROLES = ("preflight", "message_bus", "openclaw_bus", "bus_watcher")
+ROLES = ("preflight", "fleet", "message_bus", "openclaw_bus", "bus_watcher")
 WORDS = [*(f"{role}_secrets_dir" for role in ROLES), "hub.secrets"]
 FILES = [
     *(ROOT / "roles" / role / "defaults/main.yml" for role in ROLES),

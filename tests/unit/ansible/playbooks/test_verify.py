@@ -41,7 +41,7 @@ def test_an_agent_that_was_not_asked_is_not_verified(
         tmp_path,
         hosts="mini",
         inventory=[str(tmp_path / "hosts.yml")],
-        variables={**known, "message_bus_looked": {"skipped": True}},
+        variables={**known, "fleet_looked": {"skipped": True}},
     )
     assert (done.returncode == 0) == (says is None), done.stdout
     assert says is None or says in " ".join(done.stdout.split())

@@ -1,0 +1,57 @@
+"""Make the roster: the agents, nodes, groups and token digests that the hub is told."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+def roster(
+    nodes: Sequence[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    *,
+    tokens: Mapping[str, str],
+    groups: Mapping[str, Sequence[str]],
+    leaving: Sequence[str],
+    force: bool,
+) -> dict[str, Any]:
+    """Return the body of PUT /api/agents.
+
+    Args:
+        nodes: the hosts with agents.
+        hostvars: Ansible's own.
+        tokens: the texts of `<node>.token`, and of `<node>.token.old` while tokens are rotated.
+        groups: members of each group of agents.
+        leaving: nodes that are removed; their agents leave the groups, too.
+        force: whether the hub may retire many agents at once.
+    """
+    agents = [
+        {"name": agent["name"] if isinstance(agent, dict) else agent, "node": node}
+        for node in nodes
+        for agent in hostvars[node]["agents"]
+    ]
+    names = {agent["name"] for agent in agents}
+    members = {
+        group: [name for name in listed if name in names or not leaving]
+        for group, listed in groups.items()
+    }
+    digests = [{"node": node, "sha256": _digests(node, tokens)} for node in nodes]
+    return {"agents": agents, "groups": members, "tokens": digests, "force": force}
+
+
+def _digests(node: str, tokens: Mapping[str, str]) -> list[str]:
+    """Return the digests of a node's tokens, the new one first; of no text before there is one."""
+    texts = [tokens.get(f"{node}.token", ""), tokens.get(f"{node}.token.old", "")]
+    counting = dict.fromkeys(text for number, text in enumerate(texts) if text or number == 0)
+    return [hashlib.sha256(text.encode()).hexdigest() for text in counting]
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {"roster": roster}
