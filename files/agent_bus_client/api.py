@@ -38,7 +38,7 @@ class ByeReason(Word):
 
 
 class WakeEvent(Word):
-    """What a line of `POST /api/wakes` reports."""
+    """What one line of `POST /api/wakes` reports."""
 
     RECEIVED = "received"
     ACCEPTED = "accepted"

@@ -15,9 +15,9 @@ EXIT_TRY_LATER = 75
 EXIT_DENIED = 77
 EXIT_SETTINGS = 78
 
-AMBIGUOUS = {500, 502, 504}  # from behind the point where a message may have been stored
+AMBIGUOUS = {500, 502, 504}  # after these the message may have been stored
 LATER = {408, 429, 500, 502, 503, 504, 507}
-NEVER = {Problem.THREAD_BUDGET_EXHAUSTED}  # a 429 that no waiting ends
+NEVER = {Problem.THREAD_BUDGET_EXHAUSTED}  # a 429 that waiting does not end
 LOOK_AT_NAMES = (
     "look at /etc/resolv.conf, or put an address in place of the name into the inventory"
     " (bus_address for the hub, openclaw_gateway_url for a gateway)"
@@ -39,7 +39,7 @@ class SettingsError(ClientError):
 
 
 class NoTokenError(SettingsError):
-    """This user may not speak on the bus; others of this machine may.
+    """This user has no token for the bus; another user of this machine may have one.
 
     `advice` says how to run the command instead.
     """
@@ -77,9 +77,9 @@ class UntrustedError(HttpError):
 
 
 class NotConnectedError(HttpError):
-    """No connection came about, so nothing was sent; the message goes by address.
+    """No connection was made, so nothing was sent; the message says why, address by address.
 
-    `refused` tells that every address answered, and refused.
+    `refused`: every address answered, and refused the connection.
     """
 
     code = "not_connected"
@@ -107,7 +107,7 @@ class NoAddressError(NotConnectedError):
 
     @classmethod
     def failed(cls, host: str, why: str) -> NoAddressError:
-        """Return the error for name servers that could not say."""
+        """Return the error for name servers that answered without an address."""
         return cls(f"name servers have no answer for {host} ({why}); {LOOK_AT_NAMES}")
 
 

@@ -1,4 +1,4 @@
-"""Logging for journald: one JSON object a line on stderr, facts as fields of their own."""
+"""Logging for journald: one JSON object per line on stderr, each fact in a field of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class JsonFormatter(logging.Formatter):
-    """`at`, `level`, `logger`, `event`, then whatever was passed as `extra`."""
+    """`at`, `level`, `logger` and `event`, then whatever was passed as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
@@ -33,6 +33,6 @@ def configure(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.logThreads = False  # three fields that no line uses
+    logging.logThreads = False  # nothing here uses these fields
     logging.logProcesses = False
     logging.logMultiprocessing = False

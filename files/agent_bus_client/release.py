@@ -10,9 +10,9 @@ from agent_bus_client import __version__
 
 @lru_cache(maxsize=1)
 def current() -> str:
-    """Return `<version>-<content hash>`, the bare version without that file.
+    """Return `<version>-<content hash>`; without that file, the bare version.
 
-    Read once: a rollout that replaces the folder does not rename what is running.
+    It is read once: what runs keeps its name when a rollout replaces the folder.
     """
     marker = Path(__file__).resolve().parent.parent / "RELEASE"
     try:

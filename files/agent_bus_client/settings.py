@@ -1,6 +1,6 @@
 """node.json: what Ansible wrote about this node, read once and checked completely.
 
-Holds no secret; `read_secret` fetches those from systemd's credentials folder.
+It holds no secrets: `read_secret` reads those from systemd's credentials folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ HOOK_MODES = ("wake", "agent")
 
 @dataclass(frozen=True)
 class Agent:
-    """One agent of the node and how it is woken; `command` is an argv list with {agent} {text}."""
+    """One agent of the node and how it is woken.
+
+    `command` is an argv list, in which {agent} and {text} are replaced.
+    """
 
     name: str
     waker: str = "hook"
@@ -36,7 +39,7 @@ class Agent:
 
     @property
     def wake_text(self) -> str:
-        """The one constant line an agent is woken with; equal texts coalesce in the gateway."""
+        """The line that wakes the agent; it never changes, so that the gateway can coalesce it."""
         return f"agent-bus: unread messages for {self.name}. Run: agent-bus inbox --as {self.name}"
 
 
@@ -80,8 +83,12 @@ class Settings:
     reminder_after_s: float = _setting(
         900.0, "if fetched but not read: remind after this, doubling, at most 5 times"
     )
-    stagger_s: float = _setting(0.25, "pause between the agents of the node at a broadcast")
-    presence_interval_s: float = _setting(30.0, "how often the hub hears that the node is alive")
+    stagger_s: float = _setting(
+        0.25, "pause between the wakes of the node's agents at a broadcast"
+    )
+    presence_interval_s: float = _setting(
+        30.0, "how often the node tells the hub that it is alive"
+    )
     command_timeout_s: float = _setting(30.0, "a waker's command that runs longer is killed")
     state_dir: str = _setting("/var/lib/bus-watcher", "folder of cursor.json")
     outbox_dir: str = _setting(
@@ -101,7 +108,7 @@ def load(path: Path) -> Settings:
     """Return the checked settings.
 
     Raises:
-        SettingsError: with every problem of the file, one a line.
+        SettingsError: names every problem of the file, one per line.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -185,7 +192,7 @@ def _check_unknown(
 ) -> None:
     for name in raw:
         if name not in known:
-            import difflib  # 1 MiB that only a mistake pays for
+            import difflib  # 1 MiB, which only a mistake pays for
 
             close = difflib.get_close_matches(str(name), known, n=1)
             hint = f", did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
@@ -196,7 +203,7 @@ def read_secret(name: str) -> str:
     """Return one credential that systemd gave to this service (`LoadCredential=`).
 
     Raises:
-        SettingsError: it is not there or empty.
+        SettingsError: it is missing or empty.
     """
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
@@ -208,7 +215,7 @@ def read_token_file(path: Path) -> str:
     """Return the token in a one-line file.
 
     Raises:
-        SettingsError: unreadable, or not one line of printable ASCII.
+        SettingsError: it cannot be read, or is not one line of printable ASCII.
     """
     try:
         token = path.read_text(encoding="utf-8").strip()

@@ -11,7 +11,7 @@ import socket
 
 
 def notify(*assignments: str) -> None:
-    """Send e.g. `READY=1`; never raises, since a deaf manager is no reason to stop."""
+    """Send, for example, `READY=1`; never raises: nobody listening is no reason to stop."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

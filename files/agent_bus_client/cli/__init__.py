@@ -1,4 +1,4 @@
-"""The command line `agent-bus`, for an agent's exec tool and for people."""
+"""The command line `agent-bus`, for the exec tools of agents and for people."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ NEXT: dict[str, str] = {
     HubUnreachableError.code: "agent-bus doctor",
     OutboxWaitsError.code: "agent-bus doctor",
 }
-"""What to look at next, in the words of this program and not of the API."""
+"""What to look at next, in the words of this program, not those of the API."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run one verb and return the exit code; stdout has the answer, stderr the words."""
+    """Run one verb and return the exit code; answers go to stdout, trouble to stderr."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if not arguments:
         parser.build().print_help(sys.stderr)
@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> int:
         _complain(error, as_json=options.json)
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # quiet the exit, too
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # so that the exit is quiet, too
         return 0
     except KeyboardInterrupt:
         return 130
@@ -56,13 +58,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _answer_s(options: argparse.Namespace) -> float | None:
-    """Return how long the call may take: None for ever, longer only when asked to wait longer."""
+    """Return how long the call may take; None: as long as it likes."""
     limit_s: float | None = getattr(options, "answer_s", ANSWER_S)
     return limit_s and max(limit_s, (getattr(options, "wait", None) or 0.0) + 1.0)
 
 
 def _complain(error: ClientError, *, as_json: bool) -> None:
-    """Say what went wrong; with --json also as an object on stdout."""
+    """Say what went wrong; with --json, also as an object on stdout."""
     code = error.problem if isinstance(error, HubRefusedError) else error.code
     if as_json:
         fields = error.fields if isinstance(error, HubRefusedError) else {}

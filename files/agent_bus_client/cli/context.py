@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from agent_bus_client.outbox.folder import Entry
 
-ANSWER_S = 9.0  # an agent's exec tool puts what runs 10 s into the background
-ONE_MORE_TRY_S = 1.0  # a call takes milliseconds when the hub is there
+ANSWER_S = 9.0  # an agent's exec tool puts what runs for 10 s into the background
+ONE_MORE_TRY_S = 1.0  # a call takes milliseconds while the hub is there
 OPERATOR = "operator"
-TOKENS = Path("/etc/agent-bus/cli")  # a file for each user that may speak on the bus
-WORKSPACE = "workspace-"  # and the agent's name: how OpenClaw calls its folder
+TOKENS = Path("/etc/agent-bus/cli")  # one file per user that may use the bus
+WORKSPACE = "workspace-"  # OpenClaw's name for an agent's folder begins so
 
 
 class Context:
@@ -48,29 +48,29 @@ class Context:
         """The agent that is asking.
 
         Raises:
-            UsageError: it is not one of this node, or cannot be told.
+            UsageError: it is none of this node's agents, or it cannot be told which.
         """
         return identify(
             self.options.agent, os.environ, _folder(), agents=self.settings.agent_names
         )
 
     def has_time(self) -> bool:
-        """Whether there is enough left for one more try."""
+        """Tell whether enough time is left for one more try."""
         return self.deadline is None or self.deadline.left_s() >= ONE_MORE_TRY_S
 
     def now(self) -> float:
-        """Return the hub's time (epoch seconds), this machine's before the first answer."""
+        """Return the hub's time (epoch seconds); before its first answer, this machine's."""
         date = text.parse_http_date(self.hub.date)
         here = time.time()
-        # The header has whole seconds: a difference below 2 s is rounding, not another clock.
+        # The header has whole seconds: up to 2 s of difference are rounding, not another clock.
         return here if date is None or abs(date - here) <= 2 else date  # noqa: PLR2004
 
     def answer(self, facts: Any, words: str) -> None:  # noqa: ANN401 - decoded JSON
-        """Print `facts` with --json, else one page of `words`."""
+        """Print `facts` with --json, otherwise one page of `words`."""
         print(json.dumps(facts, indent=2) if self.options.json else text.page(words))
 
     def tell_failures(self) -> None:
-        """Tell the sender once, on stderr, what the outbox has given up."""
+        """Tell the sender once, on stderr, which messages the outbox has given up."""
         failed = self.outbox.failed()
         try:
             agent = self.agent if failed else ""
@@ -110,7 +110,7 @@ def identify(
     """Return who is asking: --as, AGENT_BUS_AGENT, the workspace folder, the node's only agent.
 
     Raises:
-        UsageError: an agent that is not on this node, or no way to tell.
+        UsageError: the agent is not on this node, or nothing tells which one it is.
     """
     named = wanted or environment.get("AGENT_BUS_AGENT")
     if named:
@@ -127,10 +127,10 @@ def identify(
 
 
 def _agent_of(folder: Path, agents: tuple[str, ...], *, profile: str | None) -> str | None:
-    """Return the agent whose workspace the folder is in, None when it tells nothing.
+    """Return the agent whose workspace the folder is in; None if that cannot be told.
 
-    A workspace is what stands in OpenClaw's own folder; elsewhere, names are only a hint, and the
-    outermost counts: what is deeper is some repository's.
+    A workspace is in OpenClaw's own folder. Elsewhere a name is only a hint, and the outermost one
+    counts: deeper ones belong to some repository.
 
     Raises:
         UsageError: it is the workspace of an agent that is not on the bus.
@@ -138,7 +138,7 @@ def _agent_of(folder: Path, agents: tuple[str, ...], *, profile: str | None) -> 
     for above, name in zip(folder.parts, folder.parts[1:]):
         if not (above == ".openclaw" or above.startswith(".openclaw-")):
             continue
-        # main's, or of a default agent by another name; older releases put a profile's there, too
+        # main's, or a default agent's of another name; older releases put a profile's there
         if name == "workspace" or (profile and name == f"{WORKSPACE}{profile}"):
             return "main" if "main" in agents else None
         if name.startswith(WORKSPACE):
@@ -157,7 +157,7 @@ def read_token() -> str:
     """Return the token of this user.
 
     Raises:
-        NoTokenError: this user has none, as root has none.
+        NoTokenError: this user has none; root has none, for example.
         SettingsError: it cannot be used; the message says why.
     """
     path = os.environ.get("AGENT_BUS_TOKEN_FILE")
@@ -177,7 +177,7 @@ def read_body(argument: str | None) -> str:
     """Return the body: the argument, or standard input for `-` or none.
 
     Raises:
-        UsageError: nothing there, or not UTF-8.
+        UsageError: there is nothing, or it is not UTF-8.
     """
     if argument is not None and argument != "-":
         return argument

@@ -1,4 +1,4 @@
-"""`doctor`: proves the chain of a node link by link and says what to do about a broken one."""
+"""`doctor`: checks the chain of a node link by link and says what to do about a broken one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from agent_bus_client.waker.gateway import Gateway
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
-HUB_S = 5.5  # the second name server is asked after 5 s; the gateway gets what is left of 9 s
+HUB_S = 5.5  # a second name server is asked after 5 s; the gateway gets the rest of 9 s
 SITE = "run the site playbook for this node"
-CERTIFICATE_S = 21 * 86400.0  # as the hub's alert: `site.yml` renews from 30 days on
+CERTIFICATE_S = (
+    21 * 86400.0
+)  # as in the hub's alert; `site.yml` renews from 30 days before the end
 RESERVES = ("Certificate", "Disk", "TokensInRotation", "Backup", "Archive")
-"""How the hub's alerts about what runs out begin, past `AgentBus`."""
+"""How the names of the hub's alerts about reserves begin, after `AgentBus`."""
 KINDS: dict[str, str] = {
     GatewayKind.HEARTBEAT: "its gateway puts woken turns off (heartbeat)",
     GatewayKind.FOLLOW_UP: "its gateway starts woken turns beside others (follow-up)",
@@ -33,7 +35,7 @@ KINDS: dict[str, str] = {
 
 
 class Check(NamedTuple):
-    """One link; `advice` says what to do when it is not ok."""
+    """One link; `advice` says what to do if it is not ok."""
 
     name: str
     ok: bool
@@ -42,7 +44,7 @@ class Check(NamedTuple):
 
 
 def doctor(context: Context) -> int:
-    """Print each check with ok or what to do; exit code 1 when one failed."""
+    """Print each check with `ok` or what to do; return 1 if one failed."""
     names = ", ".join(context.settings.agent_names)
     gateway = _gateway(context)
     checks = [
@@ -104,7 +106,7 @@ def _hub(context: Context) -> list[Check]:
 
 
 def _watcher(node: dict[str, Any]) -> Check:
-    """Return whether the node's watcher is there, and what it has learned of its gateway."""
+    """Return whether the node's watcher is there, and what it has learned about its gateway."""
     words = "connected" if node["connected"] else "not connected"
     kind = KINDS.get(node.get("gateway_kind") or "", "")
     found = (
@@ -130,7 +132,7 @@ def _certificate(context: Context) -> list[Check]:
 
 
 def _reserves(context: Context) -> list[Check]:
-    """Return what runs out on the hub; nothing from a hub that does not tell yet."""
+    """Return the hub's reserves; nothing from an older hub, which does not say them."""
     try:
         stats = context.hub.call("GET", "/api/stats", timeout_s=HUB_S)
     except ClientError as error:
@@ -145,7 +147,7 @@ def _reserves(context: Context) -> list[Check]:
 
 
 def _gateway(context: Context) -> list[Check]:
-    """Return the gateway's checks; the hook token is the watcher's, so only its effect is seen."""
+    """Return whether the gateway answers; the hook token is root's and is not needed for it."""
     if not any(agent.uses_gateway for agent in context.settings.agents):
         return []
     gateway = Gateway(context.settings, _hook_token, deadline=context.deadline)
@@ -158,7 +160,7 @@ def _gateway(context: Context) -> list[Check]:
 
 
 def _openclaw(context: Context, *, answers: bool) -> list[Check]:
-    """Return what openclaw.json says, when this user can read it, and whether it is in force."""
+    """Return what openclaw.json says, if this user can read it, and whether it is in force."""
     named = context.settings.openclaw_config
     path = Path(named) if named else Path.home() / ".openclaw" / "openclaw.json"
     hooked = [agent.name for agent in context.settings.agents if agent.uses_gateway]
@@ -194,9 +196,9 @@ def _openclaw(context: Context, *, answers: bool) -> list[Check]:
 
 
 def _hook(context: Context, token: str) -> Check:
-    """Return whether the gateway takes the token of its own file where the watcher posts.
+    """Return whether the gateway, at the watcher's address, accepts the token of its own file.
 
-    The watcher's copy is root's; when it differs, the hub shows the failed wakes.
+    Only root can read the watcher's copy; if that differs, the hub shows the failed wakes.
     """
     gateway = Gateway(context.settings, lambda: token, deadline=context.deadline)
     outcome = gateway.check_hook()

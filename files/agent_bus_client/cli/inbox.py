@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
     from agent_bus_client.cli.context import Context
 
-SHOWN_LATELY_S = 120.0  # another turn of the same agent is probably still working on it
+SHOWN_LATELY_S = (
+    120.0  # within this time another turn of the agent is probably still working on it
+)
 WAIT_S = 7.0  # below the timeout of a call
-MOST_SHOWN = 25  # messages a page: the heads of more do not fit into 20 kB
-MOST_PAGES = 8  # asked of the hub for one that is full of what no other turn has in hand
-HEADS_SHOWN = 10  # of messages that another turn has in hand; more are counted
-ENDS_BYTES = 1200  # of a page's first line and of what stands below its last message
+MOST_SHOWN = 25  # messages per page: the heads of more do not fit into 20 kB
+MOST_PAGES = 8  # asked of the hub at most, to fill one with what no other turn has in hand
+HEADS_SHOWN = 10  # of messages that another turn has in hand; the others are only counted
+ENDS_BYTES = 1200  # of a page's first line and of all below its last message
 FLAGS, FILTERS = ("all", "read", "peek"), ("priority", "thread")
 
 
@@ -37,7 +39,7 @@ class Question(NamedTuple):
 
 
 def inbox(context: Context) -> int:
-    """Print one page of the agent's mailbox; it counts as fetched unless --peek."""
+    """Print one page of the agent's mailbox, which counts as fetched unless --peek is given."""
     options, agent = context.options, context.agent
     query = {
         "agent": agent,
@@ -71,7 +73,7 @@ def _first_page(context: Context, query: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to the first question.
 
     Raises:
-        ClientError: see `HubClient.call`; the hub may have taken the mail for shown all the same.
+        ClientError: see `HubClient.call`; even so, the hub may count the mail as shown.
     """
     try:
         page: dict[str, Any] = context.hub.call("GET", "/api/inbox", query=query)
@@ -85,7 +87,7 @@ def _first_page(context: Context, query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ack_page(context: Context, page: dict[str, Any], ids: list[str]) -> tuple[int, str]:
-    """Ack what the page shows, which a failure must not lose; return the exit code and words."""
+    """Ack what the page shows; return exit code and words: a failure must not hide the page."""
     agent = context.agent
     try:
         page["acked"] = context.hub.call("POST", "/api/ack", body={"agent": agent, "ids": ids})
@@ -97,7 +99,7 @@ def _ack_page(context: Context, page: dict[str, Any], ids: list[str]) -> tuple[i
 
 
 def ack(context: Context) -> int:
-    """Mark messages as read."""
+    """Ack messages: they have been processed."""
     options = context.options
     if bool(options.ids) == bool(options.up_to):
         raise UsageError("name message ids, or --up-to with one id")
@@ -137,18 +139,18 @@ def is_narrow(options: argparse.Namespace) -> bool:
 
 
 def lately(message: dict[str, Any], now: float) -> bool:
-    """Tell whether another turn of the agent was shown this message within two minutes.
+    """Tell whether another turn of the agent was shown this message in the last two minutes.
 
-    A time further ahead than that was stamped by a clock that has been set back since.
+    A time more than two minutes ahead comes from a clock that has been set back since.
     """
     fetched: str | None = message.get(Stamp.FETCHED)
     return fetched is not None and abs(now - text.parse_time(fetched)) < SHOWN_LATELY_S
 
 
 def _fill(context: Context, page: dict[str, Any], query: dict[str, Any], now: float) -> str:
-    """Fill the page up with what no other turn has in hand; return what went wrong with it.
+    """Fill the page with what no other turn has in hand; return what went wrong.
 
-    A turn that died after it was shown a full page would else hide all mail behind it for two
+    Otherwise a turn that died after it was shown a full page would hide all later mail for two
     minutes.
     """
     for _ in range(MOST_PAGES):
@@ -173,11 +175,11 @@ def page_words(
     trouble: str = "",
     acking: bool = False,
 ) -> str:
-    """Return one page as text of at most about 20 kB, bodies between marks of their own.
+    """Return one page as text of at most about 20 kB, with each body between marks.
 
-    What another turn of the agent was shown within two minutes comes by its header only, and most
-    of that as a count, unless `everything`. `trouble` is why there is not more on it. Without
-    the command for the ack when the caller is `acking`.
+    Unless `everything`, a message that another turn was shown in the last two minutes is only a
+    head, or only counted. `trouble` says why there is no more on the page. While the caller is
+    `acking`, the page does not name the command for it.
     """
     messages, agent, command = page["messages"], asked.agent, asked.command
     if not messages:

@@ -1,4 +1,4 @@
-"""`thread`, `history`, `show`, `status`, `agents`, `stats`: looking without touching."""
+"""`thread`, `history`, `show`, `status`, `agents`, `stats`: verbs that change nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOPS = (
 
 
 def history(context: Context) -> int:
-    """Print past messages of the agent, both directions, one line each."""
+    """Print past messages of the agent, sent and received, one line each."""
     options = context.options
     query = {
         "agent": context.agent,
@@ -49,7 +49,7 @@ def history(context: Context) -> int:
 
 
 def thread(context: Context) -> int:
-    """Print a whole thread with bodies, oldest first; any message id of it will do."""
+    """Print a whole thread with bodies, oldest first; the id of any of its messages will do."""
     options = context.options
     asked = context.hub.message(options.id)
     query = {
@@ -105,7 +105,7 @@ def show(context: Context) -> int:
 
 
 def status(context: Context) -> int:
-    """Print the way of a message: each hop of each delivery, and which one failed."""
+    """Print the way of a message: each hop of each delivery, and what failed."""
     message = context.hub.message(context.options.id)
     lines = [head_line(message, context.now())]
     for delivery in message["deliveries"]:
@@ -147,7 +147,7 @@ def agents(context: Context) -> int:
 
 
 def stats(context: Context) -> int:
-    """Print the hub's figures, one `name value` a line."""
+    """Print the hub's figures, one `name value` per line."""
     figures = context.hub.call("GET", "/api/stats")
     context.answer(figures, "\n".join(flatten(figures)))
     return 0
@@ -184,7 +184,7 @@ def _history_line(message: dict[str, Any], now: float) -> str:
 
 
 def _to(message: dict[str, Any]) -> str:
-    """Return the recipients that the hub lets us see, each with whether it has read."""
+    """Return the recipients that the hub shows us; those that have not read it are marked."""
     return ", ".join(
         text.line(delivery["agent"]) + ("" if delivery.get(Stamp.READ) else " (unread)")
         for delivery in message["deliveries"]

@@ -11,8 +11,8 @@ from agent_bus_client.errors import HubUnreachableError
 if TYPE_CHECKING:
     from agent_bus_client.errors import ClientError
 
-WHY_BYTES = 200  # of why it could not be filled or acked
-FRAME_BYTES = 320  # most that a message costs beside its head and body: marks and commands
+WHY_BYTES = 200  # of why a page could not be filled or acked
+FRAME_BYTES = 320  # most that a message needs beside its head and body: marks and commands
 
 
 def head_line(message: dict[str, Any], now: float) -> str:
@@ -32,7 +32,7 @@ def head_line(message: dict[str, Any], now: float) -> str:
 
 
 def body_lines(message: dict[str, Any], mark: str, *, limit: int) -> list[str]:
-    """Return the body between its marks, cut at `limit` bytes with the command for the rest."""
+    """Return the body between its marks, cut at `limit` bytes, with the command for the rest."""
     body, left = text.cut(text.escape(message["body"]), limit)
     lines = [f"<<<{mark}", body, f"{mark}>>>"] if body or not left else []
     if left:
@@ -43,7 +43,7 @@ def body_lines(message: dict[str, Any], mark: str, *, limit: int) -> list[str]:
 
 
 def not_acked(error: ClientError, command: str) -> str:
-    """Return what became of an ack that failed; one whose answer is missing may have counted."""
+    """Return what became of an ack that failed; without an answer it may have counted."""
     if isinstance(error, HubUnreachableError) and error.sent:
         return f"not known whether acked: {why(error)}; once more does no harm: {command}"
     return f"not acked: {why(error)}; try again: {command}"

@@ -1,4 +1,4 @@
-"""The command line's grammar; docs/reference/cli.md is made from it."""
+"""The grammar of the command line; docs/reference/cli.md is generated from it."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def build() -> argparse.ArgumentParser:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Return the options of a command line; `--` ends the options, which else may stand anywhere.
+    """Return the options of a command line; they may stand anywhere before a `--`.
 
     Raises:
-        SystemExit: 2 with words on stderr, 0 after `--help` or `--version`.
+        SystemExit: 2, with words on stderr; 0 after `--help` or `--version`.
     """
     commands = build()
     kind = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public way
@@ -63,10 +63,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _options_first(verb: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
-    """Return the arguments with the words behind all options.
+    """Return the arguments with all options before the words.
 
-    argparse gives all positionals their words at the first of them, so that those behind an option
-    are left over; its own intermixed parsing knows no subcommands.
+    argparse fills all positionals at the first word, so words after a later option would be left
+    over; its own intermixed parsing does not work with subcommands.
     """
     known = verb._option_string_actions  # noqa: SLF001 - argparse has no public way
 
@@ -92,7 +92,7 @@ def _options_first(verb: argparse.ArgumentParser, arguments: list[str]) -> list[
         action = known.get(argument) or (found.pop() if len(found) == 1 else None)
         if action is not None and action.nargs != 0:
             if not rest or is_option(rest[0]):
-                return arguments  # as it is: argparse says that the value is missing
+                return arguments  # unchanged: argparse says that the value is missing
             options.append(rest.pop(0))
     dashed = any(word.startswith("-") and word != "-" for word in words)
     return [*options, *(["--"] if dashed else []), *words]
@@ -182,7 +182,7 @@ def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _doctor(context: Context) -> int:
-    from agent_bus_client.cli import doctor  # 10 ms that only this verb pays for
+    from agent_bus_client.cli import doctor  # 10 ms, which only this verb pays for
 
     return doctor.doctor(context)
 

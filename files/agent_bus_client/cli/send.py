@@ -1,4 +1,4 @@
-"""`send`, `reply`, `ask`: messages that go out, into the outbox while the hub is away."""
+"""`send`, `reply`, `ask`: messages that go out, or into the outbox while the hub is away."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
 EVERYBODY = "all"
-AWAY = {502, 503, 504, 507}  # the hub or its disk is not there; 429 is an answer to the sender
-POLL_PAUSE_S = 0.25  # only when the hub answers a long poll at once
+AWAY = {502, 503, 504, 507}  # the hub or its disk is away; 429, though, is an answer to the sender
+POLL_PAUSE_S = 0.25  # used only if the hub answers a long poll at once
 LONG_POLL_S = 6.0  # below the timeout of a call
 
 
@@ -66,7 +66,7 @@ def reply(context: Context) -> int:
 
 
 def ask(context: Context) -> int:
-    """Send, wait for the reply, ack it; else say how to go on."""
+    """Send, wait for the reply and ack it; without a reply say how to go on."""
     options, agent = context.options, context.agent
     request = compose(context, options.recipient.split(","), read_body(options.body))
     deadline = time.monotonic() + options.wait
@@ -76,7 +76,7 @@ def ask(context: Context) -> int:
     trouble = f"no reply within {options.wait:g} s"
     try:
         found = _await_reply(context, sent, deadline)
-    except ClientError as error:  # the question is on its way all the same
+    except ClientError as error:  # the question is on its way even so
         found, trouble = None, f"and then {error}"
     if found is None:
         command = f"agent-bus inbox --as {agent} --thread {sent['thread_id']}"
@@ -96,7 +96,7 @@ def _ack(context: Context, message_id: str) -> None:
 
 
 def _acked(context: Context, message_id: str, command: str) -> str:
-    """Ack one message; return what became of it: what was said before must not be lost by it."""
+    """Ack one message and return what became of that; a failure must not hide what came before."""
     try:
         _ack(context, message_id)
     except ClientError as error:
@@ -105,7 +105,7 @@ def _acked(context: Context, message_id: str, command: str) -> str:
 
 
 def compose(context: Context, to: list[str], body: str) -> dict[str, Any]:
-    """Return the body of `POST /api/send` from the options that all three verbs share."""
+    """Return the body of `POST /api/send`, from the options that all three verbs share."""
     options = context.options
     request: dict[str, Any] = {"from": context.agent, "body": body}
     if to and to != [EVERYBODY]:
@@ -125,11 +125,11 @@ def compose(context: Context, to: list[str], body: str) -> dict[str, Any]:
 
 
 def post(context: Context, request: dict[str, Any]) -> dict[str, Any]:
-    """Send now or raise; `context.options.key` is set.
+    """Send now; `context.options.key` has to be set.
 
     Raises:
-        OutcomeUnknownError: it may have arrived.
-        ClientError: it has not; see `HubClient.call`.
+        OutcomeUnknownError: the message may have arrived.
+        ClientError: it has not arrived; see `HubClient.call`.
     """
     try:
         request = addressed(request, context.hub)
@@ -156,8 +156,8 @@ def _post(context: Context, request: dict[str, Any], key: str) -> dict[str, Any]
     """Post the message once.
 
     Raises:
-        OutcomeUnknownError: it may have arrived.
-        ClientError: it has not; see `HubClient.call`.
+        OutcomeUnknownError: the message may have arrived.
+        ClientError: it has not arrived; see `HubClient.call`.
     """
     headers = {"Idempotency-Key": key}
     try:
@@ -176,10 +176,10 @@ def _post(context: Context, request: dict[str, Any], key: str) -> dict[str, Any]
 def deliver(
     context: Context, request: dict[str, Any], *, quiet: bool = False
 ) -> dict[str, Any] | None:
-    """Send, after what waits in the outbox; put it there when the hub is away.
+    """Send, after what waits in the outbox; put it there if the hub is away.
 
-    Return the hub's answer, None for a message in the outbox; says which, unless `quiet` about
-    the answer.
+    Return the hub's answer, or None for a message in the outbox. Either is printed, but the
+    answer not if `quiet`.
     """
     context.options.key = context.options.key or text.fence() + text.fence()
     try:
@@ -198,7 +198,7 @@ def deliver(
 
 
 def sent_words(sent: dict[str, Any]) -> str:
-    """Return the id and, per recipient, whether it will hear of it now."""
+    """Return the id and, for each recipient, whether it is woken now."""
     lines = [f"sent {sent['id']} (thread {sent['thread_id']})"]
     meaning: dict[str, str] = {
         Presence.ONLINE: "online, is being woken",
@@ -214,10 +214,10 @@ def sent_words(sent: dict[str, Any]) -> str:
 
 
 def _send_waiting(context: Context) -> None:
-    """Send what this sender has in the outbox, so that the order stays.
+    """Send what this sender has in the outbox, to keep the order.
 
     Raises:
-        OutboxWaitsError: it is still there.
+        OutboxWaitsError: some of it is still there.
     """
     if drain(context.outbox, context.hub, sender=context.agent).waiting:
         raise OutboxWaitsError(context.hub.url, context.agent)
@@ -252,7 +252,7 @@ def _spool(context: Context, request: dict[str, Any], why: ClientError) -> None:
 
 
 def _await_reply(context: Context, sent: dict[str, Any], deadline: float) -> dict[str, Any] | None:
-    """Return the first reply to the message, None when the time is over."""
+    """Return the first reply to the message; None when the time is over."""
     seen = -1
     while True:
         left_s = max(0.0, deadline - time.monotonic())

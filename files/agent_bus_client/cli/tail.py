@@ -1,4 +1,4 @@
-"""`tail`: messages as they come, over every end of the stream, until it is interrupted."""
+"""`tail`: prints messages as they come, stream after stream, until it is interrupted."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ SHOWN_BYTES = 500  # of a body; `show` has the rest
 
 
 def tail(context: Context) -> int:
-    """Print messages as they come, until interrupted; nothing counts as fetched by it.
+    """Print messages as they come, until interrupted; they do not count as fetched.
 
     Raises:
-        ClientError: the first connection fails, or the hub will never take another one.
+        ClientError: the first connection fails, or the hub will never accept another one.
     """
     try:
         Tail(context).follow()
     except KeyboardInterrupt:
         return 0
-    return 0  # never: only an error or Ctrl-C ends it
+    return 0  # never reached: only an error or Ctrl-C ends it
 
 
 class Tail:
-    """One run: the place in the stream and how to come back to it."""
+    """One run: its place in the stream, and how it comes back to it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -46,7 +46,7 @@ class Tail:
         self._shown: Optional[tuple[str, int]] = None
 
     def follow(self) -> None:
-        """Read one stream after the other, for ever.
+        """Read one stream after the other, without end.
 
         Raises:
             ClientError: see `tail`.
@@ -73,7 +73,7 @@ class Tail:
         """Print one stream to its end; return how long to wait before the next.
 
         Raises:
-            ClientError: it broke.
+            ClientError: the stream broke.
         """
         planned_s: Optional[float] = None
         try:

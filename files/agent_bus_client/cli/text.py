@@ -8,9 +8,9 @@ import unicodedata
 from calendar import timegm
 
 BODY_BYTES = 8 * 1024  # of one body; `show` has the rest
-PAGE_BYTES = 20 * 1024  # an agent's exec tool cuts longer output and throws the beginning away
+PAGE_BYTES = 20 * 1024  # an agent's exec tool cuts longer output, and drops its beginning
 SUBJECT_BYTES = 160  # in a list; `show` has all of it
-_JOINERS = "\u200c\u200d"  # needed in several scripts and in emoji; they hide nothing
+_JOINERS = "\u200c\u200d"  # several scripts and emoji need them; they hide nothing
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -40,7 +40,7 @@ def fence(*bodies: str) -> str:
 
 
 def cut(text: str, limit: int) -> tuple[str, int]:
-    """Return the longest beginning of at most `limit` bytes, and the bytes left out."""
+    """Return the longest beginning of at most `limit` bytes, and how many bytes were left out."""
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) <= limit:
         return text, 0
@@ -49,9 +49,9 @@ def cut(text: str, limit: int) -> tuple[str, int]:
 
 
 def parts(text: str, limit: int) -> list[str]:
-    """Return the text, escaped before, in parts of at most `limit` bytes and whole characters.
+    """Return the text in parts of at most `limit` bytes, without splitting a character.
 
-    At least one part; `limit` has room for any character: 4 or more.
+    There is at least one part. `limit` must have room for any character: 4 bytes.
     """
     found = []
     while True:
@@ -63,7 +63,7 @@ def parts(text: str, limit: int) -> list[str]:
 
 
 def page(words: str) -> str:
-    """Return the words cut to `PAGE_BYTES` at the end of a line, saying that they were."""
+    """Return the words, cut after a line to `PAGE_BYTES`, with a note if they were cut."""
     if len(words.encode("utf-8", "replace")) <= PAGE_BYTES:
         return words
     note = "cut at 20 kB: ask for less with --limit, where there is one; --json has all of it"
@@ -72,14 +72,14 @@ def page(words: str) -> str:
 
 
 def parse_time(stamp: str) -> float:
-    """Return epoch seconds of an RFC 3339 UTC time with or without fraction."""
+    """Return the epoch seconds of an RFC 3339 UTC time, with or without a fraction."""
     whole, _, fraction = stamp.rstrip("Z").partition(".")
     seconds = timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
     return seconds + (float(f"0.{fraction}") if fraction else 0.0)
 
 
 def parse_http_date(date: str) -> float | None:
-    """Return epoch seconds of a Date header, None for anything else."""
+    """Return the epoch seconds of a Date header; None for anything else."""
     try:
         return float(timegm(time.strptime(date, "%a, %d %b %Y %H:%M:%S GMT")))
     except ValueError:
@@ -87,14 +87,14 @@ def parse_http_date(date: str) -> float | None:
 
 
 def ago(stamp: str | None, now: float) -> str:
-    """Return `20 s ago`, `never` without a time stamp."""
+    """Return, for example, `20 s ago`; `never` without a time stamp."""
     if not stamp:
         return "never"
     return f"{span(max(0.0, now - parse_time(stamp)))} ago"
 
 
 def span(seconds: float) -> str:
-    """Return a duration in its largest fitting unit."""
+    """Return a duration in the largest unit that fits."""
     for limit, unit, size in ((90, "s", 1), (90 * 60, "min", 60), (36 * 3600, "h", 3600)):
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"
@@ -102,7 +102,7 @@ def span(seconds: float) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return aligned columns; the cells have to be escaped already."""
+    """Return aligned columns; the cells must be escaped already."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in [head, *rows]]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """The watcher's place in the stream, kept over restarts.
 
-One small JSON file, written to a temporary name, synced and renamed: after a power cut it is the
-old one or the new one. Blocks for as long as the disk's sync takes.
+One small JSON file, written under a temporary name, synced and renamed: after a power cut the old
+one or the new one is there. Saving blocks for as long as the disk takes to sync.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cursor:
-    """The last event that is in the wake state of its agent, and whose stream it was."""
+    """The last event that the wake state holds, and the agents whose stream it came from."""
 
     epoch: str
     seq: int
@@ -33,7 +33,7 @@ class Cursor:
 
 
 def parse_event_id(event_id: str) -> tuple[str, int] | None:
-    """Return epoch and seq of `<epoch>-<seq>`, None for anything else."""
+    """Return epoch and seq of `<epoch>-<seq>`; None for anything else."""
     epoch, dash, seq = event_id.rpartition("-")
     if not dash or not epoch or not (seq.isascii() and seq.isdigit()):
         return None
@@ -46,10 +46,10 @@ def is_repeated(place: tuple[str, int] | None, seen: tuple[str, int] | None) -> 
 
 
 def load(path: Path, agents: tuple[str, ...]) -> Cursor | None:
-    """Return the saved cursor, None when there is none that can be used.
+    """Return the saved cursor; None if there is none that can be used.
 
-    Without a cursor the hub sends all unread messages, so None is never a loss. A list of agents
-    other than the saved one counts as none: a new agent's unread mail may lie before the cursor.
+    Without a cursor the hub sends all unread messages, so None loses nothing. If the agents are
+    not those of the saved cursor, it is not used: a new agent's unread mail may lie before it.
     """
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Server-sent events, incremental and exact for any split of the bytes; pure.
 
-Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream". Differences: none in what is
-dispatched; lines and events past a limit end the stream instead of eating the memory.
+Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream". It dispatches exactly what the
+standard says; but a line or event past a limit ends the stream, to save the memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _BOM = b"\xef\xbb\xbf"
 class Event:
     """One dispatched event.
 
-    `event_id` and `retry_ms` (None: there was none) are the last ones up to this event.
+    `event_id` and `retry_ms` are the last ones seen up to this event; `retry_ms` is None without
+    one.
     """
 
     type: str
@@ -36,8 +37,8 @@ class Parser:
     """Turns the bytes of one stream into events.
 
     Attributes:
-        last_event_id: the id to resume from; also moved by frames without data.
-        retry_ms: the reconnection time that the server asked for, None when it did not.
+        last_event_id: the id to resume from; frames without data move it, too.
+        retry_ms: the reconnection time that the server asked for; None if it asked for none.
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,7 @@ class Parser:
         self._id = ""
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Return the events that are complete with this chunk, in order.
+        """Return the events that this chunk completes, in order.
 
         Raises:
             StreamError: a line or an event is longer than `MAX_EVENT_BYTES`.

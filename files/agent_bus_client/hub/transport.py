@@ -1,7 +1,7 @@
 """Talks to the hub: JSON calls and the event stream.
 
 Each call has a connection of its own and blocks up to its timeout; any thread may call. A stream
-belongs to the thread that opened it, only `close` may come from another.
+belongs to the thread that opened it; only `close` may come from another one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from agent_bus_client.net.http1 import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-CALL_TIMEOUT_S = 8.0  # a command in an agent's exec tool has to answer within 10 s
-OPEN_TIMEOUT_S = 10.0  # of a stream: name, connection, TLS and the answer's head
+CALL_TIMEOUT_S = 8.0  # a command in an agent's exec tool must answer within 10 s
+OPEN_TIMEOUT_S = 10.0  # of a stream: name, connection, TLS and the head of the answer
 DEFAULT_KEEPALIVE_S = 15.0
-SILENT_KEEPALIVES = 2.5  # two lost in a row plus half: the peer is dead
+SILENT_KEEPALIVES = 2.5  # two missed in a row and half of a third: the peer is dead
 SUCCESS = range(200, 300)
 
 
@@ -39,9 +39,9 @@ class HubClient:
 
     Args:
         url: base address from the settings.
-        token: called for each request, so that a rotated token is taken up without a restart.
+        token: called for each request, so that a rotated token is used without a restart.
         ca_file: CA certificate of an https hub.
-        deadline: when every call has to be over, None without one.
+        deadline: by when all calls have to be done; None for no such limit.
 
     Attributes:
         date: the Date header of the last answer, for ages without a common clock.
@@ -63,7 +63,7 @@ class HubClient:
 
     @property
     def way(self) -> str:
-        """How the hub was reached the last time: its address, and those that did not answer."""
+        """How the hub was reached last: the address that answered, and those that did not."""
         dialer = self._server.dialer
         if dialer.taken is None:
             return ""
@@ -80,11 +80,11 @@ class HubClient:
         timeout_s: float = CALL_TIMEOUT_S,
         headers: dict[str, str] | None = None,
     ) -> Any:  # noqa: ANN401 - decoded JSON
-        """Return the decoded answer, None for one without a body.
+        """Return the decoded answer; None for one without a body.
 
         Raises:
-            HubUnreachableError: no whole answer.
-            HubRefusedError: any status but 2xx.
+            HubUnreachableError: no complete answer came.
+            HubRefusedError: the status is not 2xx.
         """
         raw = None if body is None else json.dumps(body).encode()
         sent: list[bool] = []
@@ -122,7 +122,7 @@ class HubClient:
         """Return when the hub's certificate ends (epoch seconds); None without TLS.
 
         Raises:
-            HubUnreachableError: no connection, or the certificate is not to be trusted.
+            HubUnreachableError: no connection was made, or the certificate cannot be trusted.
         """
         if not self._server.origin.tls:
             return None
@@ -139,8 +139,8 @@ class HubClient:
         """Return an open stream.
 
         Raises:
-            HubUnreachableError: no answer.
-            HubRefusedError: any status but 200.
+            HubUnreachableError: no answer came.
+            HubRefusedError: the status is not 200.
         """
         headers = self._headers("text/event-stream")
         if last_event_id:
@@ -163,7 +163,7 @@ class HubClient:
         raise refusal(head.status, head.headers, body)
 
     def _until(self, timeout_s: float) -> Deadline:
-        """Return when a call with this timeout has to be over."""
+        """Return by when a call with this timeout has to be done."""
         if self._deadline is None:
             return Deadline.after(timeout_s)
         return self._deadline.within(timeout_s)
@@ -185,7 +185,7 @@ class Stream:
     """An open event stream.
 
     Attributes:
-        keepalive_s: set it from `hello`; silence of 2.5 of these ends the stream.
+        keepalive_s: to be set from `hello`; silence for 2.5 times as long ends the stream.
         retry_ms, last_event_id: see `sse.Parser`.
     """
 
@@ -211,7 +211,7 @@ class Stream:
         """Yield events until the hub ends the stream.
 
         Raises:
-            HubUnreachableError: silence for 2.5 keepalives, or the connection broke.
+            HubUnreachableError: the hub was silent for 2.5 keepalives, or the connection broke.
             StreamError: see `sse.Parser.feed`.
         """
         chunks = self._connection.read_body(
@@ -229,20 +229,20 @@ class Stream:
 
 
 def encode_query(query: Mapping[str, object]) -> str:
-    """Return `?a=1&b=x%20y`, empty without parameters; None leaves a parameter out."""
+    """Return `?a=1&b=x%20y`; parameters that are None are left out, and `?` if none is left."""
     pairs = [f"{name}={quoted(value)}" for name, value in query.items() if value is not None]
     return "?" + "&".join(pairs) if pairs else ""
 
 
 def unreachable(url: str, error: Exception, *, sent: bool) -> HubUnreachableError:
-    """Return the error for an exchange without a whole answer."""
+    """Return the error for an exchange without a complete answer."""
     if isinstance(error, UntrustedError):
         return HubUntrustedError(url, str(error))
     return HubUnreachableError(url, describe(error), sent=sent)
 
 
 def describe(error: Exception) -> str:
-    """Return what happened in a few words; the class name where an error has no text."""
+    """Return what happened in a few words; the class name if the error has no text."""
     if is_timeout(error):
         return "timed out"
     text = getattr(error, "strerror", None) or str(error)
@@ -250,7 +250,7 @@ def describe(error: Exception) -> str:
 
 
 def refusal(status: int, headers: dict[str, str], body: bytes) -> HubRefusedError:
-    """Return the error for an answer that is no success; other bodies are cut short."""
+    """Return the error for an answer without success; the problem in it, or its first words."""
     try:
         fields = json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A moment by which all of something has ended, however many steps it takes."""
+"""A moment by which something has ended as a whole, however many steps it takes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import time
 
 
 class Deadline:
-    """One moment on the monotonic clock; it is handed through, so that no step starts anew."""
+    """One moment on the monotonic clock, passed from step to step, so that none starts anew."""
 
     def __init__(self, at: float) -> None:
         self.at = at
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """Return the moment that is so far ahead."""
+        """Return the moment that is this many seconds ahead."""
         return cls(time.monotonic() + seconds)
 
     def within(self, seconds: float) -> Deadline:
-        """Return the earlier one of this moment and so many seconds from now."""
+        """Return this moment, or the one this many seconds ahead if that is earlier."""
         return Deadline(min(self.at, time.monotonic() + seconds))
 
     def left_s(self) -> float:
@@ -38,5 +38,5 @@ class Deadline:
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Tell whether the error says that the time was over: two classes until Python 3.10."""
+    """Tell whether the error is a timeout; before Python 3.10 there are two classes of them."""
     return isinstance(error, (TimeoutError, socket.timeout))

@@ -1,7 +1,7 @@
 """Connections to one server by whichever of its addresses answers first (RFC 8305).
 
-Addresses are tried a quarter of a second apart, and at once when one fails; the first to connect
-is taken and the others are closed. What was taken is tried first the next time.
+Addresses are tried a quarter of a second apart, or at once when one fails. The first to connect is
+taken, and the others are closed. The next time, the one that was taken is tried first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5.0  # over a LAN it takes a millisecond; a lost SYN is sent again after 1 s
 STAGGER_S = 0.25  # RFC 8305, 5: "Connection Attempt Delay"
-KNOWN_AFTER_S = 1.0  # with name servers silent so long, the address of the last time will do
+KNOWN_AFTER_S = 1.0  # when name servers are silent for this long, the last address will do
 USER_TIMEOUT_MS = 30_000  # unacknowledged data this old means a dead peer
 
 
@@ -32,7 +32,7 @@ class Dialer:
     """Connects to one host and port; any thread may call.
 
     Attributes:
-        slow: addresses that had not answered when another one did, of the last connection.
+        slow: at the last connection, the addresses that had not answered when another one did.
         taken: the address of the last connection, None before the first.
     """
 
@@ -48,7 +48,8 @@ class Dialer:
         """Return a connected socket.
 
         Raises:
-            NotConnectedError: no address of the host took a connection by then, or there is none.
+            NotConnectedError: no address of the host accepted a connection by then, or none is
+                known.
             OSError: no socket could be made.
         """
         lookup, started = self._current_lookup(), time.monotonic()
@@ -62,7 +63,7 @@ class Dialer:
         return _tuned(connected)
 
     def _current_lookup(self) -> Lookup:
-        """Return the look-up that runs, or a new one: names may move from one call to the next."""
+        """Return the running look-up, or a new one: a name may move between two calls."""
         with self._lock:
             if self._lookup is None or self._lookup.is_over():
                 self._lookup = Lookup(self._host, self._port)
@@ -70,7 +71,7 @@ class Dialer:
 
 
 class _Race:
-    """One connection's attempts, in the calling thread."""
+    """The attempts for one connection, in the calling thread."""
 
     def __init__(self, lookup: Lookup, former: Optional[Address]) -> None:
         self._lookup = lookup
@@ -110,14 +111,14 @@ class _Race:
         return won
 
     def _upcoming(self) -> Optional[Address]:
-        """Return the next address to try; the one that was taken the last time comes first."""
+        """Return the next address to try; the one that was taken last time comes first."""
         known = self._lookup.known()
         if self._former is not None and (self._former in known or not known):
             known = [self._former, *known]
         return next((address for address in known if address not in self._tried), None)
 
     def _start(self, address: Address) -> Optional[socket.socket]:
-        """Begin one attempt; return its socket when it is connected already."""
+        """Begin one attempt; return its socket if it is connected at once."""
         self._tried.append(address)
         self._next_at = time.monotonic() + STAGGER_S
         try:
@@ -141,7 +142,7 @@ class _Race:
         return None
 
     def _look(self, wait_s: float) -> Optional[socket.socket]:
-        """Wait for attempts to end; return the socket of one that is connected."""
+        """Wait for attempts to end; return the socket of one that has connected."""
         for descriptor, _ in self._poll.poll(wait_s * 1000):
             sock, address = self._attempts[descriptor]
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -156,7 +157,7 @@ class _Race:
 
     def _failed(self, address: Address, code: int) -> None:
         self._errors[address.ip] = code
-        self._next_at = 0.0  # no need to wait for this one
+        self._next_at = 0.0  # the next address need not wait for this one
 
     def _failure(self, waited_s: float) -> NotConnectedError:
         refused = set(self._errors.values()) == {errno.ECONNREFUSED} and not self.unanswered
@@ -172,7 +173,7 @@ def _words(code: int) -> str:
 
 
 def _tuned(connected: socket.socket) -> socket.socket:
-    """Return the socket with what lets a dead peer be noticed."""
+    """Return the socket, set up so that a dead peer is noticed."""
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (

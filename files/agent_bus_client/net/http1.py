@@ -1,6 +1,6 @@
-"""HTTP/1.1 over a socket, as little as the hub and a gateway need.
+"""HTTP/1.1 over a socket: as much of it as the hub and a gateway need.
 
-`http.client` alone costs 7 MiB of resident memory, which matters in a process that stays on every
+`http.client` alone costs 7 MiB of resident memory, which matters in a process that runs on every
 machine. One connection per exchange, no redirects, no proxies, no compression.
 Source: RFC 9112. All calls block; use a connection from one thread, `close` from any.
 """
@@ -88,9 +88,9 @@ def parse_head(raw: bytes) -> Head:
 
 
 class BodyDecoder:
-    """Takes the body of an answer apart, whatever way the bytes arrive; pure.
+    """Decodes the body of an answer, however the bytes are split; pure.
 
-    `done`: the body's end has been seen. A body without length ends with the connection.
+    `done`: the end of the body has been seen. A body without a length ends with the connection.
     """
 
     def __init__(self, head: Head) -> None:
@@ -136,7 +136,7 @@ class BodyDecoder:
         return b"".join(out)
 
     def _size_line(self, raw: bytes) -> bytes:
-        """Collect one line (size, end of chunk or trailer) and return what follows it."""
+        """Collect one line (size, end of a chunk, trailer) and return what follows it."""
         assert self._line is not None
         head, newline, rest = raw.partition(b"\n")
         self._line += head
@@ -158,7 +158,7 @@ class BodyDecoder:
 
 
 class Server:
-    """A server as its clients see it: its base address, its CA, and how it was reached before.
+    """A server as its clients see it: base address, CA, and which address answered last.
 
     Any thread may use it.
     """
@@ -169,10 +169,10 @@ class Server:
         self._ca_file = ca_file
 
     def connect(self, deadline: Deadline) -> socket.socket:
-        """Return a connected socket, with TLS on it where the address says https.
+        """Return a connected socket, with TLS if the address says https.
 
         Raises:
-            NotConnectedError: no address took a connection; nothing was sent.
+            NotConnectedError: no address accepted a connection; nothing was sent.
             SettingsError, UntrustedError: see `tls.secure`.
             OSError: the handshake failed, or the deadline has passed.
         """
@@ -187,7 +187,7 @@ class Server:
 class Connection:
     """One connection with one exchange on it; the constructor raises as `Server.connect` does.
 
-    Everything up to the answer's head has to be over by the deadline.
+    Everything up to the head of the answer has to be done by the deadline.
     """
 
     def __init__(self, server: Server, deadline: Deadline) -> None:
@@ -207,7 +207,7 @@ class Connection:
     def send(
         self, method: str, path: str, *, headers: dict[str, str], body: bytes | None = None
     ) -> None:
-        """Write the request; `path` begins with a slash and is already encoded.
+        """Write the request; `path` begins with a slash and is encoded already.
 
         Raises:
             OSError: the connection broke, or the deadline has passed.
@@ -220,7 +220,7 @@ class Connection:
             lines.append(f"Content-Length: {len(body)}")
         lines.append("Connection: close\r\n\r\n")
         left = memoryview("\r\n".join(lines).encode("utf-8") + (body or b""))
-        while left:  # with TLS, sendall would give each part the whole time
+        while left:  # with TLS, sendall would allow each part the whole time
             self._socket.settimeout(self._deadline.require_s())
             left = left[self._socket.send(left) :]
 
@@ -249,11 +249,12 @@ class Connection:
     def read_body(self, head: Head, *, next_timeout_s: Callable[[], float]) -> Iterator[bytes]:
         """Yield the body's bytes as they arrive.
 
-        `next_timeout_s` is asked before each read: what is left of a deadline, or a constant.
+        `next_timeout_s` is called before each read: it returns what is left of a deadline, or a
+        constant.
 
         Raises:
             HttpError: the peer hung up before the end.
-            OSError: nothing for too long.
+            OSError: nothing arrived for too long.
         """
         decoder = BodyDecoder(head)
         raw, self._rest = self._rest, b""
@@ -297,9 +298,9 @@ def exchange(
     `sent` gets an element once the request may have reached the peer.
 
     Raises:
-        OSError: the connection broke, or not all was over by the deadline.
+        OSError: the connection broke, or the deadline passed before the end.
         HttpError: the answer is broken, cut or past `MAX_BODY_BYTES`; `NotConnectedError` when
-            no address of the server took a connection.
+            no address of the server accepted a connection.
     """
     connection = Connection(server, deadline)
     try:

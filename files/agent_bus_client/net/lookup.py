@@ -1,8 +1,9 @@
 """The addresses of a host's name, with a deadline.
 
-`getaddrinfo` has none: two name servers that do not answer cost 20 s, and nothing ends it. So it
-runs in a daemon thread, which neither its caller nor the interpreter's exit waits for. A server
-that answers for one family only holds up the other; so after half a second each is asked alone.
+`getaddrinfo` has none: two name servers that do not answer cost 20 s, and nothing can end it. So
+it runs in a daemon thread, for which neither its caller nor the exit of the interpreter waits. A
+server that answers for only one address family holds up the other: after half a second each is
+asked alone.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from agent_bus_client.net.deadline import Deadline
 
 SPLIT_AFTER_S = 0.5  # healthy name servers answer in milliseconds
-ABANDON_AFTER_S = 60.0  # past it a look-up that still hangs is taken for lost
-FAMILIES = (socket.AF_INET6, socket.AF_INET)  # RFC 8305, 4: IPv6 first, then in turns
+ABANDON_AFTER_S = 60.0  # after that, a look-up that still hangs counts as lost
+FAMILIES = (socket.AF_INET6, socket.AF_INET)  # RFC 8305, 4: IPv6 first, then by turns
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to connect; `ip` is for people."""
+    """Where to connect; `ip` is for messages to people."""
 
     family: int
     ip: str
@@ -34,7 +35,7 @@ class Address:
 
 
 class Lookup:
-    """One look-up of one name, running from the start; any thread may ask for what is known."""
+    """One look-up of one name; it runs from its construction on, and any thread may ask it."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
@@ -49,16 +50,16 @@ class Lookup:
             self._ask(socket.AF_UNSPEC)
 
     def is_over(self) -> bool:
-        """Tell whether it will learn nothing more, or has hung for too long."""
+        """Tell whether it will learn nothing more, or has been hanging for too long."""
         return not self._running or time.monotonic() - self._started_at > ABANDON_AFTER_S
 
     def known(self) -> list[Address]:
-        """Return the addresses known by now; families take turns, each in the system's order."""
+        """Return the addresses known so far; families alternate, each in the system's order."""
         with self._changed:
             return alternated(self._known)
 
     def wait(self, deadline: Deadline) -> None:
-        """Return when an address is known, nothing more will be, or the deadline has passed."""
+        """Wait until an address is known, no more can be learned, or the deadline has passed."""
         split_at = self._started_at + SPLIT_AFTER_S
         with self._changed:
             while not self._known and self._running and deadline.left_s():
@@ -72,7 +73,7 @@ class Lookup:
                 self._changed.wait(soon_s)
 
     def failure(self, waited_s: float) -> NoAddressError:
-        """Return why no address is known, in words that say what to do."""
+        """Return why no address is known; the message says what to do."""
         if self._running or self._error is None:
             return NoAddressError.silent(self._host, waited_s)
         if self._error.errno in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)}:
@@ -80,7 +81,7 @@ class Lookup:
         return NoAddressError.failed(self._host, self._error.strerror or str(self._error))
 
     def _is_literal(self) -> bool:
-        """Take an address that needs no look-up."""
+        """Tell whether the host is an address, which needs no look-up; take it if so."""
         with contextlib.suppress(OSError, UnicodeError):
             found = socket.getaddrinfo(
                 self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
@@ -89,7 +90,7 @@ class Lookup:
         return bool(self._known)
 
     def _ask(self, family: int) -> None:
-        """Ask in a thread; the caller holds the lock, or is the constructor."""
+        """Ask in a thread; the caller holds the lock or is the constructor."""
         self._running += 1
         name = f"lookup-{self._host}"
         threading.Thread(target=self._look, args=(family,), name=name, daemon=True).start()
@@ -112,7 +113,7 @@ class Lookup:
 
 
 def alternated(addresses: list[Address]) -> list[Address]:
-    """Return them with the families in turns, beginning with the first one's (RFC 8305, 4)."""
+    """Return the addresses with alternating families, the first one's first (RFC 8305, 4)."""
     if not addresses:
         return []
     first = addresses[0].family

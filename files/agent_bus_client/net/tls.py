@@ -1,7 +1,7 @@
 """TLS towards the hub: a verified connection, or an error that says what to do.
 
-`ssl` costs 3 MiB of resident memory, so this is imported only where the hub has https. Blocks up
-to a deadline; any thread may call.
+`ssl` costs 3 MiB of resident memory, so this is imported only where the hub has https. Calls block
+up to a deadline; any thread may call.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SITE = "run the site playbook for this node"
 def secure(
     plain: socket.socket, host: str, ca_file: str | None, deadline: Deadline
 ) -> ssl.SSLSocket:
-    """Return the socket with TLS on it, the peer's certificate and name verified.
+    """Return the socket with TLS, after verifying the peer's certificate and name.
 
-    Closes `plain` when that fails.
+    `plain` is closed if that fails.
 
     Raises:
         SettingsError: the CA file cannot be read.
-        UntrustedError: the peer is not the hub that it should be, or speaks no TLS.
-        OSError: the handshake failed in another way, or was not over by the deadline.
+        UntrustedError: the peer is not the expected hub, or speaks no TLS.
+        OSError: the handshake failed otherwise, or was not done by the deadline.
     """
     try:
         plain.settimeout(deadline.require_s())
@@ -62,7 +62,7 @@ def ends(secured: socket.socket) -> float | None:
 
 @functools.lru_cache(maxsize=2)
 def _context(ca_file: str | None) -> ssl.SSLContext:
-    """Return the context; the watcher is restarted when its CA changes, so it is made once."""
+    """Return the context, made once: the watcher is restarted when its CA changes."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:

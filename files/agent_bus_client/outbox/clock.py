@@ -1,7 +1,7 @@
 """How old a waiting message is.
 
-Ages are counted by the machine since its boot: a wall clock that is set right, hours or years
-ahead, must give up nothing. Only over a reboot the wall is believed.
+Ages are counted in time since boot, so that setting the wall clock, even by years, makes no
+message look too old. Only across a reboot does the wall clock count.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Return what is the same until the machine's next boot, empty when it cannot be known.
+    """Return a word that is the same until the machine boots again; empty if it cannot be known.
 
-    The watcher's unit hides /proc/sys from it and hands it over instead.
+    The watcher cannot read /proc/sys: its unit passes the word on in the environment.
     """
     try:
         found = os.environ.get("AGENT_BUS_BOOT") or BOOT_ID.read_text(encoding="ascii")
@@ -30,7 +30,7 @@ def boot_id() -> str:
 
 @dataclass(frozen=True)
 class Clock:
-    """The machine's: wall in seconds, seconds since boot (suspended ones too), and which boot."""
+    """The machine's: wall time, seconds since boot (suspended ones, too), and which boot."""
 
     wall: Callable[[], float] = time.time
     counted: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)

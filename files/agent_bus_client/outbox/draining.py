@@ -1,9 +1,9 @@
 """Sends what waits in the outbox.
 
-The idempotency key was made with the message, so that two programs draining at once deliver it
-once. The hub remembers keys for 24 h, so what is older than 20 h goes to `failed/` instead of
-risking a second copy, as does what has expired. What expires later is posted as it was made: the
-hub refuses another body under a key that it knows.
+Each message got its idempotency key when it was made, so two programs that drain at once deliver
+it once. The hub remembers keys for 24 h. So what is older than 20 h goes to `failed/` instead of
+risking a second copy, and so does what has expired. All else is posted unchanged, with its
+original expiry: the hub refuses another body under a key that it knows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_SUBJECT = 200  # characters; the hub refuses more
 
 @dataclass(frozen=True)
 class Drained:
-    """What one run has done."""
+    """What one run has done, in messages."""
 
     sent: int
     failed: int
@@ -34,7 +34,7 @@ class Drained:
 
 
 def addressed(request: dict[str, Any], hub: HubClient) -> dict[str, Any]:
-    """Return the body of `POST /api/send`; a reply gets its recipient from what it answers.
+    """Return the body of `POST /api/send`; a reply gets its recipient from the message it answers.
 
     Raises:
         ClientError: see `HubClient.call`.
@@ -54,8 +54,8 @@ def addressed(request: dict[str, Any], hub: HubClient) -> dict[str, Any]:
 def drain(box: Outbox, hub: HubClient, *, sender: str | None = None) -> Drained:
     """Send what waits, in order per sender; stop at the first sign that the hub is away.
 
-    What cannot be moved or removed for want of rights or of room stays, and all that its sender
-    has behind it.
+    A file that cannot be moved or removed, for want of rights or room, stays, and so does all that
+    its sender has after it.
     """
     sent = failed = 0
     stuck: set[str] = set()
@@ -72,7 +72,7 @@ def drain(box: Outbox, hub: HubClient, *, sender: str | None = None) -> Drained:
                 box.remove(entry)
                 sent += 1
         except HubRefusedError as error:
-            if error.status == 401:  # noqa: PLR2004 - nobody of this node can send now
+            if error.status == 401:  # noqa: PLR2004 - no agent of this node can send now
                 break
             stuck.add(entry.sender)
         except ClientError:
@@ -85,29 +85,29 @@ def drain(box: Outbox, hub: HubClient, *, sender: str | None = None) -> Drained:
 
 
 def _refusal(box: Outbox, hub: HubClient, entry: Entry) -> str:
-    """Send one message; return why it never can be, empty when it was sent.
+    """Send one message; return why it can never be sent, or nothing if it was sent.
 
     Raises:
-        HubRefusedError: it can be later, or this node's token is not accepted.
+        HubRefusedError: it can be sent later, or this node's token is not accepted.
         ClientError: the hub is away.
     """
     if box.age_s(entry) > MAX_AGE_S:
         return "older than 20 h when the hub was back"
     expires_in_s = entry.request.get("expires_in_s")
     if isinstance(expires_in_s, (int, float)) and box.age_s(entry) > expires_in_s:
-        return "expired before the hub was back"  # the hub would count from when it gets it
+        return "expired before the hub was back"  # the hub would count from its arrival
     try:
         request = addressed(entry.request, hub)
         _post(box, hub, entry, request)
     except HubRefusedError as error:
-        if error.later or error.status == 401:  # noqa: PLR2004 - as for `drain`
+        if error.later or error.status == 401:  # noqa: PLR2004 - as in `drain`
             raise
         return str(error)
     return ""
 
 
 def _post(box: Outbox, hub: HubClient, entry: Entry, request: dict[str, Any]) -> None:
-    """Post one message; an answer that is missing is noted.
+    """Post one message; if the answer is missing, note that.
 
     Raises:
         ClientError: see `HubClient.call`.

@@ -1,6 +1,6 @@
 """Messages that were sent while the hub was away: a folder shared by command line and watcher.
 
-One file a message, named so that the order of names is the order of sending.
+One file per message, named so that the order of names is the order of sending.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 1000  # per node; past it a send is refused: something is wrong for long
-TO_SENDER_OF = "to_sender_of"  # in a request: a reply made while the hub could not say to whom
+MAX_WAITING = 1000  # per node; past it a send is refused: something has been wrong for long
+TO_SENDER_OF = "to_sender_of"  # in a request: a reply whose recipient the hub could not name yet
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Entry:
     """One waiting or failed message.
 
     Attributes:
-        created_at: by the wall.
+        created_at: by the wall clock.
         request: the body of `POST /api/send`.
-        boot, counted_at: which boot it was made in, and how many seconds after it.
-        maybe_sent: the hub may have it: a try to send it was left without an answer.
+        boot, counted_at: in which boot it was made, and how many seconds after it.
+        maybe_sent: the hub may have it, because an earlier try got no answer.
     """
 
     path: Path
@@ -91,10 +91,10 @@ class Outbox:
         return entry
 
     def note_maybe_sent(self, entry: Entry) -> None:
-        """Remember that the hub may have it; harmless when that cannot be written.
+        """Remember that the hub may have it; if that cannot be written, no harm is done.
 
-        It is sent again under its key in any case. But who gives it up must not say that it was
-        not delivered.
+        It is sent again under its key in any case. But if it is given up, nobody must say that it
+        was not delivered.
         """
         if not entry.maybe_sent:
             with contextlib.suppress(OSError):
@@ -115,14 +115,14 @@ class Outbox:
         return self._read(self.folder / "failed")
 
     def remove(self, entry: Entry) -> None:
-        """Forget a message that was sent or shown."""
+        """Remove a message that was sent or shown."""
         entry.path.unlink(missing_ok=True)
 
     def told(self, entry: Entry) -> None:
-        """The sender has heard of this failed message; only `doctor` shows it from now on.
+        """Note that the sender has heard of this failed message; now only `doctor` shows it.
 
         Raises:
-            FileNotFoundError: another program has told it.
+            FileNotFoundError: another program has told the sender.
             OSError: it cannot be marked.
         """
         entry.path.rename(entry.path.with_suffix(".told"))
@@ -135,10 +135,10 @@ class Outbox:
         """Move a message to `failed/` with the reason.
 
         Raises:
-            OSError: it cannot be moved, and waits as before.
+            OSError: it cannot be moved and waits as before.
         """
         folder = self.folder / "failed"
-        umask = os.umask(0o002)  # as for the files; the parent lets nobody else in
+        umask = os.umask(0o002)  # as for the files; the parent folder lets nobody else in
         try:
             folder.mkdir(mode=0o775, exist_ok=True)
         finally:
@@ -161,11 +161,13 @@ class Outbox:
             "counted_at": entry.counted_at,
             "maybe_sent": entry.maybe_sent,
         }
-        temporary = path.with_name(f"{os.getpid()}-{os.urandom(4).hex()}.tmp")  # nobody else's
+        temporary = path.with_name(
+            f"{os.getpid()}-{os.urandom(4).hex()}.tmp"
+        )  # a name that nobody else uses
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
             with os.fdopen(os.open(temporary, flags, 0o664), "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o664)  # the umask of a shell would lock the watcher out
+                os.fchmod(file.fileno(), 0o664)  # a shell's umask would lock the watcher out
                 json.dump(raw, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -203,9 +205,9 @@ class Outbox:
 
 
 def _file_word(key: str) -> str:
-    """Return a word for a file's name: a key may hold slashes and be longer than a name may be.
+    """Return a word for a file's name: a key may contain slashes, or be too long for a name.
 
-    Nothing reads it back; names by older releases hold the key itself.
+    Nothing reads it back. In names by older releases the key itself stands.
     """
     import hashlib  # the watcher never makes a name
 
@@ -213,6 +215,6 @@ def _file_word(key: str) -> str:
 
 
 def _place(names: list[str], wall: float) -> int:
-    """Return the next file's number: nanoseconds, behind all others whatever the wall says."""
+    """Return the next file's number: nanoseconds, above all others whatever the clock says."""
     numbers = [int(name[:20]) for name in names if name[:20].isdigit()]
     return max([int(wall * 1e9), *(number + 1 for number in numbers)])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WAKE_TIMEOUT_S = 10.0  # measured: 5 ms, 90 ms under load
+WAKE_TIMEOUT_S = 10.0  # measured: 5 ms; 90 ms under load
 RUN_TIMEOUT_S = 20.0  # a mapped hook waits up to 15 s for the agent's earlier run
 HEALTH_TIMEOUT_S = 5.0
 OK, BAD_REQUEST, UNAUTHORIZED, NOT_FOUND = 200, 400, 401, 404
@@ -73,7 +73,7 @@ class Gateway:
         return _accepted(outcome) if outcome.http_status == BAD_REQUEST else outcome
 
     def returned(self) -> None:
-        """Forget what was learned: another version may be running now."""
+        """Forget what was learned: the gateway was away, and may be another version now."""
         self.older = self._configured_older
 
     def wake(self, agent: Agent) -> Outcome:

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(config_path: str) -> int:
-    """Run the watcher until it is told to stop and return its exit code.
+    """Run the watcher until it gets a signal to stop, and return its exit code.
 
     Exit codes: 0 stopped, 1 a thread died, 78 settings or credentials unusable.
     """

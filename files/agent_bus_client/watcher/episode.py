@@ -1,15 +1,16 @@
 """When one agent is woken: a pure state machine, the time is passed in.
 
-A wake episode starts when the agent's unfetched mail leaves zero and ends when it is zero again.
-The gateway's 200 proves nothing, only a fetch does. Within an episode:
+A wake episode starts with an agent's first unfetched delivery and ends when none is left. The
+gateway's 200 proves nothing; only a fetch does. Within an episode:
 
     mail arrives ─ wake at once, then at most one accepted wake per `min_interval_s`
-    still unfetched after `escalate_after_s` ─ escalate once, by the way other turns cannot block
-        (both are less strict with a gateway that has shown that it needs neither: gateway_kind)
+    still unfetched after `escalate_after_s` ─ escalate once, in a way other turns cannot block
+        (both are relaxed for a gateway that has shown that it needs neither: gateway_kind)
     still unfetched after `rewake_after_s` ─ overdue; wake again, doubling up to `rewake_max_s`
     refused ─ retry after 1, 2, 5, 10, 30 s or what the gateway asked; rejected ─ after 60 s
 
-After it, fetched but unread mail is reminded of after `reminder_after_s`, doubling, five times.
+After it, the agent is reminded of mail that it has fetched but not read: after `reminder_after_s`,
+doubling, five times at most.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from agent_bus_client.api import WakeEvent
 from agent_bus_client.waker.outcome import Outcome, Status
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-REJECTED_RETRY_S = 60.0  # a setting is wrong: look again now and then, as Ansible may fix it
-ESCALATION_TRIES = 3  # then plain wakes go on: a mapped hook may be busy for long
-REMINDERS = 5  # past it the agent has decided not to read
+REJECTED_RETRY_S = 60.0  # a setting is wrong: try again now and then, as Ansible may fix it
+ESCALATION_TRIES = 3  # after them only plain wakes go on: a mapped hook may be busy for long
+REMINDERS = 5  # after them the agent has decided not to read
 NEVER = float("-inf")
 
 
@@ -69,18 +70,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try to wake; `up_to_seq` is the newest delivery it stands for."""
+    """One try to wake; `up_to_seq` is the newest delivery that it stands for."""
 
     kind: AttemptKind
     up_to_seq: int
     episode: int
     again: bool = False
-    early: bool = False  # on trial, sooner after the wake before than `min_interval_s`
+    early: bool = False  # on trial: less than `min_interval_s` after the last accepted wake
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that happened and that the hub should hear; `loud` belongs in the log once."""
+    """Something that the hub should hear of; `loud` also belongs in the log, once."""
 
     event: WakeEvent
     up_to_seq: int
@@ -90,12 +91,12 @@ class Note:
 
 
 class Episode:
-    """The wake state of one agent; all times are seconds of one monotonic clock.
+    """The wake state of one agent; all times are in seconds of one monotonic clock.
 
     Attributes:
-        spacing_s: `min_interval_s`, or less when the gateway needs no spacing.
+        spacing_s: `min_interval_s`, or less if the gateway needs no spacing.
         on_trial: wakes are closer only to see what the gateway does; it may put them off.
-        patience_s: `escalate_after_s`, or more when the agent's own turn explains the wait.
+        patience_s: `escalate_after_s`, or more while the agent's own turn explains the wait.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -106,17 +107,17 @@ class Episode:
         self.unfetched = 0
         self.unread = 0
         self.max_seq = 0
-        self._number = 0  # of the episode, so that a late outcome is not taken for a new one's
+        self._number = 0  # of the episode, so that a late outcome is not taken for one of the next
         self._since: Optional[float] = None
         self._in_flight: Optional[Attempt] = None
         self._accepted_at = NEVER
         self._retry_at = NEVER
         self._failures = 0
         self._failure: Optional[Failure] = None
-        self._told: set[Failure] = set()  # misconfigurations that were logged already
+        self._told: set[Failure] = set()  # those that are in the log already
         self._covered_seq = 0
         self._wake_at: Optional[float] = None
-        self._waits_since: Optional[float] = None  # the escalation counts from here
+        self._waits_since: Optional[float] = None  # from here the time to the escalation counts
         self._escalated = False
         self._rewake_at: Optional[float] = None
         self._rewake_s = timing.rewake_after_s
@@ -129,7 +130,7 @@ class Episode:
     def count(
         self, now: float, *, unfetched: int, unread: int, max_seq: int, delay_s: float = 0.0
     ) -> None:
-        """Take the hub's word for what is in the mailbox; `max_seq` is the newest unfetched."""
+        """Take the hub's counts of the mailbox; `max_seq` is its newest unfetched delivery."""
         self.max_seq = max(self.max_seq, max_seq)
         before, self.unfetched = self.unfetched, unfetched
         self._count_unread(now, unread)
@@ -140,7 +141,7 @@ class Episode:
             self._mail(now, delay_s)
 
     def message(self, now: float, seq: int, *, delay_s: float = 0.0) -> None:
-        """One delivery was pushed that the counts do not hold yet."""
+        """Take a pushed delivery that the counts do not include yet."""
         if seq > self.max_seq:
             self.max_seq = seq
             self.unfetched += 1
@@ -148,18 +149,18 @@ class Episode:
             self._mail(now, delay_s)
 
     def wake_again(self, now: float, *, delay_s: float = 0.0) -> None:
-        """Wake for unfetched mail whatever was tried: stream or gateway came back."""
+        """Wake for unfetched mail, whatever was tried before: stream or gateway is back."""
         if self.unfetched:
             self._retry_at = NEVER
             self._failures = 0
             self._wake_at = now + delay_s
 
     def forget(self) -> None:
-        """The hub's sequence numbers start anew (restored database)."""
+        """Forget sequence numbers: the hub's start anew, after a restore."""
         self.max_seq = self._covered_seq = 0
 
     def next_at(self) -> float | None:
-        """Return when to call `due`, None while nothing is planned."""
+        """Return when to call `due`; None while nothing is planned."""
         planned = self._plan()
         times = [planned.at] if planned else []
         if self._since is not None and not self._overdue:
@@ -178,7 +179,7 @@ class Episode:
         return self._in_flight
 
     def overdue(self, now: float) -> Note | None:
-        """Return the note that the episode lasts too long, once an episode."""
+        """Return the note that the episode lasts too long, once per episode."""
         if self._since is None or self._overdue or now < self._overdue_at(self._since):
             return None
         self._overdue = True
@@ -186,7 +187,7 @@ class Episode:
         return Note(WakeEvent.OVERDUE, self.max_seq, reason=why)
 
     def finished(self, now: float, outcome: Outcome | None) -> list[Note]:
-        """Take the outcome of the running attempt; None: this agent has no way to escalate."""
+        """Take the outcome of the running attempt; None: the agent has no way to escalate."""
         attempt, self._in_flight = self._in_flight, None
         assert attempt is not None, "finished without due"
         current = attempt.episode == self._number and self._since is not None
@@ -200,7 +201,9 @@ class Episode:
         if outcome.is_accepted:
             waits = attempt.kind is AttemptKind.WAKE and current and not self._escalated
             if waits and self._waits_since is None:
-                self._waits_since = in_time  # an early wake has as long as one in time
+                self._waits_since = (
+                    in_time  # an early wake gets as much time as one at the usual pace
+                )
             return self._accepted(now, attempt, outcome, current=current)
         return self._failed(now, attempt, outcome, current=current)
 
@@ -311,7 +314,7 @@ class Episode:
         return float(self._timing.reminder_after_s * (1 << min(self._reminders, REMINDERS)))
 
     def _reminder_is_due(self, now: float) -> bool:
-        """Decide when the time has come; mail never reminded of starts the count anew."""
+        """Decide once the time has come; mail without a reminder starts the count anew."""
         if self.unread > self._reminded_unread:
             self._reminders = 0
             self._reminded_at = NEVER

@@ -1,18 +1,18 @@
-"""Learns which kind of gateway a node has, from when turns come after wakes. Pure, like episode.
+"""Learns which kind of gateway a node has, from when turns follow wakes. Pure, like `episode`.
 
-Up to 2026.9 OpenClaw starts a woken turn as a heartbeat: never more than five of one agent in a
-minute, and none while any agent of the gateway is in a turn. Its public source after that makes a
-wake an ordinary follow-up turn: it waits for the agent's own turn, and for nothing else. Versions
-are not asked for: only a turn that a heartbeat engine cannot have started counts.
+Up to 2026.9 OpenClaw starts a woken turn as a heartbeat: at most five turns of one agent in a
+minute, and none while any agent of the gateway is in a turn. In its later public source, a wake
+starts an ordinary follow-up turn, which waits only for the agent's own turn. The version does not
+matter here; what counts is a turn that a heartbeat engine cannot have started:
 
     six turns of one agent within a minute, each begun by its own wake
     a turn that began while another agent had mail in hand, before and after
 
-Three of these with nothing against them make it `follow-up`. A wake that is not answered by a
-turn in time makes it `heartbeat` again at once. Being wrong costs one wake that is held back.
+Three of these, with nothing against them, make the kind `follow-up`. One wake that no turn answers
+in time makes it `heartbeat` again at once. A wrong guess costs one wake that is held back.
 
-A turn is seen by its fetch. Mail is in hand from its fetch until it is acked; a wake that finds
-mail of its own agent in hand proves nothing, since the turn that has it may look again.
+A turn shows by its fetch. Mail is in hand from its fetch until its ack. A wake of an agent that
+has mail in hand proves nothing, since the turn that has the mail may fetch again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from agent_bus_client.api import GatewayKind
 
 NEEDED = 3
 GUARD_TURNS, GUARD_S = 5, 60.0
-"""OpenClaw's flood guard: what comes past so many turns waits until the first is so old."""
+"""OpenClaw's flood guard: after this many turns, the next waits until the first is this old."""
 SETTLED_S = 3.0
-"""Turns that are asked for together start together (up to four), also in a heartbeat engine."""
-TURN_S = 600.0  # OpenClaw's own limit of a turn: past it nobody has the mail in hand
+"""Turns that are asked for together start together, up to four, in a heartbeat engine, too."""
+TURN_S = 600.0  # OpenClaw's own limit for a turn: after it nobody has the mail in hand
 ROOM_S = 5.0  # a turn needs a while from its wake to its fetch
 NEVER = float("-inf")
 TRY_AGAIN_S = 600.0  # after a wake that came too early for the guard
@@ -37,12 +37,14 @@ TRY_AGAIN_S = 600.0  # after a wake that came too early for the guard
 class _Agent:
     """What is known of one agent's turns."""
 
-    woken_at: Optional[float] = None  # by the wake that no turn has answered yet
+    woken_at: Optional[float] = None  # when the wake came that no turn has answered yet
     early: bool = False
-    turns: list[tuple[float, float]] = field(default_factory=list)  # woken, fetched; the last five
+    turns: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # (woken, fetched) of the last five
     hand_since: Optional[float] = None
     hand_count: int = 0
-    of_gateway: bool = False  # it was woken through the gateway; a command's turns are elsewhere
+    of_gateway: bool = False  # woken through the gateway; turns by a command run elsewhere
 
 
 class GatewayObserver:
@@ -61,11 +63,11 @@ class GatewayObserver:
 
     @property
     def relaxed(self) -> bool:
-        """Tell whether wakes need no spacing for the gateway's sake."""
+        """Whether the gateway needs no spacing between wakes."""
         return self.kind is GatewayKind.FOLLOW_UP
 
     def woken(self, now: float, name: str, *, early: bool) -> None:
-        """A wake was accepted for an agent; `early`: sooner than a heartbeat engine takes it."""
+        """Note an accepted wake; `early`: sooner than a heartbeat engine would answer it."""
         agent = self._agents.setdefault(name, _Agent())
         agent.of_gateway = True
         if agent.hand_count:
@@ -74,12 +76,12 @@ class GatewayObserver:
             agent.woken_at, agent.early = now, early
 
     def hands(self, now: float, name: str, in_hand: int, *, looked: bool) -> None:
-        """Take how much mail an agent has in hand, each time that it may differ.
+        """Note how much mail an agent has in hand, whenever that may have changed.
 
         `looked`: it may have fetched, since less is unfetched than before.
         """
         agent = self._agents.get(name)
-        if agent is None:  # the first word on it: what it has, it has from before
+        if agent is None:  # the first count: the mail was in hand before
             self._agents[name] = _Agent(hand_count=in_hand)
             return
         before, agent.hand_count = agent.hand_count, in_hand
@@ -90,20 +92,20 @@ class GatewayObserver:
             proven = [held for held in self._beside if held == (name, agent.hand_since)]
             if proven and now - agent.hand_since < TURN_S:
                 self._proven()
-        if looked or in_hand == 0:  # who fetches again may have begun another turn
+        if looked or in_hand == 0:  # an agent that fetches again may have begun another turn
             self._beside = [held for held in self._beside if held[0] != name]
         if in_hand == 0:
             agent.hand_since = None
 
     def late(self, now: float, name: str) -> None:
-        """An accepted wake was not answered by a turn in time: nothing is believed any more."""
+        """Note that no turn answered an accepted wake in time: all evidence is dropped."""
         self.kind = GatewayKind.HEARTBEAT
         self._doubted(now)
         if name in self._agents:
             self._agents[name].woken_at = None
 
     def busy(self, now: float, name: str) -> bool:
-        """Tell whether an agent seems to be in a turn of its own, for which any wake waits."""
+        """Tell whether an agent seems to be in a turn, for which its next wake has to wait."""
         agent = self._agents.get(name)
         since = agent.hand_since if agent else None
         return since is not None and now - since < TURN_S
@@ -111,7 +113,8 @@ class GatewayObserver:
     def tries(self, now: float, name: str) -> bool:
         """Tell whether the next wake of an agent may come early, to see what the gateway does.
 
-        Only where a heartbeat engine would start its turn no later than for a wake in time.
+        Only if a heartbeat engine would start the turn no later than after a wake at the usual
+        pace.
         """
         agent = self._agents.get(name)
         turns = agent.turns if agent and agent.woken_at is None else []
@@ -119,13 +122,13 @@ class GatewayObserver:
         return full and not self.relaxed and now >= self._no_try_until
 
     def forget(self) -> None:
-        """The gateway was away: another version may be running now."""
+        """Forget all: the gateway was away, and another version may be running now."""
         self.kind = GatewayKind.UNKNOWN
         self._doubted(NEVER)
         self.lose_sight()
 
     def lose_sight(self) -> None:
-        """What happens to mailboxes was not seen for a while, or is not told now."""
+        """Forget the mailboxes: their changes were not seen for a while, or are not sent now."""
         self._agents.clear()
         self._beside.clear()
 

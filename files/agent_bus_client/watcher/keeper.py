@@ -1,4 +1,4 @@
-"""The keeper thread: what may wait for a disk or for the hub's answer (cursor, outbox)."""
+"""The keeper thread: saves the cursor and drains the outbox, which may wait for disk or hub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_S = 1.0  # a crash replays at most this much, which the hub's counts make harmless
+INTERVAL_S = (
+    1.0  # after a crash at most this much is replayed, which the hub's counts make harmless
+)
 OUTBOX_EVERY = 5
 
 
@@ -41,7 +43,7 @@ class KeeperThread(threading.Thread):
         self._cursor = cursor
 
     def connected(self) -> None:
-        """The hub is there: send what waits in the outbox."""
+        """Note that the hub is there: what waits in the outbox can be sent."""
         self._connected.set()
 
     def run(self) -> None:
@@ -55,7 +57,7 @@ class KeeperThread(threading.Thread):
                 self._drain()
 
     def stop(self) -> None:
-        """Save a last time, in the caller's thread."""
+        """Save for the last time, in the caller's thread."""
         self._stopping.set()
         self._save()
 

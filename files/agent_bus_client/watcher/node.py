@@ -1,8 +1,8 @@
 """All agents of the node together: what the stream says goes in, attempts and reports come out.
 
-Pure like `episode`, which it holds one of per agent. Adds what spans agents: the counts of `hello`
-against replayed messages, the stagger of a broadcast, the list of reports for the hub, and what
-the wakes have shown of the gateway.
+Pure, like `Episode`, of which it holds one per agent. It adds what concerns several agents: which
+replayed messages the counts of `hello` include, the stagger of a broadcast, the reports for the
+hub, and what the wakes have shown of the gateway.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from agent_bus_client.waker.outcome import Outcome
 
-CLOSER = 4.0  # times closer may wakes follow each other that the gateway does not put off
-LONGER = 5.0  # times as long may a wake wait for its agent's own turn, before it is escalated
+CLOSER = 4.0  # times closer together: wakes that the gateway does not put off
+LONGER = 5.0  # times as long: a wake may wait for its agent's own turn before it is escalated
 
 
 @dataclass(frozen=True)
 class Report:
-    """One line for `POST /api/wakes`; `at` is monotonic and becomes an age when it is sent."""
+    """One line of `POST /api/wakes`; `at` is monotonic, and is sent as an age."""
 
     agent: str
     event: WakeEvent
@@ -41,9 +41,9 @@ class Node:
     """The wake state of the node; not thread-safe, the watcher's main loop owns it.
 
     Attributes:
-        unconfigured: agents that the hub puts on this node and that have no settings here.
-        elsewhere: agents that have settings here and that the hub puts on other nodes.
-        head: newest delivery that the counts of the last `hello` hold.
+        unconfigured: agents that the hub has on this node, but that have no settings here.
+        elsewhere: agents with settings here that the hub has on other nodes.
+        head: the newest delivery that the counts of the last `hello` include.
         gateway: what the wakes have shown of the node's gateway.
     """
 
@@ -64,8 +64,8 @@ class Node:
     def hello(self, now: float, facts: dict[str, Any], *, renewed: bool = False) -> None:
         """Take the counts at the start of a stream and wake every agent with unfetched mail.
 
-        A stream that was only `renewed` was no outage: agents are woken then for what no wake
-        stands for yet, and the growing pauses between wakes for the rest go on.
+        A stream that was only `renewed` means no outage: then agents are woken only for mail that
+        no wake stands for yet, and the growing pauses between the other wakes go on.
         """
         if facts["epoch"] != self._epoch:
             self._epoch = facts["epoch"]
@@ -98,14 +98,14 @@ class Node:
             return
         self._reports.append(Report(name, WakeEvent.RECEIVED, now, seq))
         if seq <= self.head or name in self._muted:
-            return  # replayed; the counts of hello hold it, or it was fetched already
+            return  # replayed: the counts of `hello` include it, or it was fetched already
         message_id, others = self._broadcast
         others = others + 1 if message_id == facts["id"] else 0
         self._broadcast = (facts["id"], others)
         episode.message(now, seq, delay_s=others * self._stagger_s)
 
     def wake_again(self, now: float, names: Iterable[str] | None = None) -> None:
-        """Wake for unfetched mail: the gateway came back (all agents) or the operator asks."""
+        """Wake for unfetched mail: the gateway is back (all agents), or the operator asks."""
         delay_s = 0.0
         for name, episode in self._episodes.items():
             if episode.unfetched and (names is None or name in names):
@@ -113,13 +113,13 @@ class Node:
                 delay_s += self._stagger_s
 
     def gateway_returned(self, now: float) -> None:
-        """The gateway was away: it has lost its queue, and may be another version."""
+        """Note that the gateway was away: its queue is lost, and its version may have changed."""
         self.gateway.forget()
         self._pace(now)
         self.wake_again(now)
 
     def due(self, now: float) -> list[tuple[str, Attempt]]:
-        """Return the attempts to start now, each counted as running from here on."""
+        """Return the attempts to start now; each counts as running until `finished`."""
         attempts = []
         for name, episode in self._episodes.items():
             late = episode.overdue(now)
@@ -145,7 +145,7 @@ class Node:
         self._pace(now)
 
     def next_at(self) -> float | None:
-        """Return when `due` has something to do, None while nothing is planned."""
+        """Return when `due` will have something to do; None while nothing is planned."""
         times = [at for at in (e.next_at() for e in self._episodes.values()) if at is not None]
         return min(times, default=None)
 
@@ -172,9 +172,9 @@ class Node:
         )
 
     def _count(self, now: float, name: str, facts: dict[str, Any], delay_s: float) -> None:
-        """Take the hub's counts; while an agent is muted they stand for nothing to wake it for.
+        """Take the hub's counts; while an agent is muted, they give no reason to wake it.
 
-        The hub sends the counts again when the mute ends, so no clock has to be compared.
+        The hub sends the counts again when the mute ends, so no clocks have to be compared.
         """
         if name in self._muted or facts.get("muted_until"):
             self.gateway.lose_sight()
@@ -197,7 +197,7 @@ class Node:
         self._pace(now)
 
     def _pace(self, now: float) -> None:
-        """Have each agent woken as closely as the gateway is known to take it."""
+        """Set how closely each agent is woken, by what is known of the gateway."""
         for name, episode in self._episodes.items():
             episode.on_trial = self.gateway.tries(now, name)
             close = self.gateway.relaxed or episode.on_trial

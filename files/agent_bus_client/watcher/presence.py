@@ -1,4 +1,4 @@
-"""The presence thread: looks after the gateway and tells the hub that the node is alive."""
+"""The presence thread: watches the gateway and tells the hub that the node is alive."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DOWN_CHECK_S = 5.0  # a gateway that is down is looked at more often, so that its mail waits less
+DOWN_CHECK_S = 5.0  # a gateway that is down is checked more often, so that mail waits less long
 
 
 @dataclass(frozen=True)
 class GatewayReturned:
-    """The gateway answers again after it did not."""
+    """The gateway answers again after it was silent."""
 
 
 class PresenceThread(threading.Thread):
@@ -35,9 +35,9 @@ class PresenceThread(threading.Thread):
     Attributes:
         up: whether the gateway answers.
         gateway_kind: what the wakes have shown of it.
-        unconfigured: agents that the hub puts on this node and that have no settings here.
-        elsewhere: agents that have settings here and that the hub puts on other nodes; it would
-            refuse a report on them, and with it the sign of life of the others.
+        unconfigured: agents that the hub has on this node, but that have no settings here.
+        elsewhere: agents with settings here that the hub has on other nodes. It would refuse a
+            whole report because of them, and with it the sign of life of the others.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class PresenceThread(threading.Thread):
         self.elsewhere: frozenset[str] = frozenset()
 
     def poke(self) -> None:
-        """Check and report at once: the stream has just connected or a wake has just failed."""
+        """Check and report at once, for the stream has connected or a wake has failed."""
         self._poked.set()
 
     def leave_out(self, moved: list[str]) -> None:
-        """Report no more on agents that the hub puts on other nodes."""
+        """Stop reporting on agents that the hub has on other nodes."""
         if moved:
             logger.warning(
                 "agents with settings here are on other nodes now: run the site playbook",
@@ -76,7 +76,7 @@ class PresenceThread(threading.Thread):
         self._poked.set()
 
     def run(self) -> None:
-        """Check, report, wait."""
+        """Check, report and wait, until `stop`."""
         reported_at, reported_up, force = float("-inf"), True, False
         while not self._stopping.is_set():
             try:
@@ -86,7 +86,7 @@ class PresenceThread(threading.Thread):
                 if force or late or reported_up != self.up:
                     reported_at, reported_up = now, self.up
                     self._report()
-            except ClientError as error:  # the stream thread says so louder
+            except ClientError as error:  # the stream thread logs it more loudly
                 logger.debug("presence was not reported", extra={"reason": str(error)})
             except Exception:
                 logger.exception("presence thread failed, going on")
@@ -113,7 +113,7 @@ class PresenceThread(threading.Thread):
             self._report_own()
         except HubRefusedError as refusal:
             if self._tells_kind and refusal.status in {400, 422}:
-                self._tells_kind = False  # a hub that went back to a release without the field
+                self._tells_kind = False  # the hub went back to a release without the field
                 self._report_own()
                 return
             moved = refusal.fields.get("agents")

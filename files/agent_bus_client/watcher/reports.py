@@ -1,7 +1,7 @@
-"""The report thread: tells the hub what became of wakes, in batches, never in a wake's way.
+"""The report thread: tells the hub in batches what became of wakes, and never delays a wake.
 
-A bounded spool outlives a hub outage: past `SPOOL` the oldest reports go, `received` first, since
-the hub can do without when a line was read sooner than without how a wake ended.
+A bounded spool keeps reports while the hub is away. Past `SPOOL` the oldest are dropped,
+`received` first: when a message was received matters less than how its wake ended.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 SPOOL = 2000  # 400 bytes each
 BATCH = 80  # the hub takes bodies up to 64 KiB
 MAX_REASON = 300  # characters; the hub refuses more than 500
-GATHER_S = 0.05  # a wake's hops are reported together
-FAREWELL_S = 0.5  # the unit has to end within 2 s
+GATHER_S = 0.05  # so that the hops of one wake are reported together
+FAREWELL_S = 0.5  # the unit has to stop within 2 s
 
 
 class ReportThread(threading.Thread):
-    """Sends reports in the order they came."""
+    """Sends reports in the order in which they came."""
 
     def __init__(self, hub: HubClient) -> None:
         super().__init__(name="reports", daemon=True)
@@ -51,7 +51,7 @@ class ReportThread(threading.Thread):
         self._some.set()
 
     def connected(self) -> None:
-        """The hub is there: what waits need wait no longer."""
+        """Note that the hub is there: reports need not wait any longer."""
         self._go_on.set()
 
     def run(self) -> None:
@@ -73,7 +73,7 @@ class ReportThread(threading.Thread):
                 self._stopping.wait(1.0)
 
     def stop(self) -> None:
-        """End the thread, with one last short try to send what is left."""
+        """End the thread, after one short last try to send what is left."""
         self._stopping.set()
         self._go_on.set()
         self._some.set()
@@ -83,7 +83,7 @@ class ReportThread(threading.Thread):
             logger.info("last reports were not sent", extra={"reason": str(error)})
 
     def _send(self, *, timeout_s: float) -> bool:
-        """Send one batch; tell whether there may be more.
+        """Send one batch; return whether there may be more.
 
         Raises:
             ClientError: the hub is away; the batch stays.

@@ -1,7 +1,8 @@
 """The watcher's main loop: owns the wake state, feeds systemd's watchdog, starts and ends threads.
 
-Threads: this one (all decisions), stream, reports, presence, keeper, and one per agent for wakes.
-They talk by one queue that ends here; only this thread touches `node.Node`.
+This thread makes all decisions about wakes and is the only one that touches `node.Node`. The
+others (stream, reports, presence, keeper, one worker per agent) wait for the outside world.
+Stream, presence and workers tell this one what happened through its queue.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BURST = 200  # events taken between two looks at what is due
-IDLE_S = 5.0  # longest sleep: the status line stays fresh, a dead thread is noticed
+BURST = 200  # events taken before the loop looks again at what is due
+IDLE_S = 5.0  # longest sleep, so that the status line stays fresh and a dead thread is noticed
 
 
 class Stop:
@@ -43,7 +44,7 @@ class Stop:
 
 
 class Watcher:
-    """The whole program after its settings have been read."""
+    """The whole program, once its settings have been read."""
 
     def __init__(self, settings: Settings, hub: HubClient, gateway: Gateway) -> None:
         self._settings = settings
@@ -105,7 +106,7 @@ class Watcher:
         self._inbox.put(Stop())  # SimpleQueue.put is safe within a signal handler
 
     def _loop(self) -> bool:
-        """Decide until `Stop`; True when a thread has died, which must not happen."""
+        """Decide until `Stop`; return True if a thread has died, which must not happen."""
         watchdog_s = systemd.watchdog_interval_s() or IDLE_S
         fed_at = 0.0
         while True:
@@ -144,7 +145,7 @@ class Watcher:
             self._woken(item)
         elif isinstance(item, Disconnected):
             self._hub_state = f"not connected ({item.reason})"
-            self._renewing = item.is_renewal  # until the next failure or hello
+            self._renewing = item.is_renewal  # until the next failure or `hello`
         elif isinstance(item, GatewayReturned):
             self._node.gateway_returned(time.monotonic())
         elif isinstance(item, Probed):
@@ -164,7 +165,7 @@ class Watcher:
                 self._keeper.keep(cursor.Cursor(*event.cursor, names))
         elif event.type == StreamEvent.MAILBOX:
             self._node.mailbox(event.at, event.facts)
-            self._presence.elsewhere -= {event.facts["agent"]}  # if it has come back
+            self._presence.elsewhere -= {event.facts["agent"]}  # it may have come back
         elif event.type == StreamEvent.HELLO:
             self._hello(event)
         elif event.type == StreamEvent.WAKE:
@@ -213,7 +214,7 @@ class Watcher:
             self._presence.poke()
 
     def _tell_kind(self, kind: GatewayKind) -> None:
-        """Tell log and hub, once, which kind of gateway the wakes have shown."""
+        """Tell the log and the hub, once, which kind of gateway the wakes have shown."""
         if kind == self._presence.gateway_kind:
             return
         self._presence.gateway_kind = kind

@@ -1,7 +1,7 @@
-"""The stream thread: stays connected to the hub and passes events on, each once.
+"""The stream thread: stays connected to the hub and passes each event on once.
 
-Decides only about the connection (resume, backoff, duplicates); what an event means is decided by
-the main loop, which reads the queue.
+It decides only about the connection: resuming, backoff, duplicates. What an event means is decided
+by the main loop, which reads the queue.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible has run
-NEEDED = ("id", "seq", "to_agent", Stamp.READ)  # of a message
-SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not chase each other
+DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible runs
+NEEDED = ("id", "seq", "to_agent", Stamp.READ)  # what the watcher needs of a message
+SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not keep replacing each other
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class StreamThread(threading.Thread):
 
     Args:
         hub: where to connect.
-        cursor: where to resume, None for all unread messages.
+        cursor: where to resume; None for all unread messages.
         put: takes `Received` and `Disconnected`; must not block.
     """
 
@@ -75,13 +75,13 @@ class StreamThread(threading.Thread):
         self._stream: Optional[transport.Stream] = None
 
     def run(self) -> None:
-        """Connect, read, wait, for ever."""
+        """Connect, read and wait, again and again."""
         while not self._stopping.is_set():
             try:
                 delay_s = self._connect_once()
             except HubRefusedError as error:
                 delay_s = self._refused(error)
-            except StreamError as error:  # it will come again
+            except StreamError as error:  # the same event will come again
                 delay_s = LONG_CAP_S
                 self._lost(str(error))
             except ClientError as error:
@@ -101,7 +101,7 @@ class StreamThread(threading.Thread):
             stream.close()
 
     def _connect_once(self) -> float:
-        """Read one stream to its end and return how long to wait before the next."""
+        """Read one stream to its end; return how long to wait before the next one."""
         stream = self._hub.open_stream({"role": "watcher"}, last_event_id=self._resume)
         self._stream = stream
         reason: Optional[str] = None
@@ -114,7 +114,7 @@ class StreamThread(threading.Thread):
                 self._resume = event.event_id or self._resume
                 if event.type == StreamEvent.BYE:
                     reason, retry_ms = str(facts.get("reason")), event.retry_ms
-                    break  # nothing follows, and how the connection ends says nothing more
+                    break  # nothing follows it, and how the connection ends no longer matters
         finally:
             self._stream = None
             stream.close()
@@ -124,7 +124,7 @@ class StreamThread(threading.Thread):
         return self._delay_after(reason, retry_ms)
 
     def _delay_after(self, reason: str | None, retry_ms: int | None) -> float:
-        """Return how long to wait after the end of a stream; `reason` is that of its `bye`."""
+        """Return how long to wait after a stream has ended; `reason` is that of its `bye`."""
         if reason == ByeReason.SUPERSEDED:
             logger.error(
                 "another watcher of this node connected; is one running on another machine?"
@@ -144,12 +144,14 @@ class StreamThread(threading.Thread):
             if is_repeated(place, self._seen):
                 return facts
             self._seen = place or self._seen
-            needed = {name: facts[name] for name in NEEDED}  # a backlog's bodies must not queue up
+            needed = {
+                name: facts[name] for name in NEEDED
+            }  # the bodies of a backlog must not pile up
             self._put(Received(at, event.type, needed, place))
             return facts
         if event.type == StreamEvent.HELLO:
             stream.keepalive_s = float(facts["keepalive_s"])
-            cap_s = facts.get("reconnect_cap_s")  # hubs of before 0.2 do not tell it
+            cap_s = facts.get("reconnect_cap_s")  # a hub before 0.2 does not say it
             self._backoff.connected(retry_ms=event.retry_ms, cap_s=cap_s)
         elif event.type == StreamEvent.RESET:
             self._seen = None

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Woken:
-    """An attempt has ended; `outcome` None: the agent has no way to escalate."""
+    """An attempt has ended; without an outcome the agent has no way to escalate."""
 
     agent: str
     outcome: Optional[Outcome]
@@ -45,11 +45,11 @@ class Worker(threading.Thread):
         self._attempts: queue.SimpleQueue[Optional[Attempt]] = queue.SimpleQueue()
 
     def start_attempt(self, attempt: Attempt) -> None:
-        """Run the attempt as soon as the one before has ended; a `Woken` follows."""
+        """Run the attempt once the one before has ended; a `Woken` follows."""
         self._attempts.put(attempt)
 
     def probe(self, probe_id: str) -> None:
-        """Check the waker in a thread of its own (a wake may be hanging); `Probed` follows."""
+        """Check the waker in a thread of its own, as a wake may be hanging; a `Probed` follows."""
         threading.Thread(target=self._probe, args=(probe_id,), daemon=True).start()
 
     def stop(self) -> None:
@@ -81,7 +81,7 @@ class Worker(threading.Thread):
 
 
 def probe_reason(outcome: Outcome) -> str | None:
-    """Return what the hub hears about a probe: None when a wake would be accepted."""
+    """Return what the hub hears about a probe; None if a wake would be accepted."""
     if outcome.is_accepted:
         return None
     return f"{outcome.reason}: {outcome.fix}" if outcome.fix else outcome.reason
