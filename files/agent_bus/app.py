@@ -26,6 +26,7 @@ from agent_bus.bus.fanout import Fanout
 from agent_bus.bus.hops import Hops
 from agent_bus.bus.presence import Presence
 from agent_bus.bus.probes import Prober
+from agent_bus.core import states
 from agent_bus.core.clock import SystemClock
 from agent_bus.core.latency import Latency
 from agent_bus.core.limits import RateLimiter
@@ -141,7 +142,7 @@ class Hub:
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
         self.health.is_stopping = True
-        self._core.broker.end_all("shutdown")
+        self._core.broker.end_all(states.SHUTDOWN)
         for _ in range(15):
             if not len(self._core.broker):
                 return

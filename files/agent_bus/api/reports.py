@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_bus.core import errors
+from agent_bus.core import errors, states
 from agent_bus.core.model import AgentName, Seq, Stamp
 from agent_bus.http.call import Answer, Call
 
@@ -76,15 +76,15 @@ class Reports:
 
     def _take(self, report: WakeReport, now: int) -> None:
         agent = AgentName(report.agent)
-        if report.event == "probed":
+        if report.event == states.PROBED:
             self._prober.report(
                 report.probe_id, agent, reason=report.reason, duration_ms=report.duration_ms
             )
             return
         assert report.up_to_seq is not None  # the model refuses any other without
-        kind = "accepted" if report.event == "coalesced" else report.event
+        kind = states.ACCEPTED if report.event == states.COALESCED else report.event
         at = now - int(report.age_ms)
         seq = Seq(min(report.up_to_seq, self._counters.head))
-        self._hops.note(Stamp(kind, agent, seq, at, report.reason, up_to=True))
+        self._hops.note_report(Stamp(kind, agent, seq, at, report.reason, up_to=True))
         if report.duration_ms is not None:
-            self._latency.observe(f"wake_{kind}", report.duration_ms)
+            self._latency.wake(kind, report.duration_ms)

@@ -12,8 +12,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agent_bus.bus import reconnect
 from agent_bus.bus.broker import WRITE_BYTES, Stream
-from agent_bus.core import errors, reconnect, sse
+from agent_bus.core import errors, sse, states
 from agent_bus.core.slices import ReplaySlice
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.hops import Hops
     from agent_bus.bus.presence import Presence
     from agent_bus.core.model import AgentName, Delivery
+    from agent_bus.core.states import ResetReason
     from agent_bus.http.call import Answer, Call
     from agent_bus.http.live import LiveStreams
     from agent_bus.store.contract import Store
@@ -145,7 +147,7 @@ class Subscription:
         A watcher whose stream has lived its time keeps it: it comes back within two seconds, as
         `bye` asks it to, and a send in between finds it online. If not, the lease lapses.
         """
-        if self._stream.end_reason == "lifetime":
+        if self._stream.end_reason == states.LIFETIME:
             return
         if self._stream.is_watcher and self._stream.node is not None:
             self._parts.presence.closed(self._stream.node, self._stream)
@@ -154,9 +156,8 @@ class Subscription:
         """Hello, perhaps reset, then the backlog."""
         store = self._parts.store
         agents = self.agents()
-        head = (
-            self._parts.counters.head
-        )  # before the store is asked: what is committed meanwhile comes after
+        # before the store is asked: what is committed meanwhile comes after
+        head = self._parts.counters.head
         position, reset_reason = self._resume(agents)
         unread_only = position is None
         if position is None:
@@ -183,18 +184,18 @@ class Subscription:
             )
         yield from self._backlog(position, unread_only=unread_only)
 
-    def _resume(self, agents: tuple[AgentName, ...]) -> tuple[int | None, str | None]:
+    def _resume(self, agents: tuple[AgentName, ...]) -> tuple[int | None, ResetReason | None]:
         """(position or None for the unread backlog, reason of a reset or None)."""
         if self._cursor is None:
             return None, None
         epoch, _, number = self._cursor.rpartition("-")
         if epoch != self._parts.store.epoch or not SEQ.fullmatch(number):
-            return None, "epoch"
+            return None, states.EPOCH
         position = int(number)
         if position > self._parts.counters.head:
-            return None, "ahead"
+            return None, states.AHEAD
         if position < self._parts.store.archived_seq(agents):
-            return None, "archived"
+            return None, states.ARCHIVED
         return position, None
 
     def _backlog(self, position: int, *, unread_only: bool) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import socket
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_bus.core import errors
+from agent_bus.core import errors, states
 from agent_bus.runtime import tls
 from agent_bus.runtime.greenlets import Event, Signal
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from agent_bus.core.model import AgentName, Delivery, NodeName
+    from agent_bus.core.states import EndReason
 
 
 QUEUE_BYTES: Final = 8 * 1024 * 1024
@@ -76,7 +77,7 @@ class Stream:
         self.token_sha256 = token_sha256
         self.is_live = False
         self.is_greeted = False
-        self.end_reason: str | None = None
+        self.end_reason: EndReason | None = None
         self.socket: socket.socket | None = None
         self._queue: deque[Entry] = deque()
         self._queued_bytes = 0
@@ -96,13 +97,13 @@ class Stream:
         if self.end_reason is not None:
             return
         if len(self._queue) >= self._limit or self._queued_bytes >= QUEUE_BYTES:
-            self.end("overflow")
+            self.end(states.OVERFLOW)
             return
         self._queue.append(entry)
         self._queued_bytes += len(entry.frame)
         self._signal.give()
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: EndReason) -> None:
         """Ask the stream's greenlet to say bye and stop; the first reason stays.
 
         What waits is still written at the end of a lifetime or at shutdown; in the other cases
@@ -110,7 +111,7 @@ class Stream:
         """
         if self.end_reason is None:
             self.end_reason = reason
-            if reason not in {"lifetime", "shutdown"}:
+            if reason not in (states.LIFETIME, states.SHUTDOWN):
                 self._queue.clear()
                 self._queued_bytes = 0
         self._signal.give()
@@ -174,7 +175,7 @@ class Broker:
         staying = siblings - older
         self._require_room(staying, stream.token_sha256, ending=len(older))
         for one in older:
-            one.end("superseded")
+            one.end(states.SUPERSEDED)
         self._streams[stream.node] = staying | {stream}
 
     def leave(self, stream: Stream) -> None:
@@ -244,7 +245,7 @@ class Broker:
         """How many streams are there to come back: also those that a shutdown has ended."""
         return max(len(self), self._ended_count)
 
-    def end_all(self, reason: str) -> None:
+    def end_all(self, reason: EndReason) -> None:
         """Ask all streams to say bye, and let all long polls answer; for good."""
         self._is_ending = True
         self._ended_count = len(self)

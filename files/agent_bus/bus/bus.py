@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_bus.bus.broker import Entry
-from agent_bus.core import errors, sse
+from agent_bus.core import errors, sse, states
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Bus:
         for delivery in page:
             if before.get(delivery.seq, (None, 1))[1] == 0:
                 fetched_ms = max(0, now - delivery.message.created_at)
-                self._latency.observe("stored_to_fetched", fetched_ms)
+                self._latency.hop(states.FETCHED, fetched_ms)
         return before
 
     def ack(
@@ -162,7 +162,7 @@ class Bus:
                 # A token that went to another node, as when a host is renamed, opens that one's.
                 valid = roster.tokens.get(stream.node, ()) if stream.node is not None else None
                 if valid is not None and stream.token_sha256 not in valid:
-                    stream.end("revoked")
+                    stream.end(states.REVOKED)
             for agent in (*change.retired, *change.moved):
                 self._fanout.publish_gone(agent, nodes_before.get(agent))
                 self._broker.wake_inbox(agent)

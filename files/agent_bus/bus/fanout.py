@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from agent_bus.bus.broker import Entry
-from agent_bus.core import sse, wire
+from agent_bus.core import sse, states, wire
 from agent_bus.core.model import Mailbox, Seq
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Observer(Protocol):
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read."""
 
-    def on_hop(self, stamp: Stamp) -> None:
-        """A watcher reported a hop."""
+    def on_report(self, stamp: Stamp) -> None:
+        """A watcher reported what became of a wake."""
 
 
 class Fanout:
@@ -95,7 +95,7 @@ class Fanout:
         for receipt in acked.receipts:
             self._publish_receipt(receipt)
             read_ms = self._clock.now_ms() - receipt.message.created_at
-            self._latency.observe("stored_to_read", max(0, read_ms))
+            self._latency.hop(states.READ, max(0, read_ms))
         self.on_mailboxes(acked.mailboxes)
         for observer in self._observers:
             observer.on_acked(acked)

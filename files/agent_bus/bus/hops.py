@@ -6,8 +6,9 @@ own. Everything here runs in the loop's thread and never blocks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from agent_bus.core import states
 from agent_bus.core.model import Stamp
 
 if TYPE_CHECKING:
@@ -20,15 +21,12 @@ if TYPE_CHECKING:
     from agent_bus.core.latency import Latency
     from agent_bus.store.contract import Store
 
-TIMED: Final = frozenset({"received", "accepted"})
-"""Hops that watchers report and that are timed from the commit on."""
-
 
 class Hops:
     """Times hops and gathers their stamps for the store.
 
     Args:
-        observers: each is told of every hop that a watcher reports.
+        observers: each is told of every report of a watcher.
     """
 
     def __init__(
@@ -55,19 +53,19 @@ class Hops:
                 continue
             self._counters.pushed_count += 1
             if committed:
-                self._latency.observe("stored_to_pushed", (now - committed) * 1000)
+                self._latency.hop(states.PUSHED, (now - committed) * 1000)
             if delivery.pushed_at is None:
-                self._stamps.append(Stamp("pushed", delivery.agent, delivery.seq, at))
+                self._stamps.append(Stamp(states.PUSHED, delivery.agent, delivery.seq, at))
 
-    def note(self, stamp: Stamp) -> None:
-        """A watcher reported a hop; it is kept within a second."""
-        if stamp.kind in TIMED:
+    def note_report(self, stamp: Stamp) -> None:
+        """Take a watcher's report; it is kept within a second."""
+        if stamp.kind in (states.RECEIVED, states.ACCEPTED):
             ago_s = max(0, self._clock.now_ms() - stamp.at) / 1000
             at = self._clock.monotonic() - ago_s
-            self._latency.reached(f"stored_to_{stamp.kind}", stamp.agent, stamp.seq, at)
+            self._latency.reached(stamp.kind, stamp.agent, stamp.seq, at)
         self._stamps.append(stamp)
         for observer in self._observers:
-            observer.on_hop(stamp)
+            observer.on_report(stamp)
 
     def flush(self) -> None:
         """Hand the gathered stamps to the store; returns at once."""

@@ -8,14 +8,15 @@ because somebody reads its inbox. All ages are monotonic: a clock that jumps cha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from agent_bus.core import states
 
 if TYPE_CHECKING:
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, NodeName
-
-Status = Literal["online", "gateway-down", "deaf", "offline", "retired"]
+    from agent_bus.core.states import AgentStatus, GatewayKind
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class Lease:
     version: str | None = None
     gateways: dict[AgentName, bool] = field(default_factory=dict)
     unconfigured: tuple[str, ...] = ()
-    gateway_kind: str = "unknown"
+    gateway_kind: GatewayKind = states.UNKNOWN
 
 
 class Presence:
@@ -82,7 +83,7 @@ class Presence:
         version: str,
         gateways: dict[AgentName, bool],
         unconfigured: tuple[str, ...],
-        gateway_kind: str = "unknown",
+        gateway_kind: GatewayKind = states.UNKNOWN,
     ) -> None:
         """The watcher reported: its lease lives on, if it has one."""
         self.seen(*gateways)
@@ -122,18 +123,18 @@ class Presence:
             return None
         return lease
 
-    def status(self, agent: AgentName) -> Status:
+    def status(self, agent: AgentName) -> AgentStatus:
         """Whether an agent can be reached now."""
         known = self._directory.agents.get(agent)
         if known is not None and known.retired_at is not None:
-            return "retired"
+            return states.RETIRED
         lease = self.lease(self._directory.node_of(agent))
         if lease is not None:
-            return "online" if lease.gateways.get(agent, True) else "gateway-down"
+            return states.ONLINE if lease.gateways.get(agent, True) else states.GATEWAY_DOWN
         seen = self._seen.get(agent)
         if seen is not None and self._clock.monotonic() - seen[0] < self._offline_after_s:
-            return "deaf"
-        return "offline"
+            return states.DEAF
+        return states.OFFLINE
 
     def last_seen_at(self, agent: AgentName) -> int | None:
         """Wall-clock ms of the last sign of life in this process's lifetime."""

@@ -1,6 +1,6 @@
 """How long the hops take: quantiles over the most recent observations, and histograms since start.
 
-Observing costs about a microsecond and never blocks; `metrics.py` and `/api/stats` only read.
+Observing costs about a microsecond and never blocks; metrics and `/api/stats` only read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_bus.core.model import AgentName, Seq
+    from agent_bus.core.states import HopName, WakeEvent
 
 KEPT: Final = 2000
 QUANTILES: Final = (0.5, 0.9, 0.99)
@@ -22,7 +23,7 @@ HOP_BOUNDS_MS: Final = (
 )  # fmt: skip
 """From a push on loopback to an agent that only its 30-minute heartbeat woke."""
 REMEMBERED: Final = 1000
-"""Deliveries an agent whose hops can still be timed; an agent that far behind is not timed."""
+"""Deliveries per agent whose hops can still be timed; an agent that far behind is not timed."""
 
 
 class Histogram:
@@ -41,23 +42,43 @@ class Histogram:
         self.total += value
 
 
-class Latency:
-    """The durations of each hop, in milliseconds."""
+class Durations:
+    """Durations of one kind, in milliseconds: all of them counted, the newest kept."""
+
+    __slots__ = ("histogram", "recent")
 
     def __init__(self) -> None:
-        self.histograms: dict[str, Histogram] = {}
-        self._recent: dict[str, deque[float]] = {}
-        self._stored: dict[AgentName, deque[tuple[Seq, float]]] = {}
-        self._reached: dict[tuple[str, AgentName], Seq] = {}
+        self.histogram = Histogram(HOP_BOUNDS_MS)
+        self.recent: deque[float] = deque(maxlen=KEPT)
 
-    def observe(self, hop: str, duration_ms: float) -> None:
+    def observe(self, duration_ms: float) -> None:
         """Add one duration."""
-        recent = self._recent.get(hop)
-        if recent is None:
-            recent = self._recent[hop] = deque(maxlen=KEPT)
-            self.histograms[hop] = Histogram(HOP_BOUNDS_MS)
-        recent.append(duration_ms)
-        self.histograms[hop].observe(duration_ms)
+        self.recent.append(duration_ms)
+        self.histogram.observe(duration_ms)
+
+
+class Latency:
+    """How long deliveries take from their commit to each hop, and watchers' calls to wake."""
+
+    def __init__(self) -> None:
+        self.hops: dict[HopName, Durations] = {}
+        self.wakes: dict[WakeEvent, Durations] = {}
+        self._stored: dict[AgentName, deque[tuple[Seq, float]]] = {}
+        self._reached: dict[tuple[HopName, AgentName], Seq] = {}
+
+    def hop(self, name: HopName, duration_ms: float) -> None:
+        """Add how long one delivery took from its commit to a hop."""
+        durations = self.hops.get(name)
+        if durations is None:
+            durations = self.hops[name] = Durations()
+        durations.observe(duration_ms)
+
+    def wake(self, event: WakeEvent, duration_ms: float) -> None:
+        """Add how long a watcher's call took, by what came of it."""
+        durations = self.wakes.get(event)
+        if durations is None:
+            durations = self.wakes[event] = Durations()
+        durations.observe(duration_ms)
 
     def stored(self, agent: AgentName, seq: Seq, at: float) -> None:
         """Remember when a delivery was committed (monotonic seconds)."""
@@ -66,7 +87,7 @@ class Latency:
             stored = self._stored[agent] = deque(maxlen=REMEMBERED)
         stored.append((seq, at))
 
-    def reached(self, hop: str, agent: AgentName, up_to: Seq, at: float) -> None:
+    def reached(self, hop: HopName, agent: AgentName, up_to: Seq, at: float) -> None:
         """Observe `hop` for the agent's deliveries up to a seq that had not reached it before.
 
         Deliveries stored before the hub started are not timed: their commit's monotonic time is
@@ -79,11 +100,13 @@ class Latency:
         self._reached[key] = up_to
         for seq, stored_at in self._stored.get(agent, ()):
             if before < seq <= up_to:
-                self.observe(hop, max(0.0, (at - stored_at) * 1000))
+                self.hop(hop, max(0.0, (at - stored_at) * 1000))
 
     def quantiles(self) -> dict[str, dict[str, float]]:
-        """{hop: {"count": n, "p50": ms, "p90": ms, "p99": ms, "max": ms}}."""
-        return {hop: _summary(sorted(recent)) for hop, recent in self._recent.items()}
+        """{"stored_to_pushed": {"count": n, "p50": ms, "p90": ms, "p99": ms, "max": ms}, ...}."""
+        named = {f"stored_to_{hop}": durations for hop, durations in self.hops.items()}
+        named |= {f"wake_{event}": durations for event, durations in self.wakes.items()}
+        return {name: _summary(sorted(durations.recent)) for name, durations in named.items()}
 
 
 def quantile(counts: Sequence[int], bounds: Sequence[float], q: float) -> float:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, NewType
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agent_bus.core.states import StampKind
+
 MessageId = NewType("MessageId", str)
 AgentName = NewType("AgentName", str)
 NodeName = NewType("NodeName", str)
@@ -222,9 +224,9 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A hop that happened: for one delivery (`seq`), or all unread of `agent` up to `seq`."""
+    """A time to keep: of one delivery (`seq`), or of all unread ones of `agent` up to `seq`."""
 
-    kind: str
+    kind: StampKind
     agent: AgentName
     seq: Seq
     at: int

@@ -8,7 +8,10 @@ fires no event for one without, but clients in use do (httpx-sse), with an empty
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from agent_bus.core.states import ByeReason
 
 KEEPALIVE: Final = b": keepalive\n"
 """A comment line without a blank line, so that it ends no block: several clients' parsers take a
@@ -55,7 +58,7 @@ def hello(fields: dict[str, object], *, retry_ms: int, resume_id: str) -> bytes:
     return f"retry: {retry_ms}\nid: {resume_id}\n".encode() + control("hello", fields)
 
 
-def bye(reason: str, *, retry_ms: int, resume_id: str = "") -> bytes:
+def bye(reason: ByeReason, *, retry_ms: int, resume_id: str = "") -> bytes:
     """The last event of a stream, with the delay after which to come back.
 
     `resume_id` is for a stream of which it is also the first: clients take the id of the last

@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.latency import HOP_BOUNDS_MS, Histogram, quantile
+from agent_bus.core import states
+from agent_bus.core.latency import HOP_BOUNDS_MS, Durations, Histogram, quantile
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
     from agent_bus.bus.directory import Directory
     from agent_bus.core.latency import Latency
     from agent_bus.core.model import Crossing, NodeName
+    from agent_bus.core.states import HopName
     from agent_bus.operate.board import Sample
     from agent_bus.store.contract import Records, Vitals
 
-HOPS: Final = ("pushed", "received", "accepted", "fetched", "read")
-TITLES: Final = {
-    "pushed": "pushed to the stream",
-    "received": "received by the watcher",
-    "accepted": "wake accepted by the gateway",
-    "fetched": "fetched by the agent",
-    "read": "read (acked)",
+TITLES: Final[dict[HopName, str]] = {
+    states.PUSHED: "pushed to the stream",
+    states.RECEIVED: "received by the watcher",
+    states.ACCEPTED: "wake accepted by the gateway",
+    states.FETCHED: "fetched by the agent",
+    states.READ: "read (acked)",
 }
 DISK: Final = {
     "transaction_s": "transaction of a batch, its commit included",
@@ -62,11 +63,10 @@ class Measures:
         """Everything that the page draws of the fleet; blocks the greenlet for one read."""
         told = _thinned(list(samples))
         hops = []
-        for hop in HOPS:
-            name = f"stored_to_{hop}"
-            histogram = self._latency.histograms.get(name) or Histogram(HOP_BOUNDS_MS)
-            line = _grown(told, HOP_BOUNDS_MS, lambda s, name=name: s.hops.get(name))  # type: ignore[misc] # bound now
-            hops.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, line))
+        for hop, title in TITLES.items():
+            histogram = self._latency.hops.get(hop, Durations()).histogram
+            line = _grown(told, HOP_BOUNDS_MS, lambda s, hop=hop: s.hops.get(hop))  # type: ignore[misc] # bound now
+            hops.append(_card(title, histogram.counts, HOP_BOUNDS_MS, line))
         disk = []
         measured = self._vitals.histograms()
         for name, title in DISK.items():
@@ -83,12 +83,12 @@ class Measures:
 
         def drawn() -> dict[str, Any]:
             cards = []
-            for hop in HOPS:
+            for hop, title in TITLES.items():
                 histogram = Histogram(HOP_BOUNDS_MS)
                 times = _times(taken, hop)
                 for _, took in times:
                     histogram.observe(took)
-                cards.append(_card(TITLES[hop], histogram.counts, HOP_BOUNDS_MS, _spans(times)))
+                cards.append(_card(title, histogram.counts, HOP_BOUNDS_MS, _spans(times)))
             hosts = _hosts(self._directory, taken)
             return {"cards": cards, "throughput": _rates(taken), "hosts": hosts}
 
@@ -144,7 +144,7 @@ def _throughput(samples: list[Sample]) -> Line:
     ]
 
 
-def _times(crossings: Sequence[Crossing], hop: str) -> list[tuple[int, int]]:
+def _times(crossings: Sequence[Crossing], hop: HopName) -> list[tuple[int, int]]:
     """(when stored, ms from then to the hop) of those that reached it."""
     return [
         (one.stored_at, max(0, at - one.stored_at))
@@ -196,7 +196,7 @@ def _hosts(directory: Directory, crossings: Sequence[Crossing]) -> list[dict[str
         if node is not None:
             by_node.setdefault(node, []).append(one)
     return [
-        {"node": node, **{hop: _middle(_times(found, hop)) for hop in HOPS}}
+        {"node": node, **{hop: _middle(_times(found, hop)) for hop in TITLES}}
         for node, found in sorted(by_node.items())
     ]
 

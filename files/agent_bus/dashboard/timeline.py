@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from agent_bus.core import states
 from agent_bus.core.model import OPERATOR
 
 if TYPE_CHECKING:
-    from agent_bus.bus.presence import Status
     from agent_bus.core.model import AgentName, Delivery, NodeName
+    from agent_bus.core.states import AgentStatus
 
 GRACE_MS: Final = 5_000
 """So long a hop may take before it is called late: a wake takes half a second."""
@@ -34,25 +35,25 @@ class Way:
 
     agent: AgentName
     node: NodeName | None
-    status: Status
+    status: AgentStatus
     delivery: Delivery
     hops: tuple[Hop, ...]
     failed: str | None
     words: str
 
 
-def way(of: Delivery, *, node: NodeName | None, status: Status, now: int) -> Way:
+def way(of: Delivery, *, node: NodeName | None, status: AgentStatus, now: int) -> Way:
     """The way of a delivery as of now."""
     m = of.message
-    stamps: list[tuple[str, int | None]] = [("stored", m.created_at)]
+    stamps: list[tuple[str, int | None]] = [(states.STORED, m.created_at)]
     if of.agent != OPERATOR:
         stamps += [
-            ("pushed", of.pushed_at),
-            ("received", of.received_at),
+            (states.PUSHED, of.pushed_at),
+            (states.RECEIVED, of.received_at),
             ("woken", of.accepted_at),
-            ("fetched", of.fetched_at),
+            (states.FETCHED, of.fetched_at),
         ]
-    stamps.append(("read", of.read_at))
+    stamps.append((states.READ, of.read_at))
     last = max(number for number, (_, at) in enumerate(stamps) if at is not None)
     is_over = of.read_at is not None or of.expired_at is not None
     hops: list[Hop] = []
@@ -60,7 +61,7 @@ def way(of: Delivery, *, node: NodeName | None, status: Status, now: int) -> Way
     for number, (name, at) in enumerate(stamps):
         state: State = "done" if at is not None else "skipped"
         if number == last + 1 and not is_over:
-            limit_ms = TURN_MS if name in {"fetched", "read"} else GRACE_MS
+            limit_ms = TURN_MS if name in {states.FETCHED, states.READ} else GRACE_MS
             state = "late" if now - before > limit_ms else "waiting"
             if name == "woken" and of.wake_failed_at is not None:
                 state = "failed"
@@ -74,20 +75,20 @@ def way(of: Delivery, *, node: NodeName | None, status: Status, now: int) -> Way
     return Way(of.agent, node, status, of, tuple(hops), failed, words)
 
 
-def _words(of: Delivery, failed: str | None, *, status: Status, node: NodeName | None) -> str:
+def _words(of: Delivery, failed: str | None, *, status: AgentStatus, node: NodeName | None) -> str:
     if of.read_at is not None:
         return "Read."
     if of.expired_at is not None:
         return "Expired before it was read."
-    if status == "retired":
+    if status == states.RETIRED:
         return f"{of.agent} is no longer in the inventory; nobody will read this."
     why = {
-        "pushed": f"No watcher of {node} takes messages (the agent is {status}).",
-        "received": f"It was written to the stream of {node}, but the watcher has not said that "
-        "it came.",
+        states.PUSHED: f"No watcher of {node} takes messages (the agent is {status}).",
+        states.RECEIVED: f"It was written to the stream of {node}, but the watcher has not "
+        "said that it came.",
         "woken": f"The gateway did not take the wake: {of.wake_failure or 'no answer yet'}.",
-        "fetched": "The gateway took the wake, but the agent has not looked at its inbox.",
-        "read": f"Shown {of.fetch_count} times, not acked yet.",
+        states.FETCHED: "The gateway took the wake, but the agent has not looked at its inbox.",
+        states.READ: f"Shown {of.fetch_count} times, not acked yet.",
     }
     if failed is None:
         return "Under way." if of.agent != OPERATOR else "In the operator's mailbox."

@@ -12,7 +12,8 @@ import errno
 import random
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent_bus.core import errors, reconnect, sse
+from agent_bus.bus import reconnect
+from agent_bus.core import errors, sse, states
 from agent_bus.http.call import Answer
 
 if TYPE_CHECKING:
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
     from agent_bus.bus.broker import Broker, Entry, Stream
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
+    from agent_bus.core.states import ByeReason
     from agent_bus.http.call import AnyCall
     from agent_bus.runtime.greenlets import HangUps
     from agent_bus.settings import Settings
 
-GONE: Final = "gone"
-"""Why a stream ended whose peer hung up; no `bye` says it."""
 HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -125,19 +125,19 @@ class LiveStream:
             yield from self._source.opening()
             yield from self._live()
         except errors.UnauthenticatedError:
-            self._stream.end("revoked")
+            self._stream.end(states.REVOKED)
         finally:
             self.close()
-        if self._stream.end_reason == GONE:
+        if self._stream.end_reason == states.GONE:
             raise BrokenPipeError(errno.EPIPE, "The peer has hung up")
-        yield self._bye(self._stream.end_reason or "lifetime")
+        yield self._bye(self._stream.end_reason or states.LIFETIME)
         if self._stream.socket is not None:
             with contextlib.suppress(OSError):
                 self._stream.socket.settimeout(None)  # the connection may serve other requests
 
     def turn_away(self) -> bytes:
         """All that a stream of a hub that is stopping carries."""
-        return self._bye("shutdown", resume_id=self._source.resume_id())
+        return self._bye(states.SHUTDOWN, resume_id=self._source.resume_id())
 
     def watch_peer(self) -> None:
         """End with the peer's side of the connection, from now on.
@@ -156,7 +156,7 @@ class LiveStream:
         self._source.closed()
 
     def _peer_is_gone(self) -> None:
-        self._stream.end(GONE)
+        self._stream.end(states.GONE)
         self.close()  # the stream's greenlet may be in the middle of a read from the store
 
     def _live(self) -> Iterator[bytes]:
@@ -166,7 +166,7 @@ class LiveStream:
         while True:
             left_s = deadline - clock.monotonic()
             if left_s <= 0:
-                self._stream.end("lifetime")
+                self._stream.end(states.LIFETIME)
             entries = self._stream.take(max(0.0, min(settings.keepalive_s, left_s)))
             if entries:
                 yield from self._source.written(entries)
@@ -175,7 +175,7 @@ class LiveStream:
             elif clock.monotonic() < deadline:
                 yield self._source.quiet()
 
-    def _bye(self, reason: str, *, resume_id: str = "") -> bytes:
+    def _bye(self, reason: ByeReason, *, resume_id: str = "") -> bytes:
         retry_ms = reconnect.bye_retry_ms(
             self._among.settings.retry_ms,
             self._among.returning_count,

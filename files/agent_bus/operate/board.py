@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_bus.bus.broker import Entry, Stream
-from agent_bus.core import alerts, sse
+from agent_bus.core import alerts, sse, states
 from agent_bus.core.latency import quantile
 from agent_bus.core.model import OPERATOR, PRIORITIES, rfc3339
 from agent_bus.operate import reserves
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agent_bus.core.clock import Clock
     from agent_bus.core.latency import Latency
     from agent_bus.core.model import Acked, AgentName, Sent, Stamp
+    from agent_bus.core.states import HopName
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
     from agent_bus.operate.reserves import Reserves
     from agent_bus.store.contract import Vitals
@@ -59,7 +60,7 @@ class Sample(NamedTuple):
     sent: int
     pushed: int
     acked: int
-    hops: dict[str, list[int]]
+    hops: dict[HopName, list[int]]
     disk: dict[str, list[int]]
     refusals: dict[str, int]
     wal_bytes: int
@@ -129,8 +130,8 @@ class Board:
             self._read.extend({"id": d.message.id, "agent": d.agent} for d in acked.receipts)
         self._event.set()
 
-    def on_hop(self, _stamp: Stamp) -> None:
-        """A watcher reported a hop."""
+    def on_report(self, _stamp: Stamp) -> None:
+        """A watcher reported what became of a wake."""
         self._event.set()
 
     def join(self, page: Stream) -> bytes:
@@ -163,12 +164,12 @@ class Board:
     def totals(self) -> dict[str, Any]:
         """The figures above the list."""
         recent = self._since(60)
-        active = [row for row in self._shown.values() if row["state"] != "retired"]
+        active = [row for row in self._shown.values() if row["state"] != states.RETIRED]
         nodes = [node for node, agents in self._directory.nodes.items() if agents]
         connected = sum(self._presence.lease(node) is not None for node in nodes)
         return {
             "agents": len(active),
-            "online": sum(row["state"] == "online" for row in active),
+            "online": sum(row["state"] == states.ONLINE for row in active),
             "problems": sum(row["problem"] > 0 for row in active),
             "nodes": len(nodes),
             "connected": connected,
@@ -269,7 +270,7 @@ class Board:
                 sent=self._counters.sent_count,
                 pushed=self._counters.pushed_count,
                 acked=self._counters.acked_count,
-                hops={name: list(h.counts) for name, h in self._latency.histograms.items()},
+                hops={hop: list(of.histogram.counts) for hop, of in self._latency.hops.items()},
                 disk={name: list(h.counts) for name, h in self._vitals.histograms().items()},
                 refusals=dict(self._refusals),
                 wal_bytes=self._vitals.counts()["wal_bytes"],
@@ -296,7 +297,9 @@ class Board:
                 for node, agents in self._directory.nodes.items()
                 if agents and self._presence.lease(node) is None
             ),
-            deaf_gateways=tuple(n for n, r in self._shown.items() if r["state"] == "gateway-down"),
+            deaf_gateways=tuple(
+                n for n, r in self._shown.items() if r["state"] == states.GATEWAY_DOWN
+            ),
             oldest_unread_s={
                 name: (now_ms - at) / 1000
                 for name, at in self._fleet.oldest.items()
@@ -338,17 +341,17 @@ def agent_row(facts: AgentFacts) -> dict[str, Any]:
         "oldest_at": rfc3339(facts.oldest_unread_at),
         "wake_at": rfc3339(facts.last_wake_at),
         # An agent that is there is seen every 30 s, which is no news.
-        "seen_at": None if facts.status == "online" else rfc3339(facts.last_seen_at),
+        "seen_at": None if facts.status == states.ONLINE else rfc3339(facts.last_seen_at),
     }
 
 
 def node_row(facts: NodeFacts) -> dict[str, Any]:
     """A host as the page is told of it."""
-    reachable = "gateway-down" if facts.gateway is False else "online"
+    reachable = states.GATEWAY_DOWN if facts.gateway is False else states.ONLINE
     return {
         "node": facts.node,
         "agents": len(facts.agents),
-        "state": reachable if facts.connected else "offline",
+        "state": reachable if facts.connected else states.OFFLINE,
         "version": facts.watcher_version,
         "unconfigured": list(facts.unconfigured),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.core import alerts
+from agent_bus.core import alerts, states
 from agent_bus.core.model import OPERATOR
 
 if TYPE_CHECKING:
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
-    from agent_bus.bus.presence import Presence, Status
+    from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import Acked, AgentName, NodeName, Sent, Stamp
+    from agent_bus.core.states import AgentStatus, GatewayKind
     from agent_bus.store.contract import Vitals
 
-PROBLEMS: Final[dict[str, int]] = {"gateway-down": 3, "deaf": 3, "offline": 2}
+PROBLEMS: Final[dict[AgentStatus, int]] = {
+    states.GATEWAY_DOWN: 3,
+    states.DEAF: 3,
+    states.OFFLINE: 2,
+}
 """State -> how far up a list it goes; mail that is unread for too long is 1."""
 OLDEST_S: Final = 5.0
 """So late it may be noticed that the oldest unread message has expired: no event tells."""
@@ -35,7 +40,7 @@ class AgentFacts:
 
     name: AgentName
     node: NodeName | None
-    status: Status
+    status: AgentStatus
     problem: int
     watcher_version: str | None
     unread: int
@@ -55,7 +60,7 @@ class NodeFacts:
     connected: bool
     watcher_version: str | None
     gateway: bool | None
-    gateway_kind: str | None
+    gateway_kind: GatewayKind | None
     stream_since: int | None
     last_seen_at: int | None
     unconfigured: tuple[str, ...]
@@ -94,9 +99,9 @@ class Fleet:
         """Deliveries were read."""
         self._looked = None
 
-    def on_hop(self, stamp: Stamp) -> None:
-        """A watcher reported a hop."""
-        if stamp.kind == "accepted":
+    def on_report(self, stamp: Stamp) -> None:
+        """A watcher reported what became of a wake."""
+        if stamp.kind == states.ACCEPTED:
             self._last_wakes[stamp.agent] = stamp.at
 
     def refresh(self, *, anyway: bool = False) -> None:
@@ -135,7 +140,7 @@ class Fleet:
         box = self._counters.mailbox(name)
         age_s = 0 if oldest is None else (self._clock.now_ms() - oldest) / 1000
         problem = PROBLEMS.get(status, 0)
-        if status != "retired" and age_s > alerts.UNREAD_S:
+        if status != states.RETIRED and age_s > alerts.UNREAD_S:
             problem = max(problem, 1)
         return AgentFacts(
             name=name,

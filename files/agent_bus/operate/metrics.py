@@ -19,6 +19,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from agent_bus.core import states
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
 """Refusals with an alert: they are told from 0 on, or their first one would be no increase."""
-STATES: Final = ("online", "gateway-down", "deaf", "offline", "retired")
 
 
 class Exporter:
@@ -124,12 +125,12 @@ class HubCollector(Collector):
 
     def _fleet(self) -> Iterator[Metric]:
         agents = self._directory.agents
-        states = Tally(str(self._presence.status(name)) for name in self._directory.roster.agents)
+        counted = Tally(self._presence.status(name) for name in self._directory.roster.agents)
         reachable = GaugeMetricFamily(
             "agent_bus_agents", "Agents of the roster by reachability.", labels=["status"]
         )
-        for state in STATES:
-            reachable.add_metric([state], states[state])
+        for state in states.AGENT_STATUSES:
+            reachable.add_metric([state], counted[state])
         yield reachable
         # A node without agents (a hub of its own) has no watcher.
         nodes = sorted(node for node, names in self._directory.nodes.items() if names)
@@ -186,10 +187,10 @@ class HubCollector(Collector):
             "The watcher's call to the gateway, by what came of it.",
             labels=["event"],
         )
-        for name, histogram in sorted(self._latency.histograms.items()):
-            family, _, label = name.partition("_to_" if name.startswith("stored_to_") else "_")
-            buckets, total = _buckets(histogram, scale=0.001)
-            (hops if family == "stored" else wakes).add_metric([label], buckets, total)
+        for family, measured in ((hops, self._latency.hops), (wakes, self._latency.wakes)):
+            for label, durations in sorted(measured.items()):
+                buckets, total = _buckets(durations.histogram, scale=0.001)
+                family.add_metric([label], buckets, total)
         yield from (hops, wakes)
 
     def _database(self) -> Iterator[Metric]:

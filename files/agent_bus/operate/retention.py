@@ -90,8 +90,8 @@ class Housekeeper:
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read: nothing to do, a sweep too many is harmless."""
 
-    def on_hop(self, stamp: Stamp) -> None:
-        """A watcher reported a hop: nothing to do."""
+    def on_report(self, stamp: Stamp) -> None:
+        """A watcher reported what became of a wake: nothing to do."""
 
     def _expect(self, expires_at: int) -> None:
         if expires_at < self._next_expiry:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from agent_bus.core.states import StampKind
     from agent_bus.store.contract import Backend
 
     Opening = Callable[..., AbstractContextManager[Backend]]
@@ -112,7 +113,7 @@ def test_reports_reach_what_they_are_about(store: Backend) -> None:
     sent = [store.send(draft(), hop_limit=2) for _ in range(3)]
     store.ack_ids(BETA, [sent[0].message.id])
     store.fetch(BETA, [Seq(2)])
-    kinds = ("received", "accepted", "failed", "escalated", "overdue")
+    kinds: tuple[StampKind, ...] = ("received", "accepted", "failed", "escalated", "overdue")
     store.stamp([Stamp(kind, BETA, Seq(2), 7, "why", up_to=True) for kind in kinds])
     store.stamp([Stamp("received", BETA, Seq(3), 9, up_to=True)])
     store.fetch(BETA, [])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from agent_bus.api.models.fields import Name, Recipient, Ulid
 from agent_bus.api.models.responses import AnswerModel, Count, MessageFields, Seq, Time
+from agent_bus.core.states import ByeReason, ResetReason
 
 
 class MessageEvent(MessageFields):
@@ -78,7 +79,7 @@ class WakeEvent(_Control):
 class ResetEvent(_Control):
     """The cursor cannot be resumed; the unread backlog follows."""
 
-    reason: Literal["epoch", "ahead", "archived"]
+    reason: ResetReason
     oldest: Seq
     head: Seq
 
@@ -86,7 +87,7 @@ class ResetEvent(_Control):
 class ByeEvent(_Control):
     """The last event; reconnect after the `retry:` that comes with it."""
 
-    reason: Literal["shutdown", "superseded", "lifetime", "overflow", "revoked"]
+    reason: ByeReason
 
 
 EVENTS: dict[str, type[BaseModel]] = {

@@ -126,7 +126,6 @@ Node = Annotated[
     _pattern(PLAIN_LINE),
 ]
 Priority = Literal["normal", "high", "urgent"]
-GatewayKind = Literal["unknown", "heartbeat", "follow-up"]
 """How a gateway starts the turns that it is woken for, as far as a watcher has seen."""
 DateTime = Annotated[AwareDatetime, BeforeValidator(_date_time)]
 Cursor = Annotated[str, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]*$")]

@@ -13,7 +13,6 @@ from agent_bus.api.models.fields import (
     DateTime,
     Digest,
     Flag,
-    GatewayKind,
     Line,
     Name,
     NewName,
@@ -26,6 +25,7 @@ from agent_bus.api.models.fields import (
     Ulid,
     no_wild_numbers,
 )
+from agent_bus.core import states
 from agent_bus.core.model import NAME_PATTERN
 
 
@@ -130,7 +130,7 @@ class PresenceBody(StrictModel):
     node_version: Line
     agents: Annotated[list[PresenceAgent], Field(max_length=500)]
     unconfigured: Annotated[list[Name], Field(max_length=500)] = []  # noqa: RUF012 - pydantic copies it
-    gateway_kind: GatewayKind = "unknown"
+    gateway_kind: states.GatewayKind = states.UNKNOWN
 
 
 WEEK_MS: Final = 604_800_000
@@ -143,13 +143,13 @@ class WakeReport(StrictModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "if": {"properties": {"event": {"const": "probed"}}, "required": ["event"]},
+            "if": {"properties": {"event": {"const": states.PROBED}}, "required": ["event"]},
             "else": {"required": ["up_to_seq"], "properties": {"up_to_seq": {"type": "integer"}}},
         }
     )
 
     agent: Name
-    event: Literal["received", "accepted", "coalesced", "escalated", "failed", "overdue", "probed"]
+    event: states.WakeEvent
     age_ms: Annotated[float, Field(ge=0, le=WEEK_MS, description="How long ago it happened.")] = 0
     up_to_seq: Annotated[int, Field(ge=0, lt=1 << 62), WHOLE] | None = None
     reason: Annotated[str, Field(max_length=500)] | None = None
@@ -158,7 +158,7 @@ class WakeReport(StrictModel):
 
     @model_validator(mode="after")
     def _says_how_far(self) -> WakeReport:
-        if self.event != "probed" and self.up_to_seq is None:
+        if self.event != states.PROBED and self.up_to_seq is None:
             raise ValueError(f"up_to_seq: needed for {self.event!r}")
         return self
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_bus.api.models.fields import GatewayKind, Name, Priority, Ulid
+from agent_bus.api.models.fields import Name, Priority, Ulid
+from agent_bus.core.states import AgentStatus, GatewayKind
 
 Time = Annotated[
     str,
@@ -22,7 +23,6 @@ Time = Annotated[
 ]
 Count = Annotated[int, Field(ge=0)]
 Seq = Annotated[int, Field(ge=0, description="A delivery's number: the order of commits.")]
-Status = Literal["online", "gateway-down", "deaf", "offline", "retired"]
 Node = Annotated[str, Field(description="A host of the inventory.")]
 Cursor = Annotated[
     str | None, Field(description="Ask for the next page with it; null: this was the last.")
@@ -53,7 +53,7 @@ class SentTo(AnswerModel):
 
     agent: Name
     seq: Seq
-    reachability: Annotated[Status, Field(description="Whether it can be woken now.")]
+    reachability: Annotated[AgentStatus, Field(description="Whether it can be woken now.")]
 
 
 class SendAnswer(AnswerModel):
@@ -151,7 +151,7 @@ class AgentEntry(AnswerModel):
 
     name: Name
     node: Node | None
-    status: Status
+    status: AgentStatus
     problem: Annotated[
         int, Field(ge=0, le=3, description="0 without one, else how far up a list it goes.")
     ]
@@ -209,7 +209,7 @@ class ProbeResult(AnswerModel):
 
     agent: Name
     node: Node | None
-    status: Status
+    status: AgentStatus
     ok: bool
     gateway_ms: Annotated[float | None, Field(description="The watcher's call to the gateway.")]
     total_ms: Annotated[float | None, Field(description="The hub's round trip to the watcher.")]
@@ -228,7 +228,7 @@ class WakeAnswer(AnswerModel):
 
     agent: Name
     node: Node
-    status: Status
+    status: AgentStatus
     unfetched: Count
 
 

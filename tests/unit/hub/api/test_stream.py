@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agent_bus.app import Core
     from agent_bus.bus.broker import Stream
     from agent_bus.core.model import Sent
+    from agent_bus.core.states import EndReason
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ class Peer:
         ("", "epoch"),
     ],
 )
-def test_a_cursor_that_leads_nowhere_is_reset(core: Core, cursor: str, reason: str) -> None:
+def test_a_cursor_that_leads_nowhere_is_reset(core: Core, cursor: str, reason: EndReason) -> None:
     core.bus.send(draft())
     peer = Peer(core, cursor.format(epoch=core.store.epoch))
     assert f'"reason":"{reason}"' in peer.until("reset").data
@@ -240,7 +241,7 @@ class Overtaken(SqliteStore):
 
 @pytest.mark.parametrize(("reason", "status"), [("lifetime", "online"), ("overflow", "deaf")])
 def test_a_watcher_whose_stream_is_renewed_stays_online(
-    core: Core, reason: str, status: str
+    core: Core, reason: EndReason, status: str
 ) -> None:
     peer = Peer(core)
     core.presence.opened(NodeName("n1"), peer.stream, (ALPHA,))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import gevent
 import pytest
 
@@ -9,6 +11,9 @@ from agent_bus.core import errors
 from agent_bus.core.model import AgentName, NodeName
 from tests.support.bus import frames, stream
 from tests.support.patience import patience
+
+if TYPE_CHECKING:
+    from agent_bus.core.states import EndReason
 
 BETA = AgentName("beta")
 
@@ -76,7 +81,8 @@ def test_a_full_queue_ends_the_stream_by_count_and_by_bytes(
 
 
 def test_what_waits_is_still_written_at_the_end_of_a_lifetime_only() -> None:
-    for reason, left in (("lifetime", [b"x"]), ("shutdown", [b"x"]), ("revoked", [])):
+    cases: dict[EndReason, list[bytes]] = {"lifetime": [b"x"], "shutdown": [b"x"], "revoked": []}
+    for reason, left in cases.items():
         one = stream()
         one.put(Entry(b"x"))
         one.end(reason)

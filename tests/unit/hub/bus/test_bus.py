@@ -226,7 +226,7 @@ def test_hops_are_kept_until_they_are_flushed(tmp_path: Path) -> None:
         core.hops.note_pushed(
             [core.fanout.entry_of(sent.deliveries[0], committed=clock.monotonic())]
         )
-        core.hops.note(Stamp("received", BETA, sent.deliveries[0].seq, 5, up_to=True))
+        core.hops.note_report(Stamp("received", BETA, sent.deliveries[0].seq, 5, up_to=True))
         core.hops.flush()
         core.hops.flush()
         core.store.fetch(BETA, [])  # a later command: the lazy ones are done

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from agent_bus.bus.directory import Directory
-from agent_bus.bus.presence import Presence, Status
+from agent_bus.bus.presence import Presence
 from agent_bus.core.model import Agent, AgentName, NodeName, Roster
 from tests.support.clock import FakeClock
+
+if TYPE_CHECKING:
+    from agent_bus.core.states import AgentStatus
 
 NODE, BETA = NodeName("n1"), AgentName("beta")
 
@@ -30,7 +35,7 @@ def of_a_process(
     return Presence(directory=directory, clock=clock, lease_s=75, offline_after_s=300)
 
 
-def status(presence: Presence) -> Status:
+def status(presence: Presence) -> AgentStatus:
     return presence.status(BETA)
 
 

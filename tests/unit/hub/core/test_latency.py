@@ -11,19 +11,33 @@ BETA = AgentName("beta")
 def test_quantiles_of_the_most_recent() -> None:
     latency = Latency()
     for value in range(1, 101):
-        latency.observe("push", value)
-    found = latency.quantiles()["push"]
+        latency.hop("pushed", value)
+    found = latency.quantiles()["stored_to_pushed"]
     assert found == {"count": 100, "p50": 51, "p90": 90, "p99": 99, "max": 100}
     for _ in range(KEPT):
-        latency.observe("push", 7)
-    assert latency.quantiles()["push"]["max"] == 7
-    assert sum(latency.histograms["push"].counts) == 100 + KEPT
+        latency.hop("pushed", 7)
+    assert latency.quantiles()["stored_to_pushed"]["max"] == 7
+    assert sum(latency.hops["pushed"].histogram.counts) == 100 + KEPT
+
+
+def test_hops_and_wakes_that_share_a_word_are_kept_apart() -> None:
+    latency = Latency()
+    latency.hop("accepted", 1)
+    latency.wake("accepted", 2)
+    found = {name: one["max"] for name, one in latency.quantiles().items()}
+    assert found == {"stored_to_accepted": 1, "wake_accepted": 2}
 
 
 def test_one_observation_is_all_quantiles() -> None:
     latency = Latency()
-    latency.observe("push", 3)
-    assert latency.quantiles()["push"] == {"count": 1, "p50": 3, "p90": 3, "p99": 3, "max": 3}
+    latency.hop("pushed", 3)
+    assert latency.quantiles()["stored_to_pushed"] == {
+        "count": 1,
+        "p50": 3,
+        "p90": 3,
+        "p99": 3,
+        "max": 3,
+    }
     assert Latency().quantiles() == {}
 
 
@@ -34,9 +48,9 @@ def test_a_hop_is_timed_once_for_each_delivery_that_it_reaches_first() -> None:
     latency.reached("received", BETA, Seq(2), 10.0)
     latency.reached("received", BETA, Seq(2), 20.0)
     latency.reached("received", BETA, Seq(1), 20.0)
-    assert latency.quantiles()["received"]["count"] == 2
+    assert latency.quantiles()["stored_to_received"]["count"] == 2
     latency.reached("received", BETA, Seq(3), 20.0)
-    assert latency.quantiles()["received"]["max"] == 17_000
+    assert latency.quantiles()["stored_to_received"]["max"] == 17_000
 
 
 def test_an_agent_that_never_reports_costs_a_bounded_memory() -> None:

@@ -82,7 +82,7 @@ def test_figures_are_drawn_over_time_and_by_host(desk: Desk) -> None:
             sent = core.bus.send(draft("beta"))
             seq = Seq(sent.deliveries[0].seq)
             desk.clock.advance(0.2)
-            core.hops.note(Stamp("received", BETA, seq, desk.clock.now_ms(), up_to=True))
+            core.hops.note_report(Stamp("received", BETA, seq, desk.clock.now_ms(), up_to=True))
         core.hops.flush()
         desk.later(11)
     core.store.fetch(BETA, [])  # the writer works in order: all stamps are in now

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core import errors
+from agent_bus.core import errors, states
 from agent_bus.core.model import (
     OPERATOR,
     Acked,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import apsw
+
+    from agent_bus.core.states import StampKind
 
 KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
 """How long a repeated Idempotency-Key answers the first result."""
@@ -100,24 +102,24 @@ _WAITING: Final = (
     " WHERE agent = :agent AND read_at IS NULL AND expired_at IS NULL AND seq <= :seq"
 )
 _SINCE_MARK: Final = " WHERE agent = :agent AND seq > :mark AND seq <= :seq"
-STAMP_UP_TO: Final = {
-    "received": f"UPDATE delivery SET received_at = :at{_SINCE_MARK} AND received_at IS NULL",
-    "accepted": f"UPDATE delivery SET accepted_at = :at{_SINCE_MARK} AND accepted_at IS NULL",
-    "failed": (
+STAMP_UP_TO: Final[dict[StampKind, str]] = {
+    states.RECEIVED: f"UPDATE delivery SET received_at = :at{_SINCE_MARK} AND received_at IS NULL",
+    states.ACCEPTED: f"UPDATE delivery SET accepted_at = :at{_SINCE_MARK} AND accepted_at IS NULL",
+    states.FAILED: (
         f"{_UPDATE_OPEN} wake_failed_at = :at, wake_failure = :reason{_WAITING}"
         " AND fetched_at IS NULL"
     ),
-    "escalated": f"{_UPDATE_OPEN} escalated_at = :at{_WAITING} AND escalated_at IS NULL",
-    "overdue": f"{_UPDATE_OPEN} overdue_at = :at{_WAITING} AND overdue_at IS NULL",
+    states.ESCALATED: f"{_UPDATE_OPEN} escalated_at = :at{_WAITING} AND escalated_at IS NULL",
+    states.OVERDUE: f"{_UPDATE_OPEN} overdue_at = :at{_WAITING} AND overdue_at IS NULL",
 }
 """How a report reaches deliveries. `received` and `accepted` also reach those that the agent has
 read before the report came, hence the mark; the others are about mail that still waits."""
-MARKS: Final = {
-    "received": (
+MARKS: Final[dict[StampKind, tuple[str, str]]] = {
+    states.RECEIVED: (
         "SELECT received_seq FROM mailbox WHERE agent = ?",
         "UPDATE mailbox SET received_seq = max(received_seq, ?) WHERE agent = ?",
     ),
-    "accepted": (
+    states.ACCEPTED: (
         "SELECT accepted_seq FROM mailbox WHERE agent = ?",
         "UPDATE mailbox SET accepted_seq = max(accepted_seq, ?) WHERE agent = ?",
     ),

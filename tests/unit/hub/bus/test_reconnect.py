@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent_bus.core.reconnect import bye_retry_ms, cap_s
+from agent_bus.bus.reconnect import bye_retry_ms, cap_s
 
 
 @pytest.mark.parametrize(("streams", "seconds"), [(0, 2), (9, 2), (400, 2), (1000, 5), (5000, 25)])

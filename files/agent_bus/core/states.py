@@ -1,0 +1,63 @@
+"""The words for states, hops and reasons: each set once, whoever stores, tells or counts them.
+
+Literal types instead of enums. The words are what SQL, JSON and the OpenAPI document hold, so
+nothing is converted on the way, and comparing two costs what comparing strings costs. A word that
+is in no set fails the type check.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+AgentStatus = Literal["online", "gateway-down", "deaf", "offline", "retired"]
+"""Whether an agent can be reached; a node is online, gateway-down or offline."""
+ONLINE: Final = "online"
+GATEWAY_DOWN: Final = "gateway-down"
+DEAF: Final = "deaf"
+OFFLINE: Final = "offline"
+RETIRED: Final = "retired"
+AGENT_STATUSES: Final[tuple[AgentStatus, ...]] = get_args(AgentStatus)
+
+HopName = Literal["stored", "pushed", "received", "accepted", "fetched", "read"]
+"""The steps of a delivery's way, in order."""
+STORED: Final = "stored"
+PUSHED: Final = "pushed"
+RECEIVED: Final = "received"
+ACCEPTED: Final = "accepted"
+FETCHED: Final = "fetched"
+READ: Final = "read"
+HOPS: Final[tuple[HopName, ...]] = get_args(HopName)
+
+WakeEvent = Literal[
+    "received", "accepted", "coalesced", "escalated", "failed", "overdue", "probed"
+]
+"""What a watcher reports of a wake; two of them are hops of the deliveries that it was for."""
+COALESCED: Final = "coalesced"
+ESCALATED: Final = "escalated"
+FAILED: Final = "failed"
+OVERDUE: Final = "overdue"
+PROBED: Final = "probed"
+
+StampKind = Literal["pushed", "received", "accepted", "failed", "escalated", "overdue"]
+"""What is kept with a delivery after its commit: hops, and what became of its wake."""
+
+GatewayKind = Literal["unknown", "heartbeat", "follow-up"]
+"""What a gateway makes of a wake, as far as its watcher has seen."""
+UNKNOWN: Final = "unknown"
+
+ByeReason = Literal["shutdown", "superseded", "lifetime", "overflow", "revoked"]
+"""Why a stream ends, as its peer is told."""
+EndReason = Literal[ByeReason, "gone"]
+"""Why a stream ends; one whose peer is gone says no bye."""
+SHUTDOWN: Final = "shutdown"
+SUPERSEDED: Final = "superseded"
+LIFETIME: Final = "lifetime"
+OVERFLOW: Final = "overflow"
+REVOKED: Final = "revoked"
+GONE: Final = "gone"
+
+ResetReason = Literal["epoch", "ahead", "archived"]
+"""Why a cursor cannot be resumed: another history, from the future, or too old."""
+EPOCH: Final = "epoch"
+AHEAD: Final = "ahead"
+ARCHIVED: Final = "archived"
