@@ -195,7 +195,7 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         latency=latency,
         limiter=RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock),
         clock=clock,
-        hop_limit=settings.hop_limit,
+        depth_limit=settings.hop_limit,
     )
     return Core(
         store, backend, backend.records, clock, broker, directory, presence, counters, latency,

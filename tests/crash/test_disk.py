@@ -234,20 +234,20 @@ def test_the_wals_index_never_lacks_room_in_the_middle_of_a_commit(
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM message").fetchall()
         while store.counts()["wal_bytes"] < 4000 * 4120:
-            store.send(draft(body=BODY), hop_limit=50)
+            store.send(draft(body=BODY), depth_limit=50)
         disk = os.statvfs(place)
         ballast = place / "ballast"
         ballast.write_bytes(b"\0" * (disk.f_bavail * disk.f_frsize - free_kib * 1024))
 
         def send_many() -> None:
             for _ in range(200):
-                store.send(draft(body=BODY[:3000]), hop_limit=50)
+                store.send(draft(body=BODY[:3000]), depth_limit=50)
 
         with pytest.raises(errors.DiskFullError):
             send_many()
         reader.close()
         ballast.unlink()
-        store.send(draft(body="later"), hop_limit=50)
+        store.send(draft(body="later"), depth_limit=50)
 
 
 def test_a_backup_without_room_is_refused_before_it_takes_what_senders_need(

@@ -24,7 +24,7 @@ def send_forever(store: SqliteStore, number: int, answered: list[str]) -> None:
     count = 0
     while True:
         body = f"{number}-{count} ".ljust(300, "x")
-        store.send(draft("beta" if count % 3 else "gamma", body), hop_limit=50)
+        store.send(draft("beta" if count % 3 else "gamma", body), depth_limit=50)
         answered.append(body)
         count += 1
 

@@ -44,7 +44,7 @@ class Bus:
 
     Args:
         limiter: how many messages each sender may send.
-        hop_limit: replies in a row that a thread of agents may have.
+        depth_limit: replies in a row that a thread of agents may have.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Bus:
         latency: Latency,
         limiter: RateLimiter,
         clock: Clock,
-        hop_limit: int,
+        depth_limit: int,
     ) -> None:
         self._store = store
         self._fanout = fanout
@@ -70,7 +70,7 @@ class Bus:
         self._latency = latency
         self._limiter = limiter
         self._clock = clock
-        self._hop_limit = hop_limit
+        self._hop_limit = depth_limit
 
     def send(self, draft: Draft) -> Sent:
         """Store and fan out; answers after the commit is durable.
@@ -87,7 +87,7 @@ class Bus:
                 raise errors.RateLimitedError(
                     draft.sender, per_s=self._limiter.per_s, retry_after_s=wait_s
                 )
-        sent = self._store.send(draft, hop_limit=self._hop_limit)
+        sent = self._store.send(draft, depth_limit=self._hop_limit)
         if sent.replayed and wait_s == 0:
             self._limiter.give_back(draft.sender)
         return sent

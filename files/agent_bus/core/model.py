@@ -86,7 +86,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A stored message. `first_seq` is the seq of its first delivery: the message's own order."""
+    """A stored message.
+
+    `first_seq` is the seq of its first delivery: the message's own order. `depth` is how many
+    replies of agents in a row led to it.
+    """
 
     id: MessageId
     first_seq: Seq
@@ -97,7 +101,7 @@ class Message:
     data_json: str | None
     rank: int
     reply_to: MessageId | None
-    hops: int
+    depth: int
     created_at: int
     expires_at: int | None
 

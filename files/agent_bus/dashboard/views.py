@@ -49,7 +49,7 @@ SEARCH_S: Final = 1.0
 FIRST_ROWS: Final = 50
 """Agents in the first paint, problems first (45 KB); the stream brings the others."""
 THREAD: Final = 200
-"""Messages of a thread that are drawn; the hop limit ends a thread of agents at 50."""
+"""Messages of a thread that are drawn; a thread of agents ends at a depth of 50."""
 AUDITED: Final = 200
 
 

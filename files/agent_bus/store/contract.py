@@ -72,12 +72,12 @@ class Store(Protocol):
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each commit from now on; once, before the first write."""
 
-    def send(self, draft: Draft, *, hop_limit: int) -> Sent:
+    def send(self, draft: Draft, *, depth_limit: int) -> Sent:
         """Store a message with one delivery per recipient.
 
         Raises:
             errors.UnknownMessageError: `reply_to` is not known, or not the sender's to see.
-            errors.ThreadBudgetError: the thread is past `hop_limit`.
+            errors.ThreadBudgetError: the thread is past `depth_limit`.
             errors.IdempotencyConflictError: the key was used with another payload.
             errors.DiskFullError: nothing was stored.
             errors.CommitUnknownError: the disk failed during the commit.

@@ -30,37 +30,37 @@ def sweep(store: Backend, *, limit: int = 100) -> int:
 
 
 def test_a_reply_belongs_to_its_thread_and_only_to_who_saw_the_parent(store: Backend) -> None:
-    first = store.send(draft(), hop_limit=2).message
+    first = store.send(draft(), depth_limit=2).message
     answer = draft("alpha", sender=BETA, reply_to=first.id)
-    second = store.send(answer, hop_limit=2).message
-    assert (second.thread_id, second.hops) == (first.id, 1)
+    second = store.send(answer, depth_limit=2).message
+    assert (second.thread_id, second.depth) == (first.id, 1)
     with pytest.raises(errors.UnknownMessageError):
-        store.send(draft("alpha", sender=GAMMA, reply_to=first.id), hop_limit=2)
-    third = store.send(draft(reply_to=second.id), hop_limit=2).message
+        store.send(draft("alpha", sender=GAMMA, reply_to=first.id), depth_limit=2)
+    third = store.send(draft(reply_to=second.id), depth_limit=2).message
     with pytest.raises(errors.ThreadBudgetError):
-        store.send(draft("alpha", sender=BETA, reply_to=third.id), hop_limit=2)
-    word = store.send(draft("alpha", sender=OPERATOR, reply_to=third.id), hop_limit=2).message
-    assert (word.thread_id, word.hops) == (first.id, 0)
+        store.send(draft("alpha", sender=BETA, reply_to=third.id), depth_limit=2)
+    word = store.send(draft("alpha", sender=OPERATOR, reply_to=third.id), depth_limit=2).message
+    assert (word.thread_id, word.depth) == (first.id, 0)
 
 
 def test_a_message_to_nobody_is_refused(store: Backend) -> None:
     with pytest.raises(errors.NoRecipientError):
-        store.send(draft(recipients=()), hop_limit=2)
+        store.send(draft(recipients=()), depth_limit=2)
     assert store.head() == 0
 
 
 def test_another_payload_under_the_same_key_is_a_conflict(store: Backend) -> None:
-    first = store.send(draft(idempotency_key="k", payload_sha256=b"1"), hop_limit=2)
+    first = store.send(draft(idempotency_key="k", payload_sha256=b"1"), depth_limit=2)
     assert store.replay_of(ALPHA, "k")
     with pytest.raises(errors.IdempotencyConflictError) as refused:
-        store.send(draft(idempotency_key="k", payload_sha256=b"2"), hop_limit=2)
+        store.send(draft(idempotency_key="k", payload_sha256=b"2"), depth_limit=2)
     assert refused.value.extra == {"message_id": first.message.id}
-    other = store.send(draft(sender=BETA, idempotency_key="k", payload_sha256=b"2"), hop_limit=2)
+    other = store.send(draft(sender=BETA, idempotency_key="k", payload_sha256=b"2"), depth_limit=2)
     assert other.message.id != first.message.id
 
 
 def test_ack_up_to_takes_only_what_was_shown(store: Backend) -> None:
-    sent = [store.send(draft(body=str(n)), hop_limit=2) for n in range(4)]
+    sent = [store.send(draft(body=str(n)), depth_limit=2) for n in range(4)]
     seqs = [s.deliveries[0].seq for s in sent]
     store.fetch(BETA, [seqs[0], seqs[2], seqs[3]])
     acked = store.ack_up_to(BETA, sent[2].message.id)
@@ -74,7 +74,7 @@ def test_a_fetch_counts_and_keeps_its_first_time(opened: Opening) -> None:
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        seq = store.send(draft(), hop_limit=2).deliveries[0].seq
+        seq = store.send(draft(), depth_limit=2).deliveries[0].seq
         assert store.fetch(BETA, [seq]).before == {seq: (None, 0)}
         at = clock.now_ms()
         clock.advance(5)
@@ -88,7 +88,7 @@ def test_a_fetch_within_two_minutes_leaves_the_stamp_of_the_one_before(opened: O
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        seq = store.send(draft(), hop_limit=2).deliveries[0].seq
+        seq = store.send(draft(), depth_limit=2).deliveries[0].seq
         first = clock.now_ms()
         store.fetch(BETA, [seq])
         for count, seconds in enumerate((60.0, 59.0, 2.0), start=1):
@@ -102,7 +102,7 @@ def test_a_stamp_from_before_the_clock_was_set_back_moves(opened: Opening, back_
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        seq = store.send(draft(), hop_limit=2).deliveries[0].seq
+        seq = store.send(draft(), depth_limit=2).deliveries[0].seq
         store.fetch(BETA, [seq])
         clock.jump(-back_s)
         store.fetch(BETA, [seq])
@@ -110,7 +110,7 @@ def test_a_stamp_from_before_the_clock_was_set_back_moves(opened: Opening, back_
 
 
 def test_reports_reach_what_they_are_about(store: Backend) -> None:
-    sent = [store.send(draft(), hop_limit=2) for _ in range(3)]
+    sent = [store.send(draft(), depth_limit=2) for _ in range(3)]
     store.ack_ids(BETA, [sent[0].message.id])
     store.fetch(BETA, [Seq(2)])
     kinds: tuple[StampKind, ...] = ("received", "accepted", "failed", "escalated", "overdue")
@@ -128,7 +128,7 @@ def test_reports_reach_what_they_are_about(store: Backend) -> None:
 
 def test_a_page_goes_on_inside_a_priority_and_across_them(store: Backend) -> None:
     for number, rank in enumerate((2, 1, 2, 0, 1)):
-        store.send(draft(body=f"{rank}{number}", rank=rank), hop_limit=2)
+        store.send(draft(body=f"{rank}{number}", rank=rank), depth_limit=2)
     assert inbox(store, "beta") == ["03", "11", "14", "20", "22"]
 
     def page(after: tuple[int, int], rank: int | None = None) -> list[str]:
@@ -148,7 +148,7 @@ def test_a_sweep_goes_on_when_many_messages_of_one_agent_expire(opened: Opening)
     with opened(clock=clock) as store:
         enrolled(store)
         for _ in range(25):
-            store.send(draft(expires_in_s=60), hop_limit=2)
+            store.send(draft(expires_in_s=60), depth_limit=2)
         clock.advance(61)
         rounds = 0
         while sweep(store, limit=10) >= 10:
@@ -161,8 +161,8 @@ def test_a_message_for_an_agent_without_a_mailbox_does_not_stop_the_sweep(opened
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        store.send(draft("ghost", expires_in_s=1), hop_limit=2)
-        store.send(draft(expires_in_s=1), hop_limit=2)
+        store.send(draft("ghost", expires_in_s=1), depth_limit=2)
+        store.send(draft(expires_in_s=1), depth_limit=2)
         clock.advance(2)
         sweep(store)
         assert {b.agent: b.unread for b in store.mailboxes()}[BETA] == 0
@@ -176,7 +176,7 @@ def test_keys_are_forgotten_in_bounded_rounds(opened: Opening) -> None:
         enrolled(store)
         for number in range(25):
             keyed = draft(idempotency_key=str(number), payload_sha256=b"1")
-            store.send(keyed, hop_limit=2)
+            store.send(keyed, depth_limit=2)
         clock.advance(DAY_S + 1)
         assert [sweep(store, limit=10) for _ in range(4)] == [10, 10, 5, 0]
 
@@ -185,8 +185,8 @@ def test_unread_mail_never_moves_and_read_mail_waits_its_days(opened: Opening) -
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        kept = store.send(draft(recipients=(BETA, GAMMA)), hop_limit=2).message.id
-        gone = store.send(draft(), hop_limit=2).message.id
+        kept = store.send(draft(recipients=(BETA, GAMMA)), depth_limit=2).message.id
+        gone = store.send(draft(), depth_limit=2).message.id
         store.ack_ids(BETA, [kept, gone])
         clock.advance(6.9 * DAY_S)
         assert sweep(store) == 0
@@ -209,7 +209,7 @@ def test_history_keeps_to_a_pair_a_thread_and_a_time(opened: Opening) -> None:
         sent = []
         for number in range(4):
             to, sender = ("beta", ALPHA) if number % 2 else ("gamma", BETA)
-            sent.append(store.send(draft(to, body=str(number), sender=sender), hop_limit=2))
+            sent.append(store.send(draft(to, body=str(number), sender=sender), depth_limit=2))
             clock.advance(60)
 
         def bodies(agent: AgentName | None, **more: Any) -> list[str]:
@@ -245,23 +245,23 @@ def test_listeners_hear_of_a_roster_only_when_it_changed(opened: Opening) -> Non
 def test_a_store_opens_what_it_closed(opened: Opening) -> None:
     with opened() as store:
         enrolled(store)
-        store.send(draft(), hop_limit=2)
+        store.send(draft(), depth_limit=2)
         epoch, facts = store.epoch, store.facts()
     with opened() as store:
         assert store.epoch == epoch
         assert store.facts() == facts
         assert inbox(store, "beta") == ["hello"]
-        assert store.send(draft(), hop_limit=2).deliveries[0].seq == 2
+        assert store.send(draft(), depth_limit=2).deliveries[0].seq == 2
 
 
 def test_a_seq_never_comes_again(opened: Opening) -> None:
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        store.ack_ids(BETA, [store.send(draft(), hop_limit=2).message.id])
+        store.ack_ids(BETA, [store.send(draft(), depth_limit=2).message.id])
         for _ in range(2):
             clock.advance(400 * DAY_S)
             sweep(store)
         assert store.counts()["head"] == 1
     with opened(clock=clock) as store:
-        assert store.send(draft(), hop_limit=2).deliveries[0].seq == 2
+        assert store.send(draft(), depth_limit=2).deliveries[0].seq == 2

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AGENTS = tuple(AgentName(name) for name in ("ada", "bob", "cyd", "dan"))
 NODES = (NodeName("n1"), NodeName("n2"))
 EVERYBODY = (*AGENTS, OPERATOR)
-HOP_LIMIT = 3
+DEPTH_LIMIT = 3
 READ_DAYS, ARCHIVE_DAYS = 7, 30
 PAGE = 3
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -59,7 +59,7 @@ class Note:
     sender: AgentName
     body: str
     rank: int
-    hops: int
+    depth: int
     expires: float | None
     rows: list[Row]
     closed: float | None = None
@@ -180,38 +180,38 @@ class StoreMachine(sf.RuleBasedStateMachine):
         if key and known and known[2] > model.now - DAY_S:
             if known[0] != payload:
                 with pytest.raises(errors.IdempotencyConflictError):
-                    self.store.send(draft, hop_limit=HOP_LIMIT)
+                    self.store.send(draft, depth_limit=DEPTH_LIMIT)
                 return sf.multiple()
-            again = self.store.send(draft, hop_limit=HOP_LIMIT)
+            again = self.store.send(draft, depth_limit=DEPTH_LIMIT)
             assert again.replayed
             assert again.message.id == known[1]
             return sf.multiple()
         note = next((n for n in model.notes if n.id == parent), None)
-        hops = 0
+        depth = 0
         if parent is not None:
             involved = note and (
                 sender in {note.sender, OPERATOR} or any(r.agent == sender for r in note.rows)
             )
             if note is None or not involved:
                 with pytest.raises(errors.UnknownMessageError):
-                    self.store.send(draft, hop_limit=HOP_LIMIT)
+                    self.store.send(draft, depth_limit=DEPTH_LIMIT)
                 return sf.multiple()
-            hops = 0 if sender == OPERATOR else note.hops + 1
-            if hops > HOP_LIMIT:
+            depth = 0 if sender == OPERATOR else note.depth + 1
+            if depth > DEPTH_LIMIT:
                 with pytest.raises(errors.ThreadBudgetError):
-                    self.store.send(draft, hop_limit=HOP_LIMIT)
+                    self.store.send(draft, depth_limit=DEPTH_LIMIT)
                 return sf.multiple()
-        stored = self.store.send(draft, hop_limit=HOP_LIMIT)
+        stored = self.store.send(draft, depth_limit=DEPTH_LIMIT)
         seqs = [d.seq for d in stored.deliveries]
         assert seqs == list(range(model.head + 1, model.head + 1 + len(to)))
         model.head = seqs[-1]
         message_id = stored.message.id
-        assert stored.message.hops == hops
+        assert stored.message.depth == depth
         assert stored.message.thread_id == (note.thread if note else message_id)
         model.notes.append(
             Note(
                 id=message_id, thread=stored.message.thread_id, sender=sender, body=body,
-                rank=rank, hops=hops, rows=[Row(s, a) for s, a in zip(seqs, to, strict=True)],
+                rank=rank, depth=depth, rows=[Row(s, a) for s, a in zip(seqs, to, strict=True)],
                 expires=None if expires_in_s is None else model.now + expires_in_s,
             )
         )  # fmt: skip

@@ -46,7 +46,7 @@ def test_search_takes_agent_text_and_time_together(opened: Opening) -> None:
         for number, to in enumerate(("beta", "gamma", "beta", "gamma", "beta")):
             clock.advance(60)
             times.append(clock.now_ms())
-            store.send(draft(to, f"note {number} 50%_off"), hop_limit=50)
+            store.send(draft(to, f"note {number} 50%_off"), depth_limit=50)
         found = search(store.records)
         assert bodies(found) == [f"note {n} 50%_off" for n in (4, 3, 2, 1, 0)]
         assert found.before is None
@@ -67,7 +67,7 @@ def test_pages_go_on_where_the_last_ended(opened: Opening) -> None:
         for number in range(7):
             to = ("beta", "gamma") if number % 2 else ("beta",)
             recipients = tuple(AgentName(name) for name in to)
-            store.send(draft(body=str(number), recipients=recipients), hop_limit=50)
+            store.send(draft(body=str(number), recipients=recipients), depth_limit=50)
         for agent in (None, ALPHA, BETA):
             seen: list[str] = []
             before = None
@@ -84,11 +84,11 @@ def test_flows_count_pairs_from_a_time_on(opened: Opening) -> None:
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        store.send(draft("beta"), hop_limit=50)
+        store.send(draft("beta"), depth_limit=50)
         clock.advance(3600)
         now = clock.now_ms()
         for to in ("beta", "gamma", "gamma"):
-            store.send(draft(to), hop_limit=50)
+            store.send(draft(to), depth_limit=50)
         found = {
             (flow.sender, flow.agent): flow.count for flow in store.records.flows(since=now).flows
         }
@@ -120,7 +120,7 @@ def test_search_finds_what_is_archived_in_its_place(opened: Opening) -> None:
             times.append(clock.now_ms())
             to = ("beta", "gamma") if number % 2 else ("beta",)
             recipients = tuple(AgentName(name) for name in to)
-            store.send(draft(body=f"note {number}", recipients=recipients), hop_limit=50)
+            store.send(draft(body=f"note {number}", recipients=recipients), depth_limit=50)
         # 0, 2 and 4 went to beta alone: read, they leave the others between them behind.
         archived(store, agent=BETA, bodies_of=["note 0", "note 2", "note 4"])
         found = search(store.records)
@@ -148,10 +148,10 @@ def test_flows_and_last_wakes_count_what_is_archived(opened: Opening) -> None:
     clock = FakeClock()
     with opened(clock=clock) as store:
         enrolled(store)
-        sent = store.send(draft("beta", "done"), hop_limit=50)
+        sent = store.send(draft("beta", "done"), depth_limit=50)
         seq = sent.deliveries[0].seq
         store.stamp([Stamp("accepted", BETA, seq, clock.now_ms(), up_to=True)])
-        store.send(draft("beta", "open"), hop_limit=50)  # and the stamp before it is kept
+        store.send(draft("beta", "open"), depth_limit=50)  # and the stamp before it is kept
         woken = store.last_wakes()
         assert woken == {BETA: clock.now_ms()}
         archived(store, agent=BETA, bodies_of=["done"])
@@ -163,7 +163,7 @@ def test_hops_of_a_host_are_those_of_its_agents(opened: Opening) -> None:
     with opened() as store:
         enrolled(store)
         for to in ("beta", "gamma", "beta"):
-            store.send(draft(to), hop_limit=50)
+            store.send(draft(to), depth_limit=50)
         assert [one.agent for one in store.records.crossings_of([BETA])] == [BETA, BETA]
         assert len(store.records.crossings_of([BETA, GAMMA])) == 3
         assert store.records.crossings_of([]) == []

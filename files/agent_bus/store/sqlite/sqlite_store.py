@@ -98,7 +98,7 @@ class SqliteStore:
 
     # Writing: `store/contract.py` says what each promises.
 
-    def send(self, draft: Draft, *, hop_limit: int) -> Sent:
+    def send(self, draft: Draft, *, depth_limit: int) -> Sent:
         """Store a message with one delivery a recipient."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         message_id = new_message_id(now)
@@ -110,7 +110,7 @@ class SqliteStore:
                 message_id=message_id,
                 now=now,
                 steady=steady,
-                hop_limit=hop_limit,
+                depth_limit=depth_limit,
             )
 
         if draft.idempotency_key or draft.reply_to or not draft.recipients:

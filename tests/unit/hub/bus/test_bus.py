@@ -86,7 +86,7 @@ def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
             found = super().inbox(wanted)
             self.looks += 1
             if self.looks == 1:
-                self.send(draft(), hop_limit=50)
+                self.send(draft(), depth_limit=50)
             return found
 
     with bus_in(tmp_path, kind=Interleaved) as core:

@@ -44,7 +44,7 @@ def delivery(body: str, subject: str | None, fields: dict[str, Any] | None, seq:
         data_json=None if fields is None else sse.compact_json(fields),
         rank=1,
         reply_to=None,
-        hops=0,
+        depth=0,
         created_at=1_790_000_000_000,
         expires_at=None,
     )

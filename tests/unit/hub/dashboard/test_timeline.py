@@ -13,7 +13,7 @@ AT = 1_000_000
 MESSAGE = Message(
     id=MessageId("0" * 26), first_seq=Seq(1), thread_id=MessageId("0" * 26),
     sender=AgentName("alpha"), subject=None, body="x", data_json=None, rank=2, reply_to=None,
-    hops=0, created_at=AT, expires_at=None,
+    depth=0, created_at=AT, expires_at=None,
 )  # fmt: skip
 PUSHED = {"pushed_at": AT + 1}
 RECEIVED = {**PUSHED, "received_at": AT + 5}

@@ -64,9 +64,9 @@ def test_an_alert_holds_from_when_it_does_and_not_from_when_somebody_looks(desk:
 
 
 def test_mail_that_has_expired_is_no_longer_the_oldest(desk: Desk) -> None:
-    desk.core.store.send(draft("beta", expires_in_s=60), hop_limit=50)
+    desk.core.store.send(draft("beta", expires_in_s=60), depth_limit=50)
     desk.clock.advance(10)
-    second = desk.core.store.send(draft("beta"), hop_limit=50)
+    second = desk.core.store.send(draft("beta"), depth_limit=50)
     desk.fleet.refresh()
     first = desk.fleet.oldest[BETA]
     desk.clock.advance(60)

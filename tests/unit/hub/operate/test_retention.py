@@ -60,7 +60,7 @@ def test_a_sweep_does_all_there_is_to_do(tmp_path: Path) -> None:
         keeper = build_housekeeper(settings_in(Path("/nowhere"), sweep_interval_s=60), core)
         total = SWEEP_LIMIT + 50
         for _ in range(total):
-            core.store.send(draft(expires_in_s=60), hop_limit=50)
+            core.store.send(draft(expires_in_s=60), depth_limit=50)
         clock.advance(61)
         assert keeper.sweep() == total
         assert core.counters.mailbox(BETA).unread == core.counters.mailbox(BETA).unfetched == 0

@@ -62,7 +62,7 @@ def test_database_and_wal_reach_a_plateau(memory: Path, monkeypatch: pytest.Monk
         store.put_roster(FLEET, force=True, dry_run=False)
         for _ in range(DAYS):
             sends = [
-                gevent.spawn(store.send, message(dice), hop_limit=50)
+                gevent.spawn(store.send, message(dice), depth_limit=50)
                 for _ in range(MESSAGES_A_DAY)
             ]
             clock.advance(DAY_S / 2)
@@ -98,7 +98,7 @@ def test_a_burst_is_given_back_to_the_file_system(memory: Path) -> None:
             gevent.spawn(
                 store.send,
                 Draft(sender=AGENTS[0], recipients=AGENTS[1:2], body="x" * 16_000, expires_in_s=1),
-                hop_limit=50,
+                depth_limit=50,
             )
             for _ in range(1500)
         ]

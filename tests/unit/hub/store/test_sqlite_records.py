@@ -46,9 +46,9 @@ def test_a_search_for_text_looks_through_a_bounded_part(
     monkeypatch.setattr(search_of_store, "SEARCH_SEQS", 4)
     with opened(tmp_path) as store:
         enrolled(store)
-        store.send(draft(body="needle"), hop_limit=50)
+        store.send(draft(body="needle"), depth_limit=50)
         for _ in range(9):
-            store.send(draft(body="hay"), hop_limit=50)
+            store.send(draft(body="hay"), depth_limit=50)
         steps = 0
         page = search(store.records, text="needle")
         while not page.messages:
@@ -68,7 +68,7 @@ def test_a_picture_of_too_much_says_from_when_on_it_is(
         enrolled(store)
         for _ in range(5):
             clock.advance(60)
-            store.send(draft("beta"), hop_limit=50)
+            store.send(draft("beta"), depth_limit=50)
         found = store.records.flows(since=0)
         assert found.flows == [Flow(ALPHA, BETA, 3)]
         assert found.since == clock.now_ms() - 2 * 60_000

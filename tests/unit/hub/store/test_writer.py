@@ -29,7 +29,7 @@ def at_once(store: SqliteStore, bodies: list[str], **more: Any) -> list[Any]:
 
     def send(body: str) -> object:
         try:
-            return store.send(draft(body=body, **more), hop_limit=50)
+            return store.send(draft(body=body, **more), depth_limit=50)
         except (errors.BusError, apsw.Error) as error:
             return error
 
@@ -50,8 +50,8 @@ def test_what_waits_is_committed_together(store: SqliteStore) -> None:
 
 def test_a_bad_command_fails_alone(store: SqliteStore) -> None:
     lost = draft(body="reply to nothing", reply_to="0" * 26)
-    jobs = [gevent.spawn(store.send, draft(body="good"), hop_limit=50) for _ in range(5)]
-    bad = gevent.spawn(store.send, lost, hop_limit=50)
+    jobs = [gevent.spawn(store.send, draft(body="good"), depth_limit=50) for _ in range(5)]
+    bad = gevent.spawn(store.send, lost, depth_limit=50)
     gevent.joinall([*jobs, bad], timeout=patience())
     assert isinstance(bad.exception, errors.UnknownMessageError)
     assert inbox(store, "beta") == ["good"] * 5
@@ -110,7 +110,7 @@ def test_a_listener_that_fails_keeps_nobody_from_an_answer(tmp_path: Path) -> No
 
 def test_a_lazy_write_that_fails_is_dropped_alone(store: SqliteStore) -> None:
     store.touch_agents({AgentName("alpha"): 1 << 70})  # SQLite has no such integer
-    store.send(draft(body="goes on"), hop_limit=50)
+    store.send(draft(body="goes on"), depth_limit=50)
     assert inbox(store, "beta") == ["goes on"]
 
 
@@ -159,7 +159,7 @@ def test_sends_of_one_commit_are_stored_together_and_counted_once(tmp_path: Path
 
 def test_sends_that_cannot_be_stored_together_fail_alone(store: SqliteStore) -> None:
     bodies = [draft(body="good") for _ in range(4)] + [draft(body="bad", rank=1 << 70)]
-    jobs = [gevent.spawn(store.send, one, hop_limit=50) for one in bodies]
+    jobs = [gevent.spawn(store.send, one, depth_limit=50) for one in bodies]
     gevent.joinall(jobs, timeout=patience())
     assert [job.exception is None for job in jobs] == [True] * 4 + [False]
     assert inbox(store, "beta") == ["good"] * 4

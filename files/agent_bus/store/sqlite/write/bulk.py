@@ -63,7 +63,7 @@ class Ready:
     draft: Draft
     message_id: MessageId
     thread_id: MessageId
-    hops: int
+    depth: int
     now: int
     steady: int
 
@@ -85,7 +85,7 @@ def store(connection: apsw.Connection, ready: Sequence[Ready]) -> list[Sent]:
         messages.append(
             (
                 seq, one.message_id, one.thread_id, draft.sender, draft.subject, draft.body,
-                draft.data_json, draft.rank, draft.reply_to, one.hops, one.now,
+                draft.data_json, draft.rank, draft.reply_to, one.depth, one.now,
                 message.expires_at, len(draft.recipients),
             )
         )  # fmt: skip
@@ -124,7 +124,7 @@ def _message(one: Ready, seq: Seq) -> Message:
         draft.data_json,
         draft.rank,
         draft.reply_to,
-        one.hops,
+        one.depth,
         one.now,
         None if lifetime_s is None else one.steady + lifetime_s * 1000,
     )

@@ -133,7 +133,7 @@ def send(
     message_id: MessageId,
     now: int,
     steady: int,
-    hop_limit: int,
+    depth_limit: int,
 ) -> Sent:
     """Store a message and its deliveries, or find what its key led to before.
 
@@ -148,10 +148,10 @@ def send(
         execute(KEEP_KEY, (*key, draft.payload_sha256, message_id, steady))
     if not draft.recipients:
         raise errors.NoRecipientError
-    thread_id, hops = _thread(connection, draft, message_id)
-    if hops > hop_limit:
-        raise errors.ThreadBudgetError(thread_id, hop_limit)
-    ready = bulk.Ready(draft, message_id, thread_id, hops, now, steady)
+    thread_id, depth = _thread(connection, draft, message_id)
+    if depth > depth_limit:
+        raise errors.ThreadBudgetError(thread_id, depth_limit)
+    ready = bulk.Ready(draft, message_id, thread_id, depth, now, steady)
     return bulk.store(connection, [ready])[0]
 
 
@@ -174,18 +174,18 @@ def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -
 def _thread(
     connection: apsw.Connection, draft: Draft, message_id: MessageId
 ) -> tuple[MessageId, int]:
-    """(thread, hops) of a new message: its own thread, or its parent's one deeper."""
+    """(thread, depth) of a new message: its own thread, or its parent's one deeper."""
     if draft.reply_to is None:
         return message_id, 0
     parent = connection.execute(FIND_PARENT, (draft.reply_to,)).fetchone()
     if parent is None:
         raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
-    pk, thread_id, hops, author = parent
+    pk, thread_id, depth, author = parent
     if draft.sender not in {author, OPERATOR}:
         involved = connection.execute(IS_RECIPIENT, (pk, draft.sender)).fetchone()
         if involved is None:
             raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
-    return thread_id, 0 if draft.sender == OPERATOR else hops + 1
+    return thread_id, 0 if draft.sender == OPERATOR else depth + 1
 
 
 def ack_ids(
