@@ -54,13 +54,13 @@ RULES: Final = {
             "AgentBusWatcherGone",
             120,
             "critical",
-            "Nobody there is woken. On that host: systemctl status bus-watcher.",
+            "No agent there is woken. On that host: systemctl status bus-watcher.",
         ),
         Rule(
             "AgentBusGatewayDown",
             120,
             "critical",
-            "The watcher runs, the OpenClaw gateway does not answer it. Look at the gateway.",
+            "The watcher runs, but the OpenClaw gateway does not answer it. Look at the gateway.",
         ),
         Rule(
             "AgentBusMailUnread",
@@ -90,25 +90,25 @@ RULES: Final = {
             "AgentBusStreamBehind",
             60,
             "warning",
-            "One subscriber reads too slowly and will be cut off; it resumes by itself.",
+            "One client reads too slowly. Its stream will be cut off, and it resumes by itself.",
         ),
         Rule(
             "AgentBusTokensRefused",
             0,
             "warning",
-            "Somebody tries tokens, or a node has an old one: run site.yml for that.",
+            "Somebody tries tokens, or a node has an old one: run site.yml for that node.",
         ),
         Rule(
             "AgentBusCertificateExpiring",
             0,
             "warning",
-            "Run site.yml: it renews the fleet's own certificate. Replace one of yours.",
+            "Run site.yml: it renews the fleet's own certificate. Replace your own by a new one.",
         ),
         Rule(
             "AgentBusCertificateLastDays",
             0,
             "critical",
-            "Then no node trusts the hub. Run site.yml, with a new certificate if it is yours.",
+            "After that no node trusts the hub. Run site.yml; replace your own certificate first.",
         ),
         Rule(
             "AgentBusDiskLow",
@@ -120,19 +120,19 @@ RULES: Final = {
             "AgentBusDiskFilling",
             1800,
             "warning",
-            "Find out what fills it. The bus's own part are backups and the archive.",
+            "Find out what fills it. The bus itself stores backups and the archive there.",
         ),
         Rule(
             "AgentBusTokensInRotation",
             0,
             "warning",
-            "Run site.yml for that node: until it has the new token, the hub takes both.",
+            "Run site.yml for that node: until it has the new token, the hub accepts both.",
         ),
         Rule(
             "AgentBusBackupOld",
             0,
             "warning",
-            "Run playbooks/backup.yml, best by a timer. A lost disk takes the mail since.",
+            "Run playbooks/backup.yml, best by a timer. A lost disk would take all mail since.",
         ),
         Rule(
             "AgentBusArchiveBehind",
@@ -217,7 +217,8 @@ def _running_out(figures: Figures) -> Iterator[Alert]:
         yield Alert(RULES["AgentBusDiskFilling"], "", words)
     for node, since_s in figures.rotating_s.items():
         if since_s > ROTATION_S:
-            words = f"The old token of {node} is accepted for {since_s / 3600:.0f} hours now"
+            since = f"for {since_s / 3600:.0f} hours"
+            words = f"The old token of {node} has been valid beside the new one {since}"
             yield Alert(RULES["AgentBusTokensInRotation"], node, words)
     if figures.backup_age_s > BACKUP_S:
         words = f"No backup was made for {figures.backup_age_s / DAY_S:.0f} days"
