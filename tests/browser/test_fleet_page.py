@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def state(page: Page, agent: str) -> str | None:
-    return page.locator(f"tr[data-agent={agent}] [data-f=state]").text_content()
+    return page.locator(f"tr[data-agent={agent}] [data-f=status]").text_content()
 
 
 def asked(
@@ -44,20 +44,20 @@ def test_problems_stand_first_and_changes_come_live(page: Page, fleet: Watchers)
     page.on("request", lambda request: requests.append(request.url))
 
     fleet.report_presence("pi-kitchen", eta="down")
-    expect(page.locator("tr[data-agent=eta] [data-f=state]")).to_have_text("gateway-down")
+    expect(page.locator("tr[data-agent=eta] [data-f=status]")).to_have_text("gateway-down")
     assert page.locator("#agents tr").first.get_attribute("data-agent") == "eta"
     sent = fleet.hub.client("nuc-01").send(to="gamma", **{"from": "alpha"})
     expect(page.locator("tr[data-agent=gamma] [data-f=unread]")).to_have_text("1")
-    expect(page.locator("tr[data-agent=gamma] [data-f=oldest_at] time")).to_have_count(1)
+    expect(page.locator("tr[data-agent=gamma] [data-f=oldest_unread_at] time")).to_have_count(1)
     fleet.woken("nuc-02", "gamma", sent["recipients"][0]["seq"])
-    expect(page.locator("tr[data-agent=gamma] [data-f=wake_at] time")).to_have_count(1)
+    expect(page.locator("tr[data-agent=gamma] [data-f=last_wake_at] time")).to_have_count(1)
     fleet.disconnect("mac-mini")
-    expect(page.locator("tr[data-agent=mu] [data-f=state]")).to_have_text("deaf")
+    expect(page.locator("tr[data-agent=mu] [data-f=status]")).to_have_text("deaf")
     expect(page.locator("#hosts [data-node=mac-mini] .state")).to_have_attribute(
         "data-state", "offline"
     )
     fleet.connect("thinkpad")
-    expect(page.locator("tr[data-agent=nu] [data-f=state]")).to_have_text("online")
+    expect(page.locator("tr[data-agent=nu] [data-f=status]")).to_have_text("online")
     assert not requests, "the stream tells everything; nothing is asked for"
     expect(page.locator(".reserves")).to_contain_text("GB free · Backup: none on the hub")
     page.screenshot(path=SHOTS / "fleet-live.png")
@@ -81,11 +81,11 @@ def test_every_state_is_shown_and_the_worst_stands_first(
 
             wait_until(is_deaf)
             assert hub.enrol(left, force=True).status == 200
-            expect(page.locator("tr[data-agent=mu] [data-f=state]")).to_have_text(
+            expect(page.locator("tr[data-agent=mu] [data-f=status]")).to_have_text(
                 "offline", timeout=patience() * 1000
             )
             gone = page.locator("tr[data-agent=research-2]")
-            expect(gone.locator("[data-f=state]")).to_have_text("retired")
+            expect(gone.locator("[data-f=status]")).to_have_text("retired")
             expect(gone.get_by_role("button")).to_have_count(0)
             shown = page.locator("#agents tr").evaluate_all(
                 "rows => rows.map(row => [row.dataset.agent, Number(row.dataset.problem)])"
@@ -112,7 +112,7 @@ def test_the_page_survives_a_restart_of_the_hub(page: Page, fleet: Watchers) -> 
     expect(page.locator("#link")).to_have_attribute("data-is", "on", timeout=patience() * 1000)
     fleet.streams.clear()
     fleet.connect("thinkpad")
-    expect(page.locator("tr[data-agent=nu] [data-f=state]")).to_have_text("online")
+    expect(page.locator("tr[data-agent=nu] [data-f=status]")).to_have_text("online")
     page.reload()
     expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
 

@@ -71,7 +71,7 @@ def test_every_page_passes_axe(chromium: Browser, fleet: Watchers, scheme: Any, 
     door.screenshot(path=SHOTS / f"login-{size}-{scheme}.png")
     door.close()
     with signed_in(chromium, fleet.hub, color_scheme=scheme, **options) as page:
-        expect(page.locator("tr[data-agent=eta] [data-f=state]")).to_have_text("gateway-down")
+        expect(page.locator("tr[data-agent=eta] [data-f=status]")).to_have_text("gateway-down")
         for name in (
             "",
             "messages",

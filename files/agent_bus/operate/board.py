@@ -16,7 +16,7 @@ from agent_bus.bus.broker import Entry, Stream
 from agent_bus.core import alerts, sse, states
 from agent_bus.core.latency import quantile
 from agent_bus.core.model import OPERATOR, PRIORITIES, rfc3339
-from agent_bus.operate import reserves
+from agent_bus.operate import fleet_rows, reserves
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import Event
 
@@ -152,7 +152,7 @@ class Board:
         self._look()
         ordered = sorted(
             self._shown.values(),
-            key=lambda row: (-row["problem"], row["node"] or "", row["agent"]),
+            key=lambda row: (-row["problem"], row["node"] or "", row["name"]),
         )
         return {
             "agents": ordered,
@@ -164,12 +164,12 @@ class Board:
     def totals(self) -> dict[str, Any]:
         """The figures above the list."""
         recent = self._since(60)
-        active = [row for row in self._shown.values() if row["state"] != states.RETIRED]
+        active = [row for row in self._shown.values() if row["status"] != states.RETIRED]
         nodes = [node for node, agents in self._directory.nodes.items() if agents]
         connected = sum(self._presence.lease(node) is not None for node in nodes)
         return {
             "agents": len(active),
-            "online": sum(row["state"] == states.ONLINE for row in active),
+            "online": sum(row["status"] == states.ONLINE for row in active),
             "problems": sum(row["problem"] > 0 for row in active),
             "nodes": len(nodes),
             "connected": connected,
@@ -298,7 +298,7 @@ class Board:
                 if agents and self._presence.lease(node) is None
             ),
             deaf_gateways=tuple(
-                n for n, r in self._shown.items() if r["state"] == states.GATEWAY_DOWN
+                name for name, row in self._shown.items() if row["status"] == states.GATEWAY_DOWN
             ),
             oldest_unread_s={
                 name: (now_ms - at) / 1000
@@ -328,31 +328,22 @@ class Board:
 
 
 def agent_row(facts: AgentFacts) -> dict[str, Any]:
-    """An agent as the page is told of it."""
-    return {
-        "agent": facts.name,
-        "node": facts.node,
-        "state": facts.status,
-        "problem": facts.problem,
-        "muted_until": rfc3339(facts.muted_until),
-        "version": facts.watcher_version,
-        "unread": facts.unread,
-        "unfetched": facts.unfetched,
-        "oldest_at": rfc3339(facts.oldest_unread_at),
-        "wake_at": rfc3339(facts.last_wake_at),
-        # An agent that is there is seen every 30 s, which is no news.
-        "seen_at": None if facts.status == states.ONLINE else rfc3339(facts.last_seen_at),
-    }
+    """An agent as the API tells of it, but for when one that is online was last seen.
+
+    That is every 30 s, and no news.
+    """
+    row = fleet_rows.agent(facts)
+    return {**row, "last_seen_at": None} if facts.status == states.ONLINE else row
 
 
 def node_row(facts: NodeFacts) -> dict[str, Any]:
-    """A host as the page is told of it."""
+    """A host in the API's words; one status for what its watcher and its gateways are."""
     reachable = states.GATEWAY_DOWN if facts.gateway is False else states.ONLINE
     return {
         "node": facts.node,
-        "agents": len(facts.agents),
-        "state": reachable if facts.connected else states.OFFLINE,
-        "version": facts.watcher_version,
+        "agent_count": len(facts.agents),
+        "status": reachable if facts.connected else states.OFFLINE,
+        "watcher_version": facts.watcher_version,
         "unconfigured": list(facts.unconfigured),
     }
 
@@ -363,10 +354,10 @@ def brief(sent: Sent) -> dict[str, Any]:
     return {
         "id": message.id,
         "thread_id": message.thread_id,
-        "from": message.sender,
+        "from_agent": message.sender,
         "to": [delivery.agent for delivery in sent.deliveries],
         "subject": message.subject,
         "opening": message.body[:OPENING],
         "priority": PRIORITIES[message.rank],
-        "at": rfc3339(message.created_at),
+        "created_at": rfc3339(message.created_at),
     }

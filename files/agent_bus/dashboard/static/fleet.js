@@ -27,39 +27,39 @@ function setTime(element, iso) {
 }
 
 function fill(row, fact) {
-  row.dataset.agent = fact.agent;
+  row.dataset.agent = fact.name;
   row.dataset.problem = fact.problem;
-  const link = part(row, "agent");
-  setText(link, fact.agent);
-  link.href = `/messages?agent=${encodeURIComponent(fact.agent)}`;
+  const link = part(row, "name");
+  setText(link, fact.name);
+  link.href = `/messages?agent=${encodeURIComponent(fact.name)}`;
   setText(part(row, "node"), fact.node ?? "");
-  const state = part(row, "state");
-  setText(state, fact.state);
-  state.dataset.state = fact.state;
+  const status = part(row, "status");
+  setText(status, fact.status);
+  status.dataset.state = fact.status;
   const muted = part(row, "muted");
   muted.hidden = !fact.muted_until;
   muted.title = fact.muted_until ? `until ${fact.muted_until}` : "";
   setText(part(row, "unread"), fact.unread);
-  setTime(part(row, "oldest_at"), fact.oldest_at);
-  setTime(part(row, "wake_at"), fact.wake_at);
-  setText(part(row, "version"), fact.version ?? "–");
-  if (state.title !== (fact.seen_at ?? "")) state.title = fact.seen_at ? `last seen ${fact.seen_at}` : "";
+  setTime(part(row, "oldest_unread_at"), fact.oldest_unread_at);
+  setTime(part(row, "last_wake_at"), fact.last_wake_at);
+  setText(part(row, "watcher_version"), fact.watcher_version ?? "–");
+  status.title = fact.last_seen_at ? `last seen ${fact.last_seen_at}` : "";
   for (const button of row.querySelectorAll("button")) {
-    button.dataset.agent = fact.agent;
-    setText(button.firstElementChild, ` ${fact.agent}`);
-    button.hidden = fact.state === "retired";
+    button.dataset.agent = fact.name;
+    setText(button.firstElementChild, ` ${fact.name}`);
+    button.hidden = fact.status === "retired";
   }
 }
 
 function before(a, b) {
-  return b.problem - a.problem || (a.node ?? "~").localeCompare(b.node ?? "~") || a.agent.localeCompare(b.agent);
+  return b.problem - a.problem || (a.node ?? "~").localeCompare(b.node ?? "~") || a.name.localeCompare(b.name);
 }
 
 function arrange() {
   const ordered = [...facts.values()].sort(before);
   let place = body.firstElementChild;
   for (const fact of ordered) {
-    const row = rows.get(fact.agent);
+    const row = rows.get(fact.name);
     if (row === place) place = place.nextElementSibling;
     else body.insertBefore(row, place);
   }
@@ -70,7 +70,7 @@ function sift() {
   let shown = 0;
   for (const [name, row] of rows) {
     const fact = facts.get(name);
-    const text = fact ? `${fact.agent} ${fact.node} ${fact.state} ${fact.muted_until ? "muted" : ""}`.toLowerCase() : name;
+    const text = fact ? `${fact.name} ${fact.node} ${fact.status} ${fact.muted_until ? "muted" : ""}`.toLowerCase() : name;
     const fits = words.every((word) => text.includes(word)) && (!onlyProblems.checked || Number(row.dataset.problem) > 0);
     row.hidden = !fits;
     shown += fits;
@@ -101,10 +101,10 @@ function showHosts(nodes) {
     ...nodes.map((node) => {
       const chip = document.createElement("span");
       chip.className = "state";
-      chip.dataset.state = node.state;
+      chip.dataset.state = node.status;
       chip.textContent = node.node;
       const unknown = node.unconfigured.length ? `; no settings for ${node.unconfigured.join(", ")}` : "";
-      chip.title = `${node.state}: ${node.agents} agents, watcher ${node.version ?? "not connected"}${unknown}`;
+      chip.title = `${node.status}: ${node.agent_count} agents, watcher ${node.watcher_version ?? "not connected"}${unknown}`;
       const item = document.createElement("li");
       item.dataset.node = node.node;
       item.append(chip);
@@ -117,7 +117,7 @@ let kept = { alerts: "", nodes: "" };
 live({
   fleet: (event) => {
     if (event.full) {
-      const there = new Set(event.agents.map((fact) => fact.agent));
+      const there = new Set(event.agents.map((fact) => fact.name));
       for (const name of rows.keys()) if (!there.has(name)) event.gone.push(name);
     }
     for (const name of event.gone) {
@@ -126,9 +126,9 @@ live({
       facts.delete(name);
     }
     for (const fact of event.agents) {
-      if (!rows.has(fact.agent)) rows.set(fact.agent, model.cloneNode(true));
-      facts.set(fact.agent, fact);
-      fill(rows.get(fact.agent), fact);
+      if (!rows.has(fact.name)) rows.set(fact.name, model.cloneNode(true));
+      facts.set(fact.name, fact);
+      fill(rows.get(fact.name), fact);
     }
     if (event.agents.length) arrange();
     sift();

@@ -111,8 +111,8 @@ function line(message) {
     return made;
   };
   const more = message.to.length > 3 ? ` and ${message.to.length - 3} more` : "";
-  cell("when", timeOf(message.at));
-  cell("from", message.from);
+  cell("when", timeOf(message.created_at));
+  cell("from", message.from_agent);
   cell("to", message.to.slice(0, 3).join(", ") + more);
   const priority = document.createElement("span");
   priority.className = "state";
@@ -145,14 +145,14 @@ function showRead(state, read, all) {
 
 live({
   fleet: (event) => {
-    for (const fact of event.agents) agents[fact.agent] = fact.node;
+    for (const fact of event.agents) agents[fact.name] = fact.node;
   },
   feed: (event) => {
     for (const message of event.messages) {
       if (feed.querySelector(`[data-id="${CSS.escape(message.id)}"]`)) continue;
       feed.prepend(line(message));
       for (const to of message.to) {
-        const key = `${message.from} ${to}`;
+        const key = `${message.from_agent} ${to}`;
         counts.set(key, (counts.get(key) ?? 0) + 1);
       }
     }

@@ -16,7 +16,7 @@ function tellAll(type, value) {
 function note(event) {
   if (event.full) agents.clear();
   for (const name of event.gone) agents.delete(name);
-  for (const fact of event.agents) agents.set(fact.agent, fact);
+  for (const fact of event.agents) agents.set(fact.name, fact);
   newest = event;
   at = Date.now();
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_bus import app
+from agent_bus.api.models.responses import AgentEntry
 from agent_bus.core.model import NodeName, Seq, Stamp
 from agent_bus.core.slices import SweepBounds
 from agent_bus.dashboard import measures
@@ -120,6 +121,8 @@ def test_a_page_is_told_only_what_changed(desk: Desk) -> None:
     page = stream(None)
     first = desk.board.join(page).decode()
     assert '"full":true' in first
+    (shown,) = json.loads(first.split("data: ")[1])["agents"][:1]
+    assert set(shown) == set(AgentEntry.model_fields), "the page has the API's names"
     desk.later(5)
     assert events(page) == []
     desk.core.bus.send(draft("beta", "hello"))
@@ -127,8 +130,8 @@ def test_a_page_is_told_only_what_changed(desk: Desk) -> None:
     told = events(page)
     assert [kind for kind, _ in told] == ["fleet", "feed"]
     # alpha, too: the send was its sign of life
-    assert [row["agent"] for row in told[0][1]["agents"]] == [ALPHA, BETA]
-    assert [(m["from"], m["to"]) for m in told[1][1]["messages"]] == [(ALPHA, [BETA])]
+    assert [row["name"] for row in told[0][1]["agents"]] == [ALPHA, BETA]
+    assert [(m["from_agent"], m["to"]) for m in told[1][1]["messages"]] == [(ALPHA, [BETA])]
     desk.board.leave(page)
     desk.core.bus.send(draft("beta", "unseen"))
     desk.later(1)
