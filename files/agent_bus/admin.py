@@ -68,7 +68,7 @@ class PinnedConnection(http.client.HTTPSConnection):
         super().__init__(host, port, timeout=timeout_s, context=context)
 
 
-class Hub:
+class RunningHub:
     """The running hub, by its API."""
 
     def __init__(self, chosen: settings.Settings, token_file: Path) -> None:
@@ -85,7 +85,7 @@ class Hub:
     def call(
         self, method: str, path: str, body: object = None, *, timeout_s: float | None = TIMEOUT_S
     ) -> Any:  # noqa: ANN401 - decoded JSON
-        """The decoded answer; without `timeout_s` as late as the hub has it.
+        """The decoded answer; without `timeout_s`, whenever the hub has it.
 
         Raises:
             AdminError: no answer, or a refusal.
@@ -156,7 +156,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
-    hub = Hub(chosen, arguments.token_file)
+    hub = RunningHub(chosen, arguments.token_file)
     verb = arguments.verb
     if verb == "probe":
         content = hub.call("POST", "/api/probes", {"agents": arguments.names or None})

@@ -69,6 +69,7 @@ def routes(
         *_agents(agents),
         *_reports(reports),
         *_operator(operator),
+        *_upkeep(operator),
         Route(
             "GET",
             "/stream",
@@ -306,6 +307,11 @@ def _operator(operator: Operator) -> list[Route]:
             access="admin",
             action=MUTE,
         ),
+    ]
+
+
+def _upkeep(operator: Operator) -> list[Route]:
+    return [
         Route(
             "POST",
             "/admin/backup",
