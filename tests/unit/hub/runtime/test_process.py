@@ -32,7 +32,7 @@ def test_the_figures_are_this_processes() -> None:
 
 
 def test_it_started_between_its_parents_start_of_it_and_its_first_word() -> None:
-    told = "from agent_bus import process; print(process.Process().usage().started_at)"
+    told = "from agent_bus.runtime import process; print(process.Process().usage().started_at)"
     before = time.time()
     done = subprocess.run(
         [sys.executable, "-c", told],
