@@ -19,8 +19,8 @@ PLACES = (ROOT, ROOT / "files", ROOT / "files" / "agent_bus")
 """Where a path of the two pages may count from."""
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-NOT_HERE = re.compile(r"NNNN|^docs/decisions/N|^/|^\d")
-MODULE_LINES, MODULES_IN_A_FOLDER, ROOMS = 400, 10, 12
+NOT_HERE = re.compile(r"NNNN|NAME|^docs/decisions/N|^/|^\d")
+MODULE_LINES, FUNCTION_LINES, MODULES_IN_A_FOLDER, ROOMS = 400, 60, 10, 12
 
 
 def spans(page: Path) -> list[tuple[str, list[str]]]:
@@ -138,6 +138,17 @@ def named(path: Path) -> str:
 def test_every_module_is_short_enough_to_be_read_at_once() -> None:
     lengths = {named(path): path.read_text(encoding="utf-8").count("\n") for path in CODE}
     assert {name: lines for name, lines in lengths.items() if lines > MODULE_LINES} == {}
+
+
+def test_every_function_is_short_enough_to_be_read_at_once() -> None:
+    long = {}
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES:
+                    long[f"{named(path)}: {node.name}"] = lines
+    assert long == {}
 
 
 def test_no_folder_has_more_modules_than_one_can_keep_in_mind() -> None:
