@@ -1,28 +1,36 @@
-"""The WSGI application: fixed paths first, Flask for the rest.
+"""The WSGI application: from a request to its route, and from the answer to a response.
 
-Flask routes, reads and writes HTTP; the endpoints behind it know `Call` and `Answer` only.
+Paths without a variable part are looked up in a dictionary ahead of Flask, whose routing and
+request objects cost as much as the rest of a send. Everything else (variable paths, unknown ones,
+wrong methods) takes Flask's route and then the same gate.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent_bus.core import errors
+from agent_bus.core.sse import compact_json
 from agent_bus.http import problem
-from agent_bus.http.gate import FixedPaths, Gate, encode, view
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from agent_bus.http.call import Answer
-    from agent_bus.http.route import Route
+    from agent_bus.http.gate import Gate
+    from agent_bus.http.route import Header, Route
 
 logger = logging.getLogger(__name__)
+
+STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+JSON_TYPE: Final = ("Content-Type", "application/json")
 
 
 def application(table: list[Route], *, gate: Gate, refusals: Counter[str]) -> FixedPaths:
@@ -30,7 +38,7 @@ def application(table: list[Route], *, gate: Gate, refusals: Counter[str]) -> Fi
     app = Flask("agent_bus", static_folder=None)
     app.url_map.strict_slashes = False
     for route in table:
-        serve = view(gate, route, lambda: request.environ)
+        serve = _view(gate, route)
         for path in route.paths:
             _add(app, route.method, path, serve)
 
@@ -41,6 +49,74 @@ def application(table: list[Route], *, gate: Gate, refusals: Counter[str]) -> Fi
 
     app.register_error_handler(Exception, on_error)
     return FixedPaths(app, gate, table)
+
+
+class FixedPaths:
+    """The WSGI application: a dictionary of fixed paths, and Flask for the rest."""
+
+    def __init__(self, flask: WSGIApplication, gate: Gate, table: Iterable[Route]) -> None:
+        self._flask = flask
+        self._gate = gate
+        self._routes = {
+            (route.method, path): route
+            for route in table
+            if "<" not in route.path
+            for path in route.paths
+        }
+        self._send = self._routes["POST", "/api/send"]
+        self._send_paths = frozenset(path.encode() for path in self._send.paths)
+
+    @property
+    def send_paths(self) -> frozenset[bytes]:
+        """The request targets to which a POST sends a message."""
+        return self._send_paths
+
+    @property
+    def send_headers(self) -> tuple[Header, ...]:
+        """The headers that a send reads."""
+        return self._send.headers
+
+    def answer_send(self, environ: WSGIEnvironment) -> Answer:
+        """Answer a send from the few parts of an environment that endpoints look at."""
+        return self._gate.answer(self._send, environ)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        if route is None:
+            return self._flask(environ, start_response)
+        return respond(self._gate.answer(route, environ), start_response)
+
+
+def respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
+    """An answer as WSGI: a list with one item, or the stream's own frames."""
+    if answer.frames is not None:
+        start_response(STATUS_LINES[answer.status], list(answer.headers.items()))
+        return answer.frames
+    payload = encode(answer)
+    headers = list(answer.headers.items())
+    if payload and "Content-Type" not in answer.headers:
+        headers.append(JSON_TYPE)
+    headers.append(("Content-Length", str(len(payload))))
+    start_response(STATUS_LINES[answer.status], headers)
+    return [payload]
+
+
+def encode(answer: Answer) -> bytes:
+    """The body of an answer that is no stream."""
+    if answer.raw is not None:
+        return answer.raw
+    return b"" if answer.content is None else compact_json(answer.content).encode()
+
+
+def _view(gate: Gate, route: Route) -> Callable[..., Any]:
+    """A Flask view function for a route; its answer is a WSGI application, which Flask accepts."""
+
+    def serve(**path: str) -> WSGIApplication:
+        answer = gate.answer(route, request.environ, path)
+        return lambda _environ, start_response: respond(answer, start_response)
+
+    return serve
 
 
 def _add(app: Flask, method: str, path: str, serve: Callable[..., Response]) -> None:

@@ -1,36 +1,29 @@
-"""From WSGI to `Call` and from `Answer` back: the one way into every endpoint.
+"""The gate: the one way from a request to an endpoint.
 
 A route says who may call, what a call may carry and how long its body may be; the gate holds each
 call to that. It refuses an unknown caller before anything is read (401), then a body that is too
 long (413), then a caller who may not do this (403), then what makes no sense (400).
-
-Paths without a variable part are looked up in a dictionary ahead of Flask, whose routing and
-request objects cost as much as the rest of a send. Everything else (variable paths, unknown ones,
-wrong methods) takes Flask's route and then the same `answer`: there is one place that reads
-requests, authenticates, and turns errors into problems.
 """
 
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from gunicorn.http.errors import ParseException
 
 from agent_bus.bus.auth import NOBODY
 from agent_bus.core import errors
-from agent_bus.core.sse import compact_json
 from agent_bus.http import problem
 from agent_bus.http.call import Answer, Call
-from agent_bus.http.route import BY_SESSION, BY_TOKEN
+from agent_bus.http.route import BY_TOKEN
 from agent_bus.http.session import SESSION_HEADERS
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Mapping
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from collections.abc import Iterable, Mapping
+    from wsgiref.types import WSGIEnvironment
 
     from agent_bus.bus.auth import Authenticator, Principal
     from agent_bus.http.audit import Audit
@@ -38,9 +31,6 @@ if TYPE_CHECKING:
     from agent_bus.http.session import Sessions
 
 logger = logging.getLogger(__name__)
-
-STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-JSON_TYPE: Final = ("Content-Type", "application/json")
 
 
 class Gate:
@@ -78,12 +68,10 @@ class Gate:
     ) -> Answer:
         """What the route's endpoint answers, or the problem that kept it from answering."""
         try:
-            return self._answer(route, environ, path or {})
-        except errors.BusError as error:
-            if route.refused is not None:
-                return route.refused(_visit(environ), error)
-            self._refusals[error.code] += 1
-            return problem.answer(error)
+            try:
+                return self._answer(route, environ, path or {})
+            except errors.BusError as error:
+                return self._refuse(route, environ, error)
         except Exception:
             logger.exception("%s %s failed", route.method, route.path)
             self._refusals[errors.InternalError.code] += 1
@@ -114,6 +102,12 @@ class Gate:
             return self._audit.carry_out(route, route.action, call, raw)
         return route.endpoint.answer(call)
 
+    def _refuse(self, route: Route, environ: WSGIEnvironment, error: errors.BusError) -> Answer:
+        if route.refused is not None:
+            return route.refused(_visit(environ), error)
+        self._refusals[error.code] += 1
+        return problem.answer(error)
+
     def _principal(self, route: Route, environ: WSGIEnvironment) -> Principal:
         """Who calls.
 
@@ -125,12 +119,10 @@ class Gate:
         access = route.access
         if access == "open":
             return NOBODY
-        if access in BY_SESSION:
-            visit = _visit(environ)
-            changes = access == "session_write"
-            return (
-                self._sessions.require_write(visit) if changes else self._sessions.require(visit)
-            )
+        if access == "session":
+            return self._sessions.require(_visit(environ))
+        if access == "session_write":
+            return self._sessions.require_write(_visit(environ))
         header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
         if access == "scrape":
             self._auth.require_scraper(header, address)
@@ -163,74 +155,6 @@ class Gate:
         if length and len(body) < int(length):
             raise errors.InvalidRequestError("The body broke off: it is shorter than it said.")
         return body
-
-
-class FixedPaths:
-    """The WSGI application: a dictionary of fixed paths, and Flask for the rest."""
-
-    def __init__(self, flask: WSGIApplication, gate: Gate, table: Iterable[Route]) -> None:
-        self._flask = flask
-        self._gate = gate
-        self._routes = {
-            (route.method, path): route
-            for route in table
-            if "<" not in route.path
-            for path in route.paths
-        }
-        self._send = self._routes["POST", "/api/send"]
-        self._send_paths = frozenset(path.encode() for path in self._send.paths)
-
-    @property
-    def send_paths(self) -> frozenset[bytes]:
-        """The request targets to which a POST sends a message."""
-        return self._send_paths
-
-    @property
-    def send_headers(self) -> tuple[Header, ...]:
-        """The headers that a send reads."""
-        return self._send.headers
-
-    def answer_send(self, environ: WSGIEnvironment) -> Answer:
-        """Answer a send from the few parts of an environment that endpoints look at."""
-        return self._gate.answer(self._send, environ)
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request."""
-        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        if route is None:
-            return self._flask(environ, start_response)
-        return respond(self._gate.answer(route, environ), start_response)
-
-
-def respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
-    """An answer as WSGI: a list with one item, or the stream's own frames."""
-    if answer.frames is not None:
-        start_response(STATUS_LINES[answer.status], list(answer.headers.items()))
-        return answer.frames
-    payload = encode(answer)
-    headers = list(answer.headers.items())
-    if payload and "Content-Type" not in answer.headers:
-        headers.append(JSON_TYPE)
-    headers.append(("Content-Length", str(len(payload))))
-    start_response(STATUS_LINES[answer.status], headers)
-    return [payload]
-
-
-def encode(answer: Answer) -> bytes:
-    """The body of an answer that is no stream."""
-    if answer.raw is not None:
-        return answer.raw
-    return b"" if answer.content is None else compact_json(answer.content).encode()
-
-
-def view(gate: Gate, route: Route, environ: Callable[[], WSGIEnvironment]) -> Callable[..., Any]:
-    """A Flask view function for a route; its answer is a WSGI application, which Flask accepts."""
-
-    def serve(**path: str) -> WSGIApplication:
-        answer = gate.answer(route, environ(), path)
-        return lambda _environ, start_response: respond(answer, start_response)
-
-    return serve
 
 
 def _visit(environ: WSGIEnvironment) -> Call:

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 Problems: TypeAlias = tuple[type[errors.BusError], ...]
 Access: TypeAlias = Literal["token", "admin", "scrape", "session", "session_write", "open"]
-"""Who may call: a node or the operator by token, the operator by token, a scraper, the operator by
-the dashboard's session, the same where the call changes something, anybody."""
+"""Who may call.
+
+`token`: a node or the operator. `admin`: the operator. `scrape`: a scraper or the operator.
+`session`: who is signed in to the dashboard. `session_write`: the same, with the page's own proof,
+for what changes something. `open`: anybody.
+"""
 BY_TOKEN: Final = frozenset({"token", "admin", "scrape"})
-BY_SESSION: Final = frozenset({"session", "session_write"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from agent_bus.runtime import greenlets, tls
 from agent_bus.server.worker import HubWorker
 
 if TYPE_CHECKING:
-    from agent_bus.http.gate import FixedPaths
+    from agent_bus.http.application import FixedPaths
     from agent_bus.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from agent_bus.core import errors
 from agent_bus.http import problem
-from agent_bus.http.gate import STATUS_LINES, encode
+from agent_bus.http.application import STATUS_LINES, encode
 from agent_bus.runtime import greenlets, tls
 from agent_bus.server.plain import PlainReader, environ_keys
 
