@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.api.agents import has_changed_roster
-from agent_bus.api.models import requests as s
-from agent_bus.api.models import responses as a
+from agent_bus.api.models import requests, responses
 from agent_bus.api.models.events import EVENTS
-from agent_bus.core import errors as e
+from agent_bus.core import errors
 from agent_bus.http.endpoint import bare, with_body, with_both, with_query
 from agent_bus.http.route import Action, Header, Route
 
@@ -24,10 +23,14 @@ if TYPE_CHECKING:
     from agent_bus.http.call import Answer, Call
     from agent_bus.http.route import Problems
 
-ACTS_FOR: Final[Problems] = (e.SenderAmbiguousError, e.ForbiddenError, e.UnknownAgentError)
+ACTS_FOR: Final[Problems] = (
+    errors.SenderAmbiguousError,
+    errors.ForbiddenError,
+    errors.UnknownAgentError,
+)
 """What can be wrong with the agent that a call acts for."""
-WRITES: Final[Problems] = (e.CommitUnknownError, e.DiskFullError)
-ADMIN: Final[Problems] = (e.ForbiddenError,)
+WRITES: Final[Problems] = (errors.CommitUnknownError, errors.DiskFullError)
+ADMIN: Final[Problems] = (errors.ForbiddenError,)
 ROSTER_BYTES: Final = 2 * 1024 * 1024
 """A roster's body: the largest fleet that is taken, 1,000 nodes amid a rotation of their tokens
 and 5,000 agents, has 0.5 MB with short names and no groups. No setting: only the admin token may
@@ -73,14 +76,14 @@ def routes(
         Route(
             "GET",
             "/stream",
-            with_query(s.StreamQuery, streams.open),
+            with_query(requests.StreamQuery, streams.open),
             "Subscribe to events",
             "Server-sent events for all agents of the token's node, from the stored backlog to "
             "live without a gap. Resume with `Last-Event-ID`; without a cursor the unread "
             "messages come first.",
             events=EVENTS,
             media_type="text/event-stream",
-            problems=(e.ForbiddenError, e.UnknownAgentError, e.TooManyStreamsError),
+            problems=(errors.ForbiddenError, errors.UnknownAgentError, errors.TooManyStreamsError),
             headers=STREAM_HEADERS,
         ),
         Route(
@@ -89,7 +92,7 @@ def routes(
             bare(health.stats),
             "Figures of the hub",
             "Totals since the start, depth, latency quantiles a hop, alerts, streams, database.",
-            answer=a.StatsAnswer,
+            answer=responses.StatsAnswer,
             unprefixed=True,
         ),
         *_watching(health, document, metrics),
@@ -113,7 +116,7 @@ def _watching(
             bare(metrics),
             "Figures for Prometheus",
             "For the admin token, or one of `metrics_tokens_file`.",
-            problems=(e.ForbiddenError,),
+            problems=(errors.ForbiddenError,),
             access="scrape",
             media_type="text/plain",
             at_root=True,
@@ -123,7 +126,7 @@ def _watching(
             "/livez",
             bare(health.livez),
             "Whether the process serves requests",
-            answer=a.LiveAnswer,
+            answer=responses.LiveAnswer,
             access="open",
             at_root=True,
         ),
@@ -133,7 +136,7 @@ def _watching(
             bare(health.readyz),
             "Whether the hub can take messages",
             "503 with the same body when it cannot; `checks` says which part and why.",
-            answer=a.ReadyAnswer,
+            answer=responses.ReadyAnswer,
             other_statuses=(503,),
             access="open",
             at_root=True,
@@ -146,21 +149,21 @@ def _messages(messages: Messages) -> list[Route]:
         Route(
             "POST",
             "/send",
-            with_body(s.SendBody, messages.send),
+            with_body(requests.SendBody, messages.send),
             "Send a message",
             "Answers after the message is synced to the disk. With the header "
             "`Idempotency-Key` a repeated request within 24 h answers the first result.",
-            answer=a.SendAnswer,
+            answer=responses.SendAnswer,
             status=201,
             problems=(
                 *ACTS_FOR,
                 *WRITES,
-                e.UnknownMessageError,
-                e.AgentRetiredError,
-                e.IdempotencyConflictError,
-                e.NoRecipientError,
-                e.RateLimitedError,
-                e.ThreadBudgetError,
+                errors.UnknownMessageError,
+                errors.AgentRetiredError,
+                errors.IdempotencyConflictError,
+                errors.NoRecipientError,
+                errors.RateLimitedError,
+                errors.ThreadBudgetError,
             ),
             headers=SEND_HEADERS,
             action=SEND,
@@ -169,28 +172,28 @@ def _messages(messages: Messages) -> list[Route]:
         Route(
             "GET",
             "/inbox",
-            with_query(s.InboxQuery, messages.inbox),
+            with_query(requests.InboxQuery, messages.inbox),
             "Read an inbox",
             "Urgent first, oldest first within a priority. A page asked for by its own agent "
             "counts as fetched unless `peek=1`.",
-            answer=a.InboxAnswer,
+            answer=responses.InboxAnswer,
             problems=(
                 *ACTS_FOR,
-                e.InvalidCursorError,
-                e.TooManyStreamsError,
-                e.CommitUnknownError,
+                errors.InvalidCursorError,
+                errors.TooManyStreamsError,
+                errors.CommitUnknownError,
             ),
             unprefixed=True,
         ),
         Route(
             "POST",
             "/ack",
-            with_body(s.AckBody, messages.ack),
+            with_body(requests.AckBody, messages.ack),
             "Mark messages as read",
             "By `ids`, or all that was shown to the agent up to one message. Repeating is "
             "harmless.",
-            answer=a.AckAnswer,
-            problems=(*ACTS_FOR, *WRITES, e.UnknownMessageError),
+            answer=responses.AckAnswer,
+            problems=(*ACTS_FOR, *WRITES, errors.UnknownMessageError),
             action=ACK,
             unprefixed=True,
         ),
@@ -202,11 +205,11 @@ def _past(messages: Messages) -> list[Route]:
         Route(
             "GET",
             "/history",
-            with_query(s.HistoryQuery, messages.history),
+            with_query(requests.HistoryQuery, messages.history),
             "Read the past",
             "What an agent sent and received, by seq; the admin token without `agent` sees all.",
-            answer=a.HistoryAnswer,
-            problems=(*ACTS_FOR, e.InvalidCursorError),
+            answer=responses.HistoryAnswer,
+            problems=(*ACTS_FOR, errors.InvalidCursorError),
             unprefixed=True,
         ),
         Route(
@@ -215,8 +218,8 @@ def _past(messages: Messages) -> list[Route]:
             bare(messages.message),
             "One message with its timeline",
             "The sender sees every delivery, a recipient its own.",
-            answer=a.MessageAnswer,
-            problems=(e.UnknownMessageError,),
+            answer=responses.MessageAnswer,
+            problems=(errors.UnknownMessageError,),
         ),
     ]
 
@@ -228,18 +231,23 @@ def _agents(agents: Agents) -> list[Route]:
             "/agents",
             bare(agents.read),
             "Who is there and who can be reached",
-            answer=a.AgentsAnswer,
+            answer=responses.AgentsAnswer,
             unprefixed=True,
         ),
         Route(
             "PUT",
             "/agents",
-            with_both(s.RosterQuery, s.RosterBody, agents.replace, admin_body_bytes=ROSTER_BYTES),
+            with_both(
+                requests.RosterQuery,
+                requests.RosterBody,
+                agents.replace,
+                admin_body_bytes=ROSTER_BYTES,
+            ),
             "Replace the roster",
             "The whole inventory at once: new agents are registered, missing ones retired. The "
             f"body may have {ROSTER_BYTES} bytes, whatever `body_limit_bytes` says.",
-            answer=a.RosterAnswer,
-            problems=(*ADMIN, *WRITES, e.RosterShrinksError),
+            answer=responses.RosterAnswer,
+            problems=(*ADMIN, *WRITES, errors.RosterShrinksError),
             access="admin",
             action=ROSTER,
         ),
@@ -251,18 +259,18 @@ def _reports(reports: Reports) -> list[Route]:
         Route(
             "POST",
             "/presence",
-            with_body(s.PresenceBody, reports.presence),
+            with_body(requests.PresenceBody, reports.presence),
             "A watcher's sign of life",
             "Every 30 s; renews the node's lease. Not for the admin token. A report that names "
             "an agent of another node is refused whole; the problem's `agents` says whom to leave "
             "out.",
             status=204,
-            problems=(e.ForbiddenError,),
+            problems=(errors.ForbiddenError,),
         ),
         Route(
             "POST",
             "/wakes",
-            with_body(s.WakesBody, reports.wakes),
+            with_body(requests.WakesBody, reports.wakes),
             "A watcher's reports of what became of wakes",
             "A report holds for the agent's deliveries up to `up_to_seq`; reports for agents of "
             "other nodes are passed over.",
@@ -276,11 +284,11 @@ def _operator(operator: Operator) -> list[Route]:
         Route(
             "POST",
             "/probes",
-            with_body(s.ProbeBody, operator.probe, is_optional=True),
+            with_body(requests.ProbeBody, operator.probe, is_optional=True),
             "Ask the watchers whether agents could be woken",
             "Wakes nobody, stores nothing; answers after all reports or 5 s.",
-            answer=a.ProbesAnswer,
-            problems=(*ADMIN, e.UnknownAgentError),
+            answer=responses.ProbesAnswer,
+            problems=(*ADMIN, errors.UnknownAgentError),
             access="admin",
             action=Action("probe"),
         ),
@@ -290,20 +298,20 @@ def _operator(operator: Operator) -> list[Route]:
             bare(operator.wake),
             "Wake an agent again",
             "A `wake` event to the node's watcher, which wakes the agent for unfetched mail.",
-            answer=a.WakeAnswer,
-            problems=(*ADMIN, e.UnknownAgentError, e.NoWatcherError),
+            answer=responses.WakeAnswer,
+            problems=(*ADMIN, errors.UnknownAgentError, errors.NoWatcherError),
             access="admin",
             action=WAKE,
         ),
         Route(
             "POST",
             "/agents/<name>/mute",
-            with_body(s.MuteBody, operator.mute),
+            with_body(requests.MuteBody, operator.mute),
             "Leave an agent alone for a while",
             "Mail and its events go on; `mailbox` events and the registry carry `muted_until`, "
             "and the watcher does not wake the agent. A restart of the hub ends all mutes.",
-            answer=a.MuteAnswer,
-            problems=(*ADMIN, e.UnknownAgentError),
+            answer=responses.MuteAnswer,
+            problems=(*ADMIN, errors.UnknownAgentError),
             access="admin",
             action=MUTE,
         ),
@@ -318,8 +326,13 @@ def _upkeep(operator: Operator) -> list[Route]:
             bare(operator.backup),
             "Make a backup",
             "Copied, checked and synced while the hub goes on; the newest `backup_keep` stay.",
-            answer=a.BackupAnswer,
-            problems=(*ADMIN, e.BackupRunningError, e.BackupFailedError, e.DiskFullError),
+            answer=responses.BackupAnswer,
+            problems=(
+                *ADMIN,
+                errors.BackupRunningError,
+                errors.BackupFailedError,
+                errors.DiskFullError,
+            ),
             access="admin",
             action=Action("backup", keeps=("path",)),
         ),
@@ -329,7 +342,7 @@ def _upkeep(operator: Operator) -> list[Route]:
             bare(operator.login_link),
             "Make a link that signs a browser in once",
             "For the operator's page; it is good for five minutes.",
-            answer=a.LoginLinkAnswer,
+            answer=responses.LoginLinkAnswer,
             status=201,
             problems=ADMIN,
             access="admin",
@@ -340,7 +353,7 @@ def _upkeep(operator: Operator) -> list[Route]:
             "/admin/archive",
             bare(operator.archive),
             "Run retention now",
-            answer=a.ArchiveAnswer,
+            answer=responses.ArchiveAnswer,
             problems=(*ADMIN, *WRITES),
             access="admin",
             action=Action("archive", keeps=("touched",)),
