@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Python without the ending .py
+PROGRAMS := tools/side-by-side lab/gateway_standin/openclaw
 PYTHON_CODE := files lab library filter_plugins roles tests docs bench
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The fleet that demo, preflight and check look at: a folder or a file.
@@ -75,7 +77,7 @@ lint-code: setup
 	ruff check --quiet .
 	yamllint --strict .
 	PYTHONPATH=files lint-imports --no-cache | tail -n 8
-	mypy $(PYTHON_CODE)
+	mypy $(PYTHON_CODE) $(PROGRAMS)
 
 lint-ansible: setup
 	$(FOLLOW) ansible-lint --offline --strict
