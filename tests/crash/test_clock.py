@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.app import Core
+    from agent_bus.app.assembly import Core
 
 DAY_MS = int(DAY_S * 1000)
 YEAR_MS = 365 * DAY_MS

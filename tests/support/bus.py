@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from agent_bus.app import Core, assemble
+from agent_bus.app.assembly import Core, assemble
 from agent_bus.bus.broker import Stream
 from agent_bus.core.model import NodeName
 from agent_bus.settings import Settings

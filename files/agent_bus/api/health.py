@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
     from agent_bus.core.latency import Latency
-    from agent_bus.operate.board import Board
+    from agent_bus.operate.alerting import Alerting
     from agent_bus.operate.reserves import Reserves
     from agent_bus.store.contract import Store, Vitals
 
@@ -33,7 +33,7 @@ class Health:
         directory: Directory,
         broker: Broker,
         latency: Latency,
-        board: Board,
+        alerting: Alerting,
         reserves: Reserves,
         clock: Clock,
         version: str,
@@ -44,7 +44,7 @@ class Health:
         self._directory = directory
         self._broker = broker
         self._latency = latency
-        self._board = board
+        self._alerting = alerting
         self._reserves = reserves
         self._clock = clock
         self._version = version
@@ -103,7 +103,7 @@ class Health:
                 "head": counts["head"],
             },
             "latency_ms": self._latency.quantiles(),
-            "alerts": self._board.firing,
+            "alerts": self._alerting.firing,
             "reserves": reserves.facts(self._reserves.look()),
             "database": {
                 **self._vitals.facts(),

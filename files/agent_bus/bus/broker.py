@@ -1,7 +1,7 @@
 """Fan-out in memory: open streams, their bounded queues, and who waits for an inbox.
 
 Everything here runs in the loop's thread and never blocks. Because subscribers live in this
-process only, there is exactly one server process: `app.py` holds a lock file against a second.
+process only, there is exactly one server process: `app/hub.py` holds a lock file against a second.
 """
 
 from __future__ import annotations

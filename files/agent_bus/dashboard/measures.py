@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent_bus.core.latency import Latency
     from agent_bus.core.model import Crossing, NodeName
     from agent_bus.core.states import HopName
-    from agent_bus.operate.board import Sample
+    from agent_bus.operate.samples import Sample, Samples
     from agent_bus.store.contract import Records, Vitals
 
 TITLES: Final[dict[HopName, str]] = {
@@ -52,16 +52,18 @@ class Measures:
         counters: Counters,
         directory: Directory,
         latency: Latency,
+        samples: Samples,
     ) -> None:
         self._vitals = vitals
         self._records = records
         self._counters = counters
         self._directory = directory
         self._latency = latency
+        self._samples = samples
 
-    def of_fleet(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def of_fleet(self) -> dict[str, Any]:
         """Everything that the page draws of the fleet; blocks the greenlet for one read."""
-        told = _thinned(list(samples))
+        told = _thinned(list(self._samples.kept))
         hops = []
         for hop, title in TITLES.items():
             histogram = self._latency.hops.get(hop, Durations()).histogram

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from agent_bus.http.call import Answer, AnyCall, Call
     from agent_bus.http.live import LiveStreams
     from agent_bus.http.session import Sessions
-    from agent_bus.operate.board import Board
+    from agent_bus.operate.overview import Overview
 
 
 class PageStreams:
     """Opens the streams of browsers."""
 
-    def __init__(self, *, board: Board, sessions: Sessions, live: LiveStreams) -> None:
-        self._board = board
+    def __init__(self, *, overview: Overview, sessions: Sessions, live: LiveStreams) -> None:
+        self._overview = overview
         self._sessions = sessions
         self._live = live
 
@@ -39,7 +39,9 @@ class PageStreams:
             token_sha256=f"page {call.principal.sha256}",
             queue_limit=self._live.settings.stream_queue_events,
         )
-        page = LivePage(call, stream, board=self._board, sessions=self._sessions, live=self._live)
+        page = LivePage(
+            call, stream, overview=self._overview, sessions=self._sessions, live=self._live
+        )
         return self._live.open(call, stream, page)
 
 
@@ -47,11 +49,17 @@ class LivePage:
     """What a browser's stream carries: the whole fleet, then what changes."""
 
     def __init__(
-        self, call: AnyCall, stream: Stream, *, board: Board, sessions: Sessions, live: LiveStreams
+        self,
+        call: AnyCall,
+        stream: Stream,
+        *,
+        overview: Overview,
+        sessions: Sessions,
+        live: LiveStreams,
     ) -> None:
         self._call = call
         self._stream = stream
-        self._board = board
+        self._overview = overview
         self._sessions = sessions
         self._settings = live.settings
 
@@ -60,11 +68,11 @@ class LivePage:
         return ""
 
     def opened(self) -> None:
-        """Nothing: the board takes the page in with its first frame."""
+        """Nothing: the overview takes the page in with its first frame."""
 
     def opening(self) -> Iterator[bytes]:
         """The whole fleet."""
-        yield f"retry: {self._settings.retry_ms}\n".encode() + self._board.join(self._stream)
+        yield f"retry: {self._settings.retry_ms}\n".encode() + self._overview.join(self._stream)
 
     def written(self, entries: Sequence[Entry]) -> Iterator[bytes]:
         """All of it, while the session is open.
@@ -85,5 +93,5 @@ class LivePage:
         return sse.control("still", {"keepalive_s": self._settings.keepalive_s})
 
     def closed(self) -> None:
-        """Let the board go on without the page."""
-        self._board.leave(self._stream)
+        """Let the overview go on without the page."""
+        self._overview.leave(self._stream)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agent_bus.dashboard.page_stream import PageStreams
     from agent_bus.http.call import AnyCall, Call
     from agent_bus.http.endpoint import Endpoint
-    from agent_bus.operate.board import Board
+    from agent_bus.operate.overview import Overview
     from agent_bus.store.contract import Records, Store
 
 PAGE: Final = 50
@@ -65,7 +65,7 @@ class Dashboard:
         presence: Presence,
         clock: Clock,
         measures: Measures,
-        board: Board,
+        overview: Overview,
         pages: Pages,
         page_streams: PageStreams,
     ) -> None:
@@ -75,7 +75,7 @@ class Dashboard:
         self._presence = presence
         self._clock = clock
         self._measures = measures
-        self._board = board
+        self._overview = overview
         self._pages = pages
         self._page_streams = page_streams
 
@@ -103,7 +103,7 @@ class Dashboard:
 
     def fleet(self, call: Call[FleetQuery]) -> Answer:
         """Every agent, problems first."""
-        shown = self._board.fleet()
+        shown = self._overview.fleet()
         return self._show(call, "fleet", **{**shown, "agents": shown["agents"][:FIRST_ROWS]})
 
     def messages(self, call: Call[SearchQuery]) -> Answer:
@@ -198,7 +198,7 @@ class Dashboard:
     def _measured(self, host: str) -> dict[str, Any]:
         if host:
             return self._measures.of_host(NodeName(host))
-        return self._measures.of_fleet(self._board.samples)
+        return self._measures.of_fleet()
 
     def _thread(self, thread_id: MessageId) -> list[tuple[int, Message, list[Delivery]]]:
         """(depth, message, deliveries) of a thread, archived ones too, each below its parent."""

@@ -40,7 +40,7 @@ ADMIN: Final = "(admin)"
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Remaining:
     """As of now; times in milliseconds since 1970.
 
     `certificates` maps `hub` and `authority` to when each ends, `rotating` a node to since when
@@ -101,14 +101,14 @@ class Reserves:
             {"hub": settings.tls_certificate_file, "authority": settings.tls_ca_file}
         )
 
-    def look(self) -> Figures:
+    def look(self) -> Remaining:
         """The figures; blocks the greenlet for one read of the database."""
         clock = self._clock
         ages = self._vitals.ages()
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
         now = clock.now_ms()
-        return Figures(
+        return Remaining(
             now=now,
             certificates=self._certificates,
             disk_free_bytes=free,
@@ -143,7 +143,7 @@ class Reserves:
         return now + int(left_s * 1000)
 
 
-def words(of: Figures) -> list[str]:
+def words(of: Remaining) -> list[str]:
     """The figures as people read them, one line each."""
     told = [
         f"{ {'hub': 'Certificate', 'authority': 'Certificate of the authority'}[name] }: until"
@@ -168,7 +168,7 @@ def words(of: Figures) -> list[str]:
     return told
 
 
-def facts(of: Figures) -> dict[str, Any]:
+def facts(of: Remaining) -> dict[str, Any]:
     """The figures as `GET /api/stats` tells them."""
     return {
         "certificates": [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
 
-from agent_bus.app import Hub
+from agent_bus.app.hub import Hub
 from agent_bus.core import errors
 from agent_bus.runtime import greenlets, tls
 from agent_bus.server.worker import HubWorker

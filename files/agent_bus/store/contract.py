@@ -203,7 +203,7 @@ class Records(Protocol):
 
 
 class Backend(Store, Vitals, Protocol):
-    """One implementation of all of this: what `app.py` opens and the conformance suite tests."""
+    """One implementation of all of this: what `app/` opens and the conformance suite tests."""
 
     @property
     def records(self) -> Records:

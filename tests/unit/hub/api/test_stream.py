@@ -10,7 +10,7 @@ import pytest
 
 from agent_bus.api.models.requests import StreamQuery
 from agent_bus.api.stream import REPLAY_PAGE, Streams, Subscription
-from agent_bus.app import build_live, stream_parts
+from agent_bus.app.parts import build_live, stream_parts
 from agent_bus.bus.auth import Principal
 from agent_bus.bus.broker import WRITE_BYTES
 from agent_bus.core import sse
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from agent_bus.app import Core
+    from agent_bus.app.assembly import Core
     from agent_bus.bus.broker import Stream
     from agent_bus.core.model import Sent
     from agent_bus.core.states import EndReason

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from agent_bus.app import Core
+    from agent_bus.app.assembly import Core
     from agent_bus.bus.broker import Stream
 
 

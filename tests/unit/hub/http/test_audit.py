@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from agent_bus.app import Core
+    from agent_bus.app.assembly import Core
 
 
 def audit_of(core: Core) -> Audit:

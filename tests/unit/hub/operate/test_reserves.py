@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus.app import build_reserves
+from agent_bus.app.parts import build_reserves
 from agent_bus.core.clock import DAY_MS
 from agent_bus.core.model import AgentName, NodeName, Roster
 from agent_bus.core.slices import SweepBounds
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.app import Core
+    from agent_bus.app.assembly import Core
 
 OLD, NEW, NEWER = "a" * 64, "b" * 64, "c" * 64
 N1 = NodeName("n1")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from agent_bus.app import build_housekeeper
+from agent_bus.app.parts import build_housekeeper
 from agent_bus.core.clock import SystemClock
 from agent_bus.operate.retention import SWEEP_LIMIT
 from tests.support.bus import bus_in, settings_in
@@ -17,7 +17,7 @@ from tests.support.store import BETA, draft
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent_bus.app import Core
+    from agent_bus.app.assembly import Core
 
 
 @contextlib.contextmanager

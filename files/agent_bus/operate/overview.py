@@ -1,107 +1,68 @@
-"""The operator's board: what the fleet looks like now, and who is shown it live.
+"""What the fleet looks like now, told live to every open page of the dashboard.
 
 One greenlet looks at the bus when something happened, at most five times a second, and at least
-once a second because leases lapse by themselves. It sends what changed to all open pages. Nothing
-here blocks or reads the database but that greenlet; with no page open it only takes samples and
-looks at the alerts, every 10 s.
+once a second because leases lapse by themselves. It sends what changed to all open pages. Only
+that greenlet reads the database. With no page open it takes a sample and looks at the alerts,
+every 10 s.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.bus.broker import Entry, Stream
-from agent_bus.core import alerts, sse, states
-from agent_bus.core.latency import quantile
+from agent_bus.core import sse, states
 from agent_bus.core.model import OPERATOR, PRIORITIES, rfc3339
 from agent_bus.operate import fleet_rows, reserves
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from agent_bus.bus.broker import Broker
     from agent_bus.bus.counters import Counters
-    from agent_bus.bus.directory import Directory
-    from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
-    from agent_bus.core.latency import Latency
     from agent_bus.core.model import Acked, AgentName, Sent, Stamp
-    from agent_bus.core.states import HopName
+    from agent_bus.operate.alerting import Alerting
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
-    from agent_bus.operate.reserves import Reserves
-    from agent_bus.store.contract import Vitals
+    from agent_bus.operate.samples import Samples
 
 logger = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
-"""Leases and mutes end without an event: so late a page may show it."""
+"""No event announces the end of a lease or a mute, so a page may show it this late."""
 PAUSE_S: Final = 0.2
-"""Between two looks at a busy bus: faster than anybody reads, and cheap."""
-SAMPLE_S: Final = 10.0
-SAMPLES: Final = 360
-"""An hour of samples, 1 KB each."""
+"""Between two looks at a busy bus: faster than anybody reads."""
 FEED: Final = 200
-"""Messages that a page can be told at once; past it the older ones are left out."""
-WINDOW_S: Final = 300.0
-"""Rates of alerts are over five minutes, as in the rules for Prometheus."""
+"""Messages in one event for a page; past it the oldest are left out."""
 OPENING: Final = 80
-"""Characters of a text that stand for it where it has no subject."""
+"""Characters of a body that stand for it when it has no subject."""
 
 
-class Sample(NamedTuple):
-    """Counters at one moment: monotonic time, wall time, totals, histograms, refusals."""
-
-    at: float
-    wall: int
-    sent: int
-    pushed: int
-    acked: int
-    hops: dict[HopName, list[int]]
-    disk: dict[str, list[int]]
-    refusals: dict[str, int]
-    wal_bytes: int
-
-
-class Board:
+class Overview:
     """See the module.
 
     Args:
-        refusals: problems answered so far, by code.
-        reserves: what runs out.
         version: the running release, with which a page can tell that it is out of date.
     """
 
     def __init__(
         self,
         *,
-        vitals: Vitals,
-        counters: Counters,
-        directory: Directory,
-        presence: Presence,
-        broker: Broker,
-        latency: Latency,
-        clock: Clock,
         fleet: Fleet,
-        refusals: Mapping[str, int],
-        reserves: Reserves,
+        alerting: Alerting,
+        samples: Samples,
+        counters: Counters,
+        clock: Clock,
         version: str,
     ) -> None:
-        self.samples: deque[Sample] = deque(maxlen=SAMPLES)
-        self._vitals = vitals
-        self._counters = counters
-        self._directory = directory
-        self._presence = presence
-        self._broker = broker
-        self._latency = latency
-        self._clock = clock
         self._fleet = fleet
-        self._refusals = refusals
-        self._reserves = reserves
-        self._left = reserves.look()
+        self._alerting = alerting
+        self._samples = samples
+        self._counters = counters
+        self._clock = clock
         self._version = version
         self._pages: set[Stream] = set()
         self._event = Event()
@@ -109,13 +70,10 @@ class Board:
         self._read: deque[dict[str, Any]] = deque(maxlen=FEED)
         self._shown: dict[AgentName, dict[str, Any]] = {}
         self._told: tuple[dict[AgentName, dict[str, Any]], object] = ({}, None)
-        self._watch = alerts.Watch()
-        self._alerts: list[dict[str, str]] = []
         self._nodes: list[dict[str, Any]] = []
 
     def start(self) -> None:
-        """Begin; bus and fleet must have begun."""
-        self._sample()
+        """Begin; the fleet must have begun."""
         greenlets.spawn(self._run)
 
     def on_sent(self, sent: Sent) -> None:
@@ -138,7 +96,7 @@ class Board:
         """Take an open page in; answers its first event, the whole fleet."""
         if not self._pages:
             self._look()
-            self._told = (self._shown, (self._alerts, self._nodes))
+            self._told = (self._shown, (self._alerting.firing, self._nodes))
         self._pages.add(page)
         return self._event_of(list(self._shown.values()), [], full=True)
 
@@ -157,38 +115,37 @@ class Board:
         return {
             "agents": ordered,
             "nodes": self._nodes,
-            "alerts": self._alerts,
+            "alerts": self._alerting.firing,
             "totals": self.totals(),
         }
 
     def totals(self) -> dict[str, Any]:
         """The figures above the list."""
-        recent = self._since(60)
+        recent = self._samples.since(60)
         active = [row for row in self._shown.values() if row["status"] != states.RETIRED]
-        nodes = [node for node, agents in self._directory.nodes.items() if agents]
-        connected = sum(self._presence.lease(node) is not None for node in nodes)
+        nodes = [facts for facts in self._fleet.nodes() if facts.agents]
         return {
             "agents": len(active),
             "online": sum(row["status"] == states.ONLINE for row in active),
             "problems": sum(row["problem"] > 0 for row in active),
             "nodes": len(nodes),
-            "connected": connected,
+            "connected": sum(facts.connected for facts in nodes),
             "unread": sum(row["unread"] for row in active),
             "last_min": self._counters.sent_count - recent.sent,
             "operator_unread": self._counters.mailbox(OPERATOR).unread,
             "version": self._version,
-            "reserves": " · ".join(reserves.words(self._left)),
+            "reserves": " · ".join(reserves.words(self._samples.newest.left)),
         }
 
     def _run(self) -> None:
-        """The board's greenlet; an error is logged and the next look tries again."""
+        """The greenlet; an error is logged and the next look tries again."""
         while True:
             self._event.wait(TICK_S)
             self._event.clear()
             try:
                 self.tick()
             except Exception:
-                logger.exception("The operator's board could not be brought up to date")
+                logger.exception("What open pages show could not be brought up to date")
             greenlets.sleep(PAUSE_S)
 
     def tick(self) -> None:
@@ -197,23 +154,18 @@ class Board:
         Alerts are looked at with each sample, so that they hold since when they do and not since
         somebody looks.
         """
-        is_due = self._clock.monotonic() - self.samples[-1].at >= SAMPLE_S
+        is_due = self._samples.is_due()
         if is_due:
-            self._sample()
+            self._samples.take()
         if self._pages:
             self._publish()
         elif is_due:
             self._look()
 
-    @property
-    def firing(self) -> list[dict[str, str]]:
-        """The alerts that fire, as of the last look: 10 s ago at most."""
-        return self._alerts
-
     def _publish(self) -> None:
         before, rest_before = self._told  # not what was shown: that may have been to one page
         self._look()
-        rest = (self._alerts, self._nodes)
+        rest = (self._alerting.firing, self._nodes)
         self._told = (self._shown, rest)
         changed = [row for name, row in self._shown.items() if before.get(name) != row]
         gone = [name for name in before if name not in self._shown]
@@ -239,7 +191,7 @@ class Board:
             "agents": agents,
             "gone": gone,
             "nodes": self._nodes,
-            "alerts": self._alerts,
+            "alerts": self._alerting.firing,
             "totals": self.totals(),
         }
         return sse.control("fleet", fields)
@@ -247,84 +199,10 @@ class Board:
     def _look(self) -> None:
         """Bring rows and alerts up to date; reads the database only after a change."""
         self._fleet.refresh()
-        self._shown = {facts.name: agent_row(facts) for facts in self._fleet.agents()}
+        agents = self._fleet.agents()
+        self._shown = {facts.name: agent_row(facts) for facts in agents}
         self._nodes = [node_row(facts) for facts in self._fleet.nodes() if facts.agents]
-        firing = self._watch.firing(self._figures(), self._clock.monotonic())
-        self._alerts = [
-            {
-                "name": one.rule.name,
-                "severity": one.rule.severity,
-                "subject": one.subject,
-                "words": one.words,
-                "advice": one.rule.advice,
-            }
-            for one in firing
-        ]
-
-    def _sample(self) -> None:
-        self._left = self._reserves.look()
-        self.samples.append(
-            Sample(
-                at=self._clock.monotonic(),
-                wall=self._clock.now_ms(),
-                sent=self._counters.sent_count,
-                pushed=self._counters.pushed_count,
-                acked=self._counters.acked_count,
-                hops={hop: list(of.histogram.counts) for hop, of in self._latency.hops.items()},
-                disk={name: list(h.counts) for name, h in self._vitals.histograms().items()},
-                refusals=dict(self._refusals),
-                wal_bytes=self._vitals.counts()["wal_bytes"],
-            )
-        )
-
-    def _since(self, seconds: float) -> Sample:
-        """The oldest sample that is not older than so many seconds, or the newest."""
-        start = self._clock.monotonic() - seconds
-        return next((s for s in self.samples if s.at >= start), self.samples[-1])
-
-    def _figures(self) -> alerts.Figures:
-        then = self._since(WINDOW_S)
-        now_ms = self._clock.now_ms()
-        commits = self._vitals.histograms()["commit_s"]
-        grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
-
-        def more(*codes: str) -> int:
-            return sum(self._refusals.get(c, 0) - then.refusals.get(c, 0) for c in codes)
-
-        return alerts.Figures(
-            silent_nodes=tuple(
-                node
-                for node, agents in self._directory.nodes.items()
-                if agents and self._presence.lease(node) is None
-            ),
-            deaf_gateways=tuple(
-                name for name, row in self._shown.items() if row["status"] == states.GATEWAY_DOWN
-            ),
-            oldest_unread_s={
-                name: (now_ms - at) / 1000
-                for name, at in self._fleet.oldest.items()
-                if name != OPERATOR
-            },
-            disk_full_5m=more("disk_full"),
-            refused_5m=more("unauthenticated", "auth_throttled"),
-            commit_p99_s=quantile(grown, commits.bounds, 0.99),
-            wal_bytes=self.samples[-1].wal_bytes,
-            queue_events_max=max((stream.waiting for stream in self._broker), default=0),
-            **self._running_out(),
-        )
-
-    def _running_out(self) -> dict[str, Any]:
-        """The figures of alerts about what runs out, as of the last sample."""
-        left, now = self._left, self._left.now
-        full_at = left.disk_full_at
-        return {
-            "certificates_s": {n: (at - now) / 1000 for n, at in left.certificates.items()},
-            "disk_free_bytes": left.disk_free_bytes,
-            "disk_full_s": None if full_at is None else (full_at - now) / 1000,
-            "rotating_s": {node: (now - at) / 1000 for node, at in left.rotating.items()},
-            "backup_age_s": left.backup_age_s,
-            "archive_over_s": left.archive_age_s - left.retain_archive_ms / 1000,
-        }
+        self._alerting.look(agents)
 
 
 def agent_row(facts: AgentFacts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The board without a browser: alerts that hold while nobody looks, and figures over time."""
+"""The overview without a browser: alerts that hold while nobody looks, and figures over time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_bus import app
 from agent_bus.api.models.responses import AgentEntry
+from agent_bus.app import parts
 from agent_bus.core.model import NodeName, Seq, Stamp
 from agent_bus.core.slices import SweepBounds
 from agent_bus.dashboard import measures
@@ -21,73 +21,76 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus.app import Core
+    from agent_bus.app.assembly import Core
 
 
-class Desk:
-    """A bus with its board; time passes only by `later`."""
+class Watched:
+    """A bus that is looked at; time passes only by `later`."""
 
     def __init__(self, core: Core, clock: FakeClock, folder: Path) -> None:
         self.core = core
         self.clock = clock
-        self.fleet = app.build_fleet(core)
+        self.fleet = parts.build_fleet(core)
         self.fleet.start()
-        left = app.build_reserves(settings_in(folder), core, admin_tokens=1)
-        self.board = app.build_board(
-            core, self.fleet, refusals=Counter(), reserves=left, version="1"
+        left = parts.build_reserves(settings_in(folder), core, admin_tokens=1)
+        self.samples = parts.build_samples(core, Counter(), left)
+        self.alerting = parts.build_alerting(core, self.fleet, self.samples)
+        self.overview = parts.build_overview(
+            core, self.fleet, self.alerting, self.samples, version="1"
         )
-        self.board._sample()
-        core.observers.extend((self.fleet, self.board))
+        core.observers.extend((self.fleet, self.overview))
 
     def later(self, seconds: int) -> None:
-        """Let time pass as the board's greenlet sees it, second by second."""
+        """Let time pass as the greenlet sees it, second by second."""
         for _ in range(seconds):
             self.clock.advance(1)
-            self.board.tick()
+            self.overview.tick()
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def watched(tmp_path: Path) -> Iterator[Watched]:
     clock = FakeClock()
     with bus_in(tmp_path, clock=clock) as core:
-        yield Desk(core, clock, tmp_path)
+        yield Watched(core, clock, tmp_path)
 
 
-def test_an_alert_holds_from_when_it_does_and_not_from_when_somebody_looks(desk: Desk) -> None:
-    desk.later(100)
-    assert desk.board.firing == []
-    desk.later(40)
-    assert {one["name"] for one in desk.board.firing} == {"AgentBusWatcherGone"}
-    shown = desk.board.fleet()  # the first look of a page
+def test_an_alert_holds_from_when_it_does_and_not_from_when_somebody_looks(
+    watched: Watched,
+) -> None:
+    watched.later(100)
+    assert watched.alerting.firing == []
+    watched.later(40)
+    assert {one["name"] for one in watched.alerting.firing} == {"AgentBusWatcherGone"}
+    shown = watched.overview.fleet()  # the first look of a page
     assert [one["subject"] for one in shown["alerts"]] == [
-        node for node, agents in sorted(desk.core.directory.nodes.items()) if agents
+        node for node, agents in sorted(watched.core.directory.nodes.items()) if agents
     ]
 
 
-def test_mail_that_has_expired_is_no_longer_the_oldest(desk: Desk) -> None:
-    desk.core.store.send(draft("beta", expires_in_s=60), depth_limit=50)
-    desk.clock.advance(10)
-    second = desk.core.store.send(draft("beta"), depth_limit=50)
-    desk.fleet.refresh()
-    first = desk.fleet.oldest[BETA]
-    desk.clock.advance(60)
-    desk.core.store.sweep(SweepBounds(retain_read_ms=10**9, retain_archive_ms=10**9, limit=100))
-    desk.fleet.refresh()
-    assert first < desk.fleet.oldest[BETA] == second.message.created_at
+def test_mail_that_has_expired_is_no_longer_the_oldest(watched: Watched) -> None:
+    watched.core.store.send(draft("beta", expires_in_s=60), depth_limit=50)
+    watched.clock.advance(10)
+    second = watched.core.store.send(draft("beta"), depth_limit=50)
+    watched.fleet.refresh()
+    first = watched.fleet.oldest[BETA]
+    watched.clock.advance(60)
+    watched.core.store.sweep(SweepBounds(retain_read_ms=10**9, retain_archive_ms=10**9, limit=100))
+    watched.fleet.refresh()
+    assert first < watched.fleet.oldest[BETA] == second.message.created_at
 
 
-def test_figures_are_drawn_over_time_and_by_host(desk: Desk) -> None:
-    core, drawn = desk.core, app.build_measures(desk.core)
+def test_figures_are_drawn_over_time_and_by_host(watched: Watched) -> None:
+    core, drawn = watched.core, parts.build_measures(watched.core, watched.samples)
     for _ in range(4):
         for _ in range(3):
             sent = core.bus.send(draft("beta"))
             seq = Seq(sent.deliveries[0].seq)
-            desk.clock.advance(0.2)
-            core.hops.note_report(Stamp("received", BETA, seq, desk.clock.now_ms(), up_to=True))
+            watched.clock.advance(0.2)
+            core.hops.note_report(Stamp("received", BETA, seq, watched.clock.now_ms(), up_to=True))
         core.hops.flush()
-        desk.later(11)
+        watched.later(11)
     core.store.fetch(BETA, [])  # the writer works in order: all stamps are in now
-    told = drawn.of_fleet(desk.board.samples)
+    told = drawn.of_fleet()
     cards = {card["title"]: card for card in told["cards"]}
     received = cards[measures.TITLES["received"]]
     assert received["count"] == sum(received["counts"]) == 12
@@ -117,22 +120,22 @@ def events(of: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def test_a_page_is_told_only_what_changed(desk: Desk) -> None:
+def test_a_page_is_told_only_what_changed(watched: Watched) -> None:
     page = stream(None)
-    first = desk.board.join(page).decode()
+    first = watched.overview.join(page).decode()
     assert '"full":true' in first
     (shown,) = json.loads(first.split("data: ")[1])["agents"][:1]
     assert set(shown) == set(AgentEntry.model_fields), "the page has the API's names"
-    desk.later(5)
+    watched.later(5)
     assert events(page) == []
-    desk.core.bus.send(draft("beta", "hello"))
-    desk.later(1)
+    watched.core.bus.send(draft("beta", "hello"))
+    watched.later(1)
     told = events(page)
     assert [kind for kind, _ in told] == ["fleet", "feed"]
     # alpha, too: the send was its sign of life
     assert [row["name"] for row in told[0][1]["agents"]] == [ALPHA, BETA]
     assert [(m["from_agent"], m["to"]) for m in told[1][1]["messages"]] == [(ALPHA, [BETA])]
-    desk.board.leave(page)
-    desk.core.bus.send(draft("beta", "unseen"))
-    desk.later(1)
+    watched.overview.leave(page)
+    watched.core.bus.send(draft("beta", "unseen"))
+    watched.later(1)
     assert events(page) == []

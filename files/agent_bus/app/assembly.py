@@ -1,0 +1,88 @@
+"""The bus over an open store: its parts, made and joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent_bus.bus.broker import Broker
+from agent_bus.bus.bus import Bus
+from agent_bus.bus.counters import Counters
+from agent_bus.bus.directory import Directory
+from agent_bus.bus.fanout import Fanout
+from agent_bus.bus.hops import Hops
+from agent_bus.bus.presence import Presence
+from agent_bus.core.latency import Latency
+from agent_bus.core.limits import RateLimiter
+
+if TYPE_CHECKING:
+    from agent_bus.bus.fanout import Observer
+    from agent_bus.core.clock import Clock
+    from agent_bus.settings import Settings
+    from agent_bus.store.contract import Backend, Records, Store, Vitals
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The bus and its parts, over a store; who reads one of them gets that one."""
+
+    store: Store
+    vitals: Vitals
+    records: Records
+    clock: Clock
+    broker: Broker
+    directory: Directory
+    presence: Presence
+    counters: Counters
+    latency: Latency
+    observers: list[Observer]
+    fanout: Fanout
+    hops: Hops
+    bus: Bus
+
+
+def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
+    """The bus over an open store, with what the store holds; the store tells it of commits."""
+    store: Store = backend
+    broker = Broker(
+        streams_total=settings.streams_total, streams_per_token=settings.streams_per_token
+    )
+    directory = Directory()
+    directory.replace(*store.roster())
+    presence = Presence(
+        directory=directory,
+        clock=clock,
+        lease_s=settings.lease_s,
+        offline_after_s=settings.offline_after_s,
+    )
+    counters = Counters(head=store.head(), mailboxes=store.mailboxes())
+    latency = Latency()
+    observers: list[Observer] = []
+    fanout = Fanout(
+        epoch=store.epoch,
+        broker=broker,
+        directory=directory,
+        presence=presence,
+        counters=counters,
+        latency=latency,
+        observers=observers,
+        clock=clock,
+    )
+    store.listen(fanout)
+    hops = Hops(store=store, counters=counters, latency=latency, observers=observers, clock=clock)
+    bus = Bus(
+        store=store,
+        fanout=fanout,
+        broker=broker,
+        directory=directory,
+        presence=presence,
+        counters=counters,
+        latency=latency,
+        limiter=RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock),
+        clock=clock,
+        depth_limit=settings.hop_limit,
+    )
+    return Core(
+        store, backend, backend.records, clock, broker, directory, presence, counters, latency,
+        observers, fanout, hops, bus,
+    )  # fmt: skip

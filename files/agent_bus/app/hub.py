@@ -1,0 +1,122 @@
+"""The running hub: everything that one process serves, and how it ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_bus import __version__
+from agent_bus.api import openapi
+from agent_bus.api.agents import Agents
+from agent_bus.api.health import metrics_endpoint
+from agent_bus.api.operator import Operator
+from agent_bus.api.routes import routes
+from agent_bus.api.stream import Streams
+from agent_bus.app import parts
+from agent_bus.app.assembly import assemble
+from agent_bus.bus.auth import load_digests
+from agent_bus.bus.probes import Prober
+from agent_bus.core import states
+from agent_bus.core.clock import SystemClock
+from agent_bus.dashboard.actions import Actions
+from agent_bus.dashboard.html import Pages
+from agent_bus.dashboard.page_stream import PageStreams
+from agent_bus.dashboard.sign_in import SignIn
+from agent_bus.http.application import application
+from agent_bus.http.audit import Audit
+from agent_bus.http.gate import Gate
+from agent_bus.http.session import Sessions
+from agent_bus.runtime import greenlets, instance
+
+if TYPE_CHECKING:
+    from agent_bus.settings import Settings
+
+
+class Hub:
+    """The running hub: the WSGI application and what must be ended with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        clock = SystemClock()
+        version = release()
+        self._lock = instance.lock(settings.database)
+        admins = load_digests(settings.admin_tokens_file)
+        self._backend = parts.build_backend(settings, clock)
+        self._core = core = assemble(settings, self._backend, clock)
+        auth = parts.build_authenticator(settings, admins, core)
+        refusals: Counter[str] = Counter()
+        reserves = parts.build_reserves(settings, core, admin_tokens=len(admins))
+        housekeeper = parts.build_housekeeper(settings, core)
+        fleet = parts.build_fleet(core)
+        samples = parts.build_samples(core, refusals, reserves)
+        alerting = parts.build_alerting(core, fleet, samples)
+        overview = parts.build_overview(core, fleet, alerting, samples, version=version)
+        core.observers.extend((housekeeper, fleet, overview))
+        for one in (housekeeper, fleet, overview):
+            one.start()
+        sessions = Sessions(records=core.records, auth=auth, clock=clock)
+        audit = Audit(records=core.records, clock=clock)
+        live = parts.build_live(settings, core, greenlets.HangUps())
+        self.health = parts.build_health(core, alerting, reserves, version)
+        prober = Prober(broker=core.broker, directory=core.directory, clock=clock)
+        messages = parts.build_messages(settings, core, auth)
+        operator = Operator(
+            bus=core.bus,
+            counters=core.counters,
+            directory=core.directory,
+            presence=core.presence,
+            hops=core.hops,
+            prober=prober,
+            housekeeper=housekeeper,
+            backups=parts.build_backups(settings, self._backend, clock),
+            sessions=sessions,
+        )
+        api = routes(
+            messages=messages,
+            agents=Agents(bus=core.bus, directory=core.directory, fleet=fleet),
+            reports=parts.build_reports(core, prober),
+            operator=operator,
+            streams=Streams(parts=parts.stream_parts(core), live=live, version=version),
+            health=self.health,
+            document=openapi.endpoint(),
+            metrics=metrics_endpoint(parts.build_exporter(core, refusals, reserves, version)),
+        )
+        pages = Pages()
+        sign_in = SignIn(sessions=sessions, pages=pages, audit=audit, refusals=refusals)
+        page_streams = PageStreams(overview=overview, sessions=sessions, live=live)
+        actions = Actions(core.store, core.directory, messages=messages, operator=operator)
+        dashboard = parts.build_dashboard(
+            core, overview, samples, pages=pages, page_streams=page_streams
+        )
+        table = [*api, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
+        gate = Gate(
+            auth,
+            sessions,
+            audit,
+            body_limit_bytes=settings.body_limit_bytes,
+            read_timeout_s=settings.read_timeout_s,
+            refusals=refusals,
+        )
+        self.wsgi = application(table, gate=gate, refusals=refusals)
+
+    def drain(self) -> None:
+        """Say bye on all streams and cut those that do not take it within 1.5 s."""
+        self.health.is_stopping = True
+        self._core.broker.end_all(states.SHUTDOWN)
+        for _ in range(15):
+            if not len(self._core.broker):
+                return
+            greenlets.sleep(0.1)
+        for stream in self._core.broker:
+            stream.cut()
+
+    def close(self) -> None:
+        """Commit what waits and close the database; the last thing in the process."""
+        self._core.hops.flush()
+        self._backend.close()
+
+
+def release() -> str:
+    """The release that runs, `<version>-<content hash>`; the bare version outside a release."""
+    marker = Path(__file__).resolve().parents[2] / "RELEASE"
+    return marker.read_text(encoding="utf-8").strip() if marker.exists() else __version__

@@ -1,0 +1,256 @@
+"""What stands around the bus, each given what it reads."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from agent_bus.api.health import Health
+from agent_bus.api.messages import Messages
+from agent_bus.api.reports import Reports
+from agent_bus.api.stream import StreamParts
+from agent_bus.bus.auth import Authenticator, load_digests
+from agent_bus.core.limits import RateLimiter
+from agent_bus.dashboard.measures import Measures
+from agent_bus.dashboard.views import Dashboard
+from agent_bus.http.live import LiveStreams
+from agent_bus.operate.alerting import Alerting
+from agent_bus.operate.backups import Backups
+from agent_bus.operate.fleet import Fleet
+from agent_bus.operate.metrics import Exporter, HostCollector, HubCollector
+from agent_bus.operate.overview import Overview
+from agent_bus.operate.reserves import Reserves
+from agent_bus.operate.retention import Housekeeper
+from agent_bus.operate.samples import Samples
+from agent_bus.runtime.process import Process
+from agent_bus.store.sqlite.sqlite_store import SqliteStore
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from agent_bus.app.assembly import Core
+    from agent_bus.bus.probes import Prober
+    from agent_bus.core.clock import Clock
+    from agent_bus.dashboard.html import Pages
+    from agent_bus.dashboard.page_stream import PageStreams
+    from agent_bus.runtime import greenlets
+    from agent_bus.settings import Settings
+    from agent_bus.store.contract import Backend
+
+
+def build_backend(settings: Settings, clock: Clock) -> SqliteStore:
+    """The store that this hub runs on."""
+    return SqliteStore(
+        settings.database,
+        clock=clock,
+        readers=settings.readers,
+        fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
+    )
+
+
+def build_backups(settings: Settings, backend: Backend, clock: Clock) -> Backups:
+    """What makes backups."""
+    return Backups(
+        settings.backups_folder, write=backend.write_backup, keep=settings.backup_keep, clock=clock
+    )
+
+
+def build_authenticator(settings: Settings, admins: frozenset[str], core: Core) -> Authenticator:
+    """What knows whose token a call has."""
+    scrapers = settings.metrics_tokens_file
+    per_min = settings.auth_failures_per_min
+    return Authenticator(
+        admin_digests=admins,
+        scraper_digests=frozenset() if scrapers is None else load_digests(scrapers),
+        directory=core.directory,
+        failures=RateLimiter(per_s=per_min / 60, burst=per_min, clock=core.clock),
+    )
+
+
+def build_housekeeper(settings: Settings, core: Core) -> Housekeeper:
+    """What sweeps, and keeps hops and signs of life."""
+    return Housekeeper(
+        store=core.store,
+        presence=core.presence,
+        hops=core.hops,
+        clock=core.clock,
+        sweep_interval_s=settings.sweep_interval_s,
+        retain_read_days=settings.retain_read_days,
+        retain_archive_days=settings.retain_archive_days,
+    )
+
+
+def build_reserves(settings: Settings, core: Core, *, admin_tokens: int) -> Reserves:
+    """What looks at what runs out."""
+    return Reserves(
+        vitals=core.vitals,
+        directory=core.directory,
+        clock=core.clock,
+        settings=settings,
+        admin_tokens=admin_tokens,
+    )
+
+
+def build_fleet(core: Core) -> Fleet:
+    """The fleet's facts."""
+    return Fleet(
+        vitals=core.vitals,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        clock=core.clock,
+    )
+
+
+def build_samples(core: Core, refusals: Counter[str], reserves: Reserves) -> Samples:
+    """What takes samples of the counters."""
+    return Samples(
+        vitals=core.vitals,
+        counters=core.counters,
+        latency=core.latency,
+        refusals=refusals,
+        reserves=reserves,
+        clock=core.clock,
+    )
+
+
+def build_alerting(core: Core, fleet: Fleet, samples: Samples) -> Alerting:
+    """What knows which alerts fire."""
+    return Alerting(
+        fleet=fleet,
+        samples=samples,
+        vitals=core.vitals,
+        broker=core.broker,
+        clock=core.clock,
+    )
+
+
+def build_overview(
+    core: Core, fleet: Fleet, alerting: Alerting, samples: Samples, *, version: str
+) -> Overview:
+    """What open pages are shown of the fleet."""
+    return Overview(
+        fleet=fleet,
+        alerting=alerting,
+        samples=samples,
+        counters=core.counters,
+        clock=core.clock,
+        version=version,
+    )
+
+
+def build_health(core: Core, alerting: Alerting, reserves: Reserves, version: str) -> Health:
+    """Liveness, readiness and stats."""
+    return Health(
+        store=core.store,
+        vitals=core.vitals,
+        counters=core.counters,
+        directory=core.directory,
+        broker=core.broker,
+        latency=core.latency,
+        alerting=alerting,
+        reserves=reserves,
+        clock=core.clock,
+        version=version,
+    )
+
+
+def build_exporter(
+    core: Core, refusals: Counter[str], reserves: Reserves, version: str
+) -> Exporter:
+    """The figures for Prometheus."""
+    hub = HubCollector(
+        vitals=core.vitals,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        broker=core.broker,
+        latency=core.latency,
+        clock=core.clock,
+        refusals=refusals,
+        version=version,
+    )
+    return Exporter(hub=hub, host=HostCollector(reserves=reserves, process=Process()))
+
+
+def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messages:
+    """The endpoints for messages."""
+    return Messages(
+        bus=core.bus,
+        store=core.store,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        auth=auth,
+        page_limit=settings.page_limit,
+    )
+
+
+def build_reports(core: Core, prober: Prober) -> Reports:
+    """The endpoints for what watchers report."""
+    return Reports(
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        hops=core.hops,
+        latency=core.latency,
+        prober=prober,
+        clock=core.clock,
+    )
+
+
+def build_live(settings: Settings, core: Core, hang_ups: greenlets.HangUps) -> LiveStreams:
+    """What opens streams, of nodes and of browsers."""
+    return LiveStreams(
+        broker=core.broker,
+        directory=core.directory,
+        clock=core.clock,
+        settings=settings,
+        hang_ups=hang_ups,
+    )
+
+
+def stream_parts(core: Core) -> StreamParts:
+    """What nodes' streams are made of."""
+    return StreamParts(
+        store=core.store,
+        directory=core.directory,
+        presence=core.presence,
+        counters=core.counters,
+        fanout=core.fanout,
+        hops=core.hops,
+    )
+
+
+def build_dashboard(
+    core: Core,
+    overview: Overview,
+    samples: Samples,
+    *,
+    pages: Pages,
+    page_streams: PageStreams,
+) -> Dashboard:
+    """The operator's web page."""
+    return Dashboard(
+        store=core.store,
+        records=core.records,
+        directory=core.directory,
+        presence=core.presence,
+        clock=core.clock,
+        measures=build_measures(core, samples),
+        overview=overview,
+        pages=pages,
+        page_streams=page_streams,
+    )
+
+
+def build_measures(core: Core, samples: Samples) -> Measures:
+    """The figures of the latency page."""
+    return Measures(
+        vitals=core.vitals,
+        records=core.records,
+        counters=core.counters,
+        directory=core.directory,
+        latency=core.latency,
+        samples=samples,
+    )

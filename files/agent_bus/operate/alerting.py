@@ -1,0 +1,95 @@
+"""Which alerts fire: the rules of `core/alerts.py`, given the hub's figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core import alerts, states
+from agent_bus.core.latency import quantile
+from agent_bus.core.model import OPERATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent_bus.bus.broker import Broker
+    from agent_bus.core.clock import Clock
+    from agent_bus.operate.fleet import AgentFacts, Fleet
+    from agent_bus.operate.reserves import Remaining
+    from agent_bus.operate.samples import Samples
+    from agent_bus.store.contract import Vitals
+
+WINDOW_S: Final = 300.0
+"""Rates of alerts are over five minutes, as in the rules for Prometheus."""
+
+
+class Alerting:
+    """Looks at the rules, and remembers which alerts fired at the last look."""
+
+    def __init__(
+        self, *, fleet: Fleet, samples: Samples, vitals: Vitals, broker: Broker, clock: Clock
+    ) -> None:
+        self._fleet = fleet
+        self._samples = samples
+        self._vitals = vitals
+        self._broker = broker
+        self._clock = clock
+        self._watch = alerts.Watch()
+        self._firing: list[dict[str, str]] = []
+
+    @property
+    def firing(self) -> list[dict[str, str]]:
+        """The alerts that fire, critical ones first, as of the last look: 10 s ago at most."""
+        return self._firing
+
+    def look(self, agents: Sequence[AgentFacts]) -> None:
+        """Look at every rule; `agents` are the fleet's, as of now."""
+        firing = self._watch.firing(self._figures(agents), self._clock.monotonic())
+        self._firing = [
+            {
+                "name": one.rule.name,
+                "severity": one.rule.severity,
+                "subject": one.subject,
+                "words": one.words,
+                "advice": one.rule.advice,
+            }
+            for one in firing
+        ]
+
+    def _figures(self, agents: Sequence[AgentFacts]) -> alerts.Figures:
+        samples = self._samples
+        then = samples.since(WINDOW_S)
+        now_ms = self._clock.now_ms()
+        commits = self._vitals.histograms()["commit_s"]
+        grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
+        return alerts.Figures(
+            silent_nodes=tuple(
+                facts.node for facts in self._fleet.nodes() if facts.agents and not facts.connected
+            ),
+            deaf_gateways=tuple(
+                facts.name for facts in agents if facts.status == states.GATEWAY_DOWN
+            ),
+            oldest_unread_s={
+                name: (now_ms - at) / 1000
+                for name, at in self._fleet.oldest.items()
+                if name != OPERATOR
+            },
+            disk_full_5m=samples.refused_since(then, "disk_full"),
+            refused_5m=samples.refused_since(then, "unauthenticated", "auth_throttled"),
+            commit_p99_s=quantile(grown, commits.bounds, 0.99),
+            wal_bytes=samples.newest.wal_bytes,
+            queue_events_max=max((stream.waiting for stream in self._broker), default=0),
+            **_running_out(samples.newest.left),
+        )
+
+
+def _running_out(left: Remaining) -> dict[str, Any]:
+    """The figures of alerts about what runs out."""
+    now, full_at = left.now, left.disk_full_at
+    return {
+        "certificates_s": {n: (at - now) / 1000 for n, at in left.certificates.items()},
+        "disk_free_bytes": left.disk_free_bytes,
+        "disk_full_s": None if full_at is None else (full_at - now) / 1000,
+        "rotating_s": {node: (now - at) / 1000 for node, at in left.rotating.items()},
+        "backup_age_s": left.backup_age_s,
+        "archive_over_s": left.archive_age_s - left.retain_archive_ms / 1000,
+    }
