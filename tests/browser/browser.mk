@@ -1,4 +1,4 @@
-# The operator's page in a real browser; the Makefile includes this.
+# The dashboard in a real browser; the Makefile includes this.
 
 AXE := .cache/axe/node_modules/axe-core/axe.min.js
 
@@ -12,5 +12,5 @@ $(AXE):
 	npm install --silent --no-save --no-audit --no-fund --prefix .cache/axe axe-core@4
 
 .PHONY: browser
-browser: setup browser-setup ## The operator's page in Chromium; screenshots in .cache/screenshots
+browser: setup browser-setup ## The dashboard in Chromium; screenshots in .cache/screenshots
 	$(TESTED) -n0 tests/browser

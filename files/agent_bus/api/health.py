@@ -70,9 +70,10 @@ class Health:
         return Answer(200 if ready else 503, content)
 
     def is_well(self) -> bool:
-        """Whether a restart could not make it better; feeds systemd's watchdog.
+        """Whether the hub works, or a restart would not help; feeds systemd's watchdog.
 
-        A full disk is no reason: reading and streams go on, and room heals it.
+        A full disk is no reason for a restart: reads and streams go on, and writes do once there
+        is room.
         """
         return not self.is_stopping and self._check_reading() == "ok"
 

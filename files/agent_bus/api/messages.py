@@ -118,10 +118,10 @@ class Messages:
             holder=Holder(call.principal.node, call.principal.sha256),
             is_over=lambda: self._is_over(call, agent),
         )
-        principal = self._auth.renew(call.principal)  # the roster may have changed meanwhile
+        principal = self._auth.renew(call.principal)  # the roster may have changed during the wait
         self._readable(principal, agent)
         is_own = agent in self._directory.agents_of(principal.node)
-        # A page that nobody takes any more has shown nothing: its mail still has to wake.
+        # A client that has hung up was shown nothing: its mail still has to wake the agent.
         is_shown = is_own and not query.peek and not greenlets.has_hung_up(call.socket)
         before = self._bus.fetch(agent, page) if is_shown else {}
         full = len(page) == limit
@@ -203,9 +203,10 @@ class Messages:
     def _recipients(
         self, body: SendBody, sender: AgentName, key: str | None
     ) -> tuple[AgentName, ...]:
-        """Whom the body names now; nobody for a known key whose message the roster has outlived.
+        """The recipients that the body names, by the roster of now.
 
-        The store then answers with what was sent at first, or with the conflict.
+        For a known key whose recipients the roster no longer has: nobody. The store then answers
+        with the first result, or with the conflict.
         """
         try:
             return self._directory.recipients(body.to, sender=sender)

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from agent_bus.store.contract import Store
 
 REPLAY_PAGE: Final = 50
-"""Deliveries read from the store at once while catching up: about 1 ms of a reader's time, and at
-most 3 MB that a peer which stops in the middle of its backlog keeps in memory."""
+"""Deliveries that are read from the store at once while catching up: about 1 ms of a reader's
+time. A peer that stops in the middle of its backlog keeps at most 3 MB in memory."""
 SEQ: Final = re.compile(r"[0-9]{1,18}")
 """A seq in a cursor; SQLite's integers end at 19 digits."""
 
@@ -156,7 +156,7 @@ class Subscription:
         """Hello, perhaps reset, then the backlog."""
         store = self._parts.store
         agents = self.agents()
-        # before the store is asked: what is committed meanwhile comes after
+        # Read before the store is asked: what is committed in between has a higher number.
         head = self._parts.counters.head
         position, reset_reason = self._resume(agents)
         unread_only = position is None
@@ -213,7 +213,7 @@ class Subscription:
                 position = page[-1 - len(waiting)].seq
             if len(page) < REPLAY_PAGE:
                 position = head
-                if head == self._parts.counters.head:  # nothing came meanwhile: from here on live
+                if head == self._parts.counters.head:  # nothing came in between: live from here on
                     self._stream.is_live = True
                     return
 
@@ -230,8 +230,7 @@ class Subscription:
     def written(self, entries: Sequence[Entry]) -> Iterator[bytes]:
         """The frames that this stream may still carry, as one write; noted once it is done.
 
-        An agent may move while its mail waits here: whoever has the token of its former node
-        has no right to it any more.
+        An agent may move while its mail waits here. Then its former node has no right to it.
         """
         own = self.agents()
         allowed = [e for e in entries if e.delivery is None or e.delivery.agent in own]

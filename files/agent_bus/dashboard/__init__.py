@@ -1,1 +1,1 @@
-"""The operator's page: what it shows, what is done on it, and who signs in."""
+"""The dashboard, the operator's web page: what it shows, what is done on it, and who signs in."""

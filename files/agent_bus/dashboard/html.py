@@ -1,4 +1,4 @@
-"""HTML for the operator's page: templates, static files, and the headers that guard them.
+"""HTML for the dashboard: templates, static files, and the headers that guard them.
 
 Everything shown is escaped by the templates; scripts only ever set text, never markup. The policy
 below lets nothing run or load but this folder's own files.
@@ -40,7 +40,7 @@ HEADERS: Final = {
 class Pages:
     """Renders pages and serves the files that they load.
 
-    Static files stand below a name made from their content, so browsers keep them for good and
+    Static files stand below a name made from their content. So browsers may keep them for good and
     never mix two releases.
     """
 

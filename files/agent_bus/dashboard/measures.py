@@ -1,4 +1,4 @@
-"""The latency view's figures: distributions and quantiles over time, of the fleet or of one host.
+"""The latency page's figures: distributions and quantiles over time, of the fleet or of one host.
 
 The fleet's are counted as things happen, since the hub started; a host's are read from the times
 that its newest deliveries carry, so they reach back as far as those do.
@@ -36,13 +36,13 @@ DISK: Final = {
     "commit_s": "commit: written and synced (fsync)",
 }
 POINTS: Final = 60
-"""Points of a line: one a minute over the hour that samples last."""
+"""Points of a line: one per minute of the hour that the samples cover."""
 Line = list[tuple[int, float, float]]
 """(wall ms, one figure, another) of each point."""
 
 
 class Measures:
-    """Measures hops and the disk for the page."""
+    """Measures hops and the disk for the latency page."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ def _grown(
 
 
 def _throughput(samples: list[Sample]) -> Line:
-    """(wall ms, messages a minute, acks a minute) between samples."""
+    """(wall ms, messages per minute, acks per minute) between samples."""
     return [
         (
             after.wall,
@@ -174,7 +174,7 @@ def _span(start: int, end: int, at: int) -> int:
 
 
 def _rates(crossings: Sequence[Crossing]) -> Line:
-    """(wall ms, deliveries a minute, those of them that were read) in each span."""
+    """(wall ms, deliveries per minute, and how many of them were read) in each span."""
     if not crossings:
         return []
     start, end = crossings[0].stored_at, crossings[-1].stored_at

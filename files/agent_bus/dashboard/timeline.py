@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from agent_bus.core.states import AgentStatus
 
 GRACE_MS: Final = 5_000
-"""So long a hop may take before it is called late: a wake takes half a second."""
+"""How long a hop may take before it counts as late; a wake takes half a second."""
 TURN_MS: Final = 120_000
-"""So long may pass between a wake and the agent's look at its inbox: it may be busy."""
+"""How long a woken agent may take to look at its inbox: it may be busy."""
 State = Literal["done", "skipped", "waiting", "late", "failed"]
 
 
@@ -31,7 +31,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """All hops of one delivery. `failed` is the name of the hop it hangs at, `words` say why."""
+    """All hops of one delivery. `failed` names the hop at which it is stuck, `words` say why."""
 
     agent: AgentName
     node: NodeName | None

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 PAGE: Final = 50
 """Messages on a page of the search."""
 SEARCH_S: Final = 1.0
-"""So long a search for text goes on before the operator is asked whether to look further."""
+"""How long a search for text goes on before the operator is asked whether to look further."""
 FIRST_ROWS: Final = 50
 """Agents in the first paint, problems first (45 KB); the stream brings the others."""
 THREAD: Final = 200

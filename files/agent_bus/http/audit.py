@@ -1,7 +1,7 @@
 """The audit: what the operator did, by a click or by a call with the admin token.
 
-Whatever came of it is kept, too, unless the request made no sense. Nodes' own sends and acks are
-not: they are the bus's daily work, and history has them.
+The outcome is kept, too; a request that made no sense is not an action. Nodes' own sends and acks
+are not kept here: they are the bus's daily work, and history has them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Way = Literal["page", "api"]
 
 NAMES: Final = 20
-"""Names of a list that are kept; a first rollout registers them all."""
+"""How many names of a list are kept; a first rollout registers a whole fleet."""
 DETAIL_BYTES: Final = 2000
 
 

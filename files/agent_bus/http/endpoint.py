@@ -31,7 +31,7 @@ class Endpoint:
     Attributes:
         answer: what answers a call.
         query: the model of the query parameters; None for a call that takes none.
-        body: the model of the body; None for a call that takes none, and ignores it.
+        body: the model of the body; None for a call that ignores whatever body comes.
         body_is_optional: without a body, the model's defaults hold.
         body_is_form: the body is a form's, not JSON.
         admin_body_bytes: what a body from the admin token may have, where that is more than the

@@ -1,7 +1,7 @@
 """Live streams: the one loop that writes server-sent events, to nodes and to browsers.
 
-A stream is admitted, opened, carries what is queued for it until its lifetime is over or it is
-asked to end, and says `bye`. What it carries is its `Source`'s business. Each stream runs in the
+A stream is admitted, opens, carries what is queued for it until its lifetime is over or it is
+asked to end, and says `bye`. Its `Source` decides what it carries. Each stream runs in the
 greenlet of its request.
 """
 
@@ -84,7 +84,7 @@ class LiveStreams:
 
     @property
     def returning_count(self) -> int:
-        """How many streams would come back after a restart; not only those that are back yet."""
+        """How many streams would come back after a restart, with those that are not back yet."""
         return max(self.broker.reconnecting_count, len(self._directory.roster.tokens))
 
     def open(self, call: AnyCall, stream: Stream, source: Source) -> Answer:
@@ -142,8 +142,8 @@ class LiveStream:
     def watch_peer(self) -> None:
         """End with the peer's side of the connection, from now on.
 
-        A watcher that is stopped or killed holds its lease no longer, and a send does not say that
-        it is being woken. A network that is cut tells nothing: then the lease lapses.
+        So a watcher that is stopped or killed loses its lease at once, and a send does not call
+        its agents online. A network that is cut says nothing: then the lease lapses.
         """
         if self._stream.socket is not None:
             self._among.hang_ups.watch(self._stream.socket, self._peer_is_gone)
@@ -187,7 +187,7 @@ class LiveStream:
 def _bound_writes(peer: socket.socket, timeout_s: float) -> None:
     """Let no write to a stream's peer take longer.
 
-    A write that fits the kernel's buffer succeeds though nobody is there: the worker's limits
-    are for that.
+    A write that fits the kernel's buffer succeeds even when the peer is gone; the worker's limits
+    see to that case.
     """
     peer.settimeout(timeout_s)

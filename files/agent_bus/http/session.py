@@ -1,9 +1,10 @@
-"""Who is signed in to the operator's page.
+"""Who is signed in to the dashboard.
 
-A session is 256 random bits in a cookie that scripts cannot read and other sites cannot send; the
-hub keeps its digest, so that a copy of the database opens nothing, and it outlives a restart. On
-a full disk the operator, who is to mend it, still gets in and out: in memory, until there is room.
-Writes carry a second proof, derived from the cookie, that only the page itself was told (CSRF).
+A session is 256 random bits in a cookie that scripts cannot read and other sites cannot send. The
+hub keeps only the digest, so a copy of the database opens nothing. Sessions outlive a restart. On
+a full disk the operator, who has to mend it, can still sign in and out: the hub keeps that in
+memory until there is room. A call that changes something carries a second proof (CSRF), which is
+derived from the cookie and known only to our own page.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ SESSION_S: Final = 12 * 3600
 LINK_S: Final = 300
 """A one-time link is used at once or not at all."""
 KEPT: Final = 1000
-"""Sessions and links at most: past it the oldest ends. One operator needs a handful."""
+"""Most sessions, and most links: past it the oldest ends. One operator needs a handful."""
 RETRY_S: Final = 10.0
-"""So often a sign-out that found the disk full is tried again in the database."""
+"""How often a sign-out that found the disk full is tried again in the database."""
 OWN_SITE: Final = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site (W3C Fetch Metadata) that a request of our own page has."""
 
@@ -188,10 +189,10 @@ def cookie_of(call: AnyCall) -> str:
 def cookie_name(call: AnyCall) -> str:
     """What the cookie is called for the scheme and port that the browser sees.
 
-    A browser keeps cookies by host: those of two ports, and of http and https, share one shelf.
-    A Secure cookie is neither sent to http nor replaced by one of its name from there, so that
-    with one name for both the sign-in would lead back to itself for 12 hours after TLS is
-    switched off. Two hubs behind one address would sign each other's operator out.
+    Browsers keep cookies per host, for all its ports, and for http and https together. A Secure
+    cookie is neither sent to http nor replaced from there. With one name for both schemes, the
+    sign-in would lead back to itself for 12 hours after TLS is switched off; with one name for
+    all ports, two hubs behind one address would sign each other's operator out.
     """
     found = PORT.search(call.headers.get("host", ""))
     name = f"agent_bus_session_{found[1]}" if found else "agent_bus_session"
@@ -199,7 +200,7 @@ def cookie_name(call: AnyCall) -> str:
 
 
 def csrf_of(call: AnyCall) -> str:
-    """The CSRF token of the call's session: what only who can read the page can know."""
+    """The CSRF token of the call's session, known only to whoever can read the page."""
     return hmac.new(cookie_of(call).encode(), b"agent-bus csrf", hashlib.sha256).hexdigest()
 
 

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 GRACEFUL_TIMEOUT_S: Final = 5
 WRITING_S: Final = 3.0
-"""After a SIGTERM, answers may still be written for so long: gunicorn looks once a second whether
-all are done, and past its graceful timeout it kills the worker before the database is closed."""
+"""How long answers may still be written after a SIGTERM. gunicorn looks once a second whether all
+are done; past its graceful timeout it kills the worker before the database is closed."""
 ALIVE_POLL_S: Final = 0.1
 """How soon a SIGTERM is noticed: gunicorn's gevent worker calls no hook for it."""
 BOOT_FAILED: Final = 3
@@ -38,8 +38,8 @@ BOOT_FAILED: Final = 3
 class Beat:
     """When systemd's watchdog has to be fed: at half its interval, by the clock.
 
-    Counting the polls instead had a busy hub killed: where each took twice as long as it should,
-    the half was the whole.
+    Not by counting polls: on a busy hub each took twice as long, so that half the interval became
+    the whole, and systemd killed the hub.
 
     Args:
         limit_s: what systemd waits for a beat; 0 asks for none.
@@ -86,7 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             # Only says that the loop must beat; it is no limit of a request or a stream.
             "timeout": 30,
             "graceful_timeout": GRACEFUL_TIMEOUT_S,
-            # Any number but 0 would end all streams every so many requests.
+            # Any other number would end all streams each time that so many requests were served.
             "max_requests": 0,
             "control_socket_disable": True,
             "loglevel": "warning",

@@ -1,9 +1,9 @@
-"""Reads plain sends with a C parser: llhttp, which Node.js reads all its requests with.
+"""Reads plain sends with a C parser: llhttp, the one of Node.js.
 
 It takes one kind of request: a POST to a path for sends, whole in the bytes of one read, with
-nothing unusual about it. Of everything else it says that it is not plain, and the same bytes go
-to gunicorn's parser, which knows all of HTTP and answers what is wrong with it. So no doubtful
-request is ever understood here, let alone differently from there.
+nothing unusual about it. The bytes of any other request go to gunicorn's parser, which knows all
+of HTTP and answers what is wrong. So a doubtful request is never interpreted here, and never in
+two ways.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNUSUAL: Final = frozenset(
 )
 """Headers about the connection or the body's framing: gunicorn's business."""
 UNUSUAL_START: Final = b"x-forwarded"
-"""gunicorn refuses what proxies say when it contradicts itself."""
+"""What proxies say: gunicorn refuses it where it contradicts itself."""
 HEADER_LIMIT: Final = 100
 NAME_LIMIT_BYTES: Final = 256
 VALUE_LIMIT_BYTES: Final = 4096

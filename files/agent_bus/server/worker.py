@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 HTTP_1_1: Final = (1, 1)
 RECEIVED_BYTES: Final = 16_384
-"""Read at once: what does not fit is no plain send, and gunicorn reads it."""
+"""Read at once. A request that does not fit is no plain send: gunicorn reads it."""
 USER_TIMEOUT_FACTOR: Final = 3
-"""The kernel gives a peer up that acknowledges nothing, or takes nothing, for so many write
-timeouts (30 s): no answer, however large, keeps its place for somebody who is not there."""
+"""The kernel gives up a peer that acknowledges or takes nothing for this many write timeouts
+(30 s), so that no answer, however large, waits for somebody who is gone."""
 GIVEN_UP: Final = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH})
 """How the kernel says so (tcp(7), TCP_USER_TIMEOUT)."""
 
@@ -65,7 +65,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         return environ_keys(self.wsgi.send_headers)
 
     def limit_writes(self, timeout_s: float) -> None:
-        """Give every peer up that takes no bytes for some of these; before the first connects."""
+        """Give up each peer that takes no bytes for a few of these; set before one connects."""
         self._user_timeout_ms = int(timeout_s * USER_TIMEOUT_FACTOR * 1000)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
@@ -99,7 +99,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
     @contextlib.contextmanager
     def timeout_ctx(self) -> Iterator[None]:
-        """How long gunicorn waits for a request; a peer may be given up meanwhile, too."""
+        """How long gunicorn waits for a request; the kernel may give the peer up before."""
         with super().timeout_ctx():
             try:
                 yield
@@ -132,7 +132,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
                 tls.hang_up(client, socket.SHUT_RD)
 
     def _serve_sends(self, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
-        """Answer plain sends; what is anything else goes back to gunicorn, as it came."""
+        """Answer plain sends; any other request goes back to gunicorn unchanged."""
         address = addr[0] if isinstance(addr, tuple) else ""
         reader = PlainReader(self.wsgi.send_paths, self._environ_keys, address=address)
         turn = self._turns[sock]

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 EMOJI_JOINED: Final = re.compile(r"(?<=[^\w\s\x00-\x7f\u200d])\u200d(?=[^\w\s\x00-\x7f\u200d])")
-"""ZERO WIDTH JOINER, which many emoji are made with, between two signs that are no letters."""
+"""A ZERO WIDTH JOINER as many emoji have it: between two characters that are no letters."""
 
 PLAIN_LINE: Final = (
     r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891"
     r"\u08e2\u180e\u200b-\u200c\u200e-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f"
     r"\ufeff\ufff9-\ufffb]*$"
 )
-"""`_plain_line` as a regular expression, for the document; the rare ones past U+FFFF, and where a
-joiner may stand, are left to the validator, because not every regular expression can say it."""
+"""`_plain_line` as a regular expression, for the document. The validator alone checks characters
+past U+FFFF and where a joiner may stand: not every dialect of regular expressions can say that."""
 
 RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -75,7 +75,7 @@ def _recipient(value: str) -> str:
 
 
 def _flag(value: object) -> bool:
-    """One spelling each way in the document, two that the server takes."""
+    """Read 1 and 0, or true and false."""
     found = {"1": True, "true": True, "0": False, "false": False}.get(str(value).lower())
     if found is None:
         raise ValueError("must be 1 or 0")

@@ -134,8 +134,8 @@ class PresenceBody(StrictModel):
 
 
 WEEK_MS: Final = 604_800_000
-"""Reports older than a week are told in nobody's timeline; without a bound, one report of 1e300 ms
-failed the write of all hops that were gathered with it."""
+"""No timeline needs a report that is older than a week. Without a bound, one report of 1e300 ms
+made the write fail for all hops that were gathered with it."""
 
 
 class WakeReport(StrictModel):

@@ -1,4 +1,4 @@
-// What all pages have: times that age, the operator's hand, and the state of the connection.
+// What all pages have: times that age, the operator's actions, and the state of the connection.
 
 import { listen } from "./live.js";
 import { hubTime, tell } from "./times.js";

@@ -1,4 +1,4 @@
-"""Sessions of the operator's page on a disk that is full."""
+"""Sessions of the dashboard on a disk that is full."""
 
 from __future__ import annotations
 
