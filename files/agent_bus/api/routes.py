@@ -91,7 +91,7 @@ def routes(
             "/stats",
             bare(health.stats),
             "Figures of the hub",
-            "Totals since the start, depth, latency quantiles a hop, alerts, streams, database.",
+            "Totals since the start, depth, latency quantiles per hop, alerts, streams, database.",
             answer=responses.StatsAnswer,
             unprefixed=True,
         ),
@@ -308,8 +308,9 @@ def _operator(operator: Operator) -> list[Route]:
             "/agents/<name>/mute",
             with_body(requests.MuteBody, operator.mute),
             "Leave an agent alone for a while",
-            "Mail and its events go on; `mailbox` events and the registry carry `muted_until`, "
-            "and the watcher does not wake the agent. A restart of the hub ends all mutes.",
+            "Mail and its events go on; `mailbox` events and the list of agents carry "
+            "`muted_until`, and the watcher does not wake the agent. A restart of the hub ends "
+            "all mutes.",
             answer=responses.MuteAnswer,
             problems=(*ADMIN, errors.UnknownAgentError),
             access="admin",
@@ -341,7 +342,7 @@ def _upkeep(operator: Operator) -> list[Route]:
             "/admin/login-link",
             bare(operator.login_link),
             "Make a link that signs a browser in once",
-            "For the operator's page; it is good for five minutes.",
+            "For the dashboard; it is good for five minutes.",
             answer=responses.LoginLinkAnswer,
             status=201,
             problems=ADMIN,

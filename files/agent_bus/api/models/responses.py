@@ -43,7 +43,7 @@ class Problem(BaseModel):
     type: Annotated[str, Field(description="`urn:agent-bus:problem:` and the code.")]
     title: str
     status: int
-    code: Annotated[str, Field(description="Stable; look at this one, not at the words.")]
+    code: Annotated[str, Field(description="Stable; decide by it, not by the words.")]
     detail: Annotated[str, Field(description="What is wrong and what to do about it.")]
     field: Annotated[str, Field(description="The field or parameter at fault.")] = ""
 
@@ -89,8 +89,8 @@ class InboxMessage(MessageFields):
     fetched_at: Annotated[
         Time | None,
         Field(
-            description="When it was shown before this call; to be shown again within two minutes"
-            " of that leaves it."
+            description="When it was shown before this call. A message that is shown again within"
+            " two minutes keeps its time."
         ),
     ]
     fetch_count: Annotated[Count, Field(description="How often it was shown before this call.")]
@@ -147,7 +147,7 @@ class HistoryAnswer(AnswerModel):
 
 
 class AgentEntry(AnswerModel):
-    """One agent of the registry."""
+    """One agent of the fleet."""
 
     name: Name
     node: Node | None
@@ -185,7 +185,7 @@ class NodeEntry(AnswerModel):
 
 
 class AgentsAnswer(AnswerModel):
-    """The registry."""
+    """The fleet."""
 
     agents: list[AgentEntry]
     groups: dict[str, list[Name]]
@@ -217,7 +217,7 @@ class ProbeResult(AnswerModel):
 
 
 class ProbesAnswer(AnswerModel):
-    """One result an agent."""
+    """One result per agent."""
 
     probe_id: str
     results: list[ProbeResult]
