@@ -1,7 +1,7 @@
 """Show the whole thing: a fleet in containers, the rollout, and every agent woken.
 
-`python -m lab.demo [--inventory PATH]` is `make demo`. A second run on a running fleet finds
-nothing to change and takes the roll call again.
+`python -m lab.demo [--inventory PATH]` is `make demo`. A second run on a running fleet has nothing
+to change and calls the roll again.
 """
 
 from __future__ import annotations

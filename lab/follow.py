@@ -1,8 +1,8 @@
 """Run a command and never be silent for long: `python -m lab.follow [--log FILE] -- COMMAND...`.
 
-Its output is shown as it comes, and so is what programs below it tell by lab/progress.py. After
-20 s without a line it says what goes on and for how long. Its exit code is the command's. Nothing
-below it outlives it but containers.
+The command's output is shown as it comes, and so is what its child processes say by
+lab/progress.py. After 20 s without a line it says what is going on, and for how long. Its exit
+code is the command's. Of all that the command starts, only containers outlive it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLUGIN = "lab_progress"
 
 
 class Screen:
-    """Shows lines, keeps them in a file, and knows how long nothing was shown."""
+    """Shows lines, keeps them in a file, and knows how long it has been silent."""
 
     def __init__(self, out: IO[bytes], log: IO[bytes] | None) -> None:
         self._outs = [out, *([log] if log else [])]
@@ -47,7 +47,7 @@ class Screen:
             out.flush()
 
     def note(self, line: bytes) -> None:
-        """Take a line of lab/progress.py."""
+        """Take a line from lab/progress.py."""
         if line.startswith(b"~"):
             self._what = line[1:].decode(errors="replace")
             self._since = time.monotonic()
@@ -59,7 +59,7 @@ class Screen:
         return time.monotonic() - self._shown
 
     def break_silence(self, command: str) -> None:
-        """Say what goes on."""
+        """Say what is going on."""
         took = time.monotonic() - self._since
         self.show(f"... {took:.0f} s: {self._what or command}".encode())
 
@@ -80,19 +80,21 @@ def main(arguments: Sequence[str] | None = None, out: IO[bytes] | None = None) -
 
 def _run(command: Sequence[str], screen: Screen, pipe: Path, silence_s: float) -> int:
     os.mkfifo(pipe, 0o600)
-    notes = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # open for writing, too: it never ends
+    notes = os.open(
+        pipe, os.O_RDWR | os.O_NONBLOCK
+    )  # open for writing, too, so that it never ends
     output, writing = os.pipe()
     os.set_blocking(output, False)
     process = subprocess.Popen(
         command, stdout=writing, stderr=writing, env=environment(pipe, os.fstat(writing).st_ino)
     )
     os.close(writing)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # as if it had been sent there
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # as if the command had got it
     sources = {notes: screen.note, output: screen.show}
     try:
         _pass_on(sources, process, screen, silence_s, words=" ".join(command))
         return process.wait()
-    except KeyboardInterrupt:  # which the command has been sent, too
+    except KeyboardInterrupt:  # which the command has got, too
         return process.wait() or 128 + signal.SIGINT
     finally:
         for source in sources:
@@ -107,7 +109,7 @@ def _pass_on(
     *,
     words: str,
 ) -> None:
-    """Show what comes until the command ends; what it leaves running may keep its output open."""
+    """Show what comes until the command ends, though its children may keep its output open."""
     rest = dict.fromkeys(sources, b"")
     end = os.pidfd_open(process.pid)
     with selectors.DefaultSelector() as selector:
@@ -130,7 +132,7 @@ def _pass_on(
 
 
 def _read(source: int) -> bytes:
-    """Return all that is there."""
+    """Return all that can be read now."""
     found = b""
     with contextlib.suppress(BlockingIOError):
         while got := os.read(source, 65536):
@@ -139,7 +141,7 @@ def _read(source: int) -> bytes:
 
 
 def environment(pipe: Path, shown: int) -> Mapping[str, str]:
-    """Return the environment in which programs tell what they do, Ansible by a plugin."""
+    """Return the environment in which programs say what they do; Ansible does it by a plugin."""
     plugins = os.environ.get("ANSIBLE_CALLBACK_PLUGINS", "")
     enabled = os.environ.get("ANSIBLE_CALLBACKS_ENABLED", "")
     colour = {"ANSIBLE_FORCE_COLOR": "1"} if sys.stdout.isatty() else {}

@@ -1,8 +1,8 @@
 """End what a run has started when the run ends, however it ends: kill -9 included.
 
-Else an `ansible-playbook` of a killed run goes on, and removes the fleet under the next one. A
-process of its own waits for the end of the run; then it kills every process that carries the run's
-mark in its environment. What lab-env starts does not carry it: containers outlive a run.
+Otherwise an `ansible-playbook` of a killed run would go on and remove the fleet of the next run. A
+separate process waits for the end of the run. Then it kills every process that carries the run's
+mark in its environment. What lab-env starts does not carry the mark, so containers outlive a run.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import time
 from pathlib import Path
 
 VARIABLE = "AGENT_BUS_LAB_RUN"
-_ROUNDS = 500  # of 0.02 s: a process that is stuck in the kernel is left
+_ROUNDS = 500  # of 0.02 s; after them a process that is stuck in the kernel is left alone
 
 
 def start(program: str = __file__, *, variable: str = VARIABLE) -> str:
     """Start that process for this one; return the mark, which children get as `variable`.
 
-    It runs `program` with this process's id and the mark, and does not carry the mark of a run
-    around this one, which would end it before its work is done.
+    It runs `program` with this process's id and the mark. It does not carry the mark of an outer
+    run, whose end would kill it before its work is done.
     """
     mark = secrets.token_hex(6)
     nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
-    os.posix_spawn(  # no Popen object, which would complain that its process outlives it
+    os.posix_spawn(  # a Popen object would complain that its process outlives it
         sys.executable,
         [sys.executable, "-I", "-S", program, str(os.getpid()), mark],
         {name: value for name, value in os.environ.items() if name != variable},
@@ -43,7 +43,7 @@ def carriers(mark: str, *, variable: str = VARIABLE) -> list[int]:
     wanted = f"{variable}={mark}".encode()
     found = []
     for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
             if wanted in (place / "environ").read_bytes().split(b"\0"):
                 found.append(int(place.name))
     return found
@@ -52,10 +52,12 @@ def carriers(mark: str, *, variable: str = VARIABLE) -> list[int]:
 def wait_and_end(watched: int, mark: str, *, variable: str = VARIABLE) -> None:
     """Wait for the end of the process that started this one, then kill all that carry the mark."""
     os.chdir("/")
-    os.closerange(3, 1024)  # the reader of a pipe must not wait for this process
+    os.closerange(3, 1024)  # whoever reads a pipe must not wait for this process
     with contextlib.suppress(ProcessLookupError):
         run = os.pidfd_open(watched)
-        if os.getppid() == watched:  # else it has ended, and the number may be another's
+        if (
+            os.getppid() == watched
+        ):  # otherwise it has ended, and its number may be another process's
             select.select([run], [], [])
     for _ in range(_ROUNDS):
         pids = carriers(mark, variable=variable)

@@ -9,7 +9,7 @@ FOLLOW := $(PYTHON) -m lab.follow --
 lab-setup:
 	@tools/setup
 
-images: venv lab-setup ## Build the images of the lab's hosts, one a distribution
+images: venv lab-setup ## Build the images of the lab's hosts, one per distribution
 	@$(FOLLOW) $(PYTHON) -m lab.engine.image
 
 demo: venv lab-setup ## Show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for your fleet)
@@ -18,7 +18,7 @@ demo: venv lab-setup ## Show it all: 9 hosts as containers, the rollout, every a
 clean-demo: venv ## Remove the demo's containers, network, keys and tokens
 	@$(PYTHON) -m lab.fleet down --name $(FLEET)
 
-# what is given on make's command line is in the recipe's environment, safe from the shell's quoting
+# variables from make's command line are in the recipe's environment, where the shell does not split them
 shell: ## Open a root shell on a host of the demo: make shell HOST=t440
 	@$(PYTHON) -m lab.probe.look --name $(FLEET) shell "$${HOST-}"
 

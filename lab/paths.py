@@ -13,7 +13,7 @@ LAB_ENV = ROOT / "lab" / "lab-env"
 STORE = Path(os.environ.get("LAB_STORE", "/var/lib/agent-bus-lab"))
 """Where lab-env puts images, containers and networks."""
 OWNER = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
-"""This clone: part of the name of whatever stands outside its folder."""
+"""Identifies this clone: part of every name that the lab uses outside of its folder."""
 
 
 class LabError(Exception):
@@ -27,18 +27,18 @@ def tool(name: str) -> str:
 
 
 def fleet_dir(fleet: str) -> Path:
-    """Return the folder of all that one fleet generates: keys, secrets, overlay inventory."""
+    """Return the folder of all that is generated for one fleet: keys, secrets, overlay."""
     return ROOT / ".cache" / "lab" / fleet
 
 
 def socket_dir(fleet: str) -> Path:
     """Return a short private folder for ssh's control sockets.
 
-    A Unix socket's path has 108 bytes, which the path of a clone may use up.
+    The path of a Unix socket has at most 108 bytes; the path of a clone may be too long.
     """
     return Path(tempfile.gettempdir()) / f"agent-bus-lab-{os.getuid()}-{OWNER}-{fleet}"
 
 
 def key_of(fleet: str) -> Path:
-    """Return the private half of a fleet's ssh key; its containers have the public one mounted."""
+    """Return the private half of a fleet's ssh key; its containers mount the public half."""
     return fleet_dir(fleet) / "ssh" / "id_ed25519"

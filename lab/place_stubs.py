@@ -1,7 +1,7 @@
-"""Run on a lab's host: put a program that only logs its arguments where a named one is missing.
+"""Runs on a host of the lab: where a named program is missing, places one that logs its arguments.
 
-Real machines have the programs of their `command` wakers; containers have not, and a rehearsal
-shall show that the watcher runs them.
+Real machines have the programs that wake agents by command. Containers do not have them, but a
+rehearsal should show that the watcher runs them.
 """
 
 import shutil
@@ -16,7 +16,7 @@ logger --tag "$0" -- "$*"
 
 for name in sys.argv[1:]:
     if shutil.which(name) is None:
-        path = Path("/usr/local/bin", name)  # an absolute name stays what it is
+        path = Path("/usr/local/bin", name)  # an absolute name stays unchanged
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(STUB, encoding="ascii")
         path.chmod(0o755)

@@ -1,8 +1,8 @@
-"""Tell whoever waits what is going on, also from below programs that keep their output to the end.
+"""Say what is going on, even below programs that hold back their children's output.
 
-Ansible keeps what a module prints until that ends, and so do tests that run playbooks. So there
-is a pipe beside stdout: lab/follow.py makes it, reads it and shows each line at once. Without one,
-`say` only prints. Nothing here ever waits or fails for a reader that is gone.
+Ansible holds back what a module prints until it ends, and so do tests that run playbooks. So there
+is a pipe beside stdout: lab/follow.py makes it, reads it, and shows each line at once. Without the
+pipe `say` only prints. Nothing here waits for a reader, or fails without one.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import os
 import sys
 
 PIPE = "AGENT_BUS_PROGRESS"
-"""Names the pipe, in the environment of all that lab/follow.py starts."""
+"""The variable with the path of the pipe, set for all that lab/follow.py starts."""
 SHOWN = "AGENT_BUS_PROGRESS_SHOWN"
-"""The inode of the stdout that is shown already: what goes there needs no second way."""
+"""The variable with the inode of the stdout that is shown already: it needs no pipe."""
 LONGEST = 1000
-"""A write of up to 4,096 bytes is never mixed with another's (pipe(7))."""
+"""Characters; a write of up to 4,096 bytes is never mixed with another one (pipe(7))."""
 
 
 def say(line: str) -> None:
-    """Print a line, and have it shown if stdout is kept by somebody."""
+    """Print a line, and send it to the pipe if stdout is held back."""
     print(line, flush=True)
     with contextlib.suppress(OSError):
         if str(os.fstat(sys.stdout.fileno()).st_ino) != os.environ.get(SHOWN):
@@ -28,13 +28,13 @@ def say(line: str) -> None:
 
 
 def tell(line: str) -> None:
-    """Have a line shown at once, wherever stdout goes."""
+    """Show lines at once, wherever stdout goes."""
     for one in line.splitlines():
         _send(f"!{one}")
 
 
 def doing(what: str) -> None:
-    """Note what goes on: it is shown only if it is what a long silence is about."""
+    """Note what is going on; it is shown only after a long silence."""
     _send(f"~{what}")
 
 
@@ -42,7 +42,7 @@ def _send(line: str) -> None:
     path = os.environ.get(PIPE)
     if not path:
         return
-    with contextlib.suppress(OSError):  # nobody reads, or too slowly
+    with contextlib.suppress(OSError):  # nobody reads the pipe, or reads too slowly
         pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
         try:
             os.write(pipe, line[:LONGEST].encode(errors="replace") + b"\n")

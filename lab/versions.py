@@ -1,9 +1,9 @@
 """Roll a small fleet out with other versions of ansible-core: `python -m lab.versions`.
 
 The control node is a container with Debian 13 and Python 3.13, since ansible-core 2.20 and newer
-need Python 3.12. The wheels are fetched here and handed in: the containers need no internet. The
-first rollout is this environment's own, so that each other version finds first what the one before
-it has left, which must be nothing to do, and then rolls out from nothing.
+need Python 3.12. The wheels are fetched on this machine, so the containers need no internet. The
+first rollout is done by this environment. Each other version first finds what the version before
+it has left, and must have nothing to change; then it rolls out from nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ControlNode:
         """Run a command there and return all that it printed.
 
         Raises:
-            LabError: it failed; with its last words.
+            LabError: it failed; the message has its last lines.
         """
         words = [*self._ssh, "sudo", "sh", "-c", f"'cd {ROOT} 2>/dev/null; {command}' 2>&1"]
         done = subprocess.run(words, input=stdin, capture_output=True, check=False)
@@ -53,14 +53,14 @@ class ControlNode:
         return text
 
     def take(self, files: Sequence[Path]) -> None:
-        """Copy files and folders to where they are here."""
+        """Copy files and folders to the same paths there."""
         names = "\0".join(str(file).lstrip("/") for file in files)
         pack = ["tar", "--create", "--null", "--directory=/", "--files-from=-"]
         packed = subprocess.run(pack, input=names.encode(), capture_output=True, check=True)
         self.on(f"mkdir -p {ROOT} && tar --extract --directory=/", stdin=packed.stdout)
 
     def install(self, version: str) -> str:
-        """Make an environment with that version; answers which it is exactly."""
+        """Make an environment with that version; return which version it is exactly."""
         wheels = wheels_of(version)
         self.take([wheels])
         home = f"/opt/ansible-{version}"
@@ -73,10 +73,10 @@ class ControlNode:
         return self.on(f"{home}/bin/ansible-playbook --version").splitlines()[0]
 
     def play(self, version: str, playbook: str, *arguments: str) -> str:
-        """Run a playbook with that version and return its output, of which nothing may warn.
+        """Run a playbook with that version and return its output, which must have no warning.
 
         Raises:
-            LabError: it failed, or Ansible warns of what will fail some day.
+            LabError: it failed, or Ansible warned.
         """
         doing(f"ansible-core {version}: {playbook} {' '.join(arguments)}")
         sources = " ".join(f"-i {source}" for source in (*self._up.sources, self._up.overlay))
@@ -89,7 +89,7 @@ class ControlNode:
 
 
 def wheels_of(version: str) -> Path:
-    """Return the folder with ansible-core of that version and all it needs, fetched if need be."""
+    """Return the folder with the wheels of that version, after fetching them if necessary."""
     folder = ROOT / ".cache" / "ansible-versions" / version
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"),
@@ -104,7 +104,7 @@ def wheels_of(version: str) -> Path:
 
 
 def project() -> list[Path]:
-    """Return what a clone has, and what was built from it, so that nothing is fetched there."""
+    """Return the files of the clone and what was built from them: nothing is fetched there."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -120,7 +120,7 @@ def changed(text: str) -> dict[str, int]:
 
 
 def trial(control: ControlNode, version: str) -> Iterator[str]:
-    """Go through all that a version has to do; yields what was done.
+    """Do all that a version has to do; yield what was done.
 
     Raises:
         LabError: something failed.

@@ -1,4 +1,4 @@
-"""Tell lab/follow.py which play and task Ansible is at, also where its output is kept."""
+"""Tell lab/follow.py which task Ansible runs, even where Ansible's output is held back."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: lab_progress
 type: notification
-short_description: tells lab/follow.py what goes on
-description: Names the task that runs, by the pipe that lab/follow.py has made.
+short_description: tells lab/follow.py what is going on
+description: Writes the name of each task into the pipe of lab/follow.py.
 """
 
 
-def _progress() -> Any:  # noqa: ANN401 - a module, found by its place: `lab` is on no path here
+def _progress() -> Any:  # noqa: ANN401 - a module, loaded by path: `lab` cannot be imported here
     place = Path(__file__).resolve().parent.parent / "progress.py"
     spec = importlib.util.spec_from_file_location("lab_progress_pipe", place)
     assert spec is not None
@@ -40,7 +40,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no hint
         self._playbook = ""
 
     def v2_playbook_on_start(self, playbook: Any) -> None:  # noqa: ANN401 - Ansible has no hints
-        """Know the playbook."""
+        """Remember the playbook's name."""
         self._playbook = Path(playbook._file_name).name  # noqa: SLF001 - there is no other way
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ANN401, ARG002, FBT001 - Ansible's signature

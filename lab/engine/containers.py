@@ -1,8 +1,8 @@
 """The containers of one fleet: what is there, what should be there, and the steps between.
 
-One container per host, all on one network of the fleet's own (lab/engine/network.py). A container
-carries its specification's hash as a label, so that a running fleet is recognized and left alone.
-Names and labels tell fleets of one name apart that belong to different clones of this project.
+One container per host, all on the fleet's own network (lab/engine/network.py). A container has the
+hash of its specification as a label, so that a running fleet is recognized and left alone. Names
+and labels distinguish fleets of the same name that belong to different clones of this project.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 LABEL = "agent-bus-lab"
 LOGIN = "ansible"
 LAB_LOGIN = "lab"
-"""For what the lab itself does on a host."""
+"""The login for what the lab itself does on a host."""
 TRAITS = ("lab_login_shell", "lab_umask", "lab_openclaw_shell", "lab_openclaw_environment")
-"""Variables of a host that lab/prepare.yml acts on once; another value means a new container."""
+"""Variables of a host that lab/prepare.yml applies once; another value needs a new container."""
 FIRST_HOST = 10
-# What real systemd hardening needs: without SYS_ADMIN systemd ignores ProtectSystem=, PrivateTmp=
-# and others silently. Not --privileged: that hands over the machine's devices and its clock.
+# What systemd's hardening needs: without SYS_ADMIN, systemd silently ignores ProtectSystem=,
+# PrivateTmp= and others. Not --privileged, which hands over the machine's devices and clock.
 CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "NET_RAW", "SYS_NICE", "MKNOD", "SYS_PTRACE")
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What one container shall be."""
+    """What one container should be."""
 
     fleet: str
     host: str
@@ -44,7 +44,7 @@ class Spec:
     image: str
     public_key: Path
     mounts: tuple[str, ...] = ()
-    """Folders of this machine that the container sees, read-only, as FOLDER:PATH."""
+    """Folders of this machine that the container sees read-only, as FOLDER:PATH."""
     traits: tuple[str, ...] = ()
     """What lab/prepare.yml makes different on this host."""
 
@@ -57,8 +57,8 @@ class Spec:
     def mac(self) -> str:
         """Return a fixed MAC address.
 
-        With a new one after each start the peers would use the old one from their ARP caches
-        and time out for tens of seconds.
+        If it changed with each start, peers would use the old one from their ARP caches and time
+        out for tens of seconds.
         """
         return "02:fe:" + ":".join(f"{int(part):02x}" for part in self.address.split("."))
 
@@ -76,13 +76,16 @@ class Spec:
             *(f"--cap-add={capability}" for capability in CAPABILITIES),
             *("--security-opt", "apparmor=unconfined"),
             *("--security-opt", "label=disable"),
-            *("--restart", "always"),  # `systemctl reboot` ends the container: start it again
+            *(
+                "--restart",
+                "always",
+            ),  # `systemctl reboot` ends the container, and podman starts it again
             *("--systemd", "always"),
             self.image,
         ]
 
     def digest(self) -> str:
-        """Return 16 hex digits that change with anything that would need a new container."""
+        """Return 16 hex digits that change whenever a new container is needed."""
         facts = [*self.arguments(), self.public_key.read_text(), *self.traits]
         return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
 
@@ -110,12 +113,12 @@ class Plan:
 
 
 def container_name(fleet: str, host: str) -> str:
-    """Return the name of a host's container; a fleet's name ends at the dot, for it has none."""
+    """Return the name of a host's container; the fleet's part has no dot and ends at the first."""
     return f"agent-bus-{OWNER}-{fleet}.{host}"
 
 
 def addresses(subnet: str, hosts: Sequence[str], known: dict[str, str]) -> dict[str, str]:
-    """Return each host's address: the one it has, else the lowest free one.
+    """Return each host's address: the one it has, or the lowest free one.
 
     Raises:
         LabError: the subnet is full.
@@ -162,7 +165,7 @@ def parse_listing(listing: str) -> list[Container]:
 
 
 def plan(wanted: Sequence[Spec], there: Sequence[Container]) -> Plan:
-    """Return what to do so that exactly the wanted containers run."""
+    """Return the steps after which exactly the wanted containers run."""
     by_host = {container.host: container for container in there}
     steps = Plan(remove=[c.name for c in there if c.host not in {s.host for s in wanted}])
     for spec in wanted:
@@ -189,7 +192,7 @@ def carry_out(steps: Plan) -> None:
 
 
 def remove(names: Sequence[str], *, check: bool = True) -> None:
-    """Remove containers by name or id, whatever their state; one that is gone is none."""
+    """Remove containers by name or id, whatever their state; missing ones are no error."""
     podman("rm", "--force", "--ignore", "--time", "0", "--volumes", *names, check=check)
 
 
@@ -206,17 +209,14 @@ def _create(spec: Spec) -> None:
     }
     named = [item for key, value in labels.items() for item in ("--label", f"{key}={value}")]
     command = ["run", *named, *spec.arguments()]
-    done = podman(*command, check=False)
-    if done.returncode and "already in use" in done.stderr:
-        # left by a run that was killed before podman recorded it, with its labels
+    if podman(*command, check=False).returncode:
+        # A run that was killed may have left one of this name that podman has not recorded.
         remove([spec.name])
         podman(*command)
-    elif done.returncode:
-        raise LabError(f"{spec.name} cannot be created:\n{done.stderr[-2000:]}")
 
 
 def half_made(fleet: str) -> list[str]:
-    """Return the names of the fleet's containers of which only podman's store knows."""
+    """Return the names of the fleet's containers that only podman's store knows."""
     listing = podman("ps", "--all", "--external", "--format", "json").stdout
     entries = [entry for entry in json.loads(listing or "[]") or [] if not entry["Labels"]]
     names = [name for entry in entries for name in entry["Names"] or []]

@@ -1,7 +1,7 @@
 """Fleets that an older version of the lab made in podman's usual store.
 
-Anybody's containers may be there, too. Those are removed that have this clone's key of the fleet
-among their mounts, and as their version would have done it: in the mount namespace that it kept.
+Other people's containers may be there, too. Only those that mount this clone's key of the fleet
+are removed, in the way of the older version: inside the mount namespace that it kept.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def remove_all(fleet: str) -> None:
     """Remove the fleet's containers and network from podman's usual store.
 
     Raises:
-        LabError: podman cannot remove a container, wherever it is asked.
+        LabError: podman cannot remove a container in any namespace.
     """
     file = NETWORKS / f"agent-bus-{fleet}.json"
     there = ids(fleet)
-    # what is used by others is another clone's
+    # a network that is in use is another clone's
     if not there and not (file.exists() and not network.ports(_bridge(file))):
         return
     places = _namespaces(fleet)
     last = _remove(fleet, places[0])
-    # those of which podman says that they do not run, and has just forgotten
+    # containers that podman has just forgotten, because it took them for stopped
     living.end(living.residents(fleet))
     for place in places:
         if not ids(fleet):
@@ -94,10 +94,10 @@ def _namespace_of(pid: int) -> str:
 
 
 def _namespaces(fleet: str) -> list[list[str]]:
-    """Return what to put before a command so that it runs where podman may know the fleet.
+    """Return what to put before a command, so that it runs where podman may know the fleet.
 
-    That is where its containers live, else where the older version worked, or had worked before
-    somebody ended the process that held the namespace; at last, outside of any.
+    First come the namespaces where its containers live; then where the older version works, or
+    worked until somebody ended the process that held the namespace; at last, outside of any.
     """
     pids = [one.monitor for one in living.residents(fleet) if one.monitor]
     if (holder := _holder()) is not None:
@@ -113,7 +113,7 @@ def _namespaces(fleet: str) -> list[list[str]]:
 
 
 def _members(program: str) -> list[int]:
-    """Return the processes of a program in any namespace that an older version has made."""
+    """Return the processes of a program in namespaces that the older version has made."""
     found = []
     for comm in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
@@ -124,7 +124,7 @@ def _members(program: str) -> list[int]:
 
 
 def _end_name_servers() -> None:
-    """End podman's name servers that are alone in a namespace, whose containers were killed."""
+    """End name servers of podman that are alone in a namespace, as its containers were killed."""
     members = [*_members("conmon"), *([] if (holder := _holder()) is None else [holder])]
     used = {_namespace_of(pid) for pid in members}
     for pid in _members("aardvark-dns"):
@@ -142,7 +142,7 @@ def _holder() -> int | None:
 
 
 def _podman(*arguments: str, inside: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run the podman that everybody has, with the older version's settings where it had any."""
+    """Run the ordinary podman, with the older version's settings if it had any."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("CONTAINERS_")
     }
@@ -162,7 +162,7 @@ def _podman(*arguments: str, inside: Sequence[str]) -> subprocess.CompletedProce
 
 
 def _end_namespace() -> None:
-    """End the older version's namespace unless it has containers, or somebody makes some."""
+    """End the older version's namespace, unless it has containers or somebody is making some."""
     with IN_USE.open("a") as lock, contextlib.suppress(OSError, ValueError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         holder = _holder()

@@ -1,7 +1,7 @@
 """The lab's images, one per distribution: built once for each content of lab/image/.
 
-Found again in milliseconds. Where the packages of a distribution that may be missing cannot be
-had, the lab says so by name and runs that host on the default one.
+A built image is found again in milliseconds. Some distributions may be missing: if their packages
+are out of reach, the lab says so by name and runs their hosts on the default distribution.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Distribution:
 
     title: str
     archive: str | None = None
-    """What answers where its packages can be had; None for Debian's."""
+    """An address that answers if its packages are in reach; None for Debian's."""
     may_be_missing: bool = False
-    """Not Debian 12 and 13, without which no lab is; mirrors drop Debian 11 some day."""
+    """False for Debian 12 and 13, which the lab needs; mirrors will drop Debian 11 some day."""
 
 
 DEFAULT = "bookworm"
@@ -69,8 +69,8 @@ def ensure_all(wanted: Iterable[str], *, settled: bool) -> dict[str, str]:
 
     Args:
         wanted: keys of DISTRIBUTIONS.
-        settled: what could not be had when the fleet was made is not tried again, so that a
-            standing fleet keeps its containers.
+        settled: images that were out of reach when the fleet was made are not tried again, so that
+            a standing fleet keeps its containers.
 
     Raises:
         LabError: an unknown distribution, or an image that cannot be built.
@@ -89,7 +89,7 @@ def ensure_all(wanted: Iterable[str], *, settled: bool) -> dict[str, str]:
 
 
 def _ensure(name: str, *, settled: bool) -> str | None:
-    """Return the tag of an image, None when its packages are out of reach."""
+    """Return the tag of an image; None if its packages are out of reach."""
     tag = f"localhost/agent-bus-lab-{name}:{content_hash(IMAGE_DIR)}"
     note = NOTES / f"not-run-{name}"
     if settled and note.exists():
@@ -103,7 +103,7 @@ def _ensure(name: str, *, settled: bool) -> str | None:
 
 @contextlib.contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """Let other runs wait for the image that is being made, in place of making it as well."""
+    """Make other runs wait for the image that is being made, instead of making it, too."""
     STORE.mkdir(parents=True, exist_ok=True)
     with (STORE / f"image-{name}.lock").open("a") as lock:
         try:
@@ -143,7 +143,7 @@ def _ensure_base(name: str) -> str:
 
 
 def _reach(archive: str) -> None:
-    """Fail soon where an archive is not reachable; the bootstrap would try for minutes."""
+    """Fail soon if an archive is out of reach: the bootstrap would try for minutes."""
     try:
         urllib.request.urlopen(archive, timeout=10).close()  # noqa: S310 - one of the constants above
     except (urllib.error.URLError, OSError) as error:
@@ -151,7 +151,7 @@ def _reach(archive: str) -> None:
 
 
 def _leave_out(name: str, note: Path, why: str) -> None:
-    """Say by name what is not run, now and in a note for whoever sums up."""
+    """Say by name what is not run, now and in a note for the summary."""
     words = (
         f"NOT RUN on {DISTRIBUTIONS[name].title}: its hosts run {DISTRIBUTIONS[DEFAULT].title}, "
         f"because {why}"

@@ -1,4 +1,4 @@
-"""Kernel limits that a fleet of containers runs into where single services do not."""
+"""Kernel limits that a fleet of containers reaches, though single services do not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from lab.paths import LabError
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 ENOUGH_INSTANCES = 1024
-"""A container's systemd and its services take about six, and all containers are one user's: the
-kernel's 128 are used up by two fleets. The next one then hangs half-way through its boot."""
+"""A container's systemd and services take about six, and all containers belong to one user: two
+fleets use up the kernel's 128. The next container then hangs half-way through its boot."""
 
 
 def raise_inotify(setting: Path = INSTANCES, *, enough: int = ENOUGH_INSTANCES) -> None:

@@ -1,7 +1,7 @@
-"""Which containers of a fleet live, by the kernel's word: what podman records may be wrong.
+"""Which containers of a fleet are alive according to the kernel: podman's records may be wrong.
 
-A container is this fleet's if the fleet's own ssh key is mounted in it. One of anybody else, or of
-another clone's fleet of this name, has no such mount.
+A container is this fleet's if the fleet's own ssh key is mounted in it. No other container has
+this mount, not even one of a fleet of the same name in another clone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 ENDED_WITHIN_S = 60
-"""Only so that a process which the kernel cannot end is told; SIGKILL takes milliseconds."""
+"""Only to report a process that the kernel cannot end; SIGKILL takes milliseconds."""
 CONTAINER_ID = re.compile(r"libpod-([0-9a-f]{64})")
 
 
@@ -33,16 +33,16 @@ class Resident:
 
     pid: int
     monitor: int
-    """Its conmon; 0 when that is gone."""
+    """The process id of its conmon; 0 if that is gone."""
     container: str
-    """The container's id; empty when no cgroup tells it."""
+    """The container's id; empty if no cgroup shows it."""
 
 
 def residents(fleet: str) -> list[Resident]:
     """Return the first processes of all containers that have the fleet's key mounted."""
     found = []
     for folder in PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # it has ended in the meantime
             status = (folder / "status").read_text()
             if is_first(status) and has_key((folder / "mountinfo").read_text(), fleet):
                 found.append(_resident(folder, status))
@@ -50,16 +50,16 @@ def residents(fleet: str) -> list[Resident]:
 
 
 def is_first(status: str) -> bool:
-    """Tell by /proc/PID/status whether a process is number 1 of a namespace below ours."""
+    """Tell from /proc/PID/status whether a process is number 1 of a namespace below ours."""
     numbers = re.search(r"^NSpid:\s+(.+)$", status, re.MULTILINE)
     return numbers is not None and numbers[1].split()[1:][-1:] == ["1"]
 
 
 def has_key(mountinfo: str, fleet: str) -> bool:
-    """Tell by /proc/PID/mountinfo whether this clone's key of the fleet is mounted there.
+    """Tell from /proc/PID/mountinfo whether this clone's key of the fleet is mounted there.
 
-    A mount is told as a device and the path below that device's root, which is the end of the path
-    here. Once the file is deleted the kernel adds that to it.
+    The kernel shows a mount as a device and the path below that device's root, which is the end of
+    the path here. It marks the path once the file is deleted.
     """
     device = ROOT.stat().st_dev
     key = key_of(fleet).with_suffix(".pub")
@@ -85,7 +85,7 @@ def _resident(folder: Path, status: str) -> Resident:
 
 
 def end(those: Sequence[Resident]) -> None:
-    """Kill containers of which podman does not know: first who would start them again.
+    """Kill containers that podman does not know; first the process that would restart each.
 
     Raises:
         LabError: one does not end.

@@ -1,7 +1,7 @@
 """The network of a fleet: a subnet that nobody uses, on a bridge whose name is the lab's.
 
-Podman numbers its bridges, and gives a number again that a network of another store has while none
-of that network's containers runs: hence names of our own.
+Podman numbers its bridges. It may use the number of another store's network while no container of
+that network runs, so the lab names its bridges itself.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def network_name(fleet: str) -> str:
 
 
 def bridge_name(fleet: str) -> str:
-    """Return the name of its interface on this machine, which may have 15 characters."""
+    """Return the name of its interface on this machine, at most 15 characters."""
     return f"ablab-{zlib.crc32(network_name(fleet).encode()):08x}"
 
 
 def candidates(fleet: str, preferred: str = "", avoid: str = "") -> Iterator[str]:
-    """Return subnets in the order in which they are tried: the one it had, then its usual one."""
+    """Return subnets in the order of trying: the one it had, its usual one, then the others."""
     start = PREFERRED.get(fleet, zlib.crc32(network_name(fleet).encode()) % SUBNETS)
     subnets = (f"10.213.{(start + step) % SUBNETS}.0/24" for step in range(SUBNETS))
     both = dict.fromkeys([*([preferred] if preferred else []), *subnets])
@@ -40,7 +40,7 @@ def candidates(fleet: str, preferred: str = "", avoid: str = "") -> Iterator[str
 
 
 def subnet_of(fleet: str) -> str:
-    """Return the subnet of the fleet's network; empty when there is none."""
+    """Return the subnet of the fleet's network; empty if there is none."""
     found = podman("network", "inspect", network_name(fleet), check=False)
     if found.returncode:
         return ""
@@ -49,10 +49,10 @@ def subnet_of(fleet: str) -> str:
 
 
 def ensure(fleet: str, preferred: str = "", *, avoid: str = "") -> str:
-    """Have the network and return its subnet: a preferred one if it is free, never one to avoid.
+    """Make the network unless it is there; return its subnet, `preferred` if that is free.
 
     Raises:
-        LabError: each subnet of the lab's is used by somebody, or podman fails otherwise.
+        LabError: all of the lab's subnets are in use, or podman fails in another way.
     """
     there = subnet_of(fleet)
     if there:
@@ -69,7 +69,7 @@ def ensure(fleet: str, preferred: str = "", *, avoid: str = "") -> str:
 
 
 def _name_bridge(fleet: str) -> None:
-    """Set the interface's name, for which this podman has no option."""
+    """Set the interface's name in podman's file: this podman has no option for it."""
     file = STORE / "networks" / f"{network_name(fleet)}.json"
     settings = json.loads(file.read_text())
     settings["network_interface"] = bridge_name(fleet)
@@ -79,18 +79,18 @@ def _name_bridge(fleet: str) -> None:
 
 
 def remove(fleet: str) -> None:
-    """Remove the network and whatever a killed run left of its bridge."""
+    """Remove the network, and what a killed run has left of its bridge."""
     podman("network", "rm", "--force", network_name(fleet), check=False)
     remove_bridge(bridge_name(fleet))
 
 
 def ports(bridge: str) -> list[str]:
-    """Return the interfaces that are plugged into a bridge, one per container."""
+    """Return the interfaces attached to a bridge, one per container."""
     listing = run(["ip", "-json", "link", "show", "master", bridge], check=False).stdout
     return [link["ifname"] for link in json.loads(listing or "[]") if "ifname" in link]
 
 
 def remove_bridge(name: str) -> None:
-    """Remove a bridge, if it is there, with what containers that are gone had plugged into it."""
+    """Remove a bridge, if it is there, and the interfaces that former containers have left."""
     for interface in (*ports(name), name):
         run(["ip", "link", "delete", interface], check=False)

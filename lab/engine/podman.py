@@ -1,4 +1,4 @@
-"""Run podman, inside the private namespace where the host needs one."""
+"""Run podman, inside the private namespace if the machine needs one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ IN_USE = Path(tempfile.gettempdir()) / "agent-bus-lab.lock"
 
 
 def run(command: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command through lab-env and return its result, output captured.
+    """Run a command through lab-env and return its result with its output.
 
     Raises:
-        LabError: it failed and `check` is set; the message ends with its last words.
+        LabError: it failed, and `check` is set; the message ends with its last lines.
     """
     result = subprocess.run(
         [str(LAB_ENV), *command],
@@ -43,14 +43,14 @@ def podman(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 @contextlib.contextmanager
 def in_use() -> Iterator[None]:
-    """Keep the private namespace while the block makes containers, beside other fleets."""
+    """Keep the private namespace while the block makes containers; other fleets may do so, too."""
     with IN_USE.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield
 
 
 def stop_if_unused() -> None:
-    """End the private namespace unless there are containers, or somebody makes some."""
+    """End the private namespace, unless there are containers or somebody is making some."""
     with IN_USE.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

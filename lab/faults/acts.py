@@ -1,4 +1,4 @@
-"""How a fleet is hurt: what is done to which host, and how it is taken back."""
+"""The faults: what is done to which host, and how it is undone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLOCK = "/run/lab-clock"
 DROP_IN = "/run/systemd/system/agent-bus.service.d/lab-clock.conf"
 FAKED = r"""
 cat > {clock}/sitecustomize.py <<'END'
-# libfaketime 0.9.10 refuses clock_nanosleep by a monotonic clock that it shall leave alone
+# libfaketime 0.9.10 refuses clock_nanosleep on a monotonic clock that it does not fake
 import select, time
 time.sleep = lambda seconds: select.select([], [], [], seconds) and None
 END
@@ -83,7 +83,7 @@ class Acts:
         )
 
     def node_partitioned(self, host: str, *, lasts_s: float) -> Fault:
-        """Packets between a node and the hub are dropped, not refused."""
+        """Packets between a node and the hub are dropped, not rejected."""
         hub = standing.spec_of(self._running.up, self._hub).address
         rules = (f"INPUT -s {hub} -j DROP", f"OUTPUT -d {hub} -j DROP")
         return Fault(
@@ -97,7 +97,7 @@ class Acts:
         )
 
     def host_frozen(self, host: str, *, lasts_s: float) -> Fault:
-        """A host stands still, its network with it, until its lease has lapsed."""
+        """A host stands still, with its network, until its lease has lapsed."""
         container = standing.spec_of(self._running.up, host).name
         return Fault(
             "host frozen",
@@ -123,7 +123,7 @@ class Acts:
         )
 
     def disk_full(self, host: str) -> Fault:
-        """No byte is left where the hub's database is; needs `altered_hub`."""
+        """The file system of the hub's database has no byte left; needs `altered_hub`."""
 
         def begin() -> None:
             self._on_hub(f"dd if=/dev/zero of={STATE}/ballast bs=64k 2>/dev/null || true")
@@ -150,7 +150,7 @@ class Acts:
         )
 
     def clock_jumped(self, by_s: int, *, lasts_s: float) -> Fault:
-        """The hub's wall clock jumps under its feet, and back; needs `altered_hub`."""
+        """The hub's wall clock jumps while it runs, and back; needs `altered_hub`."""
         return Fault(
             "hub's clock jumped",
             f"its wall clock set {by_s} s ahead under it, then back",
@@ -183,7 +183,7 @@ class Acts:
 
     @contextlib.contextmanager
     def altered_hub(self) -> Iterator[None]:
-        """The hub on a small file system and with a clock that can be set under it."""
+        """While the block runs, the hub has a small file system and a clock that can be set."""
         aside = "/mnt/lab-disk"
         self._on_hub(
             f"mkdir -p {aside} {CLOCK} $(dirname {DROP_IN})",
@@ -224,7 +224,7 @@ class Acts:
     def _readiness(self) -> dict[str, Any]:
         try:
             ready: dict[str, Any] = self._running.api("/readyz")
-        except HTTPError as error:  # 503 with the same facts
+        except HTTPError as error:  # 503 has the same facts
             ready = json.load(error)
         return ready
 

@@ -17,7 +17,7 @@ HEAD = ("fault", "done", "lasted", "seen", "accepted", "delivered", "doubled", "
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault; `healed_s` counts from its end, None when it did not heal."""
+    """One fault; `healed_s` counts from its end, and is None if it did not heal."""
 
     fault: str
     done: str
@@ -45,7 +45,7 @@ class Row:
 
 
 class Report:
-    """The rows so far; written anew after each, so that a run that breaks off leaves them."""
+    """The rows so far, written anew after each group, so that a broken-off run leaves them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -84,7 +84,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def machine() -> str:
-    """Return what the run ran on, without its name."""
+    """Return the kind of machine that the run used, without its name."""
     import os
 
     return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"

@@ -1,7 +1,7 @@
 """Faults under traffic: begin, wait, end, wait until the fleet has healed itself, then count.
 
-Faults of one group overlap, each with its own end. Nothing here mends anything but what the fault
-itself broke: a rule is deleted, a container thawed. The rest has to come back without a hand.
+Faults of one group overlap, each with its own end. The end undoes only what the fault itself did:
+a rule is deleted, a container thawed. Everything else has to recover by itself.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 HEAL_S = 120
 DELIVER_S = 180
-"""An agent is woken once in 12 s, and a turn shows it 20 kB."""
+"""An agent is woken once per 12 s, and a turn shows it 20 kB."""
 LOOK_S = 0.25
 AWAY = "no answer"
 
 
 def nothing() -> None:
-    """Do nothing: what the fault broke is not for us to mend."""
+    """Do nothing: what the fault broke has to recover by itself."""
 
 
 @dataclass(slots=True)
@@ -40,10 +40,10 @@ class Fault:
 
     Attributes:
         agents: those whose status is watched.
-        begin: makes it; after `lasts_s` comes `end`, which takes back what was done, if anything.
-        check: asks in the middle of it what has to go on meanwhile.
-        shows: what the hub has to say about the agents at some time until it has healed.
-        only: whether it must never say anything else.
+        begin: starts it; after `lasts_s` comes `end`, which undoes what was done, if anything.
+        check: checks, during the fault, what has to go on working.
+        shows: a status that the hub has to show of the agents at some time before it has healed.
+        only: whether the hub must never show another one.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Trial:
         self._traffic = traffic
 
     def run(self, faults: Sequence[Fault]) -> list[Row]:
-        """Run faults side by side and return a row for each, whatever became of it."""
+        """Run faults side by side and return a row for each, healed or not."""
         for fault in faults:
             fault.began = time.time()
             fault.begin()
@@ -81,7 +81,7 @@ class Trial:
         return self._count(faults)
 
     def _step(self, fault: Fault) -> bool:
-        """Look once; return whether the fault is over, healed or not."""
+        """Look once; return whether we are done with the fault, healed or not."""
         statuses = self._statuses(fault.agents)
         fault.seen += [one for one in statuses if one not in fault.seen]
         now = time.time()
@@ -113,13 +113,13 @@ class Trial:
         return sorted({agent["status"] for agent in known if agent["name"] in agents})
 
     def _count(self, faults: Sequence[Fault]) -> list[Row]:
-        """Wait until all that was accepted is delivered, and judge each fault's share."""
+        """Wait until all accepted messages are delivered, and judge each fault's share."""
         ledger = self._settled([one for one in self._traffic.accepted() if one.at <= time.time()])
         trouble = [ledger.verdict().words(), self._unreachable()]
         return [_row(fault, ledger, trouble) for fault in faults]
 
     def _settled(self, accepted: Sequence[Accepted]) -> Ledger:
-        """Return what is known once all is delivered, or when the time is over."""
+        """Return the ledger once all is delivered, or when the time is over."""
         ledger = Ledger(accepted)
 
         def all_delivered() -> bool:
@@ -133,7 +133,7 @@ class Trial:
         return ledger
 
     def _unreachable(self) -> str:
-        """Return who of the whole fleet cannot be reached in the end, and why."""
+        """Return which agents of the fleet cannot be reached in the end, and why."""
         everybody = [name for names in self._running.who.agents.values() for name in names]
         try:
             results = self._running.probe(everybody)
@@ -143,7 +143,7 @@ class Trial:
 
 
 def _row(fault: Fault, ledger: Ledger, trouble: Sequence[str]) -> Row:
-    """Return what came of one fault: what was accepted from its beginning until it healed."""
+    """Return the row of one fault; it counts what was accepted from its start until it healed."""
     now = time.time()
     ended, last = fault.ended or now, fault.healed or now
     verdict = ledger.verdict(fault.began, last)
@@ -161,7 +161,7 @@ def _row(fault: Fault, ledger: Ledger, trouble: Sequence[str]) -> Row:
 
 
 def _unlike(fault: Fault) -> list[str]:
-    """Return in which ways a fault went otherwise than it has to."""
+    """Return how a fault differed from what was expected."""
     found = []
     if fault.healed is None:
         found.append(f"not healed within {patience(HEAL_S):.0f} s")

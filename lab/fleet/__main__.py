@@ -1,6 +1,6 @@
 """Turn the hosts of any inventory into containers: `python -m lab.fleet up --help`.
 
-up      make the fleet that an inventory describes; a running one is left as it is
+up      make the fleet that an inventory describes; what runs already is left alone
 down    remove all of it
 status  list the containers
 exec    run a command on a host, or open a shell there, by ssh as an operator would

@@ -1,4 +1,4 @@
-"""Copies of this project with changes in them: what an operator's `git pull` brings."""
+"""Changed copies of this project: what an operator gets with `git pull`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS = (
 
 
 def copy(fleet: str, version: str) -> Path:
-    """Return a fresh copy that says it is another version; built releases are shared."""
+    """Return a fresh copy with another version in it; built releases are shared."""
     folder = fleet_dir(fleet) / "checkouts" / version
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -34,7 +34,7 @@ def copy(fleet: str, version: str) -> Path:
             shutil.copytree(
                 source,
                 folder / part,
-                symlinks=True,  # playbooks/roles has to lead to the copy's own
+                symlinks=True,  # playbooks/roles has to lead to the copy's roles
                 ignore=shutil.ignore_patterns("__pycache__", "*.pyc"),
             )
         else:
@@ -59,7 +59,7 @@ def version() -> str:
 
 
 def change(file: Path, pattern: str, replacement: str) -> None:
-    """Replace the first match in a file, which has to have one."""
+    """Replace the first match in a file; there has to be one."""
     text, count = re.subn(pattern, replacement, file.read_text(), count=1)
     if not count:
         raise ValueError(f"{file} has nothing like {pattern}")

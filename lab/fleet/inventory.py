@@ -1,6 +1,6 @@
 """Read any Ansible inventory as the lab needs it: which hosts there are and what they set.
 
-Does not evaluate templates; what needs evaluated values is a play (lab/prepare.yml).
+Templates are not evaluated here: what needs their values is done by a play (lab/prepare.yml).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def parse(listing: str) -> Inventory:
     """Return the inventory in the JSON output of `ansible-inventory --list`.
 
     Raises:
-        LabError: it has no host of a fleet.
+        LabError: its groups hub and nodes have no host.
     """
     groups: dict[str, Any] = json.loads(listing)
     variables: dict[str, dict[str, Any]] = groups.pop("_meta", {}).get("hostvars", {})

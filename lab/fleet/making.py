@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FLEET_NAME = re.compile("[a-z0-9][a-z0-9-]*")
 BOOT_TIMEOUT_S = 180
-"""It takes a second or two, a minute on a machine with ten times more work than cores."""
+"""A boot takes a second or two; a minute on a machine with ten times more work than cores."""
 
 
 def up(name: str, sources: Sequence[Path]) -> Fleet:
@@ -72,7 +72,7 @@ def up(name: str, sources: Sequence[Path]) -> Fleet:
 def _make(
     name: str, read: inventory.Inventory, subnet: str
 ) -> tuple[str, list[containers.Spec], bool]:
-    """Have the containers; return their subnet, what they are, and whether anything was done."""
+    """Make the containers; return their subnet, their specs, and whether anything was done."""
     there = containers.existing(name)
     remains.end_ghosts(name, there)
     subnet = network.ensure(name, subnet)
@@ -80,8 +80,8 @@ def _make(
     try:
         return subnet, specs, _carry_out(name, containers.plan(specs, there))
     except LabError as error:
-        # a run that was killed while podman worked leaves parts that no verb of podman's removes,
-        # such as addresses that are taken by nobody
+        # a run that was killed while podman worked can leave parts that no podman command removes,
+        # such as addresses that nobody has
         say(f"lab: {error}\nlab: fleet {name} is removed and made anew, on another subnet")
     remains.remove_all(name)
     subnet = network.ensure(name, avoid=subnet)
@@ -102,7 +102,9 @@ def _carry_out(name: str, steps: containers.Plan) -> bool:
     socket_dir(name).mkdir(mode=0o700, exist_ok=True)
     if not any(counts.values()):
         return False
-    state_file(name).unlink(missing_ok=True)  # if this fails, the next run prepares all anew
+    state_file(name).unlink(
+        missing_ok=True
+    )  # if this run fails, the next one prepares all hosts anew
     close_connections(name)
     limits.raise_inotify()
     containers.carry_out(steps)
@@ -110,7 +112,7 @@ def _carry_out(name: str, steps: containers.Plan) -> bool:
 
 
 def _preflight(sources: Sequence[Path]) -> None:
-    """Check the inventory as a rollout would, before anything is made from it."""
+    """Check the inventory as a rollout would, before anything is made of it."""
     command = [tool("ansible-playbook"), str(ROOT / "playbooks" / "preflight.yml")]
     for source in sources:
         command += ["--inventory", str(source)]
@@ -132,11 +134,11 @@ def _prepare(fleet: Fleet) -> None:
     if result.returncode != 0:
         sys.stderr.write(result.stdout[-4000:] + result.stderr)
         raise LabError("the hosts could not be prepared, see above")
-    close_connections(fleet.name)  # an open one still has the umask from before
+    close_connections(fleet.name)  # open ones still have the old umask
 
 
 def _prepared_digest(read: inventory.Inventory, specs: Sequence[containers.Spec]) -> str:
-    """Return what changes whenever the hosts have to be prepared again."""
+    """Return a text that changes whenever the hosts have to be prepared again."""
     lab = ROOT / "lab"
     parts = ("prepare.yml", "place_stubs.py", "templates", "gateway_standin")
     program = image.content_hash(*(lab / part for part in parts))

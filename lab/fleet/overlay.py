@@ -1,12 +1,11 @@
 """The overlay inventory: what turns the hosts of any inventory into this fleet's containers.
 
-It stands behind the inventory on the command line and sets host variables of the strongest
-kind an inventory has (host_vars), so that it wins over whatever the inventory says about how
-its real machines are reached.
+It comes after the inventory on the command line and sets host variables of the strongest kind that
+an inventory has (host_vars). So it overrides what the inventory says about reaching real machines.
 
-It says how the containers are reached, and answers what the inventory itself sets and no
-container can have. What an inventory leaves to Ansible, the lab leaves to Ansible, too: otherwise
-a rehearsal would hide what fails on the machines.
+It says how the containers are reached, and overrides settings that no container can satisfy. What
+the inventory leaves to Ansible, the lab leaves to Ansible, too: otherwise a rehearsal would hide
+what fails on the machines.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ if TYPE_CHECKING:
     from lab.engine.containers import Spec
     from lab.fleet.inventory import Inventory
 
-# Ways in which an inventory may reach its real machines; what it sets of these the overlay has to
-# answer, if only with nothing.
+# How an inventory may reach its real machines: what it sets of these, the overlay has to override,
+# if only with nothing.
 CONNECTION_PREFIXES = ("ansible_ssh_", "ansible_password", "ansible_private_key")
 KEPT = ("ansible_ssh_pipelining", "ansible_ssh_executable", "ansible_ssh_transfer_method")
-"""How ssh is used, which is the same for a container."""
+"""How ssh is used: the same for containers."""
 ONLY_SUDO = ("ansible_become_method", "ansible_become_exe", "ansible_become_flags")
-"""A container has sudo, without a password, and no other program of the kind."""
+"""A container has sudo without a password, and no other such program."""
 INTERPRETER = "ansible_python_interpreter"
 ONLY_INTERPRETER = "/usr/bin/python3"
 
 
 def host_variables(spec: Spec, *, is_hub: bool, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables that make Ansible reach the container in place of the machine."""
+    """Return the variables with which Ansible reaches the container instead of the machine."""
     folder = fleet_dir(spec.fleet)
     answered: dict[str, Any] = {
         "ansible_connection": "ssh",
@@ -59,9 +58,9 @@ def host_variables(spec: Spec, *, is_hub: bool, raw: Mapping[str, Any]) -> dict[
 
 
 def _without_other_programs(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what replaces programs that the inventory names and a container does not have.
+    """Return replacements for programs that the inventory names and a container does not have.
 
-    A word such as `auto` stays, and so does a template: only a path is known to be missing.
+    A word such as `auto` stays, and so does a template: only a path can be known to be missing.
     """
     replaced: dict[str, Any] = {}
     if raw.get("ansible_become_method", "sudo") != "sudo":
@@ -74,7 +73,7 @@ def _without_other_programs(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(specs: Sequence[Spec], inventory: Inventory) -> Path:
-    """Write the overlay of a fleet and return its folder; what is equal stays untouched."""
+    """Write the overlay of a fleet and return its folder; unchanged files are not touched."""
     folder = fleet_dir(specs[0].fleet) / "inventory"
     wanted = {
         folder / "hosts.yml": "---\nall: {}\n",

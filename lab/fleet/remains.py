@@ -1,6 +1,6 @@
-"""Remove a fleet whatever state a killed run, or another podman, has left it in.
+"""Remove a fleet, whatever state a killed run or another podman has left it in.
 
-Podman's word is taken first, then the kernel's (lab/engine/living.py).
+First podman is asked what there is, then the kernel (lab/engine/living.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def end_ghosts(fleet: str, there: Sequence[containers.Container]) -> None:
-    """End what lives on of the fleet without podman's knowledge, before more is made."""
+    """End containers of the fleet that podman does not know, before more are made."""
     former.remove_all(fleet)
     running = {container.id for container in there if container.running}
     living.end([one for one in living.residents(fleet) if one.container not in running])
@@ -33,7 +33,7 @@ def remove_all(fleet: str) -> int:
     )
     names = [*(one.name for one in known), *containers.half_made(fleet)]
     if names:
-        containers.remove(names, check=False)  # what that leaves is looked at below
+        containers.remove(names, check=False)  # what is left is handled below
     former.remove_all(fleet)
     living.end(living.residents(fleet))
     left = [*(one.name for one in containers.existing(fleet)), *containers.half_made(fleet)]

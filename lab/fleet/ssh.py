@@ -25,7 +25,7 @@ SSH_OPTIONS = (
 
 
 def ensure_key(name: str) -> Path:
-    """Return the public half of the fleet's ssh key, made at its first use."""
+    """Return the public half of the fleet's ssh key; its first use makes it."""
     private = key_of(name)
     if not private.exists():
         private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -38,9 +38,9 @@ def ensure_key(name: str) -> Path:
 
 
 def ssh_command(spec: Spec) -> list[str]:
-    """Return the start of an ssh command line of the lab's own, as a user with sudo.
+    """Return the start of the lab's own ssh command line, as a user with sudo.
 
-    It is not Ansible's user, whose login shell and umask are the inventory's to choose.
+    It is not Ansible's user, whose login shell and umask the inventory chooses.
     """
     options = [item for option in SSH_OPTIONS for item in ("-o", option)]
     key = key_of(spec.fleet)
@@ -49,7 +49,7 @@ def ssh_command(spec: Spec) -> list[str]:
 
 
 def close_connections(name: str) -> None:
-    """End ssh's shared connections: those to a removed container would hang."""
+    """End the shared connections of ssh: one to a removed container would hang."""
     for socket in socket_dir(name).glob("*"):
         subprocess.run(
             ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "lab"],

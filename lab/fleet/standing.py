@@ -35,7 +35,7 @@ def recall(name: str) -> Fleet:
         LabError: it is not up.
     """
     state = load_state(name)
-    if not state.get("subnet"):  # an older version's had none, and is not found any more
+    if not state.get("subnet"):  # a fleet of an older version has none and is not found any more
         raise LabError(f"fleet {name} is not up; `make demo` starts it")
     sources = tuple(Path(source) for source in state["sources"])
     read = inventory.read(sources)
@@ -94,7 +94,7 @@ def state_file(name: str) -> Path:
 
 
 def load_state(name: str) -> dict[str, Any]:
-    """Return what `up` noted about the fleet; empty when it is not up."""
+    """Return what `up` noted about the fleet; empty if it is not up."""
     try:
         state: dict[str, Any] = json.loads(state_file(name).read_text())
     except FileNotFoundError:

@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 """A stand-in for an OpenClaw gateway's hooks, for the lab and the tests only.
 
-It answers the HTTP calls that the bus watcher makes as OpenClaw 2026.9 was measured to answer
-them, and remembers every wake with its time, so that a test can ask what woke whom. It runs no
-model.
-README.md beside this file says what is imitated and what is not.
+It answers the HTTP calls of the watcher in the way that OpenClaw 2026.9 was measured to answer
+them. It remembers every wake with its time, so that a test can ask what woke whom. It runs no
+model. README.md beside this file says what is imitated and what is not.
 
 Threads: one per connection (http.server), one timer per wake that starts the scripted turn.
 """
@@ -29,14 +28,14 @@ else:
     from turns import Turns  # beside this file, which is started as a program
 
 MAX_BODY_BYTES = 256 * 1024  # OpenClaw's own limit
-MAX_PENDING = 20  # events per session; the oldest is lost beyond it, as in OpenClaw
-FAILURES_ALLOWED = 20  # wrong tokens per window; the next one is answered 429
+MAX_PENDING = 20  # events per session; past it the oldest is lost, as in OpenClaw
+FAILURES_ALLOWED = 20  # wrong tokens per window; the next one gets 429
 FAILURE_WINDOW_S = 60
 TURN_LIMIT_S = 60
 
 
 class AnswerError(Exception):
-    """Ends a request with this status; `text` answers plain text, else JSON with `error`."""
+    """Ends a request with this status; the answer is JSON with `error`, or plain `text`."""
 
     def __init__(self, status: int, message: str, *, text: bool = False, retry_s: int = 0) -> None:
         super().__init__(message)
@@ -47,7 +46,7 @@ class AnswerError(Exception):
 
 
 class Gateway:
-    """What the stand-in knows: settings (read again when the file changes), queues, wakes, faults.
+    """What the stand-in knows: settings (read again after a change), queues, wakes, faults.
 
     `state_dir` holds openclaw.json, standin.json (optional) and standin-wakes.jsonl. All methods
     may be called from any thread.
@@ -66,7 +65,7 @@ class Gateway:
         self._fault_ends = 0.0
 
     def settings(self, name: str) -> dict[str, Any]:
-        """Return the parsed file, read again only when its time stamp has moved."""
+        """Return the parsed file, read again only if its time stamp has changed."""
         path = self._files[name]
         try:
             stamp = path.stat().st_mtime_ns
@@ -82,7 +81,7 @@ class Gateway:
         return parsed
 
     def agents(self) -> list[str]:
-        """Return the agent ids, the default one first; `main` when none is set."""
+        """Return the agent ids, the default one first; only `main` if none is set."""
         roster = self.settings("openclaw").get("agents", {})
         ids = [str(name).lower() for name in roster.get("entries", {})]
         default = roster.get("defaults", {}).get("systemAgent", {}).get("agentId")
@@ -98,10 +97,11 @@ class Gateway:
         return bool(self.settings("standin").get("older"))
 
     def check_token(self, authorization: str, query: str) -> None:
-        """Raise what OpenClaw answers to a request without the hook token.
+        """Check the hook token as OpenClaw does.
 
         Raises:
-            AnswerError: 404 hooks off, 400 token in the address, 401 wrong, 429 too many.
+            AnswerError: 404 hooks are off, 400 token in the address, 401 wrong, 429 too often
+                wrong.
         """
         hooks = self.settings("openclaw").get("hooks", {})
         if not hooks.get("enabled") or not hooks.get("token"):
@@ -150,7 +150,7 @@ class Gateway:
         raise AnswerError(404, "Not Found", text=True)
 
     def wake(self, agent: str, path: str, text: str) -> str:
-        """Queue the text for the main session, start a turn; return queued or coalesced."""
+        """Queue the text for the main session and start a turn; return `queued` or `coalesced`."""
         with self._lock:
             queue = self._pending.setdefault(agent, [])
             outcome = "coalesced" if queue and queue[-1] == text else "queued"
@@ -169,14 +169,14 @@ class Gateway:
             return [wake for wake in self._wakes if wake["n"] > since]
 
     def set_fault(self, fault: dict[str, Any]) -> None:
-        """Answer from now on as `fault` says: mode, and optionally seconds, agent, delay_s."""
+        """Answer as `fault` says from now on: mode, and optionally seconds, agent, delay_s."""
         seconds = float(fault.get("seconds") or 0)
         with self._lock:
             self._fault = fault
             self._fault_ends = time.monotonic() + (seconds or 1e9)
 
     def fault(self, agent: str | None = None) -> dict[str, Any]:
-        """Return the fault in force for a call about this agent; mode `ok` when there is none."""
+        """Return the fault in force for calls about this agent; mode `ok` stands for none."""
         with self._lock:
             only = self._fault.get("agent")
             over = time.monotonic() >= self._fault_ends
@@ -363,7 +363,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """The listening socket with the gateway it stands for."""
+    """The listening socket, with the gateway behind it."""
 
     daemon_threads = True
 

@@ -1,8 +1,8 @@
-"""When the stand-in starts turns, as one of two kinds of gateway does.
+"""When the stand-in starts turns, like one of two kinds of gateway.
 
-`heartbeat`, as OpenClaw 2026.9.6 was measured: a wake's turn starts while no turn of any agent
-runs, and at most five of one agent within a minute. `follow-up`, as OpenClaw's public source after
-that has it: only the agent's own turn is waited for. Isolated runs start at once in both.
+`heartbeat`, as OpenClaw 2026.9.6 was measured: a woken turn starts when no turn of any agent runs,
+and at most five of one agent start within a minute. `follow-up`, as in OpenClaw's later public
+source: a turn waits only for the agent's own turn. Isolated runs start at once in both.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ GUARD_TURNS = 5
 
 
 class Turns:
-    """What runs; all methods may be called from any thread.
+    """The turns that run; all methods may be called from any thread.
 
-    `settings` is asked each time for `kind` and `guard_s`, so that both can change meanwhile.
+    `settings` is asked for `kind` and `guard_s` each time, so that both can change at any time.
     """
 
     def __init__(self, settings: Callable[[], dict[str, object]]) -> None:
@@ -33,7 +33,7 @@ class Turns:
 
     @contextmanager
     def woken(self, agent: str) -> Iterator[None]:
-        """Be a turn of an agent's main session, once the kind of gateway lets it start."""
+        """Be a turn of an agent's main session, as soon as the kind of gateway lets it start."""
         with self._changed:
             while not self._may_start(agent):
                 self._changed.wait(0.2)
@@ -47,7 +47,7 @@ class Turns:
 
     @contextmanager
     def isolated(self, agent: str) -> Iterator[None]:
-        """Be a run beside all others."""
+        """Be an isolated run, beside all others."""
         with self._changed:
             self._running.append(agent)
         try:

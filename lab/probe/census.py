@@ -21,7 +21,7 @@ class Census:
     ca: str
     """File with the CA of the hub's certificate; empty without TLS."""
     agents: Mapping[str, Sequence[str]]
-    """The agents of each host."""
+    """Agents by host."""
     users: Mapping[str, str]
     gateways: Mapping[str, str]
     commanded: frozenset[str]

@@ -21,7 +21,7 @@ class LabHub:
 
     @property
     def _token(self) -> str:
-        """The admin's token as it is now: a rotation replaces it."""
+        """The admin's token, read each time: a rotation replaces it."""
         return self._token_file.read_text().strip()
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - decoded JSON
@@ -60,7 +60,7 @@ class LabHub:
 
 
 def page_of(base: str, admin_token: str, *, tls: ssl.SSLContext | None = None) -> str:
-    """Return the dashboard's first page as a browser gets it that signs in with the token."""
+    """Return the dashboard's first page, as a browser gets it after signing in with the token."""
     form = urlencode({"token": admin_token}).encode()
     opener = _opener(tls)
     opener.add_handler(urllib.request.HTTPCookieProcessor())
@@ -70,7 +70,7 @@ def page_of(base: str, admin_token: str, *, tls: ssl.SSLContext | None = None) -
 
 
 def _opener(tls: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
-    """Return what asks the hub itself, whatever proxy the environment names."""
+    """Return an opener that asks the hub directly, whatever proxy the environment names."""
     return urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
     )

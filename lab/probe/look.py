@@ -54,7 +54,7 @@ def send(up: standing.Fleet, sender: str, recipient: str, body: str) -> int:
 
 
 def logs(up: standing.Fleet, host: str) -> int:
-    """Print the last lines of the bus and of the watchers; all of one host's if it is named."""
+    """Print the last lines of hub and watchers: a few of each host, or many of one."""
     hosts = [host] if host else [spec.host for spec in up.specs]
     lines = 200 if host else 12
     worst = 0

@@ -1,9 +1,9 @@
 """Show a browser the dashboard of a running fleet: what `make open` calls.
 
-The lab's network ends at this machine. So the page is forwarded by ssh to an address of this
-machine, 127.0.0.1 if none is said, until Ctrl-C. For a browser on another machine say an address
-of this one that it can reach (ADDRESS=192.168.1.5, or 0.0.0.0 for each), or forward the port once
-more: ssh -L 8091:127.0.0.1:8091 THIS-MACHINE.
+The lab's network ends at this machine. So ssh forwards the page to an address of this machine
+(127.0.0.1 by default) until Ctrl-C. For a browser on another machine, give an address of this one
+that it can reach (ADDRESS=192.168.1.5, or 0.0.0.0 for all), or forward the port once more:
+ssh -L 8091:127.0.0.1:8091 THIS-MACHINE.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from lab.probe.hub import LabHub
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what an operator may say
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what an operator may ask for
 READY_WITHIN_S = 60
-"""Only so that a hub which never answers is told."""
+"""Only to report a hub that never answers."""
 OPTIONS = (
     "ControlMaster=no",
     "ControlPath=none",
@@ -51,7 +51,7 @@ def sign_in_link(up: standing.Fleet, base: str = "") -> str:
 
     Args:
         up: the fleet.
-        base: how the browser reaches the hub; the hub's own address if empty.
+        base: how the browser reaches the hub; if empty, by the hub's own address.
 
     Raises:
         LabError: the hub does not answer.
@@ -67,7 +67,7 @@ def sign_in_link(up: standing.Fleet, base: str = "") -> str:
 
 
 def free_port(address: str, wanted: int) -> int:
-    """Return the wanted port if nobody listens there, else one that the kernel finds free.
+    """Return the wanted port if nobody listens there, otherwise a free one.
 
     Raises:
         LabError: this machine does not have the address.
@@ -100,7 +100,7 @@ def forwarded(up: standing.Fleet, address: str, port: int) -> Iterator[subproces
     options = [word for option in OPTIONS for word in ("-o", option)]
     words = ["-N", "-L", f"{here}:{port}:{hub.address}:{who.port}"]
     program, *rest = ssh_command(hub)
-    # what ssh is told first counts
+    # for ssh, the first value of an option counts
     ssh = subprocess.Popen([program, *options, *words, *rest], stdin=subprocess.DEVNULL)
     try:
         near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - as above
@@ -112,8 +112,8 @@ def forwarded(up: standing.Fleet, address: str, port: int) -> Iterator[subproces
 
 
 def _wait_for(base: str, ssh: subprocess.Popen[bytes]) -> None:
-    """Wait until the hub answers; whose certificate it has is not what is asked."""
-    tls = ssl._create_unverified_context()  # noqa: S323, SLF001 - no name of it is this machine's
+    """Wait until the hub answers, whatever its certificate."""
+    tls = ssl._create_unverified_context()  # noqa: S323, SLF001 - it has no name of this machine
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
     )

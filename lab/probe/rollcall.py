@@ -1,8 +1,8 @@
 """Send a message to every agent of a running fleet and see who was woken, where, and how soon.
 
-The messages go out by the agents' own command line on their hosts, the wakes are read from each
-host's stand-in for OpenClaw, and the bus is asked when it stored and pushed each message. An agent
-with a `command` waker has no gateway to ask: there the watcher's report to the bus counts. All
+Each message is sent with the agent's own command line on its host. The wakes are read from each
+host's stand-in for OpenClaw, and the hub says when it stored and pushed each message. For an agent
+that a command wakes there is no gateway to ask; there the watcher's report to the hub counts. All
 containers share this machine's clock, so times of different hosts can be compared.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lab.probe.census import Census
 
 WAKE_TIMEOUT_S = 30
-"""An agent that was woken a moment ago is woken again after 12 s, to spare its gateway."""
+"""An agent that was woken a moment ago is woken again only after 12 s, to spare its gateway."""
 
 SENDER = """
 import json, subprocess, sys, time
@@ -47,11 +47,11 @@ LISTENER = """
 import json, sys, time, urllib.request
 wanted, since, url = json.load(sys.stdin)
 deadline = time.time() + %d
-gateway = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
+gateway = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
 while True:
     wakes = json.load(gateway.open(url + "/standin/wakes"))["wakes"]
     wakes = [wake for wake in wakes if wake["at"] >= since]
-    # a wake for what came before the letter says nothing
+    # a wake before the letter says nothing about it
     woken = {wake["agent"] for wake in wakes if wake["at"] >= wanted.get(wake["agent"], since)}
     if woken >= set(wanted) or time.time() > deadline:
         break
@@ -82,7 +82,7 @@ class Outcome:
 
 
 def letters(agents: Mapping[str, Sequence[str]]) -> list[Letter]:
-    """Return one letter for each agent, from an agent of the next host if there are two hosts."""
+    """Return one letter to each agent, from an agent of the next host if there is another."""
     hosts = list(agents)
     found = []
     for number, host in enumerate(hosts):
@@ -104,7 +104,7 @@ def call(fleet: Fleet) -> list[Outcome]:
     who = census_of(fleet.name)
     wanted = letters(who.agents)
     since = time.time()
-    # one host after the other: many Pythons starting at once on a small machine measure only that
+    # one host after the other: many Pythons starting at once would slow all times
     sends = []
     for host in who.agents:
         doing(f"roll call: the agents of {host} write")
@@ -113,7 +113,7 @@ def call(fleet: Fleet) -> list[Outcome]:
     doing(f"roll call: waiting until {len(wanted)} agents have been woken")
     with ThreadPoolExecutor(max_workers=len(who.agents)) as pool:
         list(pool.map(lambda host: _listen(fleet, who, host, since=since, sent=sent), who.agents))
-        # once more, now that all were woken: nobody may have been woken elsewhere meanwhile
+        # once more, now that all were woken: nobody may have been woken on another host, too
         final = pool.map(
             lambda host: _listen(fleet, who, host, since=since, sent=sent), who.agents
         )
@@ -185,7 +185,7 @@ def _outcome(
 
 
 def _between(start: float | None, end: float | None) -> float | None:
-    """Return the milliseconds from one to the other; the bus rounds its stamps to one."""
+    """Return the milliseconds between two times; the hub rounds its stamps to milliseconds."""
     return None if start is None or end is None else max(0.0, (end - start) * 1000)
 
 
@@ -215,7 +215,7 @@ def _listen(
     since: float,
     sent: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """The host's wakes since then, once each of its agents was woken after its letter was sent."""
+    """Return the host's wakes since then, once each of its agents was woken for its letter."""
     expected = {
         agent: sent[agent]["at"] for agent in who.agents[host] if agent not in who.commanded
     }
@@ -246,7 +246,7 @@ def _on_host(fleet: Fleet, host: str, program: str, given: object, *, user: str 
 def _timelines(
     fleet: Fleet, who: Census, sent: Iterable[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Return each recipient's stamps; those that the bus writes lazily are waited for."""
+    """Return each recipient's stamps, after waiting for those that the hub writes later."""
     hub = LabHub(fleet.name, spec_of(fleet, who.hub).address, who.port, ca=who.ca)
     found = {}
     for entry in sent:

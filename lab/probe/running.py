@@ -27,7 +27,7 @@ LOOK_S = 0.2
 
 
 class RunningFleet:
-    """The fleet as an operator sees it: hosts by ssh, the hub by its API."""
+    """The fleet as an operator sees it: its hosts by ssh, its hub by the API."""
 
     def __init__(self, name: str) -> None:
         self._become(standing.recall(name))
@@ -39,7 +39,7 @@ class RunningFleet:
         self._hub = LabHub(up.name, hub.address, self.who.port, ca=self.who.ca)
 
     def remake(self, sources: Sequence[Path]) -> None:
-        """Make the fleet what another inventory says; what that leaves alone goes on running."""
+        """Make the fleet what another inventory says; unchanged hosts go on running."""
         self._become(making.up(self.up.name, sources))
 
     @property
@@ -51,7 +51,7 @@ class RunningFleet:
         """Run a command on a host and return what it printed.
 
         Raises:
-            LabError: it failed; the message has its last words.
+            LabError: it failed; the message has its last lines.
         """
         done = subprocess.run(
             [*ssh_command(standing.spec_of(self.up, host)), command],
@@ -131,7 +131,7 @@ class RunningFleet:
 def until(condition: Callable[[], Any], *, what: str, seconds: float = DEADLINE_S) -> None:
     """Wait for a condition, which may cost a call to a host.
 
-    Fails after so many seconds on a quiet machine, more where that is slow: only so that it ends.
+    Fails after this many seconds, or more on a slow machine; only so that it ends.
     """
     allowed_s = patience(seconds)
     deadline = time.monotonic() + allowed_s

@@ -1,4 +1,4 @@
-"""Traffic between the hosts of a running fleet, and the notes that it leaves there."""
+"""Traffic between the hosts of a running fleet, and the notes that it keeps there."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Traffic:
         self._running = running
 
     def start(self) -> None:
-        """Install and start it; it comes back by itself after whatever befalls its host.
+        """Install and start it; it comes back by itself, whatever happens to its host.
 
         Raises:
             AssertionError: a host has no stream after a minute.
@@ -71,17 +71,17 @@ class Traffic:
         )
 
     def fill(self, host: str) -> dict[str, Any]:
-        """Send large messages from a host until the hub refuses one; return how it did that."""
+        """Send large messages from a host until the hub refuses one; return what it answered."""
         senders = " ".join(self._running.who.agents[host])
         command = f"python3 {PROGRAM} fill --senders {senders}"
         answer: dict[str, Any] = json.loads(self._running.as_user(host, command))
         return answer
 
     def accepted(self) -> list[Accepted]:
-        """Return what all hosts' senders were told to be safe.
+        """Return the messages that the senders of all hosts got accepted.
 
         Raises:
-            AssertionError: one was refused for good.
+            AssertionError: a message was refused for good.
         """
         lines = [
             line for kind in ("cli", "http") for line in self._notes(f"accepted-{kind}.jsonl")
@@ -90,7 +90,7 @@ class Traffic:
         return [Accepted(line["body"], line["to"], line["at"], line["tries"]) for line in lines]
 
     def heard(self) -> list[Heard]:
-        """Return what all hosts' streams carried."""
+        """Return what the streams of all hosts carried."""
         return [
             Heard(line["body"], line["to_agent"], line["seq"])
             for line in self._notes("heard.jsonl")

@@ -1,4 +1,4 @@
-"""What was accepted against what came of it: pure, so that the judge is tested, too."""
+"""Compares what was accepted with what became of it; pure, so that the judge is tested, too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A message that its sender was told to be safe; known by its body, which is unique."""
+    """A message that was accepted from its sender; its body is unique and identifies it."""
 
     body: str
     to: str
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def delivered(self) -> int:
-        """How many are stored, have come over the stream, and were fetched by a woken agent."""
+        """How many were stored, came over the stream, and were fetched by a woken agent."""
         return self.accepted - len({*self.unstored, *self.unheard, *self.unfetched})
 
     @property

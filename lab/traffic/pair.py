@@ -24,11 +24,11 @@ while True:
     if select.select([sys.stdin], [], [], 0.5)[0]:
         break
 """
-"""Sends until its input ends: with the test that has started it, however that ends."""
+"""Sends until its input ends, which it does with the test, however that ends."""
 
 
 class PairTraffic:
-    """One sender by command line, whose accepted messages are known as they are accepted."""
+    """One sender by command line; its accepted messages are known at once."""
 
     def __init__(self, running: RunningFleet, sender: str, recipient: str) -> None:
         self._running = running
@@ -55,7 +55,7 @@ class PairTraffic:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Have the last message sent."""
+        """Let the sender send its last message, and end it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -64,12 +64,12 @@ class PairTraffic:
         self._process.stdout.close()
 
     def flow(self, count: int = 4) -> None:
-        """Wait until so many more messages have been accepted."""
+        """Wait until this many more messages have been accepted."""
         enough = len(self.accepted) + count
         until(lambda: len(self.accepted) >= enough, what=f"{count} more messages are accepted")
 
     def all_arrive(self) -> None:
-        """Fail unless each message that was accepted reaches its agent."""
+        """Fail unless every accepted message reaches its agent."""
         assert self.accepted
         until(
             lambda: all(self._running.is_fetched(message) for message in self.accepted),

@@ -1,16 +1,16 @@
 """Traffic of one host of the lab: sends as its agents, listens, and notes what it was told.
 
-A unit starts it again after any death, also at boot. Three threads, each with a file of JSON
-lines in its state folder, one `write` a line, so that a kill loses nothing that was noted:
+Its unit starts it at boot, and again whenever it dies. It has three threads. Each notes JSON lines
+in a file of its own in the state folder, one `write` per line, so that a kill loses no note:
 
-accepted-cli    what `agent-bus send` took: sent, or kept in the outbox
-accepted-http   what the hub answered with success; one key a message, tried until it is answered
+accepted-cli    what `agent-bus send` accepted: sent, or kept in the outbox
+accepted-http   what the hub accepted; one key per message, tried until there is an answer
 heard           every message of a stream of this node, resumed where the last line ends
 
-Nothing is sent before the file `go` is there: what comes and is read before a host's stream is
-open is in no backlog, and would be missing for good among what was heard.
+Nothing is sent before the file `go` exists. A message that is sent and read before a host's stream
+is open is in no backlog, so it would be missing among what was heard.
 
-A body is unique, so that a message is known by it whether or not an answer told its id.
+Each body is unique and identifies its message, even if no answer brought its id.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Notes:
 
 
 class Sender(threading.Thread, abc.ABC):
-    """Sends one message after the other, round the recipients, and notes what was accepted."""
+    """Sends one message after the other to all recipients in turn; notes what was accepted."""
 
     kind = ""
 
@@ -72,7 +72,7 @@ class Sender(threading.Thread, abc.ABC):
         self.hub = options.hub
 
     def run(self) -> None:
-        """Send for ever, once all hosts listen."""
+        """Send without end, once all hosts listen."""
         while not self._go.exists():
             time.sleep(0.05)
         for number in itertools.count(1):
@@ -89,7 +89,7 @@ class Sender(threading.Thread, abc.ABC):
 
     @abc.abstractmethod
     def send(self, sender: str, recipient: str, body: str, key: str) -> dict[str, Any] | None:
-        """Try once: what was answered, None when it is to be tried again with the same key."""
+        """Try once; return the answer, or None to try again with the same key."""
 
 
 class CliSender(Sender):
@@ -138,7 +138,7 @@ class Listener(threading.Thread):
         self._cursor = self._notes.last().get("event")
 
     def run(self) -> None:
-        """Listen for ever."""
+        """Listen without end."""
         while True:
             try:
                 self._listen()
@@ -167,7 +167,7 @@ class Listener(threading.Thread):
 
 
 def fill(options: argparse.Namespace) -> None:
-    """Send large messages to the operator, whom nothing wakes, until the hub has no room."""
+    """Send large messages to the operator, whom nobody wakes, until the hub is full."""
     body = "x" * 50_000
     for count in itertools.count():
         sender = options.senders[count % len(options.senders)]
@@ -178,10 +178,10 @@ def fill(options: argparse.Namespace) -> None:
             if error.status == 429:  # noqa: PLR2004 - too fast
                 time.sleep(error.retry_after_s or RETRY_S)
                 continue
-            print(json.dumps({"accepted": count, "status": error.status}))
+            print(json.dumps({"accepted": count, "status": error.status, "trouble": ""}))
             return
         except ClientError as error:
-            print(json.dumps({"accepted": count, "status": str(error)}))
+            print(json.dumps({"accepted": count, "status": None, "trouble": str(error)}))
             return
 
 
