@@ -25,7 +25,6 @@ from agent_bus.dashboard.page_stream import PageStreams
 from agent_bus.dashboard.sign_in import SignIn
 from agent_bus.http.application import application
 from agent_bus.http.audit import Audit
-from agent_bus.http.gate import Gate
 from agent_bus.http.session import Sessions
 from agent_bus.runtime import greenlets, instance
 
@@ -89,14 +88,7 @@ class Hub:
             core, overview, samples, pages=pages, page_streams=page_streams
         )
         table = [*api, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
-        gate = Gate(
-            auth,
-            sessions,
-            audit,
-            body_limit_bytes=settings.body_limit_bytes,
-            read_timeout_s=settings.read_timeout_s,
-            refusals=refusals,
-        )
+        gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
 
     def drain(self) -> None:

@@ -13,6 +13,7 @@ from agent_bus.bus.auth import Authenticator, load_digests
 from agent_bus.core.limits import RateLimiter
 from agent_bus.dashboard.measures import Measures
 from agent_bus.dashboard.views import Dashboard
+from agent_bus.http.gate import Gate
 from agent_bus.http.live import LiveStreams
 from agent_bus.operate.alerting import Alerting
 from agent_bus.operate.backups import Backups
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from agent_bus.core.clock import Clock
     from agent_bus.dashboard.html import Pages
     from agent_bus.dashboard.page_stream import PageStreams
+    from agent_bus.http.audit import Audit
+    from agent_bus.http.session import Sessions
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
     from agent_bus.store.contract import Backend
@@ -253,4 +256,23 @@ def build_measures(core: Core, samples: Samples) -> Measures:
         directory=core.directory,
         latency=core.latency,
         samples=samples,
+    )
+
+
+def build_gate(
+    settings: Settings,
+    auth: Authenticator,
+    sessions: Sessions,
+    audit: Audit,
+    *,
+    refusals: Counter[str],
+) -> Gate:
+    """What every request passes."""
+    return Gate(
+        auth,
+        sessions,
+        audit,
+        body_limit_bytes=settings.body_limit_bytes,
+        read_timeout_s=settings.read_timeout_s,
+        refusals=refusals,
     )
