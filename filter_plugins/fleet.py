@@ -150,11 +150,12 @@ def connected_nodes(answer: Mapping[str, Any], release: str) -> list[str]:
         answer: what Ansible's uri got of the hub's /api/agents, also without an answer.
         release: name of the release.
     """
-    nodes = (answer.get("json") or {}).get("nodes") or []
+    said = answer.get("json")
+    nodes = said.get("nodes", []) if isinstance(said, dict) else []
     return [
         str(node["node"])
         for node in nodes
-        if node["connected"] and node["watcher_version"] == release
+        if node.get("connected") and node.get("watcher_version") == release
     ]
 
 

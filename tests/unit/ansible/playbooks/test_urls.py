@@ -21,7 +21,7 @@ URLS = (
     "message_bus_hub.local_url",
     "bus_watcher_bus.plain_url",
     "hub.local_url",
-    "message_bus_hub_settings.bind",
+    "message_bus_hub.listens",
 )
 binds = pytest.mark.parametrize(
     ("bind", "url", "in_json"),
