@@ -18,9 +18,8 @@ from lab.probe.running import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Operator
-
     from lab.probe.running import RunningFleet
+    from molecule.lifecycle.tests.conftest import Operator
 
 LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 """What container images of LXC and Incus bring for every service."""

@@ -18,9 +18,8 @@ from lab.probe.running import CURL, until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conftest import Operator
-
     from lab.probe.running import RunningFleet
+    from molecule.lifecycle.tests.conftest import Operator
 
 KEPT = "kept.id"
 """Where one test notes for a later one which message the backup has."""

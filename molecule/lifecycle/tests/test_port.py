@@ -10,7 +10,7 @@ from lab.fleet import standing
 from lab.probe.running import RunningFleet, until
 
 if TYPE_CHECKING:
-    from conftest import Operator
+    from molecule.lifecycle.tests.conftest import Operator
 
 
 def test_the_port_is_open_to_the_fleet_only_while_the_rule_is_on(

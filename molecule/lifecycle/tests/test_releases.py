@@ -11,7 +11,7 @@ from lab.traffic.pair import PairTraffic
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
-    from conftest import Operator
+    from molecule.lifecycle.tests.conftest import Operator
 
 VERSION = checkout.version()
 GATE_S = round(patience(8))
