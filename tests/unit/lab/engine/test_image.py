@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import fcntl
-import re
+import os
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ from lab.paths import LabError
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -33,14 +34,45 @@ def test_an_unknown_distribution_is_refused_with_those_there_are() -> None:
         image.ensure_all(["bookworm", "sid"], settled=False)
 
 
-def test_each_distribution_can_be_bootstrapped() -> None:
-    script = (image.IMAGE_DIR / "bootstrap-base").read_text()
-    suites = {
-        suite
-        for line in re.findall(r"^(.*)\) official=", script, re.MULTILINE)
-        for suite in line.split(" | ")
-    }
-    assert suites == set(image.DISTRIBUTIONS)
+@pytest.fixture
+def bootstrapped(tmp_path: Path) -> Callable[[str], tuple[int, str]]:
+    """Run bootstrap-base; in place of its programs are some that only note their arguments."""
+    called = tmp_path / "called"
+    for name in ("mmdebstrap", "podman"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >>{called}\n')
+        program.chmod(0o755)
+
+    def run(suite: str) -> tuple[int, str]:
+        called.write_text("")
+        done = subprocess.run(
+            [str(image.IMAGE_DIR / "bootstrap-base"), "the-tag", suite],
+            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        return done.returncode, called.read_text()
+
+    return run
+
+
+@pytest.mark.parametrize("suite", image.DISTRIBUTIONS)
+def test_each_distribution_is_bootstrapped_from_its_own_suite_and_gets_its_tag(
+    bootstrapped: Callable[[str], tuple[int, str]], suite: str
+) -> None:
+    code, called = bootstrapped(suite)
+    assert code == 0
+    *_, made, imported = called.splitlines()
+    assert made.startswith("mmdebstrap ")
+    assert made.split()[-2] == suite
+    assert imported.split()[:2] == ["podman", "import"]
+    assert imported.split()[-1] == "the-tag"
+
+
+def test_a_suite_without_a_distribution_is_not_bootstrapped(
+    bootstrapped: Callable[[str], tuple[int, str]],
+) -> None:
+    assert bootstrapped("sid") == (2, "")
 
 
 def test_an_archive_out_of_reach_is_named_and_its_hosts_run_the_default(
