@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from agent_bus.api.models.fields import DateTime, Name, Node, QueryModel, StrictModel, Ulid
 
 WINDOWS: Final[dict[str, int]] = {"5m": 300, "1h": 3600, "24h": 86_400, "7d": 604_800}
-"""Windows of the flow view, in seconds."""
+"""Windows of the flow page, in seconds."""
 
 LOCAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
 """What `<input type=datetime-local>` sends; the page says that it is UTC."""
