@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 
 from agent_bus.api import openapi
+from agent_bus.api.models import responses
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy
@@ -17,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = (REPOSITORY / "docs/reference/api.md").read_text()
-LINES = re.findall(r"^curl [^(].*$", PAGE, re.MULTILINE)
+LINE = re.compile(r"^curl [^(].*$", re.MULTILINE)
+LINES = LINE.findall(PAGE)
 SECTIONS = dict(re.findall(r"^### (\S+ /\S+)\n(.*?)(?=^###? |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+DESCRIBED = openapi.document()
 DIRECT = re.search(r"^curl\(\) .*?$", PAGE, re.MULTILINE)
 """What the page has a shell do first, so that curl asks the hub itself."""
 TIMED_OUT = 28
@@ -63,6 +68,46 @@ def test_the_line_works_as_it_stands(line: str, variables: dict[str, str]) -> No
     assert status in {"200", "201", "204"}, body
     if "/api/stream" in line:
         assert "event: hello" in body
+
+
+def model_of(call: str, status: str) -> type[responses.AnswerModel] | None:
+    """What the document says that a call answers; None where it is no JSON."""
+    method, path = call.split(" ")
+    answers = DESCRIBED["paths"][path][method.lower()]["responses"]
+    schema = answers[status].get("content", {}).get("application/json", {}).get("schema", {})
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return getattr(responses, name) if name else None
+
+
+def outcome(line: str, variables: dict[str, str]) -> tuple[str, str]:
+    """Body and status of a line that ends by itself."""
+    assert DIRECT
+    done = subprocess.run(
+        ["sh", "-c", f"{DIRECT[0]}\n{line} -w '\\n%{{http_code}}'"],
+        env=variables, capture_output=True, text=True, timeout=patience(), check=False,
+    )  # fmt: skip
+    body, _, status = done.stdout.rpartition("\n")
+    return body, status
+
+
+@pytest.mark.parametrize("call", [call for call in SECTIONS if call != "GET /api/stream"])
+def test_the_answer_is_what_the_document_says(call: str, variables: dict[str, str]) -> None:
+    """With messages, agents and backups in it, which generated requests seldom meet."""
+    for line in LINE.findall(SECTIONS[call]):
+        body, status = outcome(line, variables)
+        model = model_of(call, status)
+        if model is not None:
+            model.model_validate_json(body)
+
+
+def test_the_inbox_of_the_example_has_a_message_and_a_missing_field_is_noticed(
+    variables: dict[str, str],
+) -> None:
+    (line, *_) = LINE.findall(SECTIONS["GET /api/inbox"])
+    body = json.loads(outcome(line, variables)[0])
+    del body["messages"][0]["fetch_count"]
+    with pytest.raises(ValidationError, match="fetch_count"):
+        responses.InboxAnswer.model_validate(body)
 
 
 def test_every_route_has_a_section_with_an_example_of_its_own() -> None:
