@@ -1,4 +1,4 @@
-"""Fills a stopped hub's database directly: a million sends would take too long."""
+"""Fills the database of a stopped hub directly: a million sends would take too long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fill(database: Path, count: int, *, unread: int) -> None:
-    """Add messages, spread over the fleet; the last `unread` wait in the last agent's inbox."""
+    """Add messages across the fleet; the last `unread` of them wait in the last agent's inbox."""
     connection = apsw.Connection(str(database))
     now = int(time.time() * 1000)
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'delivery'").fetchone()

@@ -1,4 +1,4 @@
-"""Figures: quantiles, the machine, and the raw cost of an fsync on the disk that is used."""
+"""Figures: quantiles, the machine, and the bare cost of an fsync on the disk in use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Times:
-    """Durations in seconds, and how many messages a second went through."""
+    """Durations in seconds, and how many messages per second went through."""
 
     seconds: list[float] = field(default_factory=list)
     per_s: float | None = None

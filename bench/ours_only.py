@@ -1,4 +1,4 @@
-"""What is measured of the hub alone: idle streams, neighbours, depth, recovery."""
+"""What is measured only for the hub: idle streams, neighbours, depth, recovery."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def worker_pid(ours: Ours) -> int:
 
 
 async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dict[str, Any]:
-    """Memory per idle stream, and latency at rest with so many open.
+    """Memory per idle stream, and latency at rest with that many open.
 
     The hub has its traffic first: with 10,000 messages it grows by 15 MB once and no more up to
     30,000, which no stream is to blame for.
@@ -37,7 +37,9 @@ async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dic
     warm_up = functools.partial(scenarios.load, count=20 * rest_count)
     await scenarios.with_post(ours, warm_up)
     without = await _rest(ours, rest_count)
-    base = resident_kib(pid)  # after the same traffic as with streams, which takes memory, too
+    base = resident_kib(
+        pid
+    )  # after the same traffic as with streams, since traffic takes memory, too
     found["0"] = {**without.figures(), "resident_kib": base}
     opened: list[Any] = []
     try:
@@ -118,7 +120,7 @@ async def neighbours(ours: Ours, *, rest_count: int) -> dict[str, Any]:
 
 
 async def depth(ours: Ours, *, rounds: int) -> dict[str, Any]:
-    """Inbox, history page and stats as they are now, in milliseconds."""
+    """How long inbox, history page and stats take now, in milliseconds."""
     victim = AGENTS[-1]
     client = HttpSender(ours.hub.port, token="-", sender="-")  # noqa: S106 - only its connection
     token = f"token-{HOME[victim]}"
@@ -140,7 +142,7 @@ async def depth(ours: Ours, *, rounds: int) -> dict[str, Any]:
 
 
 async def recovery(ours: Ours, *, backlog: int) -> dict[str, Any]:
-    """Kill -9 to the first event after the restart, and a resume over a backlog."""
+    """From kill -9 to the first event after the restart, and the resume over a backlog."""
     agent = AGENTS[-1]
     await fill_inbox(ours, agent, backlog)
     seen = asyncio.Event()

@@ -1,10 +1,10 @@
 """How soon real watchers are back after a restart of a real hub.
 
-Run by `make bench-reconnect` from the project's root. The hub is killed and stopped in turns, and
+Run by `make bench-reconnect` from the project's root. The hub is killed and stopped by turns, and
 stays away for 1 s or 5 s before it is started again. Its READY to systemd says when it is back,
-its roster when each watcher's stream was opened; the watchers' logs count the tries meanwhile.
-With `--before` the hub and the watchers of that revision go through the same at the same time.
-Prints a table and writes .cache/bench-reconnect.json.
+its roster says when each watcher's stream was opened, and the watchers' logs count the tries
+between. With `--before`, the hub and the watchers of that revision do the same at the same time.
+It prints a table and writes .cache/bench-reconnect.json.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ OUT: Final = ROOT / ".cache" / "bench-reconnect.json"
 ADMIN: Final = "a" * 43
 OUTAGES_S: Final = (1.0, 5.0)
 UP_S: Final = (1.0, 3.0)
-"""How long all have been back before the next restart."""
+"""How long all watchers are connected before the next restart."""
 GIVE_UP_S: Final = 180.0
-"""A hub that is not ready, or a watcher that is not back, by then ends the run."""
+"""The run ends if by then the hub is not ready or a watcher is not back."""
 SAY_EVERY: Final = 10
 CODE: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
@@ -59,7 +59,7 @@ class Restart:
 
 @dataclass
 class Result:
-    """All restarts of one revision, and its watchers' failed tries in each second."""
+    """All restarts of one revision, and its watchers' failed tries per second."""
 
     name: str
     restarts: list[Restart] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Bench:
         self._notify.settimeout(GIVE_UP_S)
 
     def run(self, restarts: int, ended: threading.Event) -> None:
-        """Restart the hub so often, or until `ended`."""
+        """Restart the hub this many times, or until `ended`."""
         try:
             self._start_hub()
             self._put_roster()
@@ -113,7 +113,7 @@ class Bench:
         return Restart(how, outage_s, back_s)
 
     def _start_hub(self) -> float:
-        """Start it; return when it said READY, by the wall."""
+        """Start it; return when it said READY, by the wall clock."""
         tokens, config = self._folder / "admin-tokens", self._folder / "hub.json"
         tokens.write_text(hashlib.sha256(ADMIN.encode()).hexdigest() + "\n", encoding="ascii")
         settings = {
@@ -131,7 +131,7 @@ class Bench:
                 start_new_session=True,
             )
         while b"READY=1" not in self._notify.recv(4096):
-            pass  # the words of the one before
+            pass  # what the one before has said
         return time.time()
 
     def _put_roster(self) -> None:
@@ -168,7 +168,7 @@ class Bench:
         self._watchers.append(watcher)
 
     def _all_back(self) -> list[float]:
-        """When each watcher's stream was opened, by the wall, once all are."""
+        """When each watcher's stream was opened, by the wall clock, once all are open."""
         deadline = time.monotonic() + GIVE_UP_S
         while time.monotonic() < deadline:
             since = [node["stream_since"] for node in self._call("GET")["nodes"]]
@@ -201,7 +201,7 @@ class Bench:
         self._notify.close()
 
     def _count_tries(self) -> None:
-        """Count what the watchers said of streams that ended or could not be opened."""
+        """Count what the watchers logged of streams that ended or could not be opened."""
         tries = Counter[int]()
         for node in self._nodes:
             for line in (self._folder / node / "log").read_text(encoding="utf-8").splitlines():
@@ -213,13 +213,13 @@ class Bench:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of all is not above."""
+    """The smallest value that at least this share of all values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, math.ceil(len(ordered) * share) - 1))]
 
 
 def table(result: Result) -> Iterator[str]:
-    """Each way of ending and length of outage, and all together."""
+    """The figures by kind of end and length of outage, and those of all together."""
     groups: dict[str, list[Restart]] = {}
     for one in result.restarts:
         groups.setdefault(f"{one.how}, away {one.outage_s:g} s", []).append(one)
@@ -275,7 +275,7 @@ def _bench(name: str, files: Path, folder: Path, watchers: int) -> Bench:
 
 
 def _run(benches: list[Bench], restarts: int) -> None:
-    """All at the same time; the first decides how long."""
+    """Run all at the same time; the first decides for how long."""
     ended = threading.Event()
     others = [
         threading.Thread(target=bench.run, args=(restarts, ended), daemon=True)

@@ -1,8 +1,8 @@
 """How long a rollout of the reference fleet takes in the lab: the first, and one without changes.
 
-Run by `make bench-rollout` from the project's root. Beside them, on the same hosts: the same
-playbook as Ansible is set up by default, and a plain role's worth of files, one core module call
-for each. Prints a table and writes .cache/bench-rollout.json.
+Run by `make bench-rollout` from the project's root. For comparison, on the same hosts: the same
+playbook with Ansible's default settings, and as many files as a plain role would have, with one
+call of a core module each. It prints a table and writes .cache/bench-rollout.json.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read_plays(report: dict[str, Any]) -> list[Play]:
 
 
 def most_tasks(report: dict[str, Any], *, without: set[str]) -> int:
-    """Return how many tasks the busiest host did, the hub left out."""
+    """Return how many tasks the busiest host did, apart from the hub."""
     return max(int(s["ok"]) for host, s in report["stats"].items() if host not in without)
 
 

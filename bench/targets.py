@@ -17,7 +17,7 @@ OURS, NAIVE, SYNCED = "agent-bus", "naive baseline", "JetStream synced"
 
 @dataclass(frozen=True)
 class Goal:
-    """One line: what is looked at, what it should be, and what it is (None: not run)."""
+    """One line: what is measured, what it should be, and what it is (None: not run)."""
 
     what: str
     wanted: str

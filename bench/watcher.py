@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How big, how quick and how cheap the watcher is: resident memory, CPU, line to wake.
+"""How big, how quick and how cheap the watcher is: resident memory, time to a wake, CPU.
 
-Plays hub and gateway on loopback for one real watcher process. Prints one `name value unit` a
-line. The goals: 18 MiB resident, 3 ms from the stream's line to the gateway holding the request
-(p50), 60 us of CPU an event.
+Plays hub and gateway on loopback for one real watcher process. Prints one `name value unit` per
+line. The goals: 18 MiB resident, 3 ms (p50) from a message's line in the stream until the gateway
+has the request, 60 us of CPU per event.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class StreamingHub:
 
 
 class WakeTaker:
-    """Takes wakes and remembers when each request was there."""
+    """Takes wakes and remembers when each request had arrived."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -150,7 +150,7 @@ def latency(pid: int, hub: StreamingHub, gateway: WakeTaker) -> None:
 
 
 def cost(pid: int, hub: StreamingHub, _gateway: WakeTaker) -> None:
-    """Print the CPU of a burst and of doing nothing."""
+    """Print the CPU time of a burst, and of doing nothing."""
     assert hub.stream
     before = settled_cpu_s(pid)
     for _ in range(EVENTS):

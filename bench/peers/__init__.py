@@ -1,7 +1,7 @@
 """What is measured side by side: each peer stores durably, acknowledges, and delivers to streams.
 
-All clients run in one asyncio process, so that the client's own cost is the same for each and one
-monotonic clock times a message from before the send to its arrival.
+All clients run in one asyncio process. So the client's own cost is the same for each peer, and one
+monotonic clock times each message, from before the send to its arrival.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ HOME: dict[str, str] = {agent: node for node, agents in FLEET.items() for agent 
 
 
 class NotAvailableError(Exception):
-    """The peer cannot be had here; its rows say "not run" with this reason."""
+    """The peer is not available here; its rows say "not run", with this reason."""
 
 
 class Sender(Protocol):
     """One keep-alive client."""
 
     async def send(self, to: str | None, body: str) -> None:
-        """Send to an agent, or to all for None; returns when it is acknowledged as durable."""
+        """Send to an agent, or to all if None; return once it is acknowledged as durable."""
 
     async def close(self) -> None:
         """Hang up."""
@@ -46,7 +46,7 @@ class Peer(Protocol):
 
     name: str
     differs: str
-    """What it does not do that the hub does, said beside its figures."""
+    """What the hub does and this peer does not, said beside its figures."""
 
     async def start(self, folder: Path) -> None:
         """Start it with its files in `folder`.

@@ -1,4 +1,4 @@
-"""The first bus's design, faithfully: Flask on gevent, SQLite, each stream polls once a second."""
+"""The first bus's design, unchanged: Flask on gevent, SQLite, each stream polls once a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGENTS: list[str] = json.loads(sys.argv[3])
 
 
 def connect() -> sqlite3.Connection:
-    """A connection as the first bus opened them: WAL and FULL, so that it is as durable."""
+    """A connection as the first bus opened it: WAL and FULL, so as durable as the others."""
     connection = sqlite3.connect(sys.argv[2], timeout=30)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -30,7 +30,7 @@ app = Flask("naive")
 
 @app.post("/send")
 def send() -> tuple[Response, int]:
-    """Insert one row a recipient."""
+    """Insert one row per recipient."""
     fields: dict[str, Any] = request.get_json(force=True)
     to = [fields["to"]] if fields.get("to") else [a for a in AGENTS if a != fields["from"]]
     with connect() as connection:

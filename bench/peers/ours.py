@@ -1,4 +1,4 @@
-"""The hub, with everything on: authentication, validation, limits, one fsync a commit."""
+"""The hub with everything on: authentication, validation, limits, one fsync per commit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IDLE = "idle"
-"""A node, and its only agent, that gets no mail: for streams that only wait."""
+"""A node whose only agent gets no mail: for streams that only wait."""
 RAISED_LIMITS: dict[str, Any] = {
     "sends_per_s": 1_000_000.0,
     "send_burst": 1_000_000,
     "streams_per_token": 6000,
     "streams_total": 6000,
 }
-"""Only the numbers are raised; the limiters stay in the path."""
+"""Only the numbers are higher; the limiters still do their work."""
 
 
 class Ours:

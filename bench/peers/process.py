@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def free_port() -> int:
-    """A loopback port that nobody has now."""
+    """A loopback port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

@@ -1,8 +1,8 @@
 """A minimal keep-alive HTTP client and event-stream reader on asyncio, for the HTTP peers.
 
-Both are protocols, not streams: the client's share of the CPU must leave the server the other
-core. They rely on what the servers under measurement send (a Content-Length, or chunks of whole
-lines) and are no clients for anything else.
+Both are asyncio protocols, not streams, so that the client leaves the server a whole core. They
+rely on what the measured servers send (a Content-Length, or chunks of whole lines) and suit
+nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A lab of its own for these tests, which break its namespace and its podman's records."""
+"""A separate lab for these tests, which break its namespace and its podman's records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ nodes: {hosts: {anchor: {agents: [ada]}, birch: {agents: [bert]}}}
 
 @dataclass(frozen=True)
 class Lab:
-    """The lab's programs on a store and a namespace of their own."""
+    """The lab's programs, with a store and a namespace of their own."""
 
     folder: Path
     inventory: Path
@@ -85,15 +85,15 @@ class Lab:
         return done.stdout.strip()
 
     def states(self) -> list[str]:
-        """Return podman's word for each container of the fleet."""
+        """Return the state of each container of the fleet, as podman sees it."""
         label = f"label=agent-bus-lab={FLEET}"
         listing = self.podman("ps", "--all", "--filter", label, "--format", "json")
         return [entry["State"] for entry in json.loads(listing)]
 
     def end(self) -> None:
-        """End the containers of this lab, those that podman has forgotten, too, and the rest."""
+        """End this lab's containers, also those that podman has forgotten, and its namespace."""
         for monitor in self.monitors():
-            for pid in descendants(monitor):  # first who would start the others again
+            for pid in descendants(monitor):  # first the one that would restart the others
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self.run(str(LAB_ENV), "sh", "-c", "podman ps -aq | xargs -r podman rm -f -t 0")
@@ -158,7 +158,7 @@ class Stranger:
     pid: int
 
     def lives(self) -> bool:
-        """Tell whether both podman and the kernel say so."""
+        """Tell whether it is alive, by podman's word and the kernel's."""
         told = self.lab.podman("inspect", "--format", "{{.State.Pid}}", self.name)
         return told == str(self.pid) and Path(f"/proc/{self.pid}").exists()
 
@@ -175,7 +175,7 @@ def stranger(lab: Lab, name: str, *more: str) -> Stranger:
 def usual_image() -> str:
     """Return the tag of the lab's usual image."""
     program = (
-        "from lab import image; from lab.engine.podman import in_use\n"
+        "from lab.engine import image; from lab.engine.podman import in_use\n"
         "with in_use(): print(image.ensure_all(['bookworm'], settled=False)['bookworm'])"
     )
     done = subprocess.run(
@@ -186,7 +186,7 @@ def usual_image() -> str:
 
 @pytest.fixture
 def strangers(lab: Lab, tmp_path: Path) -> Iterator[Sequence[Stranger]]:
-    """One beside the fleet in the same store, with its names; one in a podman elsewhere."""
+    """One beside the fleet in the same store, named like it; one in another store."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     other = Lab(

@@ -1,6 +1,7 @@
 """A killed run leaves nothing that hurts the next, and nobody else's container is touched.
 
-Real containers, in a lab of their own beside any other: this is how each state came about.
+With real containers, in a lab of their own: each state is made in the way in which it once came
+about.
 """
 
 from __future__ import annotations

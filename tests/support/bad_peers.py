@@ -1,10 +1,10 @@
 """`python -m tests.support.bad_peers PORT CURSOR`: all the peers that a hub would rather not have.
 
-A process of its own, so that what they cost on this side does not slow whoever measures beside
-them. Seven ask for n3's mail, from the backlog and from CURSOR on: two stopped readers, four that
-read nothing (a test drops the packets of two), and one that reads a byte a second. The process
-says `ready` when they are connected; from then on it opens streams of n1 and drops them at once.
-It ends with its stdin, and tells how many it has dropped.
+A separate process, so that their cost here does not slow down whoever measures. Seven peers ask
+for n3's mail, from the start of the backlog or from CURSOR: two stopped readers, four that read
+nothing (a test drops the packets of two of them), and one that reads one byte per second. Once
+they are connected, the process says `ready`. Then it keeps opening streams of n1 and dropping them
+at once. It ends with its stdin, and says how many it has dropped.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import threading
 from tests.support.patience import patience
 
 HERE, VANISHING = "127.0.0.1", "127.0.0.2"
-"""Whence the peers come; the packets of the second are those to drop."""
+"""The addresses of the peers; packets from the second one are dropped."""
 ACCEPTED = b"HTTP/1.1 200"
 CHURN_INTERVAL_S = 0.02
 
 
 def subscribe(port: int, token: str, *, cursor: str = "", source: str = HERE) -> socket.socket:
-    """A stream's connection with a small buffer, of which only the first bytes were read."""
+    """A stream's connection with a small buffer; only the first bytes have been read."""
     peer = socket.socket()
     peer.settimeout(patience())
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -40,7 +40,7 @@ def subscribe(port: int, token: str, *, cursor: str = "", source: str = HERE) ->
 
 
 def stopped_reader(port: int, cursor: str) -> int:
-    """The id of a process that has subscribed and then was stopped."""
+    """The id of a process that subscribed and was then stopped."""
     child = os.fork()
     if child == 0:
         peer = subscribe(port, "token-n3", cursor=cursor)
@@ -52,7 +52,7 @@ def stopped_reader(port: int, cursor: str) -> int:
 
 
 def nibble(peer: socket.socket) -> None:
-    """Read a byte a second."""
+    """Read one byte per second."""
     pause = threading.Event()
     while not pause.wait(1):
         peer.recv(1)

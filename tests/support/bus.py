@@ -1,4 +1,4 @@
-"""A whole bus in this process, with a real store, without HTTP: for what only time decides."""
+"""A whole bus in this process, with a real store but no HTTP: for tests that move time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def settings_in(folder: Path, **more: Any) -> Settings:
 
 
 def stream(node: str | None = "n1", **more: Any) -> Stream:
-    """A stream that nobody writes to a socket."""
+    """A stream without a socket."""
     fields: dict[str, Any] = {
         "node": None if node is None else NodeName(node),
         "only": None,

@@ -1,4 +1,4 @@
-"""What tests of the command line say about a run of it."""
+"""Runs of the command line, and what their output says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How property tests throw their dice; importing it sets them up."""
+"""The profiles of property tests; importing this module loads one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small disks, for a hub to fill."""
+"""Small disks that a hub can fill."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def disk_of(megabytes: int, place: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def no_checkpoints(folder: Path) -> Iterator[None]:
-    """A reader of the database in `folder`: beside it the WAL is not written anew from its start.
+    """Read the database in `folder` while the block runs, so that the WAL cannot start anew.
 
-    Without it a full disk has room again whenever the hub finds a moment for a checkpoint.
+    Otherwise a full disk has room again as soon as the hub makes a checkpoint.
     """
     path = str(folder / "bus.db")
     with contextlib.closing(apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)) as reader:

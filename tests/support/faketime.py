@@ -1,6 +1,6 @@
 """A process's wall clock that a test sets while it runs, by Debian's libfaketime.
 
-Only CLOCK_REALTIME is faked: what a kernel does when somebody sets a machine's clock.
+Only CLOCK_REALTIME is faked, just as the kernel does it when somebody sets the clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class WallClock:
         }
 
     def set(self, *, days: int) -> None:
-        """Jump: so many days off the true time from now on."""
+        """Jump: this many days off the true time from now on."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{days:+d}d\n")
         fresh.rename(self._file)

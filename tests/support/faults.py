@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class FaultyDisk(apsw.VFS):
-    """Passes everything on to the system's VFS, until a test sets faults of the WAL.
+    """Passes everything on to the system's VFS, unless a test has set faults for the WAL.
 
     Attributes:
-        writes: the errors of the next writes; none left means that the disk works.
+        writes: the errors of the next writes; when none is left, the disk works.
         syncs: the same for syncs.
     """
 
@@ -47,7 +47,7 @@ class _File(apsw.VFSFile):
 
 @contextlib.contextmanager
 def faulty_disk() -> Iterator[FaultyDisk]:
-    """The disk under every database opened meanwhile."""
+    """The disk under every database that is opened while the block runs."""
     disk = FaultyDisk()
     try:
         yield disk

@@ -1,13 +1,13 @@
 """Nothing that a test run started outlives it, however the run ends; kill -9 included.
 
-A process of its own waits for the end of the pytest process that asked for it (lab/guardian.py).
-Then it kills every process that carries this run's mark in its environment, unmounts the file
+A separate process waits for the end of the pytest process that started it (lab/guardian.py). Then
+it kills every process that carries this run's mark in its environment. It also unmounts the file
 systems and deletes the nftables tables that have the mark in their names.
 
     subprocess.Popen(argv, env=marked())                 # a child, and all that it will start
     subprocess.Popen(argv, env=marked(PYTHONPATH="files"))
 
-What was not marked stays: a namespace of the lab, say, which a demo uses as well.
+What is not marked stays: a namespace of the lab, for example, which a demo uses as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":  # by path, without any package
+if __name__ == "__main__":  # started by its path, outside of any package
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lab import guardian

@@ -1,4 +1,4 @@
-"""A real hub process on loopback for tests, and a small client that shows raw answers."""
+"""A real hub process on loopback for tests, and a small client that returns raw answers."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Client:
         return self.call("POST", path, body, named)
 
     def send(self, text: str = "hello", /, **fields: Any) -> Any:
-        """Send a message and answer the accepted body; fails unless it was accepted."""
+        """Send a message and return the answer's body; fails unless it was accepted."""
         reply = self.post("/api/send", {"body": text, **fields})
         assert reply.status == 201, reply.body
         return reply.body
@@ -134,7 +134,7 @@ class StreamReader:
         self.last_id: str | None = None
 
     def next(self) -> Event | None:
-        """The next event (comments passed over); None at the end of the stream."""
+        """The next event, without comments; None at the end of the stream."""
         self._socket.settimeout(patience())
         name, identifier = "message", None
         data: list[str] = []
@@ -215,7 +215,7 @@ class HubProcess:
         return False
 
     def stop(self) -> int:
-        """SIGTERM and wait; answers the exit code."""
+        """SIGTERM and wait; returns the exit code."""
         if self.process is None:
             return 0
         self.process.terminate()

@@ -1,4 +1,4 @@
-"""One of the project's own Ansible modules, run as Ansible runs it."""
+"""The project's own Ansible modules, run as Ansible runs them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_utilities() -> None:
 def answer_of(
     module: str, arguments: dict[str, Any], *, env: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Run `library/<module>.py` in a process of its own; answers the JSON that it prints.
+    """Run `library/<module>.py` in a process of its own; returns the JSON that it prints.
 
     Args:
         arguments: the module's parameters, and Ansible's own (`_ansible_check_mode` and such).

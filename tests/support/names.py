@@ -1,4 +1,4 @@
-"""Names and addresses in trouble: name servers of the tests' own, and ports that swallow a SYN."""
+"""Names and addresses in trouble: name servers for tests, and ports that swallow a SYN."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INSIDE = (
 
 @contextlib.contextmanager
 def black_hole(host: str, port: int = 0) -> Iterator[int]:
-    """A port that answers no SYN: the queue of its listener, who accepts nobody, is full."""
+    """A port that answers no SYN: its listener accepts nobody, and its queue is full."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(family))
@@ -49,7 +49,7 @@ def black_hole(host: str, port: int = 0) -> Iterator[int]:
 
 @dataclass
 class NameServer:
-    """Answers for every name alike; types without an entry get no records.
+    """Answers the same for every name; types without an entry get no records.
 
     Attributes:
         addresses: type of record -> addresses, in their order.
@@ -86,7 +86,7 @@ class NameServer:
 
 @contextlib.contextmanager
 def name_server(**facts: object) -> Iterator[NameServer]:
-    """A name server on an address of loopback that is this process's own."""
+    """A name server on a loopback address that only this process uses."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         ip = _bound(own)
         server = NameServer(ip, **facts)  # type: ignore[arg-type] # its fields
@@ -110,9 +110,9 @@ def _bound(own: socket.socket) -> str:
 
 
 def asking(folder: Path, *servers: str, hosts: str = "", options: str = "") -> list[str]:
-    """How to begin a command so that it asks these name servers, for the length of it.
+    """What to put before a command so that it asks these name servers.
 
-    It runs in a mount namespace of its own, which takes root.
+    The command runs in a mount namespace of its own, which takes root.
     """
     folder.mkdir()
     lines = [*(f"nameserver {ip}" for ip in servers), f"options {options}" if options else ""]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def dropped(*packets: str) -> Iterator[None]:
-    """Drop, not refuse, what matches any of these nftables expressions."""
+    """Drop, not reject, packets that match any of these nftables expressions."""
     table = f"agent_bus_test_{mark()}"
     drops = "".join(f"  {packet} drop\n" for packet in packets)
     chain = f" chain input {{\n  type filter hook input priority 0;\n{drops} }}\n"

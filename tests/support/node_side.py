@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "files"
 _OLDEST = ROOT / ".cache" / "oldest-python" / "bin" / "python3"
 NODE_PYTHON = str(_OLDEST) if _OLDEST.exists() else sys.executable
-"""What watchers and command lines run on: 3.9, where tools/oldest-python could get it."""
+"""The Python of watchers and command lines: 3.9 if tools/oldest-python could get it."""
 STANDIN = ROOT / "lab" / "gateway_standin" / "gateway_standin.py"
 ADMIN_TOKEN = "a" * 43
 NODE_TOKEN = "n" * 43
@@ -66,7 +66,7 @@ def fetch(
 
 
 class Process:
-    """A child whose output goes to a file; ended with its group."""
+    """A child whose output goes to a file; it is ended with its process group."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Process:
         *,
         env: dict[str, str] | None = None,
     ) -> None:
-        """Start the words of a command, or what `program` starts with its output in a file."""
+        """Start a command, or call `program` with the file for the output."""
         self.log = log
         self.child: Child | subprocess.Popen[bytes]
         with log.open("ab") as file:
@@ -119,7 +119,7 @@ class Process:
 
 
 class StandinProcess:
-    """The gateway stand-in as a process."""
+    """The gateway stand-in, as a process."""
 
     def __init__(self, folder: Path, agents: tuple[str, ...], *, port: int = 0) -> None:
         self.folder = folder
@@ -166,7 +166,7 @@ class StandinProcess:
         fetch(self.url, "/standin/faults", method="POST", body={"mode": mode, **more})
 
     def wakes(self, agent: str | None = None) -> list[dict[str, Any]]:
-        """Return all accepted wakes, also of earlier runs."""
+        """Return all accepted wakes, including those of earlier runs."""
         path = self.folder / "standin-wakes.jsonl"
         if not path.exists():
             return []
@@ -175,7 +175,7 @@ class StandinProcess:
 
 
 class HubWithNodes:
-    """The real server as a process, with a roster of nodes."""
+    """The real server as a process, with the roster of these nodes."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class HubWithNodes:
             raise
 
     def launch(self) -> None:
-        """Start the process and do not wait."""
+        """Start the process without waiting for it."""
         digest = hashlib.sha256(ADMIN_TOKEN.encode()).hexdigest()
         tokens = self.folder / "admin-tokens"
         tokens.write_text(digest + "\n", encoding="ascii")
@@ -274,7 +274,7 @@ class Node:
     def __init__(
         self, folder: Path, name: str, hub_url: str, agents: list[dict[str, Any]], **more: object
     ) -> None:
-        self.within: list[str] = []  # a command that runs the others, as `unshare`
+        self.within: list[str] = []  # a command that runs the others, such as `unshare`
         self.folder = folder
         self.name = name
         for part in ("", "state", "outbox", "secrets"):
@@ -297,7 +297,7 @@ class Node:
         self.config.write_text(json.dumps(self.settings), encoding="utf-8")
 
     def outbox_file(self, key: str, request: dict[str, Any]) -> None:
-        """Have a message wait in the outbox."""
+        """Put a message into the outbox."""
         Outbox(self.folder / "outbox").add(key, request)
 
     def env(self) -> dict[str, str]:
@@ -338,7 +338,7 @@ class Node:
 
 
 def launcher(code: str) -> str:
-    """Return what the installed launchers do: only the standard library and the release."""
+    """Return what the installed launchers run: with the standard library and the release only."""
     return f"import sys; x = sys.exit; sys.path.insert(0, {str(FILES)!r}); {code}"
 
 

@@ -1,9 +1,9 @@
 """Hubs that start in a third of the time: forked from a process that has imported all they need.
 
-Most of a hub's start is the import of its libraries, which is the same for each of the hundreds
-that a run starts. `serve` asks a process that has done that part of `python -m agent_bus serve`
-to fork, and the child goes on with the rest. Each has its own group, log and settings; only the
-environment is that of the nursery, so a test that sets variables starts Python anew.
+A hub spends most of its start on importing libraries, and a run starts hundreds of hubs. So
+`serve` asks a process that has done this part of `python -m agent_bus serve` to fork, and the
+child does the rest. Each hub has its own process group, log and settings. Only the environment is
+the nursery's, so a test that sets variables starts Python anew.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.support.guard import marked
 FILES = Path(__file__).resolve().parents[2] / "files"
 MESSAGE_BYTES = 4096
 STARTS: Counter[str] = Counter()
-"""How many hubs this process has started, and how; told at the end of the run."""
+"""How many hubs this process has started, and how; shown at the end of the run."""
 
 
 class Child:
@@ -98,7 +98,7 @@ class Nursery:
             return self._started.pop()
 
     def listen(self, seconds: float) -> None:
-        """Take what the nursery tells; wait so long for something."""
+        """Take what the nursery says, after waiting for it this long at most."""
         with self._lock:
             if select.select([self._socket], [], [], seconds)[0]:
                 self._take()
@@ -116,7 +116,7 @@ class Nursery:
 
 @functools.cache
 def nursery() -> Nursery:
-    """This process's."""
+    """The nursery of this process."""
     return Nursery()
 
 
@@ -139,7 +139,7 @@ def served(config: Path, log: IO[bytes], **environ: str) -> subprocess.Popen[byt
 
 
 def main() -> None:
-    """The nursery itself: forks at each message, tells who has started and who has ended."""
+    """The nursery itself: forks at each message, and says which hubs have started and ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest has to end its hubs first
     from gevent import monkey
 

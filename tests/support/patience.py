@@ -1,8 +1,8 @@
 """How long tests wait: every deadline of the tests is made here.
 
-A deadline guards against hanging and against nothing else, so it is generous, and it grows with
-how slow this machine was at the start of the run (`slowness`, shown in pytest's header). No test
-asserts a time on the clock: what must be prompt is shown by an event, an order or a ratio.
+A deadline only keeps a test from hanging, so it is generous. It also grows with the slowness of
+the machine at the start of the run (`slowness`, shown in pytest's header). No test asserts a time
+on the clock: an event, an order or a ratio shows that something is prompt.
 
     wait_until(lambda: hub.streams_open() == 2, "both streams are open")
     subprocess.run(argv, timeout=patience(), check=True)
@@ -31,11 +31,11 @@ POLL_INTERVAL_S = 0.01
 _VARIABLE = "AGENT_BUS_TESTS_SLOWNESS"  # every process that a run starts shares one figure
 _USUAL_COUNT_MS = 25.0  # of a small machine with nothing else to do
 _USUAL_SYNC_MS = 2.0
-_SLOWEST = 8.0  # past this a test that hangs would hold up the run for too long
+_SLOWEST = 8.0  # with more, a test that hangs would hold up the run for too long
 
 
 def patience(seconds: float = DEADLINE_S) -> float:
-    """Seconds to wait for what takes less than `seconds` by far on a quiet machine."""
+    """Seconds to wait for something that takes far less than `seconds` on a quiet machine."""
     return seconds * slowness()
 
 
@@ -46,12 +46,12 @@ def wait_until(
     seconds: float = DEADLINE_S,
     pause: Callable[[float], object] = time.sleep,
 ) -> T:
-    """The first true value of `condition`; fails the test when there is none in time.
+    """The first true value of `condition`; fails the test if there is none in time.
 
     Args:
         what: the awaited state as a clause, for the failure: "all watchers are back".
         seconds: scaled by `patience`.
-        pause: `gevent.sleep` where greenlets of this process have to go on meanwhile.
+        pause: `gevent.sleep` where greenlets of this process have to go on in the meantime.
     """
     allowed_s = patience(seconds)
     deadline = time.monotonic() + allowed_s
@@ -64,7 +64,7 @@ def wait_until(
 
 
 def slowness() -> float:
-    """How many times slower than a quiet small machine; measured at the first call of a run.
+    """How many times slower this is than a small quiet machine; a run's first call measures it.
 
     Between 1 and 8: the larger ratio of counting on a core and of a synced write of 4 KiB.
     """
@@ -80,7 +80,7 @@ def header() -> str:
 
 
 def _count_ms() -> float:
-    """The slowest of five: a neighbour that is busy now and then counts."""
+    """The slowest of five: a neighbour that is busy only now and then counts, too."""
     took_s = 0.0
     for _ in range(5):
         began = time.perf_counter()

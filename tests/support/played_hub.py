@@ -1,4 +1,4 @@
-"""A hub that answers what the test says, for answers that the real one gives only in trouble."""
+"""A hub with answers made by the test: the real hub gives some only when it is in trouble."""
 
 from __future__ import annotations
 

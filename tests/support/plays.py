@@ -1,4 +1,4 @@
-"""Tasks of the project run by ansible-playbook on this machine, with what they know made up."""
+"""Tasks of the project, run by ansible-playbook on this machine with made-up variables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def play(
     roles: Path = ROOT / "roles",
     options: Sequence[str] = (),
 ) -> Done:
-    """Run the tasks in a play of their own and return what came of it.
+    """Run the tasks in a play of their own and return the result.
 
     Args:
         folder: where the play is written to.

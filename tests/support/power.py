@@ -1,9 +1,9 @@
-"""A disk that forgets: a VFS shim that knows what was synced, and copies what a power cut leaves.
+"""A disk that forgets: a VFS shim that knows what was synced, and shows what a power cut leaves.
 
-Everything is passed on to the real file system, so that the store goes on working. Beside it each
-file's durable content is kept: what was written before its last sync. `cut` writes a folder as it
-would be found after the power came back: the durable content, and of the writes after it any part
-in any order, torn at sector boundaries, as disks with a cache do it.
+Everything is passed on to the real file system, so that the store goes on working. The shim also
+keeps the durable content of each file: what was written before its last sync. `cut` writes a
+folder as it would be after a power cut: the durable content, and any part of the later writes in
+any order, torn at sector boundaries, as with a disk that has a cache.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class _File(apsw.VFSFile):
 
 @contextlib.contextmanager
 def forgetful_disk() -> Iterator[ForgetfulDisk]:
-    """The disk under every database opened meanwhile."""
+    """The disk under every database that is opened while the block runs."""
     disk = ForgetfulDisk()
     try:
         yield disk

@@ -1,4 +1,4 @@
-"""A proxy that nobody should ask: it notes each request line and refuses."""
+"""A proxy that nobody should ask: it notes each request line and refuses the request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RecordingProxy:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that send programs to it, in both cases, and none that excepts a host."""
+        """The variables that send programs to it, in lower and upper case, without exceptions."""
         url = f"http://127.0.0.1:{self._server.server_address[1]}"
         known = dict.fromkeys(NAMES, url) | {name.upper(): url for name in NAMES}
         return {**known, "no_proxy": "", "NO_PROXY": ""}

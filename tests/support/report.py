@@ -1,4 +1,4 @@
-"""What a run of pytest tells: which test runs now, how long each took, how many hubs were started.
+"""What a pytest run reports: which test runs now, how long each took, how many hubs it started.
 
 `make` sets AGENT_BUS_PART to the name of its target; the durations of that part are then kept in
 .cache/durations, from which `python -m tests.slowest` prints the slowest of all parts.
@@ -23,7 +23,7 @@ DURATIONS = ROOT / ".cache" / "durations"
 
 
 class Report:
-    """A plugin, in the process that shows and in each worker of xdist."""
+    """A plugin, both in the main process and in each worker of xdist."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -32,7 +32,7 @@ class Report:
         self._hubs: Counter[str] = Counter()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Name the test, in case that it is silent for long."""
+        """Note the test's name, in case it is silent for long."""
         if not self._is_worker:
             progress.doing(nodeid)
 
@@ -48,7 +48,7 @@ class Report:
         self._hubs.update(getattr(node, "workeroutput", {}).get("hubs", {}))
 
     def pytest_sessionfinish(self) -> None:
-        """Hand on what was counted, or keep it."""
+        """Pass on what was counted, or write it down."""
         self._hubs.update(STARTS)
         if self._is_worker:
             given: dict[str, Any] = vars(self._config)["workeroutput"]  # xdist put it there
@@ -59,7 +59,7 @@ class Report:
             (DURATIONS / f"tests-{part}.tsv").write_text("".join(lines), encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Tell how many hubs the tests needed."""
+        """Print how many hubs the tests needed."""
         if self._hubs:
             counted = ", ".join(f"{count} {how}" for how, count in sorted(self._hubs.items()))
             terminalreporter.write_line(f"hubs started: {counted}")

@@ -1,4 +1,4 @@
-"""What `playbooks/status.yml` prints and what the page shows, each as the same rows to compare."""
+"""What `playbooks/status.yml` prints and what the page shows, as rows that can be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real store on a real file in this process, and a listener that keeps what it was told."""
+"""A real store on a real file in this process, and a listener that remembers its calls."""
 
 from __future__ import annotations
 
