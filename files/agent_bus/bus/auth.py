@@ -1,7 +1,7 @@
 """Bearer tokens: who is calling, and for which agents that token may act.
 
-Only SHA-256 digests are kept. A token has 256 random bits, so a fast hash is the right one; the
-digest found is compared in constant time all the same. Isolation is per node: the agents of one
+Only SHA-256 digests are kept. A token has 256 random bits, so a fast hash is safe; the digest is
+still compared in constant time. Isolation is per node: the agents of one
 node share an operating-system user and hence its token.
 """
 
@@ -28,7 +28,7 @@ DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whose token came with a request. `node` is None for the admin token."""
+    """The owner of a request's token. `node` is None for the admin token."""
 
     node: NodeName | None
     sha256: str
@@ -40,14 +40,14 @@ class Principal:
 
 
 NOBODY: Final = Principal(NodeName(""), "")
-"""Who calls what needs no token: a node that has no agents."""
+"""The caller of an endpoint that needs no token: a node without agents."""
 
 
 class Authenticator:
     """Knows the digests of all valid tokens.
 
     Args:
-        failures: how many wrong tokens an address may try; a valid token is never held back.
+        failures: how many wrong tokens each address may try; a valid token always passes.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class Authenticator:
         )
 
     def renew(self, principal: Principal) -> Principal:
-        """Whose token it is by now that came with a request which has waited; costs a look-up.
+        """The token's current owner: it may have changed while the request waited. One look-up.
 
         Raises:
-            errors.UnauthenticatedError: it was revoked meanwhile.
+            errors.UnauthenticatedError: the token was revoked.
         """
         found = self._find(principal.sha256)
         if found is None:
@@ -100,7 +100,7 @@ class Authenticator:
         return found
 
     def require_scraper(self, header: str | None, address: str) -> None:
-        """Let a scrape token or the admin token on.
+        """Accept a scrape token or the admin token.
 
         Raises:
             errors.ForbiddenError: a node's token.
@@ -139,10 +139,10 @@ class Authenticator:
         return agent
 
     def _find(self, sha256: str) -> Principal | None:
-        """Whose digest this is.
+        """The owner of a digest.
 
-        It is looked up by its value, which tells nobody anything: who tries tokens cannot choose
-        the bytes of their SHA-256. The comparison that lets a caller in takes constant time.
+        A look-up by value leaks nothing: nobody who tries tokens can choose the bytes of their
+        SHA-256. The comparison that accepts a caller takes constant time.
         """
         if self._directory.roster is not self._known_of:
             self._learn(self._directory.roster)
@@ -150,7 +150,7 @@ class Authenticator:
         return principal if hmac.compare_digest(known, sha256) else None
 
     def _learn(self, roster: Roster) -> None:
-        """Take all digests that are valid now, from one roster to the next."""
+        """Index all digests that are valid with this roster."""
         found = {
             sha256: (sha256, Principal(node, sha256))
             for node, hashes in reversed(roster.tokens.items())
@@ -169,7 +169,7 @@ def _digest_of(header: str | None) -> str:
 
 
 def load_digests(path: Path) -> frozenset[str]:
-    """The tokens' digests in a file, one a line.
+    """The token digests in a file, one per line.
 
     Raises:
         errors.StartupError: the file cannot be read, is empty, or has a line that is no digest.
@@ -179,5 +179,5 @@ def load_digests(path: Path) -> frozenset[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise errors.StartupError(f"{path}: cannot be read: {error}") from error
     if not lines or not all(DIGEST.fullmatch(line) for line in lines):
-        raise errors.StartupError(f"{path}: expected one SHA-256 in lower-case hex a line")
+        raise errors.StartupError(f"{path}: expected one SHA-256 in lower-case hex per line")
     return frozenset(lines)

@@ -1,7 +1,7 @@
-"""Fan-out in memory: open streams, their bounded queues, and who waits for an inbox.
+"""Open streams with their bounded queues, and long polls that wait for an inbox.
 
-Everything here runs in the loop's thread and never blocks. Because subscribers live in this
-process only, there is exactly one server process: `app/hub.py` holds a lock file against a second.
+Everything is in memory, runs in the loop's thread and never blocks. Streams live in this process
+only, so there is exactly one server process: `app/hub.py` holds a lock file against a second.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 QUEUE_BYTES: Final = 8 * 1024 * 1024
-"""Frames that may wait for one stream, in bytes: past it the stream ends as past its count of
-events, or a few stopped peers of a thousand large messages each would eat a small hub's memory.
-Redis cuts a subscriber off at 8 MiB that last (`client-output-buffer-limit pubsub`)."""
+"""Bytes of frames that may wait for one stream; past it the stream ends. A limit on the number of
+events is not enough: a few stopped peers, each a thousand large messages behind, would fill a
+small hub's memory. Redis has 8 MiB, too (`client-output-buffer-limit pubsub`)."""
 
 
 WRITE_BYTES: Final = 32 * 1024
-"""Frames are written together up to so many bytes: a burst costs a stream one write, and a slow
-peer still has its write timeout for no more than this and one frame."""
+"""Frames are joined up to this size, so that a burst costs a stream one write. The write timeout
+of a slow peer covers this and one frame."""
 
 
 POLL_LOOK_S: Final = 1.0
-"""So often a long poll asks whether it is over: nothing wakes it when its client has died."""
+"""How often a long poll checks whether it is over: no event says that its client has died."""
 
 
 class Entry(NamedTuple):
-    """One frame that waits to be written; deliveries say which and when they were committed."""
+    """One frame to write; for a delivery also which one, and when it was committed."""
 
     frame: bytes
     delivery: Delivery | None = None
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """Whose token holds a long poll open."""
+    """The token that holds a long poll open."""
 
     node: NodeName | None
     token_sha256: str
@@ -56,8 +56,8 @@ class Stream:
     """One subscriber: a node's stream (or the operator's, node None) with its queue.
 
     Until `is_live`, deliveries are not queued: the stream's greenlet is still reading them from
-    the store, up to a head that it reads again before it goes live, so none falls between.
-    Until `is_greeted`, counters are not queued: hello is still to tell them, and newer ones.
+    the store, up to a head that it reads again before it goes live, so that none is missed.
+    Until `is_greeted`, counters are not queued: hello will carry newer ones.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class Stream:
     def end(self, reason: EndReason) -> None:
         """Ask the stream's greenlet to say bye and stop; the first reason stays.
 
-        What waits is still written at the end of a lifetime or at shutdown; in the other cases
-        the peer is too slow, replaced or no longer entitled, and it resumes by its cursor.
+        At the end of a lifetime and at shutdown, queued frames are still written. In all other
+        cases the peer is too slow, replaced or no longer entitled; it resumes by its cursor.
         """
         if self.end_reason is None:
             self.end_reason = reason
@@ -138,7 +138,7 @@ class Stream:
         return taken
 
     def cut(self) -> None:
-        """Close the peer's connection at once, whatever it still had to take."""
+        """Close the peer's connection at once, whatever is still unsent."""
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 tls.hang_up(self.socket, socket.SHUT_RDWR)
@@ -179,7 +179,7 @@ class Broker:
         self._streams[stream.node] = staying | {stream}
 
     def leave(self, stream: Stream) -> None:
-        """Let a stream go; harmless when it has gone already."""
+        """Forget a stream; harmless when repeated."""
         siblings = self._streams.get(stream.node)
         if siblings is not None:
             siblings.discard(stream)
@@ -195,7 +195,7 @@ class Broker:
         return next((s for s in self._streams.get(node, ()) if s.is_watcher), None)
 
     def wake_inbox(self, agent: AgentName) -> None:
-        """Let everybody who waits for this agent's inbox look again."""
+        """Let every long poll for this agent's inbox look again."""
         for event in self._waiting.get(agent, ()):
             event.set()
 
@@ -207,16 +207,16 @@ class Broker:
         timeout_s: float,
         is_over: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Wait until something new may be in an inbox; False when it timed out or all must end.
+        """Wait until something new may be in an inbox; False after a timeout or at shutdown.
 
         Args:
             agent: whose inbox.
-            holder: whose place the wait takes.
+            holder: the token whose limit the wait counts against.
             timeout_s: seconds to wait at most.
-            is_over: asked every POLL_LOOK_S whether nobody waits any more; then it is False, too.
+            is_over: asked every POLL_LOOK_S; when nobody waits any more, the answer is False, too.
 
         Raises:
-            errors.TooManyStreamsError: long polls count as streams, of the token and in all.
+            errors.TooManyStreamsError: long polls count as streams, both per token and in total.
         """
         if self._is_ending:
             return False
@@ -242,11 +242,11 @@ class Broker:
 
     @property
     def reconnecting_count(self) -> int:
-        """How many streams are there to come back: also those that a shutdown has ended."""
+        """How many streams will come back after a restart, ended ones included."""
         return max(len(self), self._ended_count)
 
     def end_all(self, reason: EndReason) -> None:
-        """Ask all streams to say bye, and let all long polls answer; for good."""
+        """Ask all streams to say bye and all long polls to answer; none begins any more."""
         self._is_ending = True
         self._ended_count = len(self)
         for stream in self:
@@ -257,7 +257,7 @@ class Broker:
     def _require_room(
         self, siblings: Iterable[Stream], token_sha256: str, *, ending: int = 0
     ) -> None:
-        """Refuse one more stream or long poll over the limits; `siblings` are of its node."""
+        """Refuse a stream or long poll past the limits; `siblings` are its node's streams."""
         held = sum(s.token_sha256 == token_sha256 for s in siblings) + self._polls[token_sha256]
         if held >= self._per_token:
             raise errors.TooManyStreamsError(self._per_token, scope="this token")

@@ -73,7 +73,7 @@ class Bus:
         self._hop_limit = depth_limit
 
     def send(self, draft: Draft) -> Sent:
-        """Store and fan out; answers after the commit is durable.
+        """Store a message; answers after the commit is durable.
 
         Raises:
             errors.RateLimitedError: the sender is over its rate; a replay of a key never is.
@@ -100,10 +100,10 @@ class Bus:
         holder: Holder,
         is_over: Callable[[], bool] = lambda: False,
     ) -> list[Delivery]:
-        """A page of an inbox; waits up to `wait_s` for it not to be empty, or until `is_over`.
+        """A page of an inbox; waits up to `wait_s`, or until `is_over`, while the page is empty.
 
         Raises:
-            errors.TooManyStreamsError: the `holder` of the long poll, or all, hold too many.
+            errors.TooManyStreamsError: the long poll's `holder`, or all together, have too many.
         """
         agent = wanted.agent
         deadline = self._clock.monotonic() + wait_s
@@ -114,7 +114,7 @@ class Bus:
             if page or left_s <= 0 or is_over():
                 return page
             if self._counters.mailbox(agent).last_seq != last_seq:
-                continue  # it came between that look and this line
+                continue  # something came after the read began
             if not self._broker.wait_for_inbox(
                 agent, holder=holder, timeout_s=left_s, is_over=is_over
             ):
@@ -123,9 +123,9 @@ class Bus:
     def fetch(
         self, agent: AgentName, page: Sequence[Delivery]
     ) -> dict[Seq, tuple[int | None, int]]:
-        """Stamp a page as shown to its own agent; answers what stood there before.
+        """Stamp a page as shown to its own agent; answers the stamps from before.
 
-        A full disk does not keep an agent from reading: then the stamps stay as they were.
+        A full disk does not keep an agent from reading: the stamps then stay as they were.
         """
         self._presence.seen(agent)
         if not page:
@@ -144,22 +144,22 @@ class Bus:
     def ack(
         self, agent: AgentName, *, ids: Sequence[MessageId] | None, up_to: MessageId | None
     ) -> Acked:
-        """Mark as read, by ids or everything shown up to one message."""
+        """Mark messages as read: those of `ids`, or all that were shown up to `up_to`."""
         self._presence.seen(agent)
         if up_to is not None:
             return self._store.ack_up_to(agent, up_to)
         return self._store.ack_ids(agent, ids or ())
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
-        """Make the registry match the inventory and tell the streams that it concerns.
+        """Replace the roster and tell the streams of the agents that change.
 
-        Long polls that it concerns look again, whether they are over.
+        Long polls of these agents check again whether they still may wait.
         """
         nodes_before = dict(self._directory.roster.agents)
         change = self._store.put_roster(roster, force=force, dry_run=dry_run)
         if change.changed and not dry_run:
             for stream in self._broker:
-                # A token that went to another node, as when a host is renamed, opens that one's.
+                # A renamed host takes its token along: it opens the other node's streams then.
                 valid = roster.tokens.get(stream.node, ()) if stream.node is not None else None
                 if valid is not None and stream.token_sha256 not in valid:
                     stream.end(states.REVOKED)
@@ -187,13 +187,13 @@ class Bus:
         return node
 
     def mute(self, agent: AgentName, *, for_s: float) -> None:
-        """Ask watchers not to wake an agent for a while; its mail goes on all the same."""
+        """Ask watchers not to wake an agent for a while; its mail still arrives."""
         self._presence.mute(agent, for_s=for_s)
         self._fanout.publish_mailbox(agent)
         if for_s:
             greenlets.spawn(self._publish_after, agent, for_s)
 
     def _publish_after(self, agent: AgentName, delay_s: float) -> None:
-        """The end of a mute is told as it happens: watchers need no clock like the hub's."""
+        """Tell the end of a mute when it comes: watchers' clocks may differ from the hub's."""
         greenlets.sleep(delay_s + 0.01)
         self._fanout.publish_mailbox(agent)

@@ -1,7 +1,6 @@
 """What the bus counts in memory: each agent's mailbox, the newest seq, and totals since the start.
 
-Kept by the fan-out after each commit and read by everybody, so that no answer reads the database
-for a number.
+The fan-out keeps them true after each commit, so that no answer reads the database for a number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The roster in memory: names to nodes, groups to members, and who a `to` means.
+"""The stored roster in memory: names to nodes, groups to members, and whom a `to` means.
 
 Replaced as a whole after each roster commit; reading it never waits.
 """
@@ -24,7 +24,7 @@ class Directory:
         self._by_node: dict[NodeName, tuple[AgentName, ...]] = {}
 
     def replace(self, roster: Roster, agents: Iterable[Agent]) -> None:
-        """Take the registry as it now is in the store."""
+        """Take the roster as it is stored now."""
         self.roster = roster
         self._agents = {agent.name: agent for agent in agents}
         by_node: dict[NodeName, list[AgentName]] = {node: [] for node in roster.tokens}
@@ -39,11 +39,11 @@ class Directory:
 
     @property
     def nodes(self) -> dict[NodeName, tuple[AgentName, ...]]:
-        """Each node with its active agents; a node without agents has an empty tuple."""
+        """Each node's active agents; an empty tuple for a node without agents."""
         return self._by_node
 
     def agents_of(self, node: NodeName | None) -> tuple[AgentName, ...]:
-        """The active agents of a node; None is the admin token's place: the operator."""
+        """The active agents of a node; for None, the admin token's place, the operator."""
         return (OPERATOR,) if node is None else self._by_node.get(node, ())
 
     def node_of(self, agent: AgentName) -> NodeName | None:
@@ -54,7 +54,7 @@ class Directory:
         """The node whose streams carry this agent's mail now; None for the operator.
 
         Raises:
-            LookupError: nobody's, because the agent is retired or unknown.
+            LookupError: no stream's: the agent is retired or unknown.
         """
         node = self.node_of(agent)
         if node is None and agent != OPERATOR:
@@ -75,10 +75,10 @@ class Directory:
     def recipients(
         self, to: str | Sequence[str] | None, *, sender: AgentName
     ) -> tuple[AgentName, ...]:
-        """Whom a `to` means, in order, without repetition.
+        """The agents that a `to` means, in order, each once.
 
-        None means everybody but the sender. The sender is left out of groups, too, but may be
-        named: a message to oneself is a note.
+        None means everybody but the sender. Groups leave the sender out, too. A sender may name
+        itself: such a message is a note.
 
         Raises:
             errors.UnknownAgentError: one name or group is unknown; nothing is sent to the others.

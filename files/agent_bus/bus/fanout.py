@@ -1,7 +1,7 @@
 """Fan-out: what a commit means for the open streams. It is the store's listener.
 
-The `on_...` methods run in the loop's thread after each commit, in commit order, and never block:
-nothing that a stream carries can be ahead of the disk.
+The `on_...` methods run in the loop's thread after each commit, in commit order, and never block.
+So no stream is ever ahead of the disk.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Fanout:
     """Publishes what was committed, and keeps the counters.
 
     Args:
-        epoch: the store's, for the ids of events.
-        observers: each is told after the streams.
+        epoch: the store's, a part of every event's id.
+        observers: each hears of a commit after the streams.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Fanout:
             observer.on_sent(sent)
 
     def on_acked(self, acked: Acked) -> None:
-        """Tell senders who asked for receipts, and watchers the new counters."""
+        """Send receipts to the streams that asked for them, and new counters to watchers."""
         self._counters.acked_count += len(acked.acked)
         for receipt in acked.receipts:
             self._publish_receipt(receipt)
@@ -107,7 +107,7 @@ class Fanout:
             self._publish_mailbox(box)
 
     def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:
-        """Let the directory follow the stored roster."""
+        """Give the directory the stored roster."""
         self._directory.replace(roster, agents)
 
     def entry_of(self, delivery: Delivery, *, committed: float = 0.0) -> Entry:
@@ -123,11 +123,11 @@ class Fanout:
         return wire.mailbox(self._counters.mailbox(agent), muted_until=muted_until)
 
     def publish_mailbox(self, agent: AgentName) -> None:
-        """Tell the watcher of its node an agent's counters, and until when it is muted."""
+        """Tell the node's watcher an agent's counters, and until when the agent is muted."""
         self._publish_mailbox(self._counters.mailbox(agent))
 
     def publish_gone(self, agent: AgentName, node: NodeName | None) -> None:
-        """Tell the watcher of its former node that it no longer has to wake an agent."""
+        """Tell the watcher of a former node that it need not wake an agent any more."""
         watchers = self._greeted_watchers(agent, node)
         if watchers:
             nothing = wire.mailbox(Mailbox(agent, 0, 0, Seq(0)), muted_until=None)
@@ -146,7 +146,7 @@ class Fanout:
                 stream.put(entry)
 
     def _publish_mailbox(self, box: Mailbox) -> None:
-        """Tell the watcher of its node; a frame is made only when somebody will have it."""
+        """Tell the node's watcher; without one, no frame is made."""
         try:
             watchers = self._greeted_watchers(box.agent, self._directory.owner_of(box.agent))
         except LookupError:
@@ -156,7 +156,7 @@ class Fanout:
             _put(watchers, sse.control("mailbox", wire.mailbox(box, muted_until=muted_until)))
 
     def _publish_receipt(self, receipt: Delivery) -> None:
-        """Tell the sender's streams that asked for receipts."""
+        """Tell those of the sender's streams that asked for receipts."""
         sender = receipt.message.sender
         try:
             streams = self._broker.streams_of(self._directory.owner_of(sender))

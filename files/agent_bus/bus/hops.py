@@ -1,6 +1,6 @@
 """Hops of deliveries after the commit: what was pushed, and what watchers report.
 
-Each is timed at once and handed to the store twice a second, so that a hop costs no commit of its
+Each is timed at once and stored with others twice per second, so that a hop costs no commit of its
 own. Everything here runs in the loop's thread and never blocks.
 """
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Hops:
-    """Times hops and gathers their stamps for the store.
+    """Times hops, and gathers their stamps for the store.
 
     Args:
-        observers: each is told of every report of a watcher.
+        observers: each hears of every report.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Hops:
         self._stamps: list[Stamp] = []
 
     def note_pushed(self, entries: Iterable[Entry]) -> None:
-        """These frames were handed to the kernel, in one write."""
+        """Note that these frames were handed to the kernel, in one write."""
         now, at = self._clock.monotonic(), self._clock.now_ms()
         for _, delivery, committed in entries:
             if delivery is None:
@@ -58,7 +58,7 @@ class Hops:
                 self._stamps.append(Stamp(states.PUSHED, delivery.agent, delivery.seq, at))
 
     def note_report(self, stamp: Stamp) -> None:
-        """Take a watcher's report; it is kept within a second."""
+        """Take a watcher's report; it is stored within a second."""
         if stamp.kind in (states.RECEIVED, states.ACCEPTED):
             ago_s = max(0, self._clock.now_ms() - stamp.at) / 1000
             at = self._clock.monotonic() - ago_s

@@ -36,9 +36,9 @@ class Presence:
     """Leases of nodes and signs of life of agents.
 
     Args:
-        directory: who lives where; when its agents were last seen is remembered from here on.
-        lease_s: a lease that is not renewed for so long has lapsed.
-        offline_after_s: an agent with no sign of life for so long is offline.
+        directory: who lives where. Its `last_seen_at` are the first signs of life.
+        lease_s: a lease lapses when it is not renewed for this long.
+        offline_after_s: an agent is offline after this long without a sign of life.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Presence:
                 self._remember(name, agent.last_seen_at)
 
     def opened(self, node: NodeName, stream: object, agents: tuple[AgentName, ...]) -> None:
-        """A watcher's stream began: it holds the lease from now on."""
+        """A watcher's stream began: from now on it holds the lease."""
         old = self._leases.get(node)
         lease = Lease(stream, self._clock.now_ms(), self._clock.monotonic())
         if old is not None:
@@ -68,9 +68,9 @@ class Presence:
         self.seen(*agents)
 
     def closed(self, node: NodeName, stream: object) -> None:
-        """A watcher's stream ended; the lease goes unless a newer stream has taken it.
+        """A watcher's stream ended: drop the lease, unless a newer stream holds it.
 
-        That is no sign of life: the stream of a node without power ends, too, half a minute late.
+        The end is no sign of life: when a node loses power its stream ends, too, 30 s later.
         """
         lease = self._leases.get(node)
         if lease is not None and lease.stream is stream:
@@ -85,7 +85,7 @@ class Presence:
         unconfigured: tuple[str, ...],
         gateway_kind: GatewayKind = states.UNKNOWN,
     ) -> None:
-        """The watcher reported: its lease lives on, if it has one."""
+        """A watcher reported: renew its lease, if it has one."""
         self.seen(*gateways)
         lease = self._leases.get(node)
         if lease is not None:
@@ -96,7 +96,7 @@ class Presence:
             lease.gateway_kind = gateway_kind
 
     def seen(self, *agents: AgentName) -> None:
-        """A sign of life of these agents."""
+        """Note a sign of life of these agents."""
         now = (self._clock.monotonic(), self._clock.now_ms())
         for agent in agents:
             self._seen[agent] = now
@@ -148,9 +148,10 @@ class Presence:
         return unsaved
 
     def _remember(self, agent: AgentName, at: int) -> None:
-        """Take what an earlier process saw of an agent, in wall-clock ms.
+        """Take over when an earlier process last saw an agent (wall-clock ms).
 
-        Without it everybody is offline after a restart, not deaf, until the watchers are back.
+        Otherwise every agent would be offline instead of deaf after a restart, until the watchers
+        are back.
         """
         age_s = max(0, self._clock.now_ms() - at) / 1000
         self._seen[agent] = (self._clock.monotonic() - age_s, at)

@@ -1,7 +1,7 @@
 """Probes: ask watchers whether they could wake their agents, without waking anybody.
 
-A probe is an event to the watchers; nothing is stored. Each watcher checks the gateway of each
-agent and answers through `POST /api/wakes`.
+A probe is an event on the watchers' streams; nothing is stored. Each watcher checks each agent's
+gateway and answers by `POST /api/wakes`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Prober:
     def run(
         self, agents: Sequence[AgentName], *, timeout_s: float
     ) -> tuple[str, list[dict[str, Any]]]:
-        """Ask the watchers of these agents; answers (probe id, a result per agent).
+        """Ask the watchers of these agents; answers (probe id, one result per agent).
 
         Blocks this greenlet until all have answered, at most `timeout_s`. A result has agent,
         node, ok, gateway_ms, total_ms and, when not ok, a reason.
@@ -88,7 +88,7 @@ class Prober:
         reason: str | None,
         duration_ms: float | None,
     ) -> None:
-        """A watcher's answer for one agent; a late one for a finished probe is dropped."""
+        """Take a watcher's answer for one agent; it is dropped when the probe has finished."""
         probe = self._open.get(probe_id or "")
         if probe is not None:
             total_ms = (self._clock.monotonic() - probe.started) * 1000

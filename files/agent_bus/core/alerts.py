@@ -1,4 +1,4 @@
-"""What is wrong with the fleet, without Prometheus: the same rules on the operator's page.
+"""The rules of the dashboard's alerts: what is wrong with the fleet, without Prometheus.
 
 Pure: figures and times are passed in. `files/monitoring/agent-bus.rules.yml` holds the same rules
 for Prometheus under the same names, and a test compares the two.
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 UNREAD_S: Final = 1800
-"""An agent's own heartbeat is every 30 min: past it, being woken and waking by itself failed."""
+"""An agent's own heartbeat comes every 30 min: past that, wake and heartbeat have both failed."""
 COMMIT_S: Final = 0.1
 """p99 of a commit. A healthy disk needs 10 ms; at 100 ms senders feel it."""
 WAL_BYTES: Final = 100_000_000
-"""The writer checkpoints at 32 MB under load; three times that means that it cannot."""
+"""The writer checkpoints at 32 MB under load; at three times that it cannot."""
 QUEUE_EVENTS: Final = 500
-"""Half of what ends a stream."""
+"""Half of the number that ends a stream."""
 REFUSED: Final = 20
-"""Refused tokens in five minutes: a node without a valid one tries every 30 s at most."""
+"""Refused tokens in five minutes; a node with an old one tries at most every 30 s."""
 DAY_S: Final = 86_400
 CERTIFICATE_S: Final = 21 * DAY_S
-"""`site.yml` renews from 30 days on, so past this it has not run for nine days or could not."""
+"""`site.yml` renews from 30 days on: below 21 it has failed, or has not run for nine days."""
 CERTIFICATE_LAST_S: Final = 3 * DAY_S
 DISK_BYTES: Final = 500_000_000
-"""Room for a backup of a usual database and its write-ahead log."""
+"""Room for a backup of an ordinary database and its write-ahead log."""
 DISK_FULL_S: Final = DAY_S
 ROTATION_S: Final = DAY_S
-"""A rotation takes minutes; a node that was off is caught up by the next run that reaches it."""
+"""A rotation takes minutes; a node that was off gets its token in the next run that reaches it."""
 BACKUP_S: Final = 8 * DAY_S
-"""A week and a day: whoever backs up weekly never sees it."""
+"""A week and a day, so that weekly backups never raise it."""
 ARCHIVE_S: Final = DAY_S
-"""So much longer than the retention says; sweeps come every minute."""
+"""How far the archive may be past its retention; sweeps come every minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Alert:
 
 
 def holding(figures: Figures) -> Iterator[Alert]:
-    """All alerts that hold at this moment, however long they have."""
+    """All alerts that hold at this moment, for however long."""
     for node in figures.silent_nodes:
         yield Alert(RULES["AgentBusWatcherGone"], node, f"No watcher is connected from {node}")
     for agent in figures.deaf_gateways:
@@ -201,7 +201,7 @@ def holding(figures: Figures) -> Iterator[Alert]:
 
 
 def _running_out(figures: Figures) -> Iterator[Alert]:
-    """What will be a trouble if nobody does anything; see `reserves.py`."""
+    """What becomes a problem if nobody acts; see `operate/reserves.py`."""
     for name, left_s in figures.certificates_s.items():
         ends = f"ends in {left_s // DAY_S:.0f} days" if left_s > 0 else "has ended"
         words = f"The certificate of the {name} {ends}"
@@ -229,7 +229,7 @@ def _running_out(figures: Figures) -> Iterator[Alert]:
 
 
 class Watch:
-    """Remembers since when each alert holds, and answers those that hold long enough."""
+    """Remembers since when each alert holds, and shows those that hold long enough."""
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], float] = {}

@@ -1,11 +1,10 @@
-"""Time, as a collaborator: the wall for what is told, steady for what is kept, and a counter.
+"""Three clocks: the wall for what people read, a steady one for what is stored, and a counter.
 
-The wall clock of a small machine jumps: it has no battery and learns the time after its start, or
-somebody sets it. Stamps follow it, because people compare them with their own clocks. Whatever is
+The wall clock of a small machine jumps: without a battery it learns the time after its start, or
+somebody sets it. Stamps follow it, because people compare them with their own clocks. What is
 decided by age must not: a day's jump would expire mail, forget idempotency keys and empty the
-archive. `steady_ms` is the wall clock at start plus what the machine has counted since, so that
-it can be kept in the database and never jumps while the process runs; a restart takes the wall's
-word anew.
+archive. `steady_ms` is the wall clock at start plus what the machine has counted since. It can be
+stored and never jumps while the process runs; a restart reads the wall clock again.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ class Clock(Protocol):
         """Wall-clock milliseconds since 1970-01-01 UTC; for stamps that people read."""
 
     def steady_ms(self) -> int:
-        """The same scale, without jumps in this process; for ages that are kept on disk."""
+        """The same scale, without jumps while the process runs; for ages that are stored."""
 
     def monotonic(self) -> float:
         """Seconds that only grow; for ages, limits and deadlines within this process."""
 
 
 def _boot_ns() -> int:
-    """Nanoseconds since boot, suspended time included: a lease lapses while the lid is shut."""
+    """Nanoseconds since boot, suspended time included: a lease also lapses with the lid shut."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 

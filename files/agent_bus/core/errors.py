@@ -1,8 +1,8 @@
-"""Everything a caller of the bus can be told, one class per error.
+"""Every error that a caller of the bus can get, one class each.
 
-Each class carries what RFC 9457 wants of it: a stable `code`, an HTTP `status` and a `title`; the
-constructor takes the facts and words the `detail`, which always says what to do. `http/problem.py`
-turns them into `application/problem+json`; nothing here knows HTTP beyond the number.
+A class has what RFC 9457 asks for: a stable `code`, an HTTP `status` and a `title`. It is made
+from the facts, and words the `detail`, which always says what to do. `http/problem.py` makes them
+`application/problem+json`; nothing else of HTTP is known here.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class ForbiddenError(BusError):
     """The token is valid but not for this agent or call.
 
     Args:
-        agents: those of a report's agents that it may not name, for the member of that name.
+        agents: the agents of a report that this token must not name; a member of the problem.
     """
 
     code = "forbidden"
@@ -203,7 +203,7 @@ class RosterShrinksError(BusError):
 
 
 class NoWatcherError(BusError):
-    """Nobody is there who could wake the agent."""
+    """No watcher is connected that could wake the agent."""
 
     code = "no_watcher"
     status = 409
@@ -303,7 +303,7 @@ class AuthThrottledError(BusError):
 
 
 class InternalError(BusError):
-    """Something the server did not expect; the log has the stack."""
+    """A defect of the server; the log has the stack."""
 
     code = "internal"
     status = 500
@@ -363,7 +363,7 @@ class TooManyStreamsError(BusError):
 
 
 class CommitUnknownError(BusError):
-    """The disk failed in the middle of a commit: nobody can tell whether it was stored."""
+    """The disk failed during a commit: whether it was stored is unknown."""
 
     code = "commit_unknown"
     status = 503

@@ -1,4 +1,4 @@
-"""How long the hops take: quantiles over the most recent observations, and histograms since start.
+"""How long hops take: quantiles of the newest observations, and histograms since the start.
 
 Observing costs about a microsecond and never blocks; metrics and `/api/stats` only read.
 """
@@ -21,9 +21,9 @@ HOP_BOUNDS_MS: Final = (
     0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 15_000, 60_000, 300_000,
     1_800_000,
 )  # fmt: skip
-"""From a push on loopback to an agent that only its 30-minute heartbeat woke."""
+"""From a push on loopback up to an agent that was woken by nothing but its 30-minute heartbeat."""
 REMEMBERED: Final = 1000
-"""Deliveries per agent whose hops can still be timed; an agent that far behind is not timed."""
+"""Deliveries per agent whose hops can be timed; an agent further behind is not timed."""
 
 
 class Histogram:
@@ -88,10 +88,10 @@ class Latency:
         stored.append((seq, at))
 
     def reached(self, hop: HopName, agent: AgentName, up_to: Seq, at: float) -> None:
-        """Observe `hop` for the agent's deliveries up to a seq that had not reached it before.
+        """Observe `hop` for each delivery to the agent, up to a seq, that first reaches it now.
 
-        Deliveries stored before the hub started are not timed: their commit's monotonic time is
-        gone.
+        Deliveries from before the hub's start are not timed: the monotonic time of their commit
+        is gone.
         """
         key = (hop, agent)
         before = self._reached.get(key, 0)
@@ -112,7 +112,7 @@ class Latency:
 def quantile(counts: Sequence[int], bounds: Sequence[float], q: float) -> float:
     """A quantile of a histogram, linear within its bucket, as Prometheus computes it; 0 if empty.
 
-    Past the last bound it is that bound.
+    Above the last bound it is that bound.
     """
     wanted = sum(counts) * q
     below = 0

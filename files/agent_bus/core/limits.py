@@ -1,4 +1,4 @@
-"""Rate limits: a token bucket a key, on the monotonic clock."""
+"""Rate limits: one token bucket per key, on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from agent_bus.core.clock import Clock
 
 KEPT: Final = 10_000
-"""Keys kept at most, about 1 MB; past it those that have been idle longest are forgotten, so that
-wrong tokens from ever new addresses cost neither memory nor time."""
+"""Most keys that are kept, about 1 MB. Past it the longest idle ones are forgotten, so that wrong
+tokens from ever new addresses cost neither memory nor time."""
 
 
 class RateLimiter:
-    """Lets each key do `burst` things at once and `per_s` a second in the long run."""
+    """Lets each key do `burst` things at once, and `per_s` per second in the long run."""
 
     def __init__(self, *, per_s: float, burst: float, clock: Clock) -> None:
         self._per_s = per_s
@@ -27,7 +27,7 @@ class RateLimiter:
         return self._per_s
 
     def take(self, key: str) -> float:
-        """Take one; answers 0.0, or the seconds to wait when nothing is left (nothing taken)."""
+        """Take one; answers 0.0. When none is left, takes nothing; answers the seconds to wait."""
         now = self._clock.monotonic()
         level = self._level(key, now)
         if level < 1.0:

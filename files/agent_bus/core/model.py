@@ -1,7 +1,7 @@
-"""The values that the parts of the hub pass to each other: frozen, without behaviour of their own.
+"""The values that the hub's parts pass to each other: frozen, without behaviour of their own.
 
 Wall-clock times are integers, milliseconds since 1970-01-01 UTC (`..._at`); `rfc3339` renders
-them. A priority is a rank here (0 is first out), and a name only on the wire.
+them. A priority is a rank here (0 comes first); only the wire has its name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OPERATOR: Final = AgentName("operator")
 RESERVED_NAMES: Final = frozenset({"operator", "all", "bus"})
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PRIORITIES: Final = ("urgent", "high", "normal")
-"""Index = rank: the order in which an inbox is read."""
+"""By rank: the order in which an inbox is read."""
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CROCKFORD_PAIRS: Final = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
@@ -35,7 +35,7 @@ _RANDOM_SHIFTS: Final = tuple(range(70, -1, -10))
 
 
 def new_message_id(now_ms: int) -> MessageId:
-    """A ULID (26 characters): 48 bits of time, 80 random ones, sorts by time to the millisecond.
+    """A ULID (26 characters): 48 bits of time and 80 random bits; sorts by time.
 
     Source: the ULID specification, github.com/ulid/spec.
     """
@@ -57,20 +57,20 @@ def rfc3339(at_ms: int | None) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _to_the_millisecond(at_ms: int) -> str:
-    """A message's own time is told several times, and a burst shares it."""
+    """Cached: a message's time is rendered several times, and a burst shares it."""
     seconds, millis = divmod(at_ms, 1000)
     return f"{_to_the_second(seconds)}.{millis:03d}Z"
 
 
 @functools.lru_cache(maxsize=4096)
 def _to_the_second(seconds: int) -> str:
-    """Most stamps of a page or a burst share their second, and formatting one costs 4 us."""
+    """Cached: most stamps of a page or a burst share their second, and one costs 4 us."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message as its sender wants it, checked, with its recipients fixed but not yet stored."""
+    """A checked message with its recipients, ready to be stored."""
 
     sender: AgentName
     recipients: tuple[AgentName, ...]
@@ -108,7 +108,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message for one recipient, with the stamps of its way (None = has not happened)."""
+    """One message for one recipient, with the times of its hops (None: not yet)."""
 
     seq: Seq
     agent: AgentName
@@ -129,7 +129,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """How much one agent has not yet fetched or read. `last_seq` is its newest delivery's."""
+    """How many deliveries an agent has not fetched or read; `last_seq` is its newest one's."""
 
     agent: AgentName
     unfetched: int
@@ -139,7 +139,7 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One line of the registry. `node` is None for the operator."""
+    """One agent as stored. `node` is None for the operator."""
 
     name: AgentName
     node: NodeName | None
@@ -149,7 +149,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who lives where: the operator's whole inventory as the hub needs it.
+    """Who lives where: what the hub needs of the operator's inventory.
 
     `tokens` maps each node to the SHA-256 digests (hex) of the tokens valid for it.
     """
@@ -163,7 +163,7 @@ class Roster:
 class Ages:
     """How old things in the store are, in milliseconds since 1970.
 
-    `rotating` maps each node with two valid tokens to since when. None: there is none.
+    `rotating` maps each node with two valid tokens to since when. None: there is nothing.
     """
 
     rotating: dict[NodeName, int]
@@ -173,7 +173,7 @@ class Ages:
 
 @dataclass(frozen=True, slots=True)
 class RosterChange:
-    """What a roster did (or, in a dry run, would do) to the registry."""
+    """What a roster changed or, in a dry run, would change."""
 
     registered: tuple[AgentName, ...] = ()
     moved: tuple[AgentName, ...] = ()
@@ -199,7 +199,7 @@ class RosterChange:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a send led to; `replayed` when the idempotency key was known already."""
+    """The result of a send; `replayed` when its idempotency key was known already."""
 
     message: Message
     deliveries: tuple[Delivery, ...]
@@ -209,7 +209,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """What an ack led to. `receipts` are the newly read deliveries with their senders."""
+    """The result of an ack. `receipts` are the deliveries that were read by it."""
 
     acked: tuple[MessageId, ...]
     already_acked: tuple[MessageId, ...]
@@ -220,7 +220,7 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was shown before: seq -> (last_fetched_at, fetch_count) from before this fetch."""
+    """The result of a fetch: seq -> (last_fetched_at, fetch_count) from before it."""
 
     before: dict[Seq, tuple[int | None, int]]
     mailboxes: tuple[Mailbox, ...]
@@ -228,7 +228,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A time to keep: of one delivery (`seq`), or of all unread ones of `agent` up to `seq`."""
+    """A time to keep with one delivery (`seq`) or, with `up_to`, with all of `agent` up to it."""
 
     kind: StampKind
     agent: AgentName
@@ -260,9 +260,9 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that the operator did. `detail` is what was asked, without message bodies.
+    """One action of the operator. `detail` has what was asked, without message bodies.
 
-    `way` is `page` for what was done by a click, `api` for a call with the admin token.
+    `way` is `page` for a click, `api` for a call with the admin token.
     """
 
     at: int
@@ -285,7 +285,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """Who talks to whom. `since` (ms) says from when on, where that is later than was asked."""
+    """Who talks to whom. `since` (ms) is set when the answer begins later than was asked."""
 
     flows: list[Flow]
     since: int | None
@@ -293,7 +293,7 @@ class Flows:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """When one delivery reached each hop (ms; None = not yet)."""
+    """When one delivery reached each hop (ms; None: not yet)."""
 
     agent: AgentName
     stored_at: int
@@ -306,7 +306,7 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message that a search found; `recipients` says of each whether it has read it."""
+    """A message that a search found; `recipients` maps each to whether it has read it."""
 
     message: Message
     recipients: dict[AgentName, bool]
@@ -317,9 +317,9 @@ class Found:
 class SearchPage:
     """What a search found, newest first.
 
-    `before` is where to go on, None at the end; `is_cut` says that there may be more although the
-    page is not full, because a search for text looks through a bounded part at a time, and
-    `reached_at` (ms) how far back it has looked then.
+    `before` is where to go on, None at the end. A search for text looks through a bounded part at
+    a time: `is_cut` says that there may be more though the page is not full, and `reached_at`
+    (ms) how far back it has looked.
     """
 
     messages: list[Found]

@@ -1,6 +1,6 @@
-"""Which part of the stored mail a reader asks for: one value per query, wherever it is passed on.
+"""Which part of the stored mail a reader asks for: one value per query.
 
-Pure. `limit` is the most rows of a page; what `after` and `before` are counted in is said there.
+`limit` is the most rows of a page; each class says what its `after` or `before` is.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SearchSlice:
 
 @dataclass(frozen=True, slots=True)
 class SweepBounds:
-    """What a sweep may touch: what was read or archived longer ago than that, `limit` each."""
+    """What a sweep may touch: mail that was read or archived this long ago, `limit` of each."""
 
     retain_read_ms: int
     retain_archive_ms: int

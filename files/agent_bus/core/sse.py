@@ -1,8 +1,8 @@
 """Encoding of server-sent events (WHATWG HTML, section 9.2), pure.
 
 One frame is one `bytes` value and is written to the socket in one call. JSON stands on a single
-`data:` line; JSON's own escapes keep CR and LF out of it. Every block has data: the standard
-fires no event for one without, but clients in use do (httpx-sse), with an empty text.
+`data:` line; JSON's escapes keep CR and LF out of it. Every block has data: without data the
+standard fires no event, but some clients do (httpx-sse), with an empty text.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from agent_bus.core.states import ByeReason
 
 KEEPALIVE: Final = b": keepalive\n"
-"""A comment line without a blank line, so that it ends no block: several clients' parsers take a
-block without data for an event once they have seen an id."""
+"""A comment without a blank line behind it, so that it ends no block: once they have seen an id,
+several clients' parsers take a block without data for an event."""
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-"""Made once: `json.dumps` with these options would make one a call, which doubles its cost."""
+"""Made once: `json.dumps` with these options would make one per call, at twice the cost."""
 
 _LINE_ENDS: Final = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -25,8 +25,8 @@ _LINE_ENDS: Final = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"
 def compact_json(value: object) -> str:
     """JSON without spaces, UTF-8 kept, on one line.
 
-    On one line for every reader: Python's `str.splitlines`, which many plain readers use, also
-    ends a line at U+0085, U+2028 and U+2029.
+    One line for every reader: `str.splitlines`, which many simple readers use, also ends a line at
+    U+0085, U+2028 and U+2029.
     """
     text = _ENCODER.encode(value)
     if not text.isascii():
@@ -43,8 +43,8 @@ def message(*, event_id: str, json_line: str) -> bytes:
 def control(event: str, fields: dict[str, object]) -> bytes:
     """A named event.
 
-    `to_agent` is null in all of them, so that a plain reader that looks only at `data:` lines
-    and at `to_agent` passes over them.
+    `to_agent` is null in all of them, so that a simple reader, which looks only at `data:` lines
+    and `to_agent`, skips them.
     """
     return f"event: {event}\ndata: {compact_json({'to_agent': None, **fields})}\n\n".encode()
 
@@ -52,8 +52,8 @@ def control(event: str, fields: dict[str, object]) -> bytes:
 def hello(fields: dict[str, object], *, retry_ms: int, resume_id: str) -> bytes:
     """The first event of a stream, with the reconnect delay and the resume position.
 
-    It alone among the control events carries an id. A client that is cut off before the first
-    message comes back with it, so it is where the stream resumed, never the head.
+    No other control event has an id. A client that is cut off before the first message comes back
+    with it, so it says where the stream resumed, not the head.
     """
     return f"retry: {retry_ms}\nid: {resume_id}\n".encode() + control("hello", fields)
 
@@ -61,8 +61,8 @@ def hello(fields: dict[str, object], *, retry_ms: int, resume_id: str) -> bytes:
 def bye(reason: ByeReason, *, retry_ms: int, resume_id: str = "") -> bytes:
     """The last event of a stream, with the delay after which to come back.
 
-    `resume_id` is for a stream of which it is also the first: clients take the id of the last
-    event for their place, and would forget it over one without.
+    `resume_id` is for a stream that has no other event: clients remember the id of the last event,
+    and would forget their place at one without.
     """
     place = f"id: {resume_id}\n" if resume_id else ""
     return f"retry: {retry_ms}\n{place}".encode() + control("bye", {"reason": reason})

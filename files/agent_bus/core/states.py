@@ -1,8 +1,8 @@
-"""The words for states, hops and reasons: each set once, whoever stores, tells or counts them.
+"""The words for states, hops and reasons: each set of them once.
 
-Literal types instead of enums. The words are what SQL, JSON and the OpenAPI document hold, so
-nothing is converted on the way, and comparing two costs what comparing strings costs. A word that
-is in no set fails the type check.
+They are Literal types instead of enums: SQL, JSON and the OpenAPI document hold these very words,
+so nothing is converted, and comparing them is comparing strings. A word that is in no set fails
+the type check.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HOPS: Final[tuple[HopName, ...]] = get_args(HopName)
 WakeEvent = Literal[
     "received", "accepted", "coalesced", "escalated", "failed", "overdue", "probed"
 ]
-"""What a watcher reports of a wake; two of them are hops of the deliveries that it was for."""
+"""What a watcher reports of a wake; *received* and *accepted* are hops, too."""
 COALESCED: Final = "coalesced"
 ESCALATED: Final = "escalated"
 FAILED: Final = "failed"
@@ -39,7 +39,7 @@ OVERDUE: Final = "overdue"
 PROBED: Final = "probed"
 
 StampKind = Literal["pushed", "received", "accepted", "failed", "escalated", "overdue"]
-"""What is kept with a delivery after its commit: hops, and what became of its wake."""
+"""What is kept with a delivery after its commit: hops, and the outcome of its wake."""
 
 GatewayKind = Literal["unknown", "heartbeat", "follow-up"]
 """What a gateway makes of a wake, as far as its watcher has seen."""

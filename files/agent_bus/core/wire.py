@@ -1,4 +1,4 @@
-"""How stored values look in JSON: one place for inbox, history, timeline and streams."""
+"""How stored values look in JSON, for inbox, history, timeline and streams."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def message(of: Message) -> dict[str, Any]:
 
 
 def delivery(of: Delivery) -> dict[str, Any]:
-    """A message as one recipient's: `message` and seq, to_agent, read_at."""
+    """A delivery as its recipient gets it: `message`, with seq, to_agent and read_at."""
     whole = message(of.message)
     return {
         "id": whole.pop("id"),
@@ -46,8 +46,8 @@ def delivery(of: Delivery) -> dict[str, Any]:
 def event_line(of: Delivery) -> str:
     """The single `data:` line of a delivery's event.
 
-    Put together by hand, because every delivery pays for it; only what a sender wrote goes
-    through the encoder. The sender's `data` is stored as compact JSON and goes in as it is.
+    Assembled by hand, because every delivery pays for it; only what a sender wrote goes through
+    the encoder. The sender's `data` is stored as compact JSON and inserted unchanged.
     """
     m = of.message
     subject = "null" if m.subject is None else compact_json(m.subject)
@@ -63,9 +63,9 @@ def event_line(of: Delivery) -> str:
 
 
 def accepted(sent: Sent, reachable: Sequence[str]) -> bytes:
-    """The answer to a send, as JSON; `reachable` has one status a delivery.
+    """The answer to a send, as JSON; `reachable` has one status per delivery.
 
-    Put together by hand like `event_line`: nothing in it comes from a sender unchecked.
+    Assembled by hand like `event_line`: all that a sender wrote in it has been checked.
     """
     recipients = ",".join(
         [
@@ -81,7 +81,7 @@ def accepted(sent: Sent, reachable: Sequence[str]) -> bytes:
 
 
 def receipt(of: Delivery) -> dict[str, object]:
-    """That a delivery was read, as its sender gets it."""
+    """A receipt as the sender gets it."""
     return {
         "id": of.message.id,
         "agent": of.agent,
@@ -91,7 +91,7 @@ def receipt(of: Delivery) -> dict[str, object]:
 
 
 def timeline(of: Delivery) -> dict[str, Any]:
-    """The hops of one delivery, null where they have not happened."""
+    """The times of one delivery's hops; null where one has not happened."""
     return {
         "agent": of.agent,
         "seq": of.seq,
@@ -116,7 +116,7 @@ def with_timeline(of: Message, deliveries: Sequence[Delivery]) -> dict[str, Any]
 
 
 def mailbox(of: Mailbox, *, muted_until: int | None) -> dict[str, object]:
-    """The counters as watchers get them, and until when the agent is not to be woken."""
+    """An agent's counters as watchers get them, and until when not to wake it."""
     return {
         "agent": of.agent,
         "unfetched": of.unfetched,

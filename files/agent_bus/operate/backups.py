@@ -1,4 +1,4 @@
-"""Backups of the running hub: one at a time, in a native thread of their own, the newest kept."""
+"""Backups of the running hub: one at a time, each in a native thread; the newest are kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAMES: Final = "bus-*.db"
-"""Finished backups; those that broke off have other names."""
+"""Names of finished backups; broken-off ones are called otherwise."""
 
 
 class Backups:
@@ -28,7 +28,7 @@ class Backups:
 
     Args:
         write: writes one to a path, in a native thread.
-        keep: how many stay; older ones are deleted after each new one.
+        keep: how many are kept; older ones are deleted after each new one.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Backups:
         return self._folder / f"bus-{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}Z.db"
 
     def _attempt(self, target: Path) -> Backup | errors.BusError:
-        """What became of it: gevent writes the stack of whatever is raised in a thread."""
+        """The outcome, not raised: gevent writes the stack of what is raised in a thread."""
         try:
             return self._write(target)
         except errors.BusError as error:
@@ -79,7 +79,9 @@ class Backups:
             if error.errno == errno.ENOSPC:
                 raise errors.DiskFullError from error
             raise errors.BackupFailedError(str(error)) from error
-        for part in self._folder.glob(".bus-*.db.part*"):  # one at a time: nobody writes it now
+        for part in self._folder.glob(
+            ".bus-*.db.part*"
+        ):  # one backup at a time: nobody writes this one
             part.unlink(missing_ok=True)
             logger.info("Deleted what a backup that was broken off left: %s", part)
         made = self._write_to(target)
@@ -91,8 +93,8 @@ class Backups:
     def _by_age(self, newest: Path) -> list[Path]:
         """All backups, oldest first.
 
-        What is dated after the newest was made before it all the same, by a clock that was wrong
-        then or is wrong now: it counts as the oldest.
+        A backup with a later date than the newest was made before it by a wrong clock, or the
+        clock is wrong now: it counts as the oldest.
         """
         found = self._folder.glob(NAMES)
         return sorted(found, key=lambda one: (one.name <= newest.name, one.name))

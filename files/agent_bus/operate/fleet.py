@@ -1,8 +1,8 @@
-"""The fleet's facts as an operator is told them.
+"""The fleet's facts, as an operator is told them.
 
-The page, `GET /api/agents` and with it `playbooks/status.yml` all read them here, so that no two
-of them can tell different things. Everything is in memory but the age of unread mail, which is
-read from the database after a change.
+The dashboard, `GET /api/agents` and so `playbooks/status.yml` all read them here: no two of them
+can differ. All is in memory except the age of unread mail, which is read from the database after a
+change.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ PROBLEMS: Final[dict[AgentStatus, int]] = {
     states.DEAF: 3,
     states.OFFLINE: 2,
 }
-"""State -> how far up a list it goes; mail that is unread for too long is 1."""
+"""Status -> how far up a list it goes; mail that is unread for too long counts 1."""
 OLDEST_S: Final = 5.0
-"""So late it may be noticed that the oldest unread message has expired: no event tells."""
+"""No event announces an expiry, so the age of the oldest unread message may be this old."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """One agent; times in ms. `problem` is 0 without one, else how far up a list it goes."""
+    """One agent; times in ms. `problem` says how far up a list it goes; 0 without a problem."""
 
     name: AgentName
     node: NodeName | None
@@ -88,7 +88,7 @@ class Fleet:
         self._looked: float | None = None
 
     def start(self) -> None:
-        """Begin; the bus must have its store."""
+        """Read what was known before the start."""
         self._last_wakes = self._vitals.last_wakes()
 
     def on_sent(self, _sent: Sent) -> None:
@@ -105,11 +105,11 @@ class Fleet:
             self._last_wakes[stamp.agent] = stamp.at
 
     def refresh(self, *, anyway: bool = False) -> None:
-        """Read the age of unread mail, if it may have changed; blocks the greenlet for that."""
+        """Read the age of unread mail if it may have changed; blocks the greenlet for that."""
         now = self._clock.monotonic()
         if not anyway and self._looked is not None and now - self._looked < OLDEST_S:
             return
-        self._looked = now  # before the read: what comes in meanwhile asks for another one
+        self._looked = now  # before the read: a change during it asks for another one
         try:
             self._oldest = self._vitals.oldest_unread()
         except BaseException:
@@ -124,13 +124,13 @@ class Fleet:
         }
 
     def agents(self) -> list[AgentFacts]:
-        """All agents but the operator, retired ones too, by name."""
+        """All agents except the operator, retired ones included, by name."""
         oldest = self.oldest
         known = sorted(self._directory.agents)
         return [self._agent(name, oldest.get(name)) for name in known if name != OPERATOR]
 
     def nodes(self) -> list[NodeFacts]:
-        """All nodes of the roster, by name; one without agents has no watcher to wait for."""
+        """All nodes of the roster, by name."""
         return [self._node(*entry) for entry in sorted(self._directory.nodes.items())]
 
     def _agent(self, name: AgentName, oldest: int | None) -> AgentFacts:

@@ -1,4 +1,4 @@
-"""The fleet's facts as the API tells them; the page's rows are in `overview.py`."""
+"""The fleet's facts as the API's rows; those of the dashboard are in `overview.py`."""
 
 from __future__ import annotations
 

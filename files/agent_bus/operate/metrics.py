@@ -1,7 +1,7 @@
 """The hub's figures for Prometheus; the only module that knows prometheus_client.
 
-Nothing is counted here: a collector reads, at each scrape, what bus, store and streams count
-anyway, so the hot path pays nothing for being watched.
+Nothing is counted here: at each scrape a collector reads what bus, store and streams count for
+themselves, so that watching costs the hot path nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
-"""Refusals with an alert: they are told from 0 on, or their first one would be no increase."""
+"""Refusals with an alert: they start at 0, because without a 0 the first is no increase."""
 
 
 class Exporter:
@@ -89,7 +89,7 @@ class HubCollector(Collector):
         self._version = version
 
     def describe(self) -> list[Metric]:
-        """Nothing to compare at registration: there is one collector of this kind."""
+        """Nothing: there is one collector of this kind, so no names can collide."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -132,7 +132,7 @@ class HubCollector(Collector):
         for state in states.AGENT_STATUSES:
             reachable.add_metric([state], counted[state])
         yield reachable
-        # A node without agents (a hub of its own) has no watcher.
+        # A node without agents, such as a hub of its own, has no watcher.
         nodes = sorted(node for node, names in self._directory.nodes.items() if names)
         ups = {node: int(self._presence.lease(node) is not None) for node in nodes}
         yield _gauge("watchers_connected", "Nodes whose watcher is connected.", sum(ups.values()))
@@ -222,7 +222,7 @@ class HostCollector(Collector):
         self._process = process
 
     def describe(self) -> list[Metric]:
-        """Nothing to compare at registration: there is one collector of this kind."""
+        """Nothing: there is one collector of this kind, so no names can collide."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -252,7 +252,7 @@ class HostCollector(Collector):
         yield rotation
         yield _gauge(
             "backup_age_seconds",
-            "Age of the newest backup; without one, of the registry.",
+            "Age of the newest backup; without one, of the roster.",
             left.backup_age_s,
         )
         yield _gauge(
@@ -290,6 +290,6 @@ def _gauge(name: str, words: str, value: float) -> Metric:
 
 
 def _buckets(of: Histogram, *, scale: float = 1.0) -> tuple[list[tuple[str, float]], float]:
-    """Cumulative buckets as Prometheus wants them, and the sum, both times `scale`."""
+    """(cumulative buckets, sum) for Prometheus; bounds and sum are multiplied by `scale`."""
     bounds = [*(f"{bound * scale:g}" for bound in of.bounds), "+Inf"]
     return list(zip(bounds, accumulate(of.counts), strict=True)), of.total * scale

@@ -1,9 +1,8 @@
 """What the fleet looks like now, told live to every open page of the dashboard.
 
-One greenlet looks at the bus when something happened, at most five times a second, and at least
-once a second because leases lapse by themselves. It sends what changed to all open pages. Only
-that greenlet reads the database. With no page open it takes a sample and looks at the alerts,
-every 10 s.
+One greenlet looks at the fleet when something happened, at most five times per second, and at
+least once per second, because leases lapse by themselves. It sends what changed to all open pages.
+Without an open page it only takes samples and looks at the alerts, every 10 s.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Overview:
     """See the module.
 
     Args:
-        version: the running release, with which a page can tell that it is out of date.
+        version: the running release, by which a page sees that it is out of date.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class Overview:
         return self._event_of(list(self._shown.values()), [], full=True)
 
     def leave(self, page: Stream) -> None:
-        """Let a page go; harmless when repeated."""
+        """Forget a page; harmless when repeated."""
         self._pages.discard(page)
 
     def fleet(self) -> dict[str, Any]:
@@ -151,8 +150,8 @@ class Overview:
     def tick(self) -> None:
         """Take a sample when one is due, and tell the open pages what has changed.
 
-        Alerts are looked at with each sample, so that they hold since when they do and not since
-        somebody looks.
+        Alerts are looked at with each sample, so that an alert counts from when it holds, not from
+        when somebody looks.
         """
         is_due = self._samples.is_due()
         if is_due:
@@ -163,7 +162,7 @@ class Overview:
             self._look()
 
     def _publish(self) -> None:
-        before, rest_before = self._told  # not what was shown: that may have been to one page
+        before, rest_before = self._told  # not what was shown: one page alone may have seen that
         self._look()
         rest = (self._alerting.firing, self._nodes)
         self._told = (self._shown, rest)
@@ -206,16 +205,16 @@ class Overview:
 
 
 def agent_row(facts: AgentFacts) -> dict[str, Any]:
-    """An agent as the API tells of it, but for when one that is online was last seen.
+    """An agent in the API's words, without when it was last seen while it is online.
 
-    That is every 30 s, and no news.
+    That changes every 30 s and is no news.
     """
     row = fleet_rows.agent(facts)
     return {**row, "last_seen_at": None} if facts.status == states.ONLINE else row
 
 
 def node_row(facts: NodeFacts) -> dict[str, Any]:
-    """A host in the API's words; one status for what its watcher and its gateways are."""
+    """A node in the API's words, with one status for its watcher and gateways."""
     reachable = states.GATEWAY_DOWN if facts.gateway is False else states.ONLINE
     return {
         "node": facts.node,
@@ -227,7 +226,7 @@ def node_row(facts: NodeFacts) -> dict[str, Any]:
 
 
 def brief(sent: Sent) -> dict[str, Any]:
-    """A message in the live feed: who to whom, and how its text begins."""
+    """A message in the live feed: from whom, to whom, and how its body begins."""
     message = sent.message
     return {
         "id": message.id,

@@ -1,7 +1,8 @@
 """What runs out: certificates, room on the disk, old tokens, backups, the archive.
 
-Each is looked at here once and told in every place: metrics, alerts, `GET /api/stats`, the page,
-`playbooks/status.yml`. Keys of apt are not among them: hosts install nothing from a repository.
+Each is looked at here, once, for all who tell of it: metrics, alerts, `GET /api/stats`, the
+dashboard, `playbooks/status.yml`. Keys of apt are not among them: hosts install nothing from a
+repository.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ logger = logging.getLogger(__name__)
 
 SAMPLE_S: Final = 60.0
 SAMPLES: Final = 360
-"""Six hours of free room, one figure a minute, as the rule for Prometheus looks back."""
+"""Six hours of free room, one figure per minute: as far as the rule for Prometheus looks back."""
 TREND_S: Final = 3600.0
-"""A shorter time says nothing about how the disk fills: one backup would fill it in minutes."""
+"""A shorter time says nothing about how fast the disk fills: a backup looks like minutes."""
 ADMIN: Final = "(admin)"
-"""Stands for the admin's token beside the nodes."""
+"""Stands among the nodes for the admin token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
     """As of now; times in milliseconds since 1970.
 
-    `certificates` maps `hub` and `authority` to when each ends, `rotating` a node to since when
-    two tokens are valid for it. Without a backup `backup_at` is None, and `begun_at` is when the
-    first agents were registered. `disk_full_at` is drawn from the last hours, None when the room
-    does not shrink.
+    `certificates` maps `hub` and `authority` to when each ends, `rotating` maps a node to since
+    when it has two valid tokens. Without a backup `backup_at` is None; `begun_at` is when the
+    first agents were registered. `disk_full_at` is estimated from the last hours, and None while
+    the free room does not shrink.
     """
 
     now: int
@@ -76,7 +77,7 @@ class Reserves:
     """Looks at what runs out.
 
     Args:
-        admin_tokens: how many tokens of the admin are valid.
+        admin_tokens: how many admin tokens are valid.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Reserves:
             rotating=self._rotating(ages.rotating),
             backup_at=newest_at(self._backups_folder),
             begun_at=ages.begun_at,
-            # archived by the steady clock, which a set clock does not move
+            # the steady clock archives, which a set clock does not move
             archived_at=None if ages.archived_at is None
             else now - max(0, clock.steady_ms() - ages.archived_at),
             retain_archive_ms=self._retain_archive_ms,
@@ -144,7 +145,7 @@ class Reserves:
 
 
 def words(of: Remaining) -> list[str]:
-    """The figures as people read them, one line each."""
+    """The figures in words, one line each."""
     told = [
         f"{ {'hub': 'Certificate', 'authority': 'Certificate of the authority'}[name] }: until"
         f" {_day(at)} ({_span(at - of.now)})"
@@ -190,7 +191,7 @@ def facts(of: Remaining) -> dict[str, Any]:
 
 
 def _ends(files: Mapping[str, Path | None]) -> dict[str, int]:
-    """When the certificates end; for the sake of a figure no hub stays down."""
+    """When the certificates end; an unreadable one is left out, and the hub still starts."""
     found = {}
     for name, path in files.items():
         try:

@@ -1,4 +1,4 @@
-"""The hub's own periodic work: keep hops and signs of life, expire, archive and drop."""
+"""The hub's periodic work: store hops and signs of life; expire, archive and drop."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_S: Final = 0.5
-"""Hops are durable within a second; one small commit twice a second costs nothing."""
+"""Hops are durable within a second; two small commits per second cost nothing."""
 SWEEP_LIMIT: Final = 200
-"""Messages a sweep touches in one transaction: a few milliseconds, so no send waits long."""
+"""Messages per sweep and transaction: a few milliseconds, so that no send waits long."""
 SEEN_EVERY: Final = 60
-"""Signs of life are kept every so many flushes (30 s)."""
+"""Signs of life are stored with every so many-th flush (30 s)."""
 EXPIRY_S: Final = 1.0
-"""Expired mail is unfetched no longer than about so long, whatever the interval of sweeps; and
-however much expires, there is no more than one sweep in so long for it."""
+"""Expired mail stops counting as unfetched within about this time, whatever the interval of
+sweeps. However much expires, it causes at most one sweep in this time."""
 LATE_S: Final = 0.01
-"""A sweep comes so long after what expires, never before: timers may be early by milliseconds."""
+"""How long after an expiry its sweep comes: timers may be early by milliseconds."""
 
 
 class Housekeeper:
@@ -39,7 +39,7 @@ class Housekeeper:
     It observes the bus (see `fanout.Observer`), so that it sweeps when the next message expires.
 
     Args:
-        sweep_interval_s: a sweep comes no later than that after the one before.
+        sweep_interval_s: the longest time between two sweeps.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Housekeeper:
         greenlets.spawn(self._sweep_forever)
 
     def sweep(self) -> int:
-        """Sweep until a round leaves nothing more to do; answers how many were touched."""
+        """Sweep until nothing is left to do; answers how many messages were touched."""
         total = 0
         while True:
             touched = self._store.sweep(self._bounds)
@@ -82,13 +82,13 @@ class Housekeeper:
             greenlets.sleep(0.01)
 
     def on_sent(self, sent: Sent) -> None:
-        """A message is durable: perhaps it is the next one to expire."""
+        """A message is durable: it may be the next one to expire."""
         expires_at = sent.message.expires_at
         if expires_at is not None:
             self._expect(expires_at)
 
     def on_acked(self, acked: Acked) -> None:
-        """Deliveries were read: nothing to do, a sweep too many is harmless."""
+        """Deliveries were read: nothing to do, because a needless sweep is harmless."""
 
     def on_report(self, stamp: Stamp) -> None:
         """A watcher reported what became of a wake: nothing to do."""
@@ -127,7 +127,7 @@ class Housekeeper:
                 greenlets.sleep(self._interval_s)
 
     def _wait(self) -> None:
-        """Until the next message expires, or the interval is over."""
+        """Wait until the next message expires, or the interval is over."""
         clock = self._clock
         deadline = clock.monotonic() + self._interval_s
         while True:

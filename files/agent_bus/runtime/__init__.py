@@ -1,1 +1,1 @@
-"""What the process runs on: greenlets and threads, TLS, files that only one hub may use."""
+"""What the process runs on: greenlets and threads, TLS, the instance lock, the log."""

@@ -1,7 +1,7 @@
-"""When a certificate ends: a reader of that one fact in X.509, pure.
+"""When a certificate ends: reads this one date from X.509, and nothing else. Pure.
 
-Python's ssl tells it of a verified peer only, and `cryptography` is 4 MB of compiled code for one
-date (decision 31). Reads what OpenSSL has loaded already; verifies nothing.
+Python's ssl tells it only of a verified peer, and `cryptography` is 4 MB of compiled code for one
+date (decision 31). OpenSSL has loaded the same file already; nothing is verified here.
 Source: RFC 5280, section 4.1; X.690 for the encoding.
 """
 
@@ -26,7 +26,7 @@ GENERALIZED_TIME: Final = 0x18
 VERSION: Final = 0xA0
 """The tag of the version, which a certificate of version 1 does not have."""
 BEFORE_VALIDITY: Final = 3
-"""Serial number, algorithm and issuer stand between the version and the validity."""
+"""Serial number, algorithm and issuer come between the version and the validity."""
 
 
 def expires_at(path: Path) -> int:
@@ -48,7 +48,7 @@ def not_after(der: bytes) -> int:
     """When a certificate ends, in milliseconds since 1970.
 
     Raises:
-        ValueError, IndexError: it is no certificate.
+        ValueError, IndexError: it is not a certificate.
     """
     _, certificate, _ = _element(der)
     _, content, _ = _element(certificate)
@@ -65,7 +65,7 @@ def not_after(der: bytes) -> int:
 
 
 def _element(der: bytes) -> tuple[int, bytes, bytes]:
-    """(tag, content, what follows) of the element that the bytes begin with."""
+    """(tag, content, rest) of the first element in these bytes."""
     tag, length, start = der[0], der[1], 2
     if length & 0x80:  # the length's own length
         start += length & 0x7F

@@ -1,7 +1,7 @@
 """The only module that knows gevent: greenlets, waiting, and the border to native threads.
 
 The hub runs in one greenlet loop. SQLite's calls are C and would stop that loop, so they run in
-native threads; what crosses the border is a plain queue one way and one wake-up a batch back.
+native threads. The border is a plain queue one way, and one wake-up per batch the other way.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _native_epoll: Final = monkey.get_original("select", "epoll")
 class Waiter(Generic[T]):
     """A result that one greenlet waits for and the loop sets.
 
-    gevent's own `Waiter` underneath switches straight to the greenlet: an `AsyncResult` would
-    take another turn of the loop and cost twice as much.
+    gevent's `Waiter` underneath switches straight to the greenlet. An `AsyncResult` would take
+    another turn of the loop and cost twice as much.
     """
 
     __slots__ = ("_waiter",)
@@ -79,7 +79,7 @@ class Waiter(Generic[T]):
 class Signal:
     """Wakes the one greenlet that waits for it, if one does; it remembers nothing.
 
-    What a stream pays for each burst: an `Event` costs three times as much to wait for.
+    A stream waits once per burst, and waiting for an `Event` costs three times as much.
     """
 
     __slots__ = ("_waiter",)
@@ -109,8 +109,8 @@ class Signal:
 class Readable:
     """Waits until a descriptor can be read.
 
-    A `recv` of gevent's first tries and fails; where the next bytes cannot be there yet, as with
-    a client that waits for its answer, that is wasted. And a wait always lets the loop poll.
+    gevent's `recv` first tries, which is wasted when the next bytes cannot be there yet, as with a
+    client that waits for its answer. And a wait always lets the loop poll.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -118,7 +118,7 @@ class Readable:
         self._watcher = self._hub.loop.io(descriptor, 1)
 
     def wait(self) -> None:
-        """Block this greenlet until there are bytes, or the end."""
+        """Block this greenlet until there are bytes, or the end of the stream."""
         self._hub.wait(self._watcher)
 
     def close(self) -> None:
@@ -127,11 +127,11 @@ class Readable:
 
 
 class HangUps:
-    """Tells, once per watched connection, that its peer has ended it or is no more.
+    """Tells, once per watched connection, that its peer has hung up or is gone.
 
-    The loop's own watchers only ask for readable and writable: bytes that nobody reads would wake
-    them for ever. So one epoll descriptor asks the kernel for hang-ups of all connections, and the
-    loop watches that one. The end is seen behind bytes that came before it, and with TLS, too.
+    The loop's own watchers know only readable and writable: unread bytes would wake them for ever.
+    So one epoll descriptor asks the kernel for the hang-ups of all connections, and the loop
+    watches that one. A hang-up is seen even behind unread bytes, and with TLS, too.
     """
 
     def __init__(self) -> None:
@@ -147,17 +147,17 @@ class HangUps:
             tell()
             return
         self._tells[descriptor] = tell
-        # EPOLLHUP and EPOLLERR are always told
+        # EPOLLHUP and EPOLLERR are always reported
         self._epoll.register(descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
 
     def forget(self, peer: socket.socket) -> None:
-        """Watch a connection no longer; before it is closed. Harmless when repeated."""
+        """Stop watching a connection, before it is closed. Harmless when repeated."""
         if self._tells.pop(peer.fileno(), None) is not None:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(peer.fileno())
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching all connections."""
         self._watcher.stop()
         self._watcher.close()
         self._epoll.close()
@@ -170,11 +170,11 @@ class HangUps:
 
 
 class BatchThread(Generic[Item]):
-    """One native thread that takes what has gathered and works it off, batch by batch.
+    """One native thread that takes what has gathered and handles it, batch by batch.
 
-    While a batch is being worked off (for the writer: while the disk syncs), the next one gathers:
-    that is group commit without any waiting time. `handle` runs in the native thread and answers
-    a callable, which runs in the loop: one wake-up a batch, however many wait.
+    While it handles a batch (for the writer: while the disk syncs), the next one gathers: group
+    commit without any waiting time. `handle` runs in the native thread and answers a callable,
+    which runs in the loop: one wake-up per batch, however many wait.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class BatchThread(Generic[Item]):
         self._inbox.put(item)
 
     def stop(self) -> None:
-        """Work off what was handed over, then end the thread; blocks this greenlet until then."""
+        """Handle what was submitted, then end the thread; blocks this greenlet until then."""
         self._inbox.put(STOP)
         self._done.wait(timeout=10)
         self._wake.stop()
@@ -263,10 +263,10 @@ class ThreadedPool(Generic[T]):
         return waiter.wait()
 
     def _give(self, resource: T) -> None:
-        """Hand it straight to who has waited longest.
+        """Hand it straight to the greenlet that has waited longest.
 
-        Put back for anyone, it would be taken again by the greenlet that just gave it, which has
-        not let the loop go on: a few clients that read in a loop would shut out all others.
+        If it were free for anyone, the greenlet that just gave it would take it again before the
+        loop goes on: a few clients that read in a loop would shut out all others.
         """
         if self._waiting:
             gevent.get_hub().loop.run_callback(self._waiting.popleft().resolve, resource)
@@ -275,11 +275,11 @@ class ThreadedPool(Generic[T]):
 
 
 def has_hung_up(peer: socket.socket | None) -> bool:
-    """Whether a peer has ended its side of a connection, in which nothing is read for this.
+    """Whether a peer has ended its side of a connection; reads nothing from it.
 
-    The end is also seen behind bytes that came before it, and with TLS on the connection. A peer
-    that only says that it writes no more counts as gone, too. Never blocks; a few microseconds.
-    Without a socket nothing is known, and the peer counts as there.
+    The end is seen even behind unread bytes, and with TLS, too. A peer that only shuts down its
+    writing side also counts as gone. Never blocks; takes a few microseconds. Without a socket
+    nothing is known, and the peer counts as there.
     """
     if peer is None:
         return False
@@ -287,14 +287,14 @@ def has_hung_up(peer: socket.socket | None) -> bool:
     if descriptor < 0:
         return True
     look = _native_poll()
-    look.register(descriptor, select.POLLRDHUP)  # POLLHUP and POLLERR are always told
+    look.register(descriptor, select.POLLRDHUP)  # POLLHUP and POLLERR are always reported
     return bool(look.poll(0))
 
 
 def offload(work: Callable[[], T]) -> T:
     """Run pure computation in a native thread; the greenlet waits, the loop goes on.
 
-    It shares the interpreter lock with the loop, so it gains nothing but fairness: see
+    It shares the interpreter lock with the loop, so all it gains is fairness: see
     `share_interpreter`.
     """
     return gevent.get_hub().threadpool.apply(work)
@@ -303,20 +303,20 @@ def offload(work: Callable[[], T]) -> T:
 def share_interpreter() -> None:
     """Let threads take turns after 0.5 ms instead of Python's 5 ms.
 
-    A reader that turns a long page into objects would otherwise stop the loop for 5 ms at a time.
+    Otherwise a reader that turns a long page into objects stops the loop for 5 ms at a time.
     """
     sys.setswitchinterval(0.0005)
 
 
 def yield_if_starved(last_iteration: int) -> int:
-    """Let the loop poll its sockets when it has not done so since `last_iteration`.
+    """Let the loop poll its sockets, if it has not done so since `last_iteration`.
 
-    A keep-alive client whose next request is always there already would otherwise keep everyone
-    else waiting, because its recv never blocks. `sleep(0)` is not enough: the loop runs up to 50
-    chained callbacks before it polls; a timer, however short, makes it poll.
+    Otherwise a keep-alive client that always has its next request ready would keep all others
+    waiting, because its recv never blocks. `sleep(0)` is not enough: the loop runs up to 50
+    chained callbacks before it polls. A timer, however short, makes it poll.
 
     Returns:
-        The loop's present iteration, to be handed in the next time.
+        The loop's present iteration, for the next call.
     """
     loop = gevent.get_hub().loop
     if loop.iteration == last_iteration:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def lock(database: Path) -> int:
-    """Hold the lock of a database for the life of the process; answers its descriptor.
+    """Lock a database for the life of the process; answers the lock's descriptor.
 
     Raises:
-        errors.StartupError: another process has it, or there is no such folder.
+        errors.StartupError: another process has the lock, or there is no such folder.
     """
     path = database.with_name("bus.lock")
     try:
@@ -36,7 +36,7 @@ def lock(database: Path) -> int:
 
 
 def give_to_owner_of_folder(path: Path) -> None:
-    """Let the service have what root made in the service's folder; nothing to do for others."""
+    """Give a file that root made to the service, which owns the folder; other users keep it."""
     if os.geteuid() == 0:
         folder = path.parent.stat()
         os.chown(path, folder.st_uid, folder.st_gid)

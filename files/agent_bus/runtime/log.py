@@ -1,4 +1,4 @@
-"""One JSON object a line to stderr, where journald takes it."""
+"""One JSON object per line to stderr, where journald reads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class JsonFormatter(logging.Formatter):
     """`{"level", "logger", "event", "stack"?}` behind the `<n>` prefix that sets the priority."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line for one record."""
+        """One record as one line."""
         fields = {
             "level": record.levelname.lower(),
             "logger": record.name,

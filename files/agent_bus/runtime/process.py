@@ -1,7 +1,7 @@
-"""What this process uses, read from /proc/self alone.
+"""What this process uses, read from /proc/self alone. Linux only.
 
-The unit hides the rest of /proc (`ProcSubset=pid`). prometheus_client's own collector wants the
-boot time out of /proc/stat; without it, it yields nothing and says nothing. Linux only.
+The unit hides the rest of /proc (`ProcSubset=pid`). prometheus_client's collector reads the boot
+time from /proc/stat; without that it yields nothing, silently.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Process:
 
 
 def _fields() -> list[int]:
-    """The numbers of /proc/self/stat from the fourth field on, at 1: state is the third.
+    """The numbers of /proc/self/stat from the fourth field on, beginning at index 1.
 
-    The second is the command in brackets, which may hold spaces and brackets itself.
+    The second field is the command in brackets, which may itself hold spaces and brackets.
     """
     rest = (PROC / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
     return [0, *map(int, rest.split()[1:])]

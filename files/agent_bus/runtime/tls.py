@@ -1,7 +1,7 @@
 """TLS on the hub's port: the certificate, and the first bytes of each connection.
 
-`load` runs once at the start, `greet` in each connection's own greenlet: a peer that is slow in
-its handshake, or breaks it off, delays and disturbs nobody else.
+`load` runs once at the start, `greet` in each connection's own greenlet: a peer with a slow or
+broken handshake delays nobody else.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GREETING_S: Final = 10.0
-"""A peer that has not completed its handshake by then is hung up on; over a LAN it takes 10 ms."""
+"""How long a handshake may take before the hub hangs up; over a LAN it takes 10 ms."""
 HANDSHAKE: Final = b"\x16"
-"""What every TLS connection begins with: the record type of a handshake (RFC 8446, 5.1)."""
+"""The first byte of every TLS connection: the record type of a handshake (RFC 8446, 5.1)."""
 REQUEST_BYTES: Final = 65536
-"""What is read of a plain request before it is refused: the kernel would drop the answer of a
-connection that is closed with bytes unread."""
+"""How much of a plain request is read before it is refused: when a connection is closed with bytes
+unread, the kernel drops the answer."""
 
 
 class Context(ssl.SSLContext):
@@ -55,13 +55,13 @@ def load(certificate: Path, key: Path) -> Context:
 
 
 def greet(client: ssl.SSLSocket, refusal: Callable[[], bytes]) -> bool:
-    """Complete a connection's handshake; False if it is of no use.
+    """Complete a connection's handshake; False when the connection is useless.
 
-    A peer that speaks plain HTTP gets `refusal` as it can read it.
+    A peer that speaks plain HTTP gets `refusal`, in plain HTTP.
     """
     client.settimeout(GREETING_S)
     try:
-        # past SSLSocket's own methods, which read and write only through TLS
+        # not by SSLSocket's own methods, which read and write only through TLS
         first = socket.socket.recv(client, 1, socket.MSG_PEEK)
         if first == HANDSHAKE:
             client.do_handshake()
@@ -75,9 +75,9 @@ def greet(client: ssl.SSLSocket, refusal: Callable[[], bytes]) -> bool:
 
 
 def hang_up(peer: socket.socket, how: int) -> None:
-    """Shut a connection down, with or without TLS, so that who reads or writes it finds its end.
+    """Shut a connection down, with or without TLS, so that its reader and writer find its end.
 
-    An SSLSocket's own `shutdown` would let go of TLS: what was written next would go out in clear.
+    An SSLSocket's own `shutdown` drops TLS: the next bytes would be written in clear.
 
     Raises:
         OSError: it is gone already.

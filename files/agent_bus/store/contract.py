@@ -1,8 +1,8 @@
-"""What a store has to do, for each kind of reader; `sqlite/` is the one that does it.
+"""What a store must do, a protocol for each kind of reader; `sqlite/` implements them.
 
-Every writing call answers only after its commit is durable (fsynced) and after `listener` has
-been told, in commit order: fan-out therefore can never be ahead of the disk. All calls block the
-calling greenlet, never the loop.
+Every writing call answers only after its commit is durable (fsynced) and the listener was told of
+it, in commit order: so fan-out is never ahead of the disk. All calls block the calling greenlet,
+never the loop.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Is told of each commit, in commit order, in the loop's thread; must not block."""
+    """Hears of each commit, in commit order, in the loop's thread; must not block."""
 
     def on_sent(self, sent: Sent) -> None:
         """A message with its deliveries is durable."""
@@ -93,7 +93,7 @@ class Store(Protocol):
         """Mark all *fetched* deliveries of `agent` up to the one of `last` as read."""
 
     def fetch(self, agent: AgentName, seqs: Sequence[Seq]) -> Fetched:
-        """Stamp a page as shown to its agent; answers what stood there before."""
+        """Stamp a page as shown to its agent; answers the stamps from before."""
 
     def stamp(self, stamps: Sequence[Stamp]) -> None:
         """Record hops; returns at once, durable within about a second."""
@@ -112,7 +112,7 @@ class Store(Protocol):
         """Expire, archive, drop and forget at most `limit` each; answers how many in all."""
 
     def next_expiry(self) -> int | None:
-        """When the next open message expires (steady ms); perhaps in the past, None for none."""
+        """When the next open message expires (steady ms, may be in the past); None without one."""
 
     def roster(self) -> tuple[Roster, list[Agent]]:
         """The stored roster, and all agents: retired ones and the operator are in the list."""
@@ -190,10 +190,10 @@ class Records(Protocol):
         """What was done by hand, newest first."""
 
     def search(self, wanted: SearchSlice) -> SearchPage:
-        """Messages of a time, newest first."""
+        """A page of what a search finds, newest first."""
 
     def flows(self, *, since: int) -> Flows:
-        """How many deliveries went from whom to whom from a time on, archived ones too."""
+        """How many deliveries each pair of agents had since a time, archived ones included."""
 
     def crossings(self, *, head: int) -> list[Crossing]:
         """When the newest deliveries up to `head` reached each hop, oldest first."""
@@ -210,7 +210,7 @@ class Backend(Store, Vitals, Protocol):
         """What the dashboard asks."""
 
     def write_backup(self, target: Path) -> Backup:
-        """Copy the live database to `target`; blocks the thread that calls it, so not the loop's.
+        """Copy the live database to `target`. Blocks its thread: call it in a native one.
 
         Raises:
             errors.DiskFullError: no room; nothing is left behind.

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from agent_bus.store.sqlite.write.writer import Writer
 
 AUDIT_KEPT: Final = 100_000
-"""Audit entries kept; at one a minute that is ten weeks, and about 20 MB."""
+"""Audit entries kept: ten weeks at one per minute, about 20 MB."""
 FLOW_SEQS: Final = 100_000
-"""Newest deliveries that one picture of who talks to whom is made from."""
+"""How many of the newest deliveries the picture of who talks to whom counts."""
 CROSSINGS: Final = 2_000
-"""Newest deliveries that the hops of each host are measured over."""
+"""How many of the newest deliveries the hops of each host are measured over."""
 
 SESSIONS: Final = "SELECT sha256, token_sha256, expires_at FROM session WHERE expires_at > ?"
 KEEP_SESSION: Final = "INSERT INTO session (sha256, token_sha256, expires_at) VALUES (?, ?, ?)"
@@ -41,7 +41,7 @@ AUDIT: Final = (
     "SELECT at, address, way, action, agent, detail, outcome FROM audit ORDER BY pk DESC LIMIT ?"
 )
 FLOWS: Final = tuple(
-    # Left alone, the planner walks the index of all pairs instead of the range of seqs.
+    # The planner would walk the index of all pairs instead of the range of seqs.
     f"SELECT d.sender, d.agent, count(*) FROM {table} d NOT INDEXED WHERE d.seq >= ?"
     " GROUP BY d.sender, d.agent"
     for table in ("delivery", "archive_delivery")
@@ -100,11 +100,11 @@ class SqliteRecords:
         )
 
     def search(self, wanted: SearchSlice) -> SearchPage:
-        """Messages of a time, newest first."""
+        """A page of what a search finds, newest first."""
         return self._readers.run(lambda c: search.page(c, wanted))
 
     def flows(self, *, since: int) -> Flows:
-        """How many deliveries went from whom to whom, from a time on, archived ones too."""
+        """How many deliveries each pair of agents had since a time, archived ones included."""
 
         def read(connection: apsw.Connection) -> Flows:
             wanted = search.first_at(connection, since)

@@ -1,4 +1,4 @@
-"""Columns of the two big tables and how their rows become values."""
+"""The columns of the two large tables, and how their rows become values."""
 
 from __future__ import annotations
 

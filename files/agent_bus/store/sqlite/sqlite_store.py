@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from agent_bus.store.contract import Listener
 
 ROOM_BYTES: Final = 1 << 20
-"""Below it the disk counts as full: on the last few kilobytes a stamp still finds room where a
-message does not."""
+"""Below this the disk counts as full: in the last few kilobytes a stamp still finds room, but no
+message does."""
 
 
 class SqliteStore:
@@ -99,7 +99,7 @@ class SqliteStore:
     # Writing: `store/contract.py` says what each promises.
 
     def send(self, draft: Draft, *, depth_limit: int) -> Sent:
-        """Store a message with one delivery a recipient."""
+        """Store a message with one delivery per recipient."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         message_id = new_message_id(now)
 
@@ -149,7 +149,7 @@ class SqliteStore:
         self._writer.post(lambda connection: commands.stamp(connection, stamps))
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
-        """Make the registry match the inventory."""
+        """Replace the stored roster."""
         now = self._clock.now_ms()
 
         def committed(result: tuple[RosterChange, tuple[Roster, list[Agent]] | None]) -> None:
@@ -189,7 +189,7 @@ class SqliteStore:
         return self._readers.run(sweeps.next_expiry)
 
     def roster(self) -> tuple[Roster, list[Agent]]:
-        """The registry as stored."""
+        """The stored roster, and all agents."""
         return self._readers.run(lambda c: reads.snapshot(c, rosters.load))
 
     def mailboxes(self) -> list[Mailbox]:
@@ -243,7 +243,7 @@ class SqliteStore:
         return self._readers.run(reads.last_wakes)
 
     def ages(self) -> Ages:
-        """Since when tokens are in rotation, of what day archive and registry are."""
+        """Since when tokens are in rotation, and how old archive and roster are."""
         return self._readers.run(lambda c: reads.snapshot(c, rosters.ages))
 
     def counts(self) -> dict[str, int]:

@@ -84,7 +84,7 @@ def test_a_rotation_counts_from_when_the_second_token_came_also_after_a_restart(
     assert list(two.rotating) == [reserves.ADMIN]
 
 
-def test_without_a_backup_the_age_is_the_registrys(
+def test_without_a_backup_the_age_is_the_rosters(
     core: Core, tmp_path: Path, clock: FakeClock
 ) -> None:
     one = build_reserves(settings_in(tmp_path), core, admin_tokens=1)

@@ -1,7 +1,7 @@
 """Backups of a database file: write one from a live database, verify one, put one back.
 
-These functions block and belong into a native thread of their own (or into the admin tool). They
-open connections of their own; `put_in_place` needs the instance lock.
+These functions block: they run in a native thread of their own, or in the admin tool. They open
+their own connections; `put_in_place` needs the instance lock.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ COPY: Final = "VACUUM INTO ?"
 SUFFIXES: Final = ("", "-wal", "-shm")
 """The files of one database in WAL mode."""
 RESERVE_BYTES: Final = 64 << 20
-"""What a backup leaves free beside itself, at most as much as it takes: room for the write-ahead
-log of what is sent meanwhile, which has the same limit (`journal_size_limit`)."""
+"""What a backup leaves free, though never more than its own size: room for the write-ahead log of
+what is sent during the backup, which has the same limit (`journal_size_limit`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did; `aside` is the database that was there before, if there was one."""
+    """What a restore did; `aside` is the database from before, if there was one."""
 
     epoch: str
     aside: Path | None
 
 
 class DamagedError(Exception):
-    """The file is no sound database of the bus; the text says why."""
+    """The file is not a sound database of the bus; the text says why."""
 
 
 def write(database: Path, target: Path) -> Backup:
     """Copy a live database to `target`, verified and synced before it gets that name.
 
-    The copy is one transaction's view; senders and readers go on meanwhile.
+    The copy is what one transaction sees; senders and readers go on during it.
 
     Raises:
         errors.DiskFullError: no room; nothing is left behind.
@@ -105,9 +105,9 @@ def verify(path: Path) -> Backup:
 def prepare(backup: Path, database: Path, *, take: bool = False) -> str:
     """Make a verified copy of a backup ready beside the database; answers its new epoch.
 
-    The bus may go on meanwhile: at 2 GB this takes from seconds to minutes. A second call begins
-    anew. With `take` the backup is renamed instead of copied, which needs no room; it has to lie
-    on the database's file system.
+    The bus may run during this: 2 GB take seconds to minutes. A second call starts over. With
+    `take` the backup is renamed instead of copied, which needs no room; it must then be on the
+    database's file system.
 
     Raises:
         DamagedError: the backup is not sound; nothing was changed.
@@ -138,9 +138,9 @@ def prepare(backup: Path, database: Path, *, take: bool = False) -> str:
 
 
 def put_in_place(database: Path, *, stamp: str) -> Restored:
-    """Let what `prepare` has made be the database; a matter of renaming.
+    """Make what `prepare` left the database, by renaming.
 
-    Clients find the new epoch and are told `reset`. The old files stay beside, named
+    Clients find the new epoch and are told `reset`. The old files stay beside it, named
     `<database>.before-<stamp>`. The caller holds the instance lock.
 
     Raises:
@@ -170,7 +170,7 @@ def _fresh(database: Path) -> Path:
 
 
 def _require_room(database: Path, folder: Path) -> None:
-    """Refuse to begin a copy that would end on a full disk, or leave senders none.
+    """Refuse a copy that would fill the disk, or leave senders no room.
 
     Raises:
         errors.DiskFullError: says how much is needed and how much there is.

@@ -27,11 +27,11 @@ PRAGMAS_ON_EMPTY: Final = (
 PRAGMAS_WRITER: Final = (
     # Readers never wait for the writer, and a commit is one sequential append.
     "PRAGMA journal_mode = WAL",
-    # One fsync a commit: what was answered survives a power cut (NORMAL would not).
+    # One fsync per commit: what was answered survives a power cut (not so with NORMAL).
     "PRAGMA synchronous = FULL",
     # The writer thread checkpoints when nothing waits; SQLite's own would do it within a commit.
     "PRAGMA wal_autocheckpoint = 0",
-    # After a checkpoint the WAL file is cut back to this, or one burst would keep its size.
+    # A checkpoint cuts the WAL file back to this; otherwise one burst would set its size for good.
     "PRAGMA journal_size_limit = 67108864",
     # Savepoints and sorts spill here: a full /tmp must not fail a send.
     "PRAGMA temp_store = MEMORY",
@@ -39,8 +39,8 @@ PRAGMAS_WRITER: Final = (
     "PRAGMA busy_timeout = 5000",
 )
 CHECKED_AT_START_BYTES: Final = 128 * 1024 * 1024
-"""A larger file is not read through at start: a hub that was killed must be back within a second.
-The reference fleet's file stays far below; each backup checks every page of whatever size."""
+"""A larger file is not read through at start: a killed hub must be back within a second. The
+reference fleet's file stays far below; each backup checks every page, whatever the size."""
 PRAGMAS_READER: Final = (
     # Belt and braces beside the read-only open flag.
     "PRAGMA query_only = ON",
@@ -50,12 +50,12 @@ PRAGMAS_READER: Final = (
 )
 
 INDEX_BYTES: Final = 1 << 20
-"""Room kept for the WAL's index (`-shm`): enough for a WAL of 500 MB. SQLite makes it grow within
-a commit, and for want of room fails that commit in a way that leaves its fate unknown."""
+"""Room kept for the WAL's index (`-shm`): enough for a WAL of 500 MB. SQLite lets it grow within a
+commit; without room that commit fails in a way that leaves its fate unknown."""
 
 
 def writer(path: Path) -> apsw.Connection:
-    """The one writing connection, on a file of this release's schema that passed its checks.
+    """The one writing connection, to a checked file with this release's schema.
 
     Raises:
         errors.StartupError: the file is damaged, no database, too new, or cannot be opened.
@@ -81,8 +81,8 @@ def writer(path: Path) -> apsw.Connection:
 def reserve_index(path: Path) -> int:
     """Give the WAL's index its room now, if there is any; answers the open file.
 
-    The file stays open as long as the connections: closing any descriptor of a file drops all
-    POSIX locks that the process has on it, SQLite's too (sqlite.org/howtocorrupt.html, 2.2).
+    The file stays open as long as the connections: closing any descriptor of a file drops every
+    POSIX lock that the process has on it, SQLite's included (sqlite.org/howtocorrupt.html, 2.2).
     """
     index = os.open(path.with_name(path.name + "-shm"), os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -93,7 +93,7 @@ def reserve_index(path: Path) -> int:
 
 
 def epoch(connection: apsw.Connection) -> str:
-    """The database's epoch: another after every restore."""
+    """The database's epoch: a new one after every restore."""
     return str(_one(connection, EPOCH))
 
 

@@ -1,9 +1,8 @@
 """Brings a database file to this release's schema; numbered SQL files, one transaction each.
 
-The file holds two numbers: `PRAGMA user_version`, the schema it has, and `min_reader_version` in
+The file holds two numbers: `PRAGMA user_version`, its schema version, and `min_reader_version` in
 `meta`, the oldest schema version whose code can still read it. Migrations only add, so a release
-refuses a file only when that second number is above its own: that is what lets a roll-back keep
-the database as it is.
+refuses a file only when the second number is above its own. So a roll-back keeps the database.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def migrations(folder: Path = FOLDER) -> list[tuple[int, Path]]:
 
 
 def migrate(connection: apsw.Connection, folder: Path = FOLDER) -> int:
-    """Apply what is missing and answer the schema version now in the file.
+    """Apply the missing migrations; answers the file's schema version.
 
     Raises:
         errors.StartupError: the file was written by a release newer than this one can read.

@@ -1,8 +1,8 @@
 """History: messages that an agent sent or received, by seq, in both directions.
 
 Every query walks one index from the cursor on; what an agent sent and what it received are two
-walks, merged. Direction and table are part of the SQL text, so the statements stand in tables
-that a test can walk.
+walks, merged. Direction and table are part of the SQL text, so the statements are in dictionaries
+that a test can go through.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ STATEMENTS: Final = {
 
 
 NEWEST: Final = 1 << 62
-"""Above every seq: where a walk towards the past begins."""
+"""Above every seq: a walk into the past begins here."""
 
 
 def page(

@@ -1,7 +1,7 @@
 """The reading half of the store: short read transactions on read-only connections.
 
-Each function runs in a reader's native thread, fetches all its rows and lets go of the cursor: a
-reader that stays open would keep the WAL from being reset.
+Each function runs in a reader's native thread, fetches all its rows and closes the cursor: an open
+reader would keep the WAL from being reset.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RANKS: Final = range(len(PRIORITIES))
 _BOTH: Final = f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS}"
 _FROM: Final = " FROM delivery d JOIN message m ON m.pk = d.message_pk WHERE d.agent = :agent"
 _FROM_OPEN: Final = (
-    # Left alone, the planner takes an index of all mail, and walks over years of read mail.
+    # The planner would choose an index of all mail, and walk over years of read mail.
     " FROM delivery d INDEXED BY delivery_unread JOIN message m ON m.pk = d.message_pk"
     " WHERE d.read_at IS NULL AND d.expired_at IS NULL AND d.agent = :agent"
 )
@@ -68,8 +68,8 @@ KNOWN_KEY: Final = "SELECT 1 FROM idempotency WHERE sender = ? AND key = ? AND c
 def snapshot(connection: apsw.Connection, read: Callable[[apsw.Connection], T]) -> T:
     """Run a read of several statements on one state of the database.
 
-    Without it a message that the sweep moves to the archive between two statements would be found
-    in neither place, or without its deliveries.
+    A message that a sweep archives between two statements would else be found in neither place,
+    or without its deliveries.
     """
     connection.execute("BEGIN")
     try:
@@ -81,7 +81,7 @@ def snapshot(connection: apsw.Connection, read: Callable[[apsw.Connection], T]) 
 def inbox(connection: apsw.Connection, wanted: InboxSlice, *, now: int) -> list[Delivery]:
     """One page of an inbox, without what has expired `now` (steady ms).
 
-    Each rank is a walk of its own along the index: one walk over all could not start at the seq.
+    Each rank is a separate walk along the index: one walk over all could not start at the seq.
     """
     sql = INBOX_UNREAD if wanted.unread else INBOX_ALL
     first_rank, first_seq = wanted.after
@@ -182,7 +182,7 @@ def known_key(connection: apsw.Connection, sender: AgentName, key: str, *, since
 
 
 def counts(connection: apsw.Connection) -> dict[str, int]:
-    """How much is stored, without counting rows: seqs, open mail from the counters, file size."""
+    """How much is stored, without counting rows: head, open mail by the counters, file size."""
     unread, unfetched = next(iter(connection.execute(OPEN_TOTALS)))
     pages = _value(connection, "PRAGMA page_count")
     page_bytes = _value(connection, "PRAGMA page_size")
@@ -197,5 +197,5 @@ def counts(connection: apsw.Connection) -> dict[str, int]:
 
 
 def _value(connection: apsw.Connection, sql: str, bindings: tuple[object, ...] = ()) -> Any:  # noqa: ANN401 - a column's value
-    """The only column of the only row of a statement that always has one."""
+    """The value of a statement that always answers one row with one column."""
     return next(iter(connection.execute(sql, bindings)))[0]

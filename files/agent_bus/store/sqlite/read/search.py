@@ -1,7 +1,7 @@
-"""Search for the operator's page: what is live and what is archived, newest first, together.
+"""Search for the dashboard: live and archived messages together, newest first.
 
-Both tables share one order of keys, so a page is a merge of walks down the indexes of each, and
-the archive costs two more walks. A search for text looks through a bounded range at a time.
+Both tables share one order of keys, so a page merges walks down the indexes of each; the archive
+costs two more walks. A search for text looks through a bounded range at a time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from agent_bus.core.slices import SearchSlice
 
 SEARCH_SEQS: Final = 20_000
-"""Seqs that one search for text looks through: some 20 ms a thousand-byte body each. The page
-says how far it has looked and goes on from there."""
+"""Seqs that one search for text looks through: about 20 ms with bodies of 1,000 bytes. The page
+says how far it has looked, and goes on from there."""
 
 _TEXT: Final = (
     " AND (:pattern IS NULL OR m.body LIKE :pattern ESCAPE '\\'"
@@ -51,7 +51,7 @@ def _statements(prefix: str) -> dict[str, str]:
 
 
 STATEMENTS: Final = {"live": _statements(""), "archive": _statements("archive_")}
-"""Asked in this order: what is archived in between is then found twice, never missed."""
+"""Read in this order: a message that is archived in between is found twice, never missed."""
 
 
 def page(connection: apsw.Connection, wanted: SearchSlice) -> SearchPage:
@@ -82,7 +82,7 @@ def page(connection: apsw.Connection, wanted: SearchSlice) -> SearchPage:
 
 
 def pattern_of(text: str) -> str:
-    r"""A LIKE pattern that finds `text` as it is; `%`, `_` and `\` in it mean themselves."""
+    r"""A LIKE pattern that finds `text` literally, with `%`, `_` and `\` in it."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 
@@ -90,8 +90,8 @@ def pattern_of(text: str) -> str:
 def first_at(connection: apsw.Connection, at: int) -> int:
     """The pk of the first message created at or after a time; past the last when there is none.
 
-    Messages stand in the order of their commits, so their times grow, and halving finds the place
-    without an index. Where the wall clock once jumped back it is off by what came in between.
+    Messages are in the order of their commits, so their times grow, and halving finds the place
+    without an index. Where the wall clock once jumped back, the place is off by that much.
     """
     low, high = 0, highest(connection) + 1
     while low < high:
@@ -111,7 +111,7 @@ def next_message(connection: apsw.Connection, pk: int) -> tuple[int, int] | None
 
 
 def highest(connection: apsw.Connection) -> int:
-    """The newest delivery's seq; 0 without any. The newest message's pk is below it or equal."""
+    """The newest delivery's seq, 0 without one; no message's pk is above it."""
     return max(_values(connection, "highest"), default=0)
 
 
@@ -142,7 +142,7 @@ def _merged(
 
 
 def _recipients(connection: apsw.Connection, of: Message) -> dict[AgentName, bool]:
-    """Recipient -> whether it has read the message; wherever it stands by now."""
+    """Recipient -> whether it has read the message, live or archived by now."""
     return {
         agent: bool(read)
         for sql in _each("recipients")

@@ -1,8 +1,8 @@
-"""Stores messages, many at once: three statements for a whole batch of sends.
+"""Stores many messages at once: three statements for a whole batch of sends.
 
-Each statement gives the interpreter lock away and waits to get it back, so that under load their
-number, not their work, is what a batch costs. Runs inside the writer's savepoint like every
-command. What it is given has passed all checks: only the disk can fail it.
+Each statement gives the interpreter lock away and waits to get it back, so under load the number
+of statements decides what a batch costs. Runs inside the writer's savepoint like every command.
+Its input has passed all checks: only the disk can make it fail.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import apsw
 
 ROWS_AT_ONCE: Final = 64
-"""Rows a statement: past it the statement is repeated, which bounds the text that is cached."""
+"""Rows per statement; more rows take more statements, which bounds the cached text."""
 HIGHEST_SEQ: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'delivery'"
 INSERT_MESSAGES: Final = (
     "INSERT INTO message (pk, id, thread_id, sender, subject, body, data, rank, reply_to, hops,"
@@ -55,7 +55,7 @@ STAMP_PUSHED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A message that may be stored as it is.
+    """A message that is ready to be stored.
 
     `now` is what people read, `steady` what ages are counted from: see `clock.py`.
     """
@@ -71,7 +71,7 @@ class Ready:
 def store(connection: apsw.Connection, ready: Sequence[Ready]) -> list[Sent]:
     """Store messages with their deliveries, in order.
 
-    Each agent's counters come once, as they are after all of them, with the last message.
+    Each agent's counters come once, as they are after the whole batch, with the last message.
     """
     highest = connection.execute(HIGHEST_SEQ).fetchone()
     seq = (highest[0] if highest else 0) + 1
@@ -137,7 +137,7 @@ def _in_order(added: dict[AgentName, list[Any]], counted: list[Any]) -> tuple[Ma
 
 
 def _execute(connection: apsw.Connection, sql: str, values: Sequence[Sequence[Any]]) -> list[Any]:
-    """Run a statement written for one row with many; answers what it returns."""
+    """Run a statement written for one row with many rows; answers what it returns."""
     found: list[Any] = []
     for start in range(0, len(values), ROWS_AT_ONCE):
         part = values[start : start + ROWS_AT_ONCE]

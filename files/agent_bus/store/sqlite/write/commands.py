@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent_bus.core.states import StampKind
 
 KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
-"""How long a repeated Idempotency-Key answers the first result."""
+"""How long a repeated Idempotency-Key is answered with the first result."""
 
 FIND_KEY: Final = (
     "SELECT message_id, payload_sha256 FROM idempotency"
@@ -89,9 +89,10 @@ SHOWN_BEFORE: Final = (
     " WHERE seq = ? AND agent = ?"
 )
 SHOWN_LATELY_MS: Final = 120_000
-"""The command line's SHOWN_LATELY_S: what was shown within it comes by its header only and keeps
-its stamp. Else an agent that looks more often than that would never see the body again after the
-turn that saw it died. A stamp ahead of now is from before the clock was set back, and moves."""
+"""The command line's SHOWN_LATELY_S: a message that was shown within this time comes without its
+body and keeps its stamp. If the stamp moved, an agent that looks more often would never see the
+body again after the turn that saw it died. A stamp in the future was made before the clock was set
+back; it moves."""
 MARK_FETCHED: Final = (
     "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?1), last_fetched_at = CASE"
     f" WHEN last_fetched_at > ?1 - {SHOWN_LATELY_MS} AND last_fetched_at <= ?1"
@@ -112,8 +113,8 @@ STAMP_UP_TO: Final[dict[StampKind, str]] = {
     states.ESCALATED: f"{_UPDATE_OPEN} escalated_at = :at{_WAITING} AND escalated_at IS NULL",
     states.OVERDUE: f"{_UPDATE_OPEN} overdue_at = :at{_WAITING} AND overdue_at IS NULL",
 }
-"""How a report reaches deliveries. `received` and `accepted` also reach those that the agent has
-read before the report came, hence the mark; the others are about mail that still waits."""
+"""Which deliveries a report is about. `received` and `accepted` include those that the agent read
+before the report came, hence the mark; the others are only about mail that still waits."""
 MARKS: Final[dict[StampKind, tuple[str, str]]] = {
     states.RECEIVED: (
         "SELECT received_seq FROM mailbox WHERE agent = ?",
@@ -135,7 +136,7 @@ def send(
     steady: int,
     depth_limit: int,
 ) -> Sent:
-    """Store a message and its deliveries, or find what its key led to before.
+    """Store a message and its deliveries, or find what its key led to the first time.
 
     `now` is what people read, `steady` what ages are counted from: see `clock.py`.
     """
@@ -174,7 +175,7 @@ def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -
 def _thread(
     connection: apsw.Connection, draft: Draft, message_id: MessageId
 ) -> tuple[MessageId, int]:
-    """(thread, depth) of a new message: its own thread, or its parent's one deeper."""
+    """(thread, depth) of a new message: a thread of its own, or its parent's, one deeper."""
     if draft.reply_to is None:
         return message_id, 0
     parent = connection.execute(FIND_PARENT, (draft.reply_to,)).fetchone()
@@ -262,7 +263,7 @@ def _read(
 def fetch(
     connection: apsw.Connection, agent: AgentName, seqs: Sequence[Seq], *, now: int
 ) -> Fetched:
-    """Stamp deliveries as shown; answers what stood there before, atomically."""
+    """Stamp deliveries as shown; answers the stamps from before, atomically."""
     before: dict[Seq, tuple[int | None, int]] = {}
     newly = 0
     for seq in seqs:
@@ -278,7 +279,7 @@ def fetch(
 
 
 def stamp(connection: apsw.Connection, stamps: Sequence[Stamp]) -> None:
-    """Record hops: of single deliveries (all of them pushes), and of all up to one."""
+    """Record times: pushes of single deliveries, and reports about all up to a seq."""
     bulk.stamp_pushed(connection, [one for one in stamps if not one.up_to])
     for one in stamps:
         if not one.up_to:

@@ -1,4 +1,4 @@
-"""The roster's half of the store: who lives where, in which groups, with which tokens."""
+"""The stored roster: who lives where, in which groups, with which tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RETIRE: Final = "UPDATE agent SET retired_at = ? WHERE name = ?"
 DROP_MEMBERS: Final = "DELETE FROM group_member"
 PUT_MEMBER: Final = "INSERT INTO group_member (group_name, agent) VALUES (?, ?)"
 BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
-# Since when a node has two tokens stands in `meta`, which every release before this one has, too.
+# `meta` holds since when a node has two tokens; every earlier release has that table, too.
 ROTATIONS: Final = (
     "SELECT substr(key, 10), CAST(value AS INTEGER) FROM meta WHERE key GLOB 'rotation:*'"
 )
@@ -37,14 +37,14 @@ KEEP_DIGEST: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
 SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
 
 RETIRE_FREELY: Final = 2
-"""So many agents may retire in one roster without a question."""
+"""How many agents a roster may retire without `force`."""
 RETIRE_SHARE: Final = 0.2
-"""Past RETIRE_FREELY, more than this share of the fleet needs `force`: half an inventory by
-mistake must not silence half a fleet."""
+"""Past RETIRE_FREELY, retiring more than this share of the fleet needs `force`: half an inventory
+by mistake must not silence half a fleet."""
 
 
 def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
-    """The roster of active agents, and all agents with the retired ones and the operator."""
+    """The roster of active agents, and all agents: retired ones and the operator, too."""
     agents = [Agent(*row) for row in connection.execute(AGENTS)]
     groups: dict[str, list[AgentName]] = {}
     for group, member in connection.execute(MEMBERS):
@@ -61,7 +61,7 @@ def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
 
 
 def compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
-    """What putting `new` in the place of `old` would change; pure."""
+    """What replacing `old` by `new` would change; pure."""
     retired_before = {a.name for a in known if a.retired_at is not None}
     added = [name for name in new.agents if name not in old.agents]
     return RosterChange(
@@ -85,10 +85,10 @@ def compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
 def put(
     connection: apsw.Connection, new: Roster, *, force: bool, dry_run: bool, now: int
 ) -> tuple[RosterChange, tuple[Roster, list[Agent]] | None]:
-    """Make the registry match `new`; unread mail of retired agents stays.
+    """Replace the stored roster by `new`; unread mail of retired agents stays.
 
     Returns:
-        The change, and what the registry then holds (None when nothing was written): read in the
+        The change, and what is stored then (None when nothing was written). It is read in the
         same transaction, because two rosters may come at once.
     """
     old, known = load(connection)
@@ -116,7 +116,7 @@ def put(
 
 
 def ages(connection: apsw.Connection) -> Ages:
-    """See `Store.ages`."""
+    """See `Vitals.ages`."""
     return Ages(
         rotating={NodeName(node): at for node, at in connection.execute(ROTATIONS)},
         archived_at=next(iter(connection.execute(OLDEST_ARCHIVED)))[0],

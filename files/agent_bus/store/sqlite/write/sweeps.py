@@ -1,4 +1,4 @@
-"""Retention inside the store: expire, archive, drop; each bounded, so that no send waits long."""
+"""Retention in the store: expire, archive, drop. Each is bounded, so no send waits long."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ FORGET_KEYS: Final = (
 )
 FREE_PAGES: Final = "PRAGMA freelist_count"
 RECLAIM: Final = "PRAGMA incremental_vacuum(1000)"
-"""Gives 4 MB at most back to the file system: a few milliseconds."""
+"""Gives at most 4 MB back to the file system, in a few milliseconds."""
 FREE_PAGES_KEPT: Final = 1000
-"""Free pages that stay in the file: the next messages take them without making it grow."""
+"""Free pages that stay in the file for the next messages, so that it need not grow."""
 
 
 def sweep(
@@ -75,7 +75,7 @@ def sweep(
     Ages are counted on `steady` (see `clock.py`); `now` is what people read.
 
     Returns:
-        How many it touched (below `limit`: nothing more is to do), and the mailboxes that
+        How many it touched (fewer than `limit`: nothing is left to do), and the mailboxes that
         changed.
     """
     limit = within.limit
@@ -90,7 +90,7 @@ def sweep(
 
 
 def next_expiry(connection: apsw.Connection) -> int | None:
-    """When the next message expires that somebody has not read; on the steady scale (ms)."""
+    """When the next message expires that somebody has not read (steady ms)."""
     row = connection.execute(NEXT_EXPIRY).fetchone()
     return None if row is None else int(row[0])
 

@@ -1,8 +1,8 @@
 """The one writing connection: commands gather, commit together, and are answered together.
 
-A native thread owns the connection. It takes all commands that wait, runs each in a savepoint of
-one `BEGIN IMMEDIATE` transaction, commits (one fsync), and hands all results to the loop at once,
-in order. One bad command rolls back its own savepoint and nothing else.
+A native thread owns the connection. It takes all waiting commands, runs each in a savepoint of one
+`BEGIN IMMEDIATE` transaction, commits (one fsync), and hands all results to the loop at once, in
+order. A bad command rolls back its own savepoint and nothing else.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ T = TypeVar("T")
 Share = TypeVar("Share")
 
 CHECKPOINT_IDLE_PAGES: Final = 1000
-"""Checkpoint when nothing waits and the WAL has so many pages (4 MB): SQLite's own default."""
+"""Checkpoint when nothing waits and the WAL has this many pages (4 MB, SQLite's default)."""
 CHECKPOINT_BUSY_PAGES: Final = 8000
 """Checkpoint even under load past this (32 MB), so that the WAL cannot grow without bound."""
 LAST_WORDS_S: Final = 0.5
-"""Between an unknown commit and the end of the process: time for its callers to be answered."""
+"""Between an unknown commit and the end of the process: time to answer the callers."""
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2)
@@ -44,11 +44,11 @@ Together = Callable[[apsw.Connection, Sequence[Share]], Sequence[T]]
 
 @dataclass(slots=True)
 class Command(Generic[Share, T]):
-    """One unit of work, its reaction in the loop, and who waits for it.
+    """One unit of work, what follows in the loop, and who waits for it.
 
     `committed` runs in the loop after the commit and before `waiter` goes on. Neighbours in a
-    batch with the same `together` are applied by one call of it with their `share`s; when that
-    fails, by `apply` one by one.
+    batch that have the same `together` are applied by one call of it, with all their `share`s;
+    when that fails, one by one by `apply`.
     """
 
     apply: Callable[[apsw.Connection], T]
@@ -73,8 +73,8 @@ class Outcome:
     def tell(self) -> None:
         """Tell the listener; in the loop's thread.
 
-        What was committed is committed: a listener that fails is logged, the caller gets its
-        answer, and so do the others of the batch.
+        The commit has happened: when a listener fails, that is logged, and every caller of the
+        batch still gets its answer.
         """
         if self.error is None and self.command.committed is not None:
             try:
@@ -98,9 +98,9 @@ class Writer:
 
     Args:
         connection: the writing connection; from here on used by the writer thread only.
-        fatal: called in the loop, LAST_WORDS_S after a commit failed in a way that leaves the
-            disk's state unknown; must end the process. Nothing is written any more meanwhile.
-        has_room: whether the disk has room for more than one last small write; in any thread.
+        fatal: called in the loop, LAST_WORDS_S after a commit whose fate is unknown; must end the
+            process. Until then nothing more is written.
+        has_room: whether the disk has room for more than a last small write; called in any thread.
     """
 
     def __init__(
@@ -151,15 +151,15 @@ class Writer:
 
     @property
     def is_lost(self) -> bool:
-        """Whether a commit's fate is unknown: nothing is written any more."""
+        """Whether a commit's fate is unknown; then nothing more is written."""
         return self._is_lost
 
     def close(self) -> None:
-        """Work off what waits, then end the thread. The connection stays open."""
+        """Finish the waiting commands, then end the thread. The connection stays open."""
         self._thread.stop()
 
     def _handle(self, batch: Sequence[AnyCommand]) -> Callable[[], None]:
-        """Work off a batch in the writer's thread; never raises, or the thread would end."""
+        """Run a batch in the writer's thread; never raises, because that would end the thread."""
         if self._is_lost:
             return self._refuse(batch)
         try:
@@ -185,10 +185,10 @@ class Writer:
         return lambda: _hand_out(outcomes)
 
     def _outcomes(self, batch: Sequence[AnyCommand]) -> list[Outcome]:
-        """Commit a batch at once or, when the disk is too full for that, one by one.
+        """Commit a batch as a whole or, when the disk is too full for that, one by one.
 
         Raises:
-            _CommitFailedError: it is not known what is on the disk.
+            _CommitFailedError: what is on the disk is unknown.
         """
         self._has_written = False
         try:
@@ -244,7 +244,7 @@ class Writer:
     def _apply_neighbours(
         self, together: Together[Any, Any] | None, commands: list[AnyCommand]
     ) -> list[Outcome]:
-        """Apply commands of one kind by one call, or one by one if they have none or it fails."""
+        """Apply commands of one kind by one call; one by one when there is none, or it fails."""
         if together is None or len(commands) == 1:
             return [self._apply(command) for command in commands]
         shares = [command.share for command in commands]
@@ -260,7 +260,7 @@ class Writer:
             outcome = Outcome(command, command.apply(self._connection))
         except apsw.FullError:
             raise
-        except Exception as error:  # any failure of one command is answered to it
+        except Exception as error:  # whatever fails is that command's answer
             if not self._connection.in_transaction:
                 raise  # SQLite itself rolled the whole transaction back
             execute("ROLLBACK TO command")
@@ -293,7 +293,7 @@ _KIND: Final = operator.attrgetter("together")
 
 
 def _hand_out(outcomes: Sequence[Outcome]) -> None:
-    """All of a batch is fanned out before the first of its senders is answered."""
+    """Fan out the whole batch before any of its senders is answered."""
     for outcome in outcomes:
         outcome.tell()
     for outcome in outcomes:
@@ -301,4 +301,4 @@ def _hand_out(outcomes: Sequence[Outcome]) -> None:
 
 
 class _CommitFailedError(Exception):
-    """COMMIT failed, not for want of room: what is on the disk is unknown."""
+    """COMMIT failed, and not because the disk is full: what is on it is unknown."""
