@@ -167,6 +167,7 @@ def _messages(messages: Messages) -> list[Route]:
             ),
             headers=SEND_HEADERS,
             action=SEND,
+            is_plain=True,
             unprefixed=True,
         ),
         Route(

@@ -20,7 +20,7 @@ from agent_bus.http import problem
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from agent_bus.http.call import Answer
@@ -54,7 +54,7 @@ def application(table: list[Route], *, gate: Gate, refusals: Counter[str]) -> Fi
 class FixedPaths:
     """The WSGI application: a dictionary of fixed paths, and Flask for the rest."""
 
-    def __init__(self, flask: WSGIApplication, gate: Gate, table: Iterable[Route]) -> None:
+    def __init__(self, flask: WSGIApplication, gate: Gate, table: Sequence[Route]) -> None:
         self._flask = flask
         self._gate = gate
         self._routes = {
@@ -63,7 +63,7 @@ class FixedPaths:
             if "<" not in route.path
             for path in route.paths
         }
-        self._send = self._routes["POST", "/api/send"]
+        (self._send,) = [route for route in table if route.is_plain]
         self._send_paths = frozenset(path.encode() for path in self._send.paths)
 
     @property

@@ -75,6 +75,8 @@ class Route:
         problems: those of this very call; what any call can answer is added by the document.
         headers: those that the endpoint reads.
         action: how the audit keeps it; None for what changes nothing or is no operator's.
+        is_plain: the server may read it with its C parser; true of one route, by which messages
+            are sent.
         refused: shows a refusal to a browser; without it the answer is a problem, and counted.
     """
 
@@ -93,6 +95,7 @@ class Route:
     action: Action | None = None
     refused: Callable[[Call, errors.BusError], Answer] | None = None
     media_type: str = "application/json"
+    is_plain: bool = False
     unprefixed: bool = False
     at_root: bool = False
 
