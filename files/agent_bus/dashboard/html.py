@@ -83,7 +83,7 @@ class Pages:
 
 
 def redirect(place: str, **headers: str) -> Answer:
-    """Go on there, with GET."""
+    """Send the browser there, with GET."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(303, headers={**HEADERS, **named, "Location": place}, raw=b"")
 

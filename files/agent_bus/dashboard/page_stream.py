@@ -64,7 +64,7 @@ class LivePage:
         self._settings = live.settings
 
     def resume_id(self) -> str:
-        """None: a page begins with the whole fleet."""
+        """Nowhere: a page begins with the whole fleet."""
         return ""
 
     def opened(self) -> None:

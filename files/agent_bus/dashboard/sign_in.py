@@ -45,7 +45,7 @@ class SignIn:
         self._refusals = refusals
 
     def routes(self) -> list[Route]:
-        """The paths; all are open but the one that asks whether a session is."""
+        """The paths. All are open, except the one that asks whether the session still is."""
         return [
             _open("GET", with_query(LoginQuery, self.show), "/login"),
             _open("POST", with_form(SignInForm, self.sign_in), "/login"),

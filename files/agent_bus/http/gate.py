@@ -42,7 +42,7 @@ class Gate:
         audit: keeps what the operator does.
         body_limit_bytes: a longer body is refused before it is read, unless the route says
             otherwise.
-        read_timeout_s: a peer that sends no byte of its body for so long is refused.
+        read_timeout_s: a peer that sends no byte of its body for this long is refused.
         refusals: counts problems by code, for the metrics.
     """
 

@@ -99,7 +99,7 @@ class Sessions:
         return cookie
 
     def require(self, call: AnyCall) -> Principal:
-        """The operator, if the call's cookie is of an open session.
+        """The operator, if the call's cookie belongs to an open session.
 
         Raises:
             errors.UnauthenticatedError: it is not.
@@ -167,10 +167,10 @@ class Sessions:
 
 
 def refuse_other_sites(call: AnyCall) -> None:
-    """Let a write on only if no browser says that another site sent it.
+    """Let a call through unless the browser says that another site sent it.
 
     Raises:
-        errors.ForbiddenError: one does.
+        errors.ForbiddenError: it does.
     """
     if call.headers.get("sec-fetch-site", "none") not in OWN_SITE:
         raise errors.ForbiddenError("Another site sent this request.")

@@ -38,8 +38,8 @@ BOOT_FAILED: Final = 3
 class Beat:
     """When systemd's watchdog has to be fed: at half its interval, by the clock.
 
-    Not by counting polls: on a busy hub each took twice as long, so that half the interval became
-    the whole, and systemd killed the hub.
+    Counting polls would not do: on a busy hub each takes twice as long, half the interval becomes
+    the whole, and systemd kills the hub.
 
     Args:
         limit_s: what systemd waits for a beat; 0 asks for none.
@@ -51,7 +51,7 @@ class Beat:
         self._due = now + self._interval_s
 
     def is_due(self, now: float) -> bool:
-        """Whether to feed it now; true once an interval."""
+        """Whether to feed it now; true once per interval."""
         if not self._interval_s or now < self._due:
             return False
         self._due = now + self._interval_s
