@@ -105,3 +105,33 @@ def test_no_word_of_the_glossary_is_explained_twice() -> None:
     words = re.findall(r"^\| \*\*([^*]+)\*\*", glossary, re.MULTILINE)
     assert len(words) > 40
     assert len(words) == len(set(words))
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    makefiles = [ROOT / "Makefile", *ROOT.glob("*/*.mk"), *ROOT.glob("tests/*/*.mk")]
+    rules = re.compile(r"^([a-z][\w-]*(?: [a-z][\w-]*)*):(?!=)", re.MULTILINE)
+    targets = {
+        target
+        for makefile in makefiles
+        for names in rules.findall(makefile.read_text(encoding="utf-8"))
+        for target in names.split()
+    }
+    named_in = re.compile(r"(?:^ *\$? ?|`)make ([a-z][\w-]*)", re.MULTILINE)
+    unknown = {
+        f"{named(page)}: {target}"
+        for page in PAGES
+        for target in named_in.findall(page.read_text(encoding="utf-8"))
+        if target not in targets
+    }
+    assert unknown == set()
+
+
+def test_every_module_that_a_page_runs_exists() -> None:
+    for page in PAGES:
+        for name in re.findall(r"python -m ([\w.]+)", page.read_text(encoding="utf-8")):
+            path = Path(*name.split("."))
+            places = [ROOT / path, ROOT / "files" / path]
+            assert any(
+                place.with_suffix(".py").exists() or (place / "__main__.py").exists()
+                for place in places
+            ), f"{named(page)}: {name}"
