@@ -49,10 +49,18 @@ def on_page(html: str) -> Shown:
     """What the first paint of the fleet's page shows."""
     reader = _Reader()
     reader.feed(html)
-    names = ("node", "state", "unread", "oldest_at", "wake_at", "version", "muted")
+    wanted = [
+        "node",
+        "status",
+        "unread",
+        "oldest_unread_at",
+        "last_wake_at",
+        "watcher_version",
+        "muted",
+    ]
     for name, cells in reader.rows:
         if name:  # not the template of a row
-            row = (cells.get(cell, "").strip() for cell in names)
+            row = (cells.get(cell, "").strip() for cell in wanted)
             reader.shown.agents[name] = tuple("" if cell == "–" else cell for cell in row)  # noqa: RUF001 - as the page has it
     return reader.shown
 
