@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.core.clock import Clock
-    from agent_bus.core.model import Acked, Agent, Mailbox, Sent
+    from agent_bus.core.model import Acked, Agent, MailboxCounts, Sent
     from agent_bus.store.contract import Backend, Listener, Store
 
 S = TypeVar("S", bound="Store")
@@ -36,7 +36,7 @@ class Told:
 
     sent: list[Sent] = field(default_factory=list)
     acked: list[Acked] = field(default_factory=list)
-    mailboxes: list[Mailbox] = field(default_factory=list)
+    mailboxes: list[MailboxCounts] = field(default_factory=list)
     rosters: list[Roster] = field(default_factory=list)
 
     def on_sent(self, sent: Sent) -> None:
@@ -47,7 +47,7 @@ class Told:
         self.acked.append(acked)
         self.mailboxes.extend(acked.mailboxes)
 
-    def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
+    def on_mailboxes(self, mailboxes: Sequence[MailboxCounts]) -> None:
         self.mailboxes.extend(mailboxes)
 
     def on_roster(self, roster: Roster, _agents: Sequence[Agent]) -> None:

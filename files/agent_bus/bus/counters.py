@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_bus.core.model import Mailbox, Seq
+from agent_bus.core.model import MailboxCounts, Seq
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,17 +23,17 @@ class Counters:
         mailboxes: every agent's counters, as stored.
     """
 
-    def __init__(self, *, head: Seq, mailboxes: Iterable[Mailbox]) -> None:
+    def __init__(self, *, head: Seq, mailboxes: Iterable[MailboxCounts]) -> None:
         self.head = head
         self.sent_count = 0
         self.pushed_count = 0
         self.acked_count = 0
         self._mailboxes = {box.agent: box for box in mailboxes}
 
-    def mailbox(self, agent: AgentName) -> Mailbox:
+    def mailbox(self, agent: AgentName) -> MailboxCounts:
         """An agent's counters."""
-        return self._mailboxes.get(agent, Mailbox(agent, 0, 0, Seq(0)))
+        return self._mailboxes.get(agent, MailboxCounts(agent, 0, 0, Seq(0)))
 
-    def take(self, box: Mailbox) -> None:
+    def take(self, box: MailboxCounts) -> None:
         """Replace an agent's counters by newer ones."""
         self._mailboxes[box.agent] = box

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent_bus.bus.broker import Entry
 from agent_bus.core import sse, states, wire
-from agent_bus.core.model import Mailbox, Seq
+from agent_bus.core.model import MailboxCounts, Seq
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,7 +100,7 @@ class Fanout:
         for observer in self._observers:
             observer.on_acked(acked)
 
-    def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
+    def on_mailboxes(self, mailboxes: Sequence[MailboxCounts]) -> None:
         """Keep and publish new counters."""
         for box in mailboxes:
             self._counters.take(box)
@@ -130,7 +130,7 @@ class Fanout:
         """Tell the watcher of a former node that it need not wake an agent any more."""
         watchers = self._greeted_watchers(agent, node)
         if watchers:
-            nothing = wire.mailbox(Mailbox(agent, 0, 0, Seq(0)), muted_until=None)
+            nothing = wire.mailbox(MailboxCounts(agent, 0, 0, Seq(0)), muted_until=None)
             _put(watchers, sse.control("mailbox", nothing))
 
     def _publish(self, delivery: Delivery, committed: float) -> None:
@@ -145,7 +145,7 @@ class Fanout:
                 entry = entry or self.entry_of(delivery, committed=committed)
                 stream.put(entry)
 
-    def _publish_mailbox(self, box: Mailbox) -> None:
+    def _publish_mailbox(self, box: MailboxCounts) -> None:
         """Tell the node's watcher; without one, no frame is made."""
         try:
             watchers = self._greeted_watchers(box.agent, self._directory.owner_of(box.agent))

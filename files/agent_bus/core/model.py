@@ -128,7 +128,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Mailbox:
+class MailboxCounts:
     """How many deliveries an agent has not fetched or read; `last_seq` is its newest one's."""
 
     agent: AgentName
@@ -203,7 +203,7 @@ class Sent:
 
     message: Message
     deliveries: tuple[Delivery, ...]
-    mailboxes: tuple[Mailbox, ...]
+    mailboxes: tuple[MailboxCounts, ...]
     replayed: bool = False
 
 
@@ -215,7 +215,7 @@ class Acked:
     already_acked: tuple[MessageId, ...]
     unknown: tuple[MessageId, ...]
     receipts: tuple[Delivery, ...]
-    mailboxes: tuple[Mailbox, ...]
+    mailboxes: tuple[MailboxCounts, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ class Fetched:
     """The result of a fetch: seq -> (last_fetched_at, fetch_count) from before it."""
 
     before: dict[Seq, tuple[int | None, int]]
-    mailboxes: tuple[Mailbox, ...]
+    mailboxes: tuple[MailboxCounts, ...]
 
 
 @dataclass(frozen=True, slots=True)

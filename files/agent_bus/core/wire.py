@@ -11,7 +11,7 @@ from agent_bus.core.sse import compact_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent_bus.core.model import Delivery, Mailbox, Message, Sent
+    from agent_bus.core.model import Delivery, MailboxCounts, Message, Sent
 
 
 def message(of: Message) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def with_timeline(of: Message, deliveries: Sequence[Delivery]) -> dict[str, Any]
     return {**message(of), "deliveries": [timeline(d) for d in deliveries]}
 
 
-def mailbox(of: Mailbox, *, muted_until: int | None) -> dict[str, object]:
+def mailbox(of: MailboxCounts, *, muted_until: int | None) -> dict[str, object]:
     """An agent's counters as watchers get them, and until when not to wake it."""
     return {
         "agent": of.agent,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Draft,
         Fetched,
         Flows,
-        Mailbox,
+        MailboxCounts,
         Message,
         MessageId,
         Roster,
@@ -55,7 +55,7 @@ class Listener(Protocol):
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read."""
 
-    def on_mailboxes(self, mailboxes: Sequence[Mailbox]) -> None:
+    def on_mailboxes(self, mailboxes: Sequence[MailboxCounts]) -> None:
         """Counters changed for another reason: fetched, expired."""
 
     def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:
@@ -117,7 +117,7 @@ class Store(Protocol):
     def roster(self) -> tuple[Roster, list[Agent]]:
         """The stored roster, and all agents: retired ones and the operator are in the list."""
 
-    def mailboxes(self) -> list[Mailbox]:
+    def mailboxes(self) -> list[MailboxCounts]:
         """Counters of all agents."""
 
     def head(self) -> Seq:

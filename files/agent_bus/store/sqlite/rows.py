@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import Delivery, Mailbox, Message
+from agent_bus.core.model import Delivery, MailboxCounts, Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +37,6 @@ def joined(row: Sequence[Any]) -> Delivery:
     return delivery(row[MESSAGE_WIDTH:], Message(*row[:MESSAGE_WIDTH]))
 
 
-def mailboxes(rows: Iterable[Sequence[Any]]) -> tuple[Mailbox, ...]:
+def mailboxes(rows: Iterable[Sequence[Any]]) -> tuple[MailboxCounts, ...]:
     """Mailboxes from rows of MAILBOX_COLUMNS."""
-    return tuple(Mailbox(*row) for row in rows)
+    return tuple(MailboxCounts(*row) for row in rows)

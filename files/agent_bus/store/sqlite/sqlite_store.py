@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         Delivery,
         Draft,
         Fetched,
-        Mailbox,
+        MailboxCounts,
         Message,
         MessageId,
         Roster,
@@ -192,7 +192,7 @@ class SqliteStore:
         """The stored roster, and all agents."""
         return self._readers.run(lambda c: reads.snapshot(c, rosters.load))
 
-    def mailboxes(self) -> list[Mailbox]:
+    def mailboxes(self) -> list[MailboxCounts]:
         """Counters of all agents."""
         return self._readers.run(reads.mailboxes)
 

@@ -13,7 +13,7 @@ from agent_bus.core import sse, wire
 from agent_bus.core.model import (
     AgentName,
     Delivery,
-    Mailbox,
+    MailboxCounts,
     Message,
     MessageId,
     Seq,
@@ -125,9 +125,9 @@ def test_bye_says_when_to_come_back() -> None:
 
 
 def test_the_counters_name_the_newest_delivery_only_while_something_waits() -> None:
-    box = Mailbox(AgentName("beta"), 2, 3, Seq(9))
+    box = MailboxCounts(AgentName("beta"), 2, 3, Seq(9))
     assert wire.mailbox(box, muted_until=None)["max_unfetched_seq"] == 9
-    empty = Mailbox(AgentName("beta"), 0, 3, Seq(9))
+    empty = MailboxCounts(AgentName("beta"), 0, 3, Seq(9))
     assert wire.mailbox(empty, muted_until=None)["max_unfetched_seq"] is None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent_bus.core.model import PRIORITIES, Delivery, Mailbox, Message, Seq
+from agent_bus.core.model import PRIORITIES, Delivery, MailboxCounts, Message, Seq
 from agent_bus.store.sqlite import rows
 from agent_bus.store.sqlite.write import bulk, commands
 
@@ -145,7 +145,7 @@ def last_wakes(connection: apsw.Connection) -> dict[AgentName, int]:
     return {agent: at for sql in LAST_WAKES for agent, at in connection.execute(sql)}
 
 
-def mailboxes(connection: apsw.Connection) -> list[Mailbox]:
+def mailboxes(connection: apsw.Connection) -> list[MailboxCounts]:
     """Counters of all agents."""
     return list(rows.mailboxes(connection.execute(MAILBOXES)))
 

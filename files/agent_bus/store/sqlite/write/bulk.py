@@ -15,7 +15,7 @@ from agent_bus.core.model import (
     AgentName,
     Delivery,
     Draft,
-    Mailbox,
+    MailboxCounts,
     Message,
     MessageId,
     Sent,
@@ -130,7 +130,7 @@ def _message(one: Ready, seq: Seq) -> Message:
     )
 
 
-def _in_order(added: dict[AgentName, list[Any]], counted: list[Any]) -> tuple[Mailbox, ...]:
+def _in_order(added: dict[AgentName, list[Any]], counted: list[Any]) -> tuple[MailboxCounts, ...]:
     """Counters in the order of the deliveries; SQLite promises none for RETURNING."""
     found = {box.agent: box for box in rows.mailboxes(counted)}
     return tuple(found[agent] for agent in added if agent in found)

@@ -10,7 +10,7 @@ from agent_bus.store.sqlite.write import commands
 if TYPE_CHECKING:
     import apsw
 
-    from agent_bus.core.model import Mailbox
+    from agent_bus.core.model import MailboxCounts
     from agent_bus.core.slices import SweepBounds
 
 EXPIRED: Final = (
@@ -69,7 +69,7 @@ FREE_PAGES_KEPT: Final = 1000
 
 def sweep(
     connection: apsw.Connection, within: SweepBounds, *, now: int, steady: int
-) -> tuple[int, tuple[Mailbox, ...]]:
+) -> tuple[int, tuple[MailboxCounts, ...]]:
     """Expire, archive, drop and forget at most `limit` each.
 
     Ages are counted on `steady` (see `clock.py`); `now` is what people read.
@@ -101,8 +101,8 @@ def _free_pages(connection: apsw.Connection) -> int:
 
 def _expire(
     connection: apsw.Connection, now: int, steady: int, limit: int
-) -> tuple[int, tuple[Mailbox, ...]]:
-    boxes: dict[str, Mailbox] = {}
+) -> tuple[int, tuple[MailboxCounts, ...]]:
+    boxes: dict[str, MailboxCounts] = {}
     found = list(connection.execute(EXPIRED, (steady, limit)))
     for (pk,) in found:
         for seq, agent, fetched_at in list(connection.execute(OPEN_DELIVERIES, (pk,))):
