@@ -83,7 +83,7 @@ class Presence:
         version: str,
         gateways: dict[AgentName, bool],
         unconfigured: tuple[str, ...],
-        gateway_kind: GatewayKind = states.UNKNOWN,
+        gateway_kind: GatewayKind,
     ) -> None:
         """A watcher reported: renew its lease, if it has one."""
         self.seen(*gateways)

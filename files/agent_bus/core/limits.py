@@ -35,10 +35,6 @@ class RateLimiter:
         self._keep(key, level - 1.0, now)
         return 0.0
 
-    def peek(self, key: str) -> float:
-        """The seconds to wait before `take` would succeed; 0.0 when it would now."""
-        return max(0.0, 1.0 - self._level(key, self._clock.monotonic())) / self._per_s
-
     def give_back(self, key: str) -> None:
         """Undo one `take`."""
         now = self._clock.monotonic()

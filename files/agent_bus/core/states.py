@@ -26,7 +26,6 @@ RECEIVED: Final = "received"
 ACCEPTED: Final = "accepted"
 FETCHED: Final = "fetched"
 READ: Final = "read"
-HOPS: Final[tuple[HopName, ...]] = get_args(HopName)
 
 WakeEvent = Literal[
     "received", "accepted", "coalesced", "escalated", "failed", "overdue", "probed"

@@ -87,7 +87,7 @@ class Reserves:
         directory: Directory,
         clock: Clock,
         settings: Settings,
-        admin_tokens: int = 1,
+        admin_tokens: int,
     ) -> None:
         self._vitals = vitals
         self._directory = directory

@@ -45,6 +45,8 @@ Item = TypeVar("Item")
 sleep: Final = gevent.sleep
 spawn: Final = gevent.spawn
 STOP: Final = object()
+BATCH_LIMIT: Final = 256
+"""Items per batch: past it the first ones would wait long for the last ones."""
 
 _NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
 _native_poll: Final = monkey.get_original("select", "poll")
@@ -156,12 +158,6 @@ class HangUps:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(peer.fileno())
 
-    def close(self) -> None:
-        """Stop watching all connections."""
-        self._watcher.stop()
-        self._watcher.close()
-        self._epoll.close()
-
     def _look(self) -> None:
         for descriptor, _ in self._epoll.poll(0):
             tell = self._tells.get(descriptor)
@@ -182,11 +178,9 @@ class BatchThread(Generic[Item]):
         handle: Callable[[Sequence[Item]], Callable[[], None]],
         *,
         idle: Callable[[], None],
-        batch_limit: int = 256,
     ) -> None:
         self._handle = handle
         self._idle = idle
-        self._limit = batch_limit
         self._inbox = _NativeQueue()
         self._outbox = _NativeQueue()
         self._hub = gevent.get_hub()
@@ -212,7 +206,7 @@ class BatchThread(Generic[Item]):
         stopping = False
         while not stopping:
             batch = [self._inbox.get()]
-            while len(batch) < self._limit and not self._inbox.empty():
+            while len(batch) < BATCH_LIMIT and not self._inbox.empty():
                 batch.append(self._inbox.get())
             stopping = STOP in batch
             work = [item for item in batch if item is not STOP]

@@ -40,7 +40,9 @@ def status(presence: Presence) -> AgentStatus:
 
 
 def renew(presence: Presence, *, up: bool = True) -> None:
-    presence.renewed(NODE, version="v", gateways={BETA: up}, unconfigured=())
+    presence.renewed(
+        NODE, version="v", gateways={BETA: up}, unconfigured=(), gateway_kind="unknown"
+    )
 
 
 def test_the_five_states(presence: Presence, clock: FakeClock) -> None:

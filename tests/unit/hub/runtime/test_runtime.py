@@ -66,10 +66,8 @@ def test_a_closed_socket_has_no_peer_and_no_socket_says_nothing(
 
 
 @pytest.fixture
-def hang_ups() -> Iterator[greenlets.HangUps]:
-    one = greenlets.HangUps()
-    yield one
-    one.close()
+def hang_ups() -> greenlets.HangUps:
+    return greenlets.HangUps()
 
 
 def within(told: gevent.event.Event) -> bool:

@@ -140,14 +140,9 @@ class Writer:
         self._thread.submit(Command(apply, committed, waiter, together, share))
         return waiter.wait()
 
-    def post(
-        self,
-        apply: Callable[[apsw.Connection], T],
-        *,
-        committed: Callable[[T], None] | None = None,
-    ) -> None:
+    def post(self, apply: Callable[[apsw.Connection], None]) -> None:
         """Apply and commit some time soon; nobody waits."""
-        self._thread.submit(Command(apply, committed, None))
+        self._thread.submit(Command(apply, waiter=None))
 
     @property
     def is_lost(self) -> bool:
