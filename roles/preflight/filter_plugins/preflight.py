@@ -321,7 +321,7 @@ def unknown_variables(where: Places, role_variables: Iterable[str]) -> Iterator[
             continue
         prefix = next((prefix for prefix in OWN_PREFIXES if name.startswith(prefix)), "")
         alike = [other for other in known if other.startswith(prefix)] if prefix else []
-        nearly = closest(name, INVENTORY_VARIABLES) or _closest_ending(name, prefix, alike)
+        nearly = _closest_ending(name, prefix, alike) or closest(name, INVENTORY_VARIABLES)
         if nearly or prefix:
             hint = nearly or "; docs/reference/inventory.md lists them all"
             yield name, f"{at}: unknown variable {name!r}{hint}"
