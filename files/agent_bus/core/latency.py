@@ -6,7 +6,7 @@ Observing costs about a microsecond and never blocks; metrics and `/api/stats` o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -51,34 +51,27 @@ class Durations:
         self.histogram = Histogram(HOP_BOUNDS_MS)
         self.recent: deque[float] = deque(maxlen=KEPT)
 
-    def observe(self, duration_ms: float) -> None:
-        """Add one duration."""
-        self.recent.append(duration_ms)
-        self.histogram.observe(duration_ms)
-
 
 class Latency:
     """How long deliveries take from their commit to each hop, and watchers' calls to wake."""
 
     def __init__(self) -> None:
-        self.hops: dict[HopName, Durations] = {}
-        self.wakes: dict[WakeEvent, Durations] = {}
+        self.hops: dict[HopName, Durations] = defaultdict(Durations)
+        self.wakes: dict[WakeEvent, Durations] = defaultdict(Durations)
         self._stored: dict[AgentName, deque[tuple[Seq, float]]] = {}
         self._reached: dict[tuple[HopName, AgentName], Seq] = {}
 
     def hop(self, name: HopName, duration_ms: float) -> None:
         """Add how long one delivery took from its commit to a hop."""
-        durations = self.hops.get(name)
-        if durations is None:
-            durations = self.hops[name] = Durations()
-        durations.observe(duration_ms)
+        durations = self.hops[name]
+        durations.recent.append(duration_ms)
+        durations.histogram.observe(duration_ms)
 
     def wake(self, event: WakeEvent, duration_ms: float) -> None:
         """Add how long a watcher's call took, by what came of it."""
-        durations = self.wakes.get(event)
-        if durations is None:
-            durations = self.wakes[event] = Durations()
-        durations.observe(duration_ms)
+        durations = self.wakes[event]
+        durations.recent.append(duration_ms)
+        durations.histogram.observe(duration_ms)
 
     def stored(self, agent: AgentName, seq: Seq, at: float) -> None:
         """Remember when a delivery was committed (monotonic seconds)."""
