@@ -42,5 +42,5 @@ def test_the_node_side_has_the_same_words() -> None:
     assert words(api.WakeEvent) == get_args(states.WakeEvent)
     assert words(api.GatewayKind) == get_args(states.GatewayKind)
     assert set(words(api.ByeReason)) <= set(get_args(states.ByeReason))
-    hops = {f"{hop}_at" for hop in states.HOPS}
+    hops = {f"{hop}_at" for hop in get_args(states.HopName)}
     assert hops <= set(words(api.Stamp))
