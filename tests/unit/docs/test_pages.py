@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from agent_bus_client.cli import parser
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
@@ -135,3 +138,19 @@ def test_every_module_that_a_page_runs_exists() -> None:
                 place.with_suffix(".py").exists() or (place / "__main__.py").exists()
                 for place in places
             ), f"{named(page)}: {name}"
+
+
+def test_every_command_of_an_agent_is_one_that_the_parser_takes() -> None:
+    shown = re.compile(r"^ *(?:\$ )?agent-bus ([a-z][^#\n`|]*)", re.MULTILINE)
+    commands = [
+        (named(page), command)
+        for page in PAGES
+        if page.name != "CHANGELOG.md"
+        for command in shown.findall(page.read_text(encoding="utf-8"))
+    ]
+    assert len(commands) >= 6
+    for page, command in commands:
+        try:
+            parser.parse(shlex.split(command))
+        except SystemExit:
+            pytest.fail(f"{page}: agent-bus {command}")
