@@ -197,7 +197,7 @@ def load(path: Path) -> Settings:
     """The settings in a file.
 
     Raises:
-        errors.StartupError: the file cannot be read, is no JSON object, or has a key or value
+        errors.StartupError: the file cannot be read, is not JSON object, or has a key or value
             that is not allowed; the text names each and, for an unknown key, the closest one.
     """
     try:
@@ -205,7 +205,7 @@ def load(path: Path) -> Settings:
     except OSError as error:
         raise errors.StartupError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise errors.StartupError(f"{path}: is no JSON: {error}") from error
+        raise errors.StartupError(f"{path}: is not JSON: {error}") from error
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:

@@ -195,7 +195,7 @@ class RosterShrinksError(BusError):
 
     def __init__(self, retired: list[str]) -> None:
         super().__init__(
-            f"{len(retired)} agents would be retired: {', '.join(retired)}. If that is meant, "
+            f"{len(retired)} agents would be retired: {', '.join(retired)}. If that is intended, "
             "send the same roster with `force`: true.",
             field="agents",
             extra={"retired": retired},
@@ -267,7 +267,7 @@ class RateLimitedError(BusError):
 
     def __init__(self, sender: str, *, per_s: float, retry_after_s: float) -> None:
         super().__init__(
-            f"{sender!r} may send {per_s:g} messages a second; wait {retry_after_s:.1f} s.",
+            f"{sender!r} may send {per_s:g} messages per second; wait {retry_after_s:.1f} s.",
             retry_after_s=retry_after_s,
         )
 
@@ -297,7 +297,7 @@ class AuthThrottledError(BusError):
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(
             "Too many requests with a wrong token from this address. Check the token file; a "
-            "valid token is never held back.",
+            "valid token always passes.",
             retry_after_s=retry_after_s,
         )
 

@@ -83,7 +83,7 @@ class Backups:
             ".bus-*.db.part*"
         ):  # one backup at a time: nobody writes this one
             part.unlink(missing_ok=True)
-            logger.info("Deleted what a backup that was broken off left: %s", part)
+            logger.info("Deleted the rest of a broken-off backup: %s", part)
         made = self._write_to(target)
         for old in self._by_age(target)[: -self._keep]:
             old.unlink(missing_ok=True)

@@ -144,7 +144,7 @@ class Overview:
             try:
                 self.tick()
             except Exception:
-                logger.exception("What open pages show could not be brought up to date")
+                logger.exception("The overview of open pages could not be updated")
             greenlets.sleep(PAUSE_S)
 
     def tick(self) -> None:

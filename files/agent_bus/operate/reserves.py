@@ -198,7 +198,7 @@ def _ends(files: Mapping[str, Path | None]) -> dict[str, int]:
             if path is not None:
                 found[name] = certificate.expires_at(path)
         except errors.StartupError as error:
-            logger.warning("When a certificate ends is not known: %s", error)
+            logger.warning("The end of a certificate is unknown: %s", error)
     return found
 
 

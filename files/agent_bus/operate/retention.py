@@ -108,7 +108,7 @@ class Housekeeper:
                 if rounds % SEEN_EVERY == 0:
                     self._store.touch_agents(self._presence.take_unsaved())
             except Exception:
-                logger.exception("Hops could not be handed to the store")
+                logger.exception("Hops and signs of life could not be stored")
 
     def _sweep_forever(self) -> None:
         while True:

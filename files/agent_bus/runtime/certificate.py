@@ -41,7 +41,7 @@ def expires_at(path: Path) -> int:
     except OSError as error:
         raise errors.StartupError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, IndexError) as error:
-        raise errors.StartupError(f"{path}: is no certificate in PEM: {error}") from error
+        raise errors.StartupError(f"{path}: is not a certificate in PEM: {error}") from error
 
 
 def not_after(der: bytes) -> int:

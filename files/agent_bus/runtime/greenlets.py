@@ -223,7 +223,7 @@ class BatchThread(Generic[Item]):
             try:
                 self._outbox.get()()
             except Exception:
-                logger.exception("A batch's results could not be handed out")
+                logger.exception("The results of a batch could not be delivered")
 
 
 class ThreadedPool(Generic[T]):

@@ -72,5 +72,5 @@ def test_a_file_without_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.StartupError, match="cannot be read"):
         certificate.expires_at(path)
     path.write_text("nothing")
-    with pytest.raises(errors.StartupError, match="no certificate in PEM"):
+    with pytest.raises(errors.StartupError, match="not a certificate in PEM"):
         certificate.expires_at(path)

@@ -206,7 +206,7 @@ def _check(connection: apsw.Connection, path: Path) -> None:
 def _value(connection: apsw.Connection, sql: str, bindings: tuple[str, ...] = ()) -> str:
     row = connection.execute(sql, bindings).fetchone()
     if row is None:
-        raise DamagedError(f"{connection.filename}: is no database of the bus")
+        raise DamagedError(f"{connection.filename}: is not a database of the bus")
     return str(row[0])
 
 

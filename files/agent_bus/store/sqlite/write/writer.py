@@ -80,7 +80,7 @@ class Outcome:
             try:
                 self.command.committed(self.result)
             except Exception:
-                logger.exception("A commit could not be told to its listener")
+                logger.exception("The listener failed on a commit")
 
     def answer(self) -> None:
         """Let its caller go on; in the loop itself."""
