@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PARTS = (
     "ansible.cfg",
     "files",
+    "filter_plugins",
     "library",
     "playbooks",
     "requirements.txt",

@@ -62,10 +62,10 @@ def test_an_agent_is_added(running: RunningFleet, operator: Operator) -> None:
 def test_an_upgrade_goes_in_batches_and_takes_a_moved_agent_along(
     running: RunningFleet, operator: Operator
 ) -> None:
-    # bea cannot fetch on her old host what waits for her
-    running.on("cedar", "sudo systemctl stop openclaw-gateway-standin")
-    waiting = running.send("ada", "bea", "before the move")
-    operator.edit(cedar={"agents": ["bert"]}, dogwood={"agents": ["cleo", "carl", "bea"]})
+    # alan cannot fetch on his old host what waits for him
+    running.on("birch", "sudo systemctl stop openclaw-gateway-standin")
+    waiting = running.send("ada", "alan", "before the move")
+    operator.edit(birch={"agents": ["ada"]}, dogwood={"agents": ["cleo", "carl", "alan"]})
     new = checkout.copy(running.up.name, "0.2.0")
     run = operator.follow("upgrade", "site.yml", checkout=new)
     assert run.code == 0, run.text
@@ -75,11 +75,11 @@ def test_an_upgrade_goes_in_batches_and_takes_a_moved_agent_along(
         said = running.on(host, "sudo journalctl -u bus-watcher --output cat --no-pager")
         assert re.search(r'"reason": ?"shutdown"', said), said[-2000:]
 
-    running.on("cedar", "sudo systemctl start openclaw-gateway-standin")
-    assert running.homes()["bea"] == "dogwood"
+    running.on("birch", "sudo systemctl start openclaw-gateway-standin")
+    assert running.homes()["alan"] == "dogwood"
     until(
         lambda: running.is_fetched(waiting),
-        what="bea has fetched on her new host what was sent to the old one",
+        what="alan has fetched on his new host what was sent to the old one",
     )
 
 
@@ -92,7 +92,7 @@ def test_a_broken_hub_goes_back_under_traffic_and_keeps_its_database(
     (migrations / f"{number:04d}_lifecycle.sql").write_text(MIGRATION)
     # it migrates, listens and is never ready
     checkout.change(
-        broken / "files" / "agent_bus" / "web" / "health.py",
+        broken / "files" / "agent_bus" / "api" / "health.py",
         r"ready = all\(.*\)\n",
         "ready = False\n",
     )
