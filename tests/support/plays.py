@@ -12,7 +12,7 @@ import yaml
 from lab.paths import ROOT, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILTERS = [ROOT / "filter_plugins", *sorted(ROOT.glob("roles/*/filter_plugins"))]
@@ -25,6 +25,14 @@ def task_of(file: str, name: str) -> dict[str, Any]:
     tasks = [task for entry in entries for task in entry.get("tasks", [entry])]
     found: dict[str, Any] = next(task for task in tasks if task.get("name") == name)
     return found
+
+
+def tasks_in(entries: object) -> Iterator[dict[str, Any]]:
+    """Give each play or task of a parsed file, also those inside of plays and blocks."""
+    for entry in entries if isinstance(entries, list) else ():
+        yield entry
+        for key in ("tasks", "block", "rescue", "always", "pre_tasks", "post_tasks"):
+            yield from tasks_in(entry.get(key))
 
 
 def hosts_of(playbook: str, name: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from library.effective_unit import settings_in
+
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 MOST_EXPOSED = 2.0
 VARIANTS = {
@@ -77,8 +79,10 @@ def test_what_a_unit_may_do_all_the_same_is_explained(variant: str, tmp_path: Pa
 
 @variants
 def test_secrets_reach_a_unit_as_credentials_only(variant: str, tmp_path: Path) -> None:
-    text = unit_file(variant, tmp_path).read_text()
-    environment = re.findall(r"^Environment(?:File)?=(.*)$", text, re.MULTILINE)
-    assert all("token" not in value.lower() for value in environment)
-    assert not re.search(r"^Exec.*token", text, re.MULTILINE)
-    assert ("LoadCredential=" in text) == (variant not in WITHOUT_SECRETS)
+    unit = unit_file(variant, tmp_path)
+    settings = list(settings_in(unit.read_text(), str(unit)))
+    assert [one for one in settings if "token" in one.value.lower()] == [
+        one for one in settings if one.key == "LoadCredential"
+    ]
+    secrets = {one.key for one in settings} & {"LoadCredential"}
+    assert bool(secrets) == (variant not in WITHOUT_SECRETS)

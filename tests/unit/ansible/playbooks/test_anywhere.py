@@ -7,9 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 
+from filter_plugins.inventory_places import hosts_to_check, of_fleet
 from lab.paths import ROOT, tool
 
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml"))
@@ -79,15 +82,21 @@ def test_a_playbook_without_a_fleet_reports_no_success(clone: Path) -> None:
     assert "(there is no /no/such/inventory): name your inventory" in " ".join(done.stderr.split())
 
 
-@pytest.mark.parametrize("name", ["site.yml", *PLAYBOOKS])
+@pytest.mark.parametrize("name", PLAYBOOKS)
 def test_every_playbook_asks_for_a_fleet_first(name: str) -> None:
-    first = yaml.safe_load((ROOT / name).read_text())[0]
-    asks = first.get("hosts", "")
-    assert (
-        "of_fleet(groups" in asks
-        or "hosts_to_check(groups)" in asks
-        or (first.get("import_playbook") == "playbooks/preflight.yml")
-    )
+    jinja = jinja2.Environment(autoescape=False)
+    jinja.filters.update(of_fleet=of_fleet, hosts_to_check=hosts_to_check)
+    hosts = jinja.from_string(yaml.safe_load((ROOT / name).read_text())[0]["hosts"])
+    known = {"ansible_inventory_sources": ["/no/such/inventory"]}
+    with pytest.raises(AnsibleFilterError, match="name your inventory"):
+        hosts.render(known, groups={"all": [], "ungrouped": []})
+    groups = {"all": ["box"], "hub": ["box"], "nodes": ["box"]}
+    assert hosts.render({"ansible_inventory_sources": ["box,"]}, groups=groups)
+
+
+def test_a_rollout_checks_the_inventory_first() -> None:
+    first = yaml.safe_load((ROOT / "site.yml").read_text())[0]
+    assert first["import_playbook"] == "playbooks/preflight.yml"
 
 
 def test_a_hosts_file_that_ansible_would_leave_out_stops_the_run(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from lab.paths import ROOT
-from tests.support.plays import play
+from tests.support.plays import play, tasks_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 FILES = [
@@ -20,14 +19,6 @@ FILES = [
     for path in sorted((ROOT / folder).rglob("*.yml"))
     if "tasks:" in path.read_text() or path.parent.name == "tasks"
 ]
-
-
-def tasks_in(entries: object) -> Iterator[dict[str, Any]]:
-    """Give each task of a file, also those inside of plays and blocks."""
-    for entry in entries if isinstance(entries, list) else ():
-        yield entry
-        for key in ("tasks", "block", "rescue", "always", "pre_tasks", "post_tasks"):
-            yield from tasks_in(entry.get(key))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
