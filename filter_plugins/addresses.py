@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 LOOK_UP_S = 3.0
-"""For all names together; what has no address by then is left to the check on the hosts."""
+"""For all names together; the check on the hosts sees to the names without an address by then."""
 NO_NAME = "agent-bus-preflight.invalid"
-"""Resolves only where name servers answer for every name (RFC 6761); they prove nothing there."""
+"""Resolves only if name servers answer for every name (RFC 6761); then they prove nothing."""
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 OTHER_WAYS = ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args")
 """Through different jump hosts one address may be two machines."""
@@ -111,7 +111,7 @@ def address_of(variables: Mapping[str, Any], host: str) -> str:
 def same_address_findings(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
 ) -> list[Finding]:
-    """Return a finding for each two hosts that Ansible reaches in the very same way."""
+    """Return one finding per pair of hosts that Ansible reaches in the very same way."""
     hosts = list(dict.fromkeys([*groups.get("hub", []), *groups.get("nodes", [])]))
     addresses = _look_up({host: _where(hostvars[host], host) for host in hosts})
     first: dict[tuple[str, ...], str] = {}

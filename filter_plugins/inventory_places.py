@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 ENDINGS_WITHOUT_HOSTS = (".token", ".j2")
-"""Beside those that Ansible itself ignores in an inventory's folder."""
+"""In addition to those that Ansible itself ignores in an inventory's folder."""
 YAML_SUFFIXES = {".yml", ".yaml", ".json"}
 Place = dict[str, Any]
 """`file` (a short path), `line` (from 1), `keys` (the way to it), `value` (or None), and `sets`:
@@ -55,7 +55,7 @@ def role_variables(roles: str) -> dict[str, dict[str, Any]]:
 def hosts_to_check(sources: Sequence[str], groups: Mapping[str, Any]) -> str:
     """Return the hosts of the preflight play, once all files of the inventory could be read.
 
-    Ansible goes on without a hosts file that is not YAML, and does not say which vars file is
+    Ansible carries on without a hosts file that is not YAML, and does not name a vars file that is
     not. It evaluates `hosts:` before it reads any vars file, so this is the place to say it.
 
     Raises:
@@ -77,8 +77,8 @@ def hosts_to_check(sources: Sequence[str], groups: Mapping[str, Any]) -> str:
 def of_fleet(pattern: str, groups: Mapping[str, Any], sources: Sequence[str]) -> str:
     """Return the pattern, for `hosts:` of a playbook's first play.
 
-    Ansible skips a play without hosts and reports success, so a playbook that was given no
-    inventory, or another project's, would have found nothing wrong.
+    Ansible skips a play without hosts and reports success. So a playbook that was given no
+    inventory, or another project's, would find nothing wrong.
 
     Raises:
         AnsibleFilterError: there is no fleet.
@@ -100,15 +100,15 @@ def _missing(sources: Sequence[str]) -> list[str]:
 def not_read(sources: Iterable[str]) -> Iterator[str]:
     """Give a sentence for each hosts file out of which Ansible reads nothing.
 
-    With this project's ansible.cfg Ansible stops at one. Without it, it warns and leaves out its
-    hosts, which would then be retired from the bus.
+    With this project's ansible.cfg Ansible stops at such a file. Without it, Ansible warns and
+    leaves out the hosts, which would then be retired from the bus.
     """
     if constants.INVENTORY_ANY_UNPARSED_IS_FAILED:
         return
     for source in map(Path, sources):
         for file, prefix in _files(source):
             if prefix or "plugin:" in file.read_text(encoding="utf-8", errors="replace"):
-                continue  # no hosts file; or one that asks somebody else, whom once is enough
+                continue  # not a hosts file, or one whose plugin asks elsewhere: once is enough
             reader = InventoryManager(loader=DataLoader(), sources=None, parse=False)
             try:
                 read = reader.parse_source(str(file))

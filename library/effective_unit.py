@@ -1,9 +1,9 @@
-"""Ansible module: see that systemd runs a unit as it was written.
+"""Ansible module: make sure that systemd runs a unit as it was written.
 
-Runs on the hosts, on their own Python (3.9 and newer). A drop-in of somebody else, a unit of the
-same name in a stronger folder or a mask leave a unit that is all right by itself and does not
-work. `systemctl show` does not print every setting ("[unprintable]"), so it only says which files
-count; what these set is read here, by systemd's rules.
+Runs on the hosts, on their own Python (3.9 and newer). A unit can be right and still not work:
+because of somebody else's drop-in, of a unit with the same name in a stronger folder, or of a
+mask. `systemctl show` does not print every setting ("[unprintable]"), so it only says which files
+count. This module reads what they set, by systemd's rules.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 DOCUMENTATION = r"""
 module: effective_unit
-short_description: See that systemd runs a unit as it was written
+short_description: Make sure that systemd runs a unit as it was written
 description:
-  - Has systemd check the unit's file and read it anew, and compares what it would start.
+  - Lets systemd check the unit's file and read it again, and compares what systemd would start.
   - Fails with the file that differs and what to do about it. Changes no file.
 options:
   path: {description: The unit's file below /etc/systemd/system., type: path, required: true}
@@ -43,7 +43,7 @@ LISTS = (
     "StateDirectory",
     "ReadWritePaths",
 )
-"""Settings that add up; an empty one takes away what was there. More than ours is no fault."""
+"""Settings that add up; an empty one removes what was there before. More than ours is no fault."""
 NESTING = (
     "Container images of LXC and Incus bring such a file for all services. Give the container "
     "nesting (Incus: security.nesting=true, Proxmox: features nesting=1). "

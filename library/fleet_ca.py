@@ -20,11 +20,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DOCUMENTATION = r"""
 module: fleet_ca
-short_description: Have a certificate authority and a certificate for the hub, on the control node
+short_description: Make and renew a certificate authority and a certificate for the hub
 description:
   - Makes C(ca.key), C(ca.crt), C(hub.key) and C(hub.crt) in a folder, and renews what runs out.
-  - The authority is renewed with its own key, so that hosts which still have the older certificate
-    of the authority trust the hub all the same.
+  - A renewed authority keeps its key, so that hosts with its older certificate trust the hub.
 options:
   folder: {description: Where they are kept., type: path, required: true}
   names:
@@ -43,7 +42,7 @@ expires: {description: When the hub's certificate ends., type: str}
 CA_DAYS = 3650
 CERTIFICATE_DAYS = 365
 CA_LEFT_DAYS = CERTIFICATE_DAYS + 30  # a certificate must not outlive its authority
-EARLY = timedelta(days=1)  # for hosts whose clock is late
+EARLY = timedelta(days=1)  # for hosts whose clock is slow
 USAGES = (
     "digital_signature",
     "content_commitment",
@@ -63,7 +62,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def make_authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
-    """Return the certificate of an authority; with the same key it replaces an older one."""
+    """Return the certificate of an authority. With the same key, it replaces an older one."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Agent bus fleet CA")])
     return (
         _builder(name, name, key.public_key(), now, days=CA_DAYS)
@@ -194,7 +193,7 @@ def have_authority(
     """Return the authority, its key if it is there, and whether its certificate is a new one.
 
     Raises:
-        ValueError: it needs its key, and that is gone.
+        ValueError: its key is needed and gone.
     """
     certificate, key = read_certificate(folder / "ca.crt"), read_key(folder / "ca.key")
     if certificate is not None and certificate.not_valid_after_utc - now > timedelta(
@@ -218,7 +217,7 @@ def _gone(folder: Path) -> str:
 
 
 def ensure(folder: Path, names: list[str], *, renew_days: int, write: bool) -> tuple[str, str]:
-    """Have all four files; return why the certificate was renewed (or would be) and its end.
+    """Make sure of all four files; return why the certificate is renewed, if it is, and its end.
 
     Raises:
         ValueError: a file cannot be used; the text says what to do.
@@ -248,7 +247,7 @@ def ensure(folder: Path, names: list[str], *, renew_days: int, write: bool) -> t
 
 
 def main() -> None:
-    """Have them and answer what was done."""
+    """Make sure of the files and answer what was done."""
     module = AnsibleModule(
         argument_spec={
             "folder": {"type": "path", "required": True},

@@ -56,7 +56,7 @@ paths:
 """
 
 FOLDER, FILE = 0o755, 0o644
-"""Modes of what is new and has none given. The host's umask has no say, be it strict or lax."""
+"""The modes of new entries without a mode; the host's umask does not matter."""
 ENTRY = {
     "path": {"type": "path", "required": True},
     "state": {"choices": ["file", "directory", "link", "absent"], "default": "file"},
@@ -71,7 +71,7 @@ ENTRY = {
 
 
 def place(module: AnsibleModule, entry: dict[str, Any]) -> dict[str, str] | None:
-    """Make one entry true; return what differed, in the form of a diff, or None."""
+    """Put one entry into place; return what differed, in the form of a diff, or None."""
     path = Path(entry["path"])
     if entry["state"] == "absent":
         return _remove(module, path)
@@ -186,7 +186,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    os.umask(0o077)  # a secret is never open, not even until its mode is set
+    os.umask(0o077)  # so that a secret is never open, even before its mode is set
     differences = []
     for entry in module.params["files"]:
         difference = place(module, entry)

@@ -21,8 +21,8 @@ DOCUMENTATION = r"""
 module: large_file
 short_description: Carry a large file between the control node and a host, in parts
 description:
-  - The memory that is used does not depend on the file's size. What is cut off leaves no file
-    under the name that was asked for.
+  - The memory used does not depend on the size of the file. A transfer that is cut off leaves no
+    file under the final name.
 options:
   path: {description: The file on the host., type: path, required: true}
   local: {description: The file on the control node., type: path}
@@ -30,7 +30,7 @@ options:
     description: C(fetch) brings it to the control node, C(send) brings it to the host.
     type: str
     choices: [fetch, send]
-  sha256: {description: What the file must come to; else nothing is left in its place., type: str}
+  sha256: {description: What the file must hash to; otherwise it is deleted., type: str}
   part:
     description: Used by the action plugin, once per part.
     type: str
@@ -87,18 +87,20 @@ def write(path: Path, offset: int, content: str) -> dict[str, Any]:
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if offset == 0 else 0)
     with os.fdopen(os.open(begun, flags, 0o600), "wb") as file:
         if os.fstat(file.fileno()).st_size < offset:
-            raise ValueError(f"{begun} ends before byte {offset}: somebody else writes it, too")
+            raise ValueError(
+                f"{begun} ends before byte {offset}: somebody else is writing it, too"
+            )
         file.seek(offset)
         file.write(zlib.decompress(base64.b64decode(content)))
     return {"changed": True}
 
 
 def finish(path: Path, sha256: str) -> dict[str, Any]:
-    """Give what was written its name, once it is synced and has come to the right sum.
+    """Give the written file its name, once it is synced and has the right checksum.
 
     Raises:
         OSError: it cannot be read or renamed.
-        ValueError: it is not what was sent; it is deleted.
+        ValueError: it is not what was sent; it has been deleted.
     """
     begun = partial(path)
     hashed = hashlib.sha256()

@@ -1,10 +1,10 @@
-"""Ansible module: have an OpenClaw gateway take the bus's wakes, and its agents know the bus.
+"""Ansible module: let an OpenClaw gateway take the bus's wakes, and teach its agents the bus.
 
 Runs on the hosts as root, on their own Python (3.9 and newer), and acts as the gateway's user
-while it looks at that user's files. Where those are, and where the gateway listens, is found once
-(module_utils/openclaw_host.py) and answered, for the watcher and for whatever else asks. What is
-to be changed is decided from the parsed file and the gateway's own answer; the `openclaw` command,
-seconds of CPU a call, is only asked for its version and to write.
+while it reads that user's files. It finds once where those are and where the gateway listens
+(module_utils/openclaw_host.py), and answers it for the watcher and for others. What must change
+is decided from the parsed file and the gateway's own answer. The `openclaw` command takes seconds
+of CPU per call, so it is asked only for its version and to write.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ else:
 
 DOCUMENTATION = r"""
 module: openclaw_gateway
-short_description: Have an OpenClaw gateway take the bus's wakes, and its agents know the bus
+short_description: Let an OpenClaw gateway take the bus's wakes, and teach its agents the bus
 description:
-  - Enables the hooks with the bus's token, allows them the bus's agents, and maps one hook an
-    agent (`agent-bus/NAME`) for wakes that other agents' turns cannot hold up.
+  - Enables the hooks with the bus's token, allows them the bus's agents, and maps one hook per
+    agent (`agent-bus/NAME`), for wakes that other agents' turns cannot hold up.
   - Everything else in openclaw.json stays as it is. Check mode and diff are supported.
   - Places the skill that teaches the agents the bus in the folder that they share.
-  - Never fails for what the operator has to do; C(notes) says it.
+  - Never fails because of something that the operator must do; C(notes) says it.
 options:
   state:
     description: C(absent) only takes the skill away; the gateway's own settings stay.

@@ -50,7 +50,7 @@ LAYOUT = b"2: with an entry for every folder"
 """Part of a release's name, since an archive in the cache is not written again."""
 KEEP_ARCHIVES = 5
 FOLDER, FILE = 0o755, 0o644
-"""Modes of all that is built, whatever the umask is: there is no secret in it."""
+"""The modes of all that is built, whatever the umask: nothing in it is secret."""
 
 
 def package_files(package: Path) -> dict[str, bytes]:
@@ -118,7 +118,7 @@ def download_wheels(requirements: Path, python: str, machine: str, cache: Path) 
 
 
 def have_folder(folder: Path) -> None:
-    """Make a folder of the cache, which every operator of this clone may read."""
+    """Make a folder of the cache that every operator of this clone may read."""
     for missing in [path for path in (folder, *folder.parents) if not path.exists()][::-1]:
         missing.mkdir(exist_ok=True)
         missing.chmod(FOLDER)
@@ -133,7 +133,7 @@ def write_archive(archive: Path, top: str, parts: dict[str, bytes], wheels: Path
         for wheel in sorted(wheels.iterdir()) if wheels else []:
             everything[f"wheels/{wheel.name}"] = wheel.read_bytes()
         folders = {f"{top}/{parent}" for name in everything for parent in _parents(name)}
-        # also those above the release: a folder without an entry gets its mode from the umask
+        # Folders above the release, too: without an entry, their mode would come from the umask.
         for folder in sorted({top, *_parents(top), *folders}):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, FOLDER

@@ -33,7 +33,7 @@ options:
     choices: [looked, complete]
     default: looked
   users:
-    description: Who runs it. One who does not exist is left out as long as it is only looked at.
+    description: Who runs it.
     type: list
     elements: str
     required: true
@@ -83,7 +83,7 @@ def trouble_of(user: str, command: Sequence[str]) -> str:
             text=True,
             check=False,
         )
-    except OSError as error:  # its Python is not to be reached for that user
+    except OSError as error:  # that user cannot reach the Python
         return str(error)
     if done.returncode == 0:
         return ""
@@ -125,7 +125,7 @@ def complete(module: AnsibleModule) -> None:
     for folder in (path, path.parent, path.parent.parent):
         folder.chmod(OPEN)
     mark = path / MARK
-    mark.unlink(missing_ok=True)  # with whatever mode: it is made below, after the try
+    mark.unlink(missing_ok=True)  # made again below, after the try, with the right mode
     for compiled in path.rglob("__pycache__"):
         shutil.rmtree(compiled)
     run(module, ["systemd-sysusers", str(path / "sysusers.conf")])

@@ -1,8 +1,8 @@
 """Ansible module: remember which releases were good on a host, and go back to one.
 
 Runs on the hosts, on their own Python (3.9 and newer). A release is good once it has passed its
-gate; the module then keeps the texts of the files that it ran with, so that going back restores
-the settings and the unit, too. A release that failed is remembered as bad.
+gate. The module then keeps the texts of the files that the release ran with, so that going back
+restores the settings and the unit, too. A release that failed is remembered as bad.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def read(home: Path) -> Memory:
 
 
 def write(home: Path, memory: Memory) -> None:
-    """Keep the memory, and what passed last in a file of its own that is quick to compare."""
+    """Keep the memory; a second file says what passed last, and is quick to compare."""
     _replace(home / "releases.json", json.dumps(memory, indent=1) + "\n", 0o600)
     if memory["good"]:
         _replace(home / "APPLIED", applied(memory), 0o644)
@@ -121,7 +121,7 @@ def go_back(home: Path, given: dict[str, Any]) -> tuple[str, str]:
     else:
         left = memory["good"]
         if left and (left[-1]["release"], left[-1]["digest"]) == (tried, given["digest"]):
-            return "", "same"  # nothing was changed: it fails for a reason outside of it
+            return "", "same"  # nothing was changed, so the cause of the failure lies elsewhere
     there = [entry for entry in left if (home / "releases" / entry["release"]).is_dir()]
     if not there:
         return "", "gone" if left else "first"

@@ -44,7 +44,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         self._variables = task_vars or {}
         self._host = str(self._variables.get("inventory_hostname", "the host"))
-        # at -vvv Ansible prints what every call answered: that is the file
+        # At -vvv Ansible prints every answer, and the answers are the file.
         self._play_context.no_log = True
         given = self._task.args
         local = Path(given["local"]).expanduser()
@@ -75,7 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
                 answer = self._call(path, part="read", offset=file.tell(), length=PART_BYTES)
                 piece = zlib.decompress(base64.b64decode(answer["content"]))
                 if not piece:
-                    raise AnsibleActionFail(f"{path} has become shorter while it was fetched")
+                    raise AnsibleActionFail(f"{path} became shorter while it was fetched")
                 hashed.update(piece)
                 file.write(piece)
                 progress.show(file.tell(), size)
@@ -137,7 +137,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
 
 
 class Progress:
-    """Says how far a file is, now and then; nothing about one that is quick."""
+    """Says now and then how far a file is; a quick transfer prints nothing."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -162,7 +162,7 @@ class Progress:
 
 
 def require_room(size: int, free: int, place: str) -> None:
-    """Refuse to begin what cannot end.
+    """Refuse to begin a transfer that cannot end.
 
     Raises:
         AnsibleActionFail: it would not fit; says what is needed and what there is.
@@ -176,7 +176,7 @@ def require_room(size: int, free: int, place: str) -> None:
 
 
 def discard_abandoned(folder: Path) -> None:
-    """Delete what a run that was cut off has left; what another run writes now is locked."""
+    """Delete what an aborted run has left; a file that another run is writing is locked."""
     for part in folder.glob(".bus-*.part"):
         with part.open("rb") as file:
             try:

@@ -46,8 +46,8 @@ class Places:
     def of(self, *keys: str, value: str | None = None) -> str:
         """Return the first place below all these keys (in any order) that has the value.
 
-        The keys are given from the strongest to the weakest: what is not found with all of them
-        is looked for without the last, so that at least the host's line is named.
+        The keys are given from the strongest to the weakest. If nothing has all of them, the last
+        one is left out, so that at least the host's line is named.
         """
         for count in range(len(keys), 0, -1):
             wanted = set(keys[:count])
@@ -312,8 +312,8 @@ def _agent_groups(
 def unknown_variables(where: Places, role_variables: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Give the name and the sentence of each variable that looks like ours and is not.
 
-    The operator's own variables are nobody's business: only a name that begins like a role's
-    variables, or is nearly one of the inventory's, is taken for a slip.
+    The operator's own variables are left alone: only a name that begins like a role's variables,
+    or is nearly one of the inventory's, counts as a slip.
     """
     known = [*INVENTORY_VARIABLES, *role_variables]
     for name, at in where.variables():

@@ -1,7 +1,7 @@
-"""Check the hosts themselves: hand each a script that any login shell passes on, read its answer.
+"""Check the hosts: give each one a script that any login shell passes on, and read its answer.
 
 An answer counts only with its closing mark. A login shell may refuse the script, print words of
-its own or report success without running anything.
+its own, or report success without running anything.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ WORD_LENGTH = 256
 def for_any_shell(script: str) -> str:
     """Return a command line that runs the script by /bin/sh, whatever shell is given the line.
 
-    The shells differ in quotes, backslashes, line ends, `!`, `$` and `=`. Of these the line has
-    one pair of single quotes and a `$` between them, which all of them pass on.
+    Shells differ in how they treat quotes, backslashes, line ends, `!`, `$` and `=`. Of these the
+    line has only a pair of single quotes with a `$` between them, which every shell passes on.
     """
     padded = script + "\n" * (-len(script.encode()) % 3)  # no `=` at the end
     text = base64.b64encode(padded.encode()).decode()

@@ -58,7 +58,7 @@ def test_a_node_is_not_switched_to_having_no_token(token: str, tmp_path: Path) -
     )
     variables = {f"bus_watcher_{kind}_token": token for kind in ("node", "hook")}
     done = play([task], tmp_path, variables={**variables, "bus_watcher_secrets_dir": "/there"})
-    assert ("/there on this machine has not both tokens of localhost" in done.stdout) == (
+    assert ("/there on this machine does not have both tokens of localhost" in done.stdout) == (
         not token
     )
     assert (done.returncode == 0) == bool(token)
