@@ -155,7 +155,7 @@ def _scalar(name: str, value: Any, kind: str, problems: list[str]) -> Any:  # no
             return 0.0
         return float(value)
     if not (isinstance(value, str) and value) and not (value is None and "None" in kind):
-        problems.append(f"{name} is {value!r}: a text is expected")
+        problems.append(f"{name} is {value!r}: a string is expected")
     return value
 
 
@@ -175,11 +175,11 @@ def _agents(raw: Any, problems: list[str]) -> tuple[Agent, ...]:  # noqa: ANN401
         if not isinstance(name, str) or not NAME.fullmatch(name):
             problems.append(f"{where}.name is {name!r}: it must match {NAME.pattern}")
         elif name in [agent.name for agent in agents]:
-            problems.append(f"{where}.name: {name} is there twice")
+            problems.append(f"{where}.name: {name} is listed twice")
         if waker not in WAKERS:
             problems.append(f"{where}.waker is {waker!r}: use hook or command")
         if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
-            problems.append(f"{where}.command: a list of texts is expected")
+            problems.append(f"{where}.command: a list of strings is expected")
             command = []
         if waker == "command" and not command:
             problems.append(f"{where}.command is missing: waker command needs an argv list")

@@ -121,7 +121,7 @@ def test_a_page_that_cannot_be_acked_is_shown_all_the_same(tmp_path: Path) -> No
     assert done.returncode == as_json.returncode == 69
     assert "body 2." in done.stdout
     command = f"agent-bus ack --as delta {1:026d} {2:026d}"
-    words = "not known whether acked: the hub at .*; once more does no harm"
+    words = "not known whether acked: the hub at .*; doing it again does no harm"
     assert re.search(f"\n{words}: {command}\n$", done.stdout)
     page = json.loads(as_json.stdout)
     assert len(page["messages"]) == 2

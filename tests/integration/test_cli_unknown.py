@@ -109,7 +109,7 @@ def test_an_ack_without_an_answer_may_have_counted(tmp_path: Path) -> None:
         delta = node_at(tmp_path, played.url)
         said = told(delta, "reply", MESSAGE, "x", "--ack")
         assert "not known whether acked" in said
-        assert f"once more does no harm: agent-bus ack --as delta {MESSAGE}" in said
+        assert f"doing it again does no harm: agent-bus ack --as delta {MESSAGE}" in said
         alone = told(delta, "ack", MESSAGE, code=69)
     assert "it may have acked them" in alone
     assert "not acked" not in alone

@@ -200,7 +200,7 @@ def test_plain_http_is_told_to_use_tls_and_what_was_sent_is_kept(
     assert answer.status == 503
     assert json.loads(answer.body)["code"] == "tls_required"
     assert "Use https://" in node.cli("agents").stderr
-    assert "of the time before TLS: run the site playbook" in node.cli("doctor").stdout
+    assert "hub_url is from before TLS: run the site playbook" in node.cli("doctor").stdout
     done = node.cli("send", "--as", "beta", "alpha", "kept")
     assert done.returncode == 0
     assert "Kept in the outbox" in done.stdout

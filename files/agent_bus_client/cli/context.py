@@ -146,7 +146,9 @@ def _agent_of(folder: Path, agents: tuple[str, ...], *, profile: str | None) -> 
             if own in agents:
                 return own
             known = ", ".join(agents)
-            raise UsageError(f"{own} is not on the bus here; who is: {known} (say who with --as)")
+            raise UsageError(
+                f"{own} is not on the bus here; its agents: {known} (say which with --as)"
+            )
     for name in folder.parts:
         if name.startswith(WORKSPACE) and name[len(WORKSPACE) :] in agents:
             return name[len(WORKSPACE) :]

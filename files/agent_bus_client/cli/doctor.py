@@ -77,7 +77,7 @@ def _hub(context: Context) -> list[Check]:
         denied = error.status in {401, 403}
         advice = f"the token is not the hub's: {SITE}" if denied else "look at the hub's log"
         advice = (
-            f"hub_url is of the time before TLS: {SITE}"
+            f"hub_url is from before TLS: {SITE}"
             if error.problem == Problem.TLS_REQUIRED
             else advice
         )

@@ -45,7 +45,7 @@ def body_lines(message: dict[str, Any], mark: str, *, limit: int) -> list[str]:
 def not_acked(error: ClientError, command: str) -> str:
     """Return what became of an ack that failed; without an answer it may have counted."""
     if isinstance(error, HubUnreachableError) and error.sent:
-        return f"not known whether acked: {why(error)}; once more does no harm: {command}"
+        return f"not known whether acked: {why(error)}; doing it again does no harm: {command}"
     return f"not acked: {why(error)}; try again: {command}"
 
 

@@ -75,7 +75,7 @@ class Outbox:
         names = self._names()
         if len(names) >= MAX_WAITING:
             raise ClientError(
-                f"{self.folder} holds {MAX_WAITING} messages: the hub is away for long"
+                f"{self.folder} holds {MAX_WAITING} messages: the hub has been away for long"
             )
         clock = self._clock
         entry = Entry(

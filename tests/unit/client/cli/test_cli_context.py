@@ -59,7 +59,7 @@ def test_an_agent_that_is_not_on_the_bus_becomes_no_other(
     home: Path, agents: tuple[str, ...]
 ) -> None:
     known = ", ".join(agents)
-    with pytest.raises(UsageError, match=f"gamma is not on the bus here; who is: {known} "):
+    with pytest.raises(UsageError, match=f"gamma is not on the bus here; its agents: {known} "):
         identify(None, {}, home / "workspace-gamma" / "repo", agents=agents)
 
 
