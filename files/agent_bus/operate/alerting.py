@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.broker import Broker
     from agent_bus.core.clock import Clock
-    from agent_bus.operate.fleet import AgentFacts, Fleet
+    from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
     from agent_bus.operate.reserves import Remaining
     from agent_bus.operate.samples import Samples
     from agent_bus.store.contract import Vitals
@@ -41,9 +41,9 @@ class Alerting:
         """The alerts that fire, critical ones first, as of the last look: 10 s ago at most."""
         return self._firing
 
-    def look(self, agents: Sequence[AgentFacts]) -> None:
-        """Look at every rule; `agents` are the fleet's, as of now."""
-        firing = self._watch.firing(self._figures(agents), self._clock.monotonic())
+    def look(self, agents: Sequence[AgentFacts], nodes: Sequence[NodeFacts]) -> None:
+        """Look at every rule; given are the fleet's agents, and its nodes that have some."""
+        firing = self._watch.firing(self._figures(agents, nodes), self._clock.monotonic())
         self._firing = [
             {
                 "name": one.rule.name,
@@ -55,16 +55,14 @@ class Alerting:
             for one in firing
         ]
 
-    def _figures(self, agents: Sequence[AgentFacts]) -> alerts.Figures:
+    def _figures(self, agents: Sequence[AgentFacts], nodes: Sequence[NodeFacts]) -> alerts.Figures:
         samples = self._samples
         then = samples.since(WINDOW_S)
         now_ms = self._clock.now_ms()
         commits = self._vitals.histograms()["commit_s"]
         grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
         return alerts.Figures(
-            silent_nodes=tuple(
-                facts.node for facts in self._fleet.nodes() if facts.agents and not facts.connected
-            ),
+            silent_nodes=tuple(facts.node for facts in nodes if not facts.connected),
             deaf_gateways=tuple(
                 facts.name for facts in agents if facts.status == states.GATEWAY_DOWN
             ),

@@ -70,6 +70,7 @@ class Overview:
         self._shown: dict[AgentName, dict[str, Any]] = {}
         self._told: tuple[dict[AgentName, dict[str, Any]], object] = ({}, None)
         self._nodes: list[dict[str, Any]] = []
+        self._connected = 0
 
     def start(self) -> None:
         """Begin; the fleet must have begun."""
@@ -122,13 +123,12 @@ class Overview:
         """The figures above the list."""
         recent = self._samples.since(60)
         active = [row for row in self._shown.values() if row["status"] != states.RETIRED]
-        nodes = [facts for facts in self._fleet.nodes() if facts.agents]
         return {
             "agents": len(active),
             "online": sum(row["status"] == states.ONLINE for row in active),
             "problems": sum(row["problem"] > 0 for row in active),
-            "nodes": len(nodes),
-            "connected": sum(facts.connected for facts in nodes),
+            "nodes": len(self._nodes),
+            "connected": self._connected,
             "unread": sum(row["unread"] for row in active),
             "last_min": self._counters.sent_count - recent.sent,
             "operator_unread": self._counters.mailbox(OPERATOR).unread,
@@ -199,9 +199,11 @@ class Overview:
         """Bring rows and alerts up to date; reads the database only after a change."""
         self._fleet.refresh()
         agents = self._fleet.agents()
+        nodes = [facts for facts in self._fleet.nodes() if facts.agents]
         self._shown = {facts.name: agent_row(facts) for facts in agents}
-        self._nodes = [node_row(facts) for facts in self._fleet.nodes() if facts.agents]
-        self._alerting.look(agents)
+        self._nodes = [node_row(facts) for facts in nodes]
+        self._connected = sum(facts.connected for facts in nodes)
+        self._alerting.look(agents, nodes)
 
 
 def agent_row(facts: AgentFacts) -> dict[str, Any]:
