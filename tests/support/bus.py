@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from agent_bus.app.assembly import Core, assemble
@@ -61,4 +62,21 @@ def frames(of: Stream) -> list[bytes]:
     found: list[bytes] = []
     while entries := of.take(0):
         found.extend(entry.frame for entry in entries)
+    return found
+
+
+def admitted(core: Core, node: str | None = "n1", **more: Any) -> Stream:
+    """A stream that is past its opening."""
+    one = stream(node, **more)
+    one.is_live = one.is_greeted = True
+    core.broker.admit(one)
+    return one
+
+
+def events(of: Stream) -> list[tuple[str, Any]]:
+    """(event type, decoded data) of what waits in a stream's queue."""
+    found = []
+    for frame in frames(of):
+        fields = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line)
+        found.append((fields.get("event", "message"), json.loads(fields["data"])))
     return found

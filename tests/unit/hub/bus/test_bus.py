@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
 import gevent
@@ -13,10 +12,10 @@ import pytest
 from agent_bus.bus import broker
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors
-from agent_bus.core.model import AgentName, Delivery, NodeName, Roster, Stamp
+from agent_bus.core.model import AgentName, Delivery, NodeName, Roster
 from agent_bus.core.slices import InboxSlice
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
-from tests.support.bus import bus_in, frames, stream
+from tests.support.bus import admitted, bus_in, events
 from tests.support.clock import FakeClock
 from tests.support.faults import faulty_disk
 from tests.support.patience import patience, wait_until
@@ -27,30 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.app.assembly import Core
-    from agent_bus.bus.broker import Stream
 
 
 @pytest.fixture
 def core(tmp_path: Path) -> Iterator[Core]:
     with bus_in(tmp_path) as one:
         yield one
-
-
-def admitted(core: Core, node: str | None = "n1", **more: Any) -> Stream:
-    """A stream that is past its opening."""
-    one = stream(node, **more)
-    one.is_live = one.is_greeted = True
-    core.broker.admit(one)
-    return one
-
-
-def events(of: Stream) -> list[tuple[str, Any]]:
-    """(event type, decoded data) of what waits in a stream."""
-    found = []
-    for frame in frames(of):
-        fields = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line)
-        found.append((fields.get("event", "message"), json.loads(fields["data"])))
-    return found
 
 
 HOLDER = Holder(NodeName("n1"), "1" * 64)
@@ -62,16 +43,6 @@ def inbox(
     return core.bus.inbox(
         InboxSlice(agent, limit=10), wait_s=wait_s, holder=HOLDER, is_over=is_over
     )
-
-
-def test_a_commit_reaches_the_streams_of_the_recipients_node(core: Core) -> None:
-    theirs, other = admitted(core, is_watcher=True), admitted(core, "n2", is_watcher=True)
-    plain = admitted(core, token_sha256="p")
-    core.bus.send(draft())
-    assert [kind for kind, _ in events(theirs)] == ["message", "mailbox"]
-    assert [kind for kind, _ in events(plain)] == ["message"]
-    assert events(other) == []
-    assert core.counters.head == 1
 
 
 def test_a_long_poll_sees_what_is_committed_between_its_look_and_its_wait(
@@ -209,31 +180,6 @@ def test_a_long_poll_that_loses_its_right_ends_at_once(
         tokens[NodeName("n1")] = ("3" * 64,)
     core.bus.put_roster(Roster(agents=agents, tokens=tokens), force=True, dry_run=False)
     assert job.get(timeout=patience()) == []
-
-
-def test_counters_wait_for_hello_and_other_events_do_not(core: Core) -> None:
-    opening = stream("n1", is_watcher=True, wants_receipts=True)
-    core.broker.admit(opening)
-    sent = core.bus.send(draft(sender=ALPHA))
-    core.bus.ack(BETA, ids=[sent.message.id], up_to=None)
-    assert [kind for kind, _ in events(opening)] == ["receipt"]
-
-
-def test_hops_are_kept_until_they_are_flushed(tmp_path: Path) -> None:
-    clock = FakeClock()
-    with bus_in(tmp_path, clock=clock) as core:
-        sent = core.bus.send(draft())
-        core.hops.note_pushed(
-            [core.fanout.entry_of(sent.deliveries[0], committed=clock.monotonic())]
-        )
-        core.hops.note_report(Stamp("received", BETA, sent.deliveries[0].seq, 5, up_to=True))
-        core.hops.flush()
-        core.hops.flush()
-        core.store.fetch(BETA, [])  # a later command: the lazy ones are done
-        found = core.store.message(sent.message.id)
-        assert found is not None
-        assert found[1][0].pushed_at == clock.now_ms()
-        assert found[1][0].received_at == 5
 
 
 def test_a_restart_does_not_make_everybody_offline(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,7 +13,7 @@ from agent_bus.app import parts
 from agent_bus.core.model import NodeName, Seq, Stamp
 from agent_bus.core.slices import SweepBounds
 from agent_bus.dashboard import measures
-from tests.support.bus import bus_in, frames, settings_in, stream
+from tests.support.bus import bus_in, events, settings_in, stream
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, draft
 
@@ -110,14 +110,6 @@ def test_figures_are_drawn_over_time_and_by_host(watched: Watched) -> None:
     assert len(ours["throughput"]) == measures.POINTS
     assert drawn.of_host(NodeName("nowhere"))["hosts"] == []
     json.dumps([told, ours])
-
-
-def events(of: Any) -> list[tuple[str, Any]]:
-    found = []
-    for frame in frames(of):
-        fields = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line)
-        found.append((fields["event"], json.loads(fields["data"])))
-    return found
 
 
 def test_a_page_is_told_only_what_changed(watched: Watched) -> None:
