@@ -1,7 +1,7 @@
 """The wall clock jumps a day forward and back under a running hub: nothing with an age notices.
 
-The machine's clock stays as it is: `SystemClock` reads what these tests let it read, and what is
-above it is the hub's own store, bus and presence.
+The machine's own clock stays: `SystemClock` reads what these tests let it read. Store, bus and
+presence above it are the hub's own.
 """
 
 from __future__ import annotations

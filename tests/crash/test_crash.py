@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CYCLES = int(os.environ.get("AGENT_BUS_CRASH_CYCLES", "40"))
 SENDERS = 32
 LOOK_EVERY = 20
-"""Cycles after which all is compared, so that a soak that is stopped has told something."""
+"""Cycles between two comparisons of everything, so that a stopped soak has checked something."""
 BROKEN = (OSError, http.client.HTTPException)
 
 
@@ -114,7 +114,7 @@ def one_cycle(hub: HubProcess, cycle: int, ledger: Ledger, dice: random.Random) 
 
 
 def look(reader: Reader, ledger: Ledger) -> None:
-    """All that was accepted has come, once and in order; called while nobody sends."""
+    """Check that all accepted messages came, once and in order; nobody may send at the time."""
     wait_until(lambda: len(reader.events) >= len(ledger.accepted))
     seqs = [seq for seq, _ in reader.events]
     bodies = [body for _, body in reader.events]

@@ -46,10 +46,10 @@ def send_until_full(
     *,
     small: bool = False,
 ) -> None:
-    """Send until the hub says 507 time after time; keeps what it was told in `accepted`.
+    """Send until the hub keeps answering 507; adds accepted messages to `accepted`.
 
-    Not every message takes the same number of pages: after a refusal a smaller one may fit. The
-    smallest has no key.
+    Messages take different numbers of pages: after a refusal a smaller one may fit. The smallest
+    has no key.
     """
     client, refusals = Client(hub.port, "token-n2"), 0
     with contextlib.closing(client):
@@ -74,7 +74,7 @@ def send_until_full(
 def fill(hub: HubProcess) -> dict[str, str]:
     """Eight senders at once, until each has met the full disk; under `no_checkpoints`.
 
-    Then small messages, until not even these fit: a refused write leaves its pages to the next.
+    Then small messages, until not even these fit: a refused write frees its pages for the next.
     """
     accepted: dict[str, str] = {}
     lock = threading.Lock()
@@ -173,7 +173,7 @@ def test_a_hub_that_starts_on_a_full_disk_serves_what_it_can(small_disk: Path) -
 
 
 def answer_of(hub: HubProcess, path: str) -> Reply | None:
-    """What a hub answers that may not listen yet."""
+    """The answer of a hub that may not listen yet."""
     client = Client(hub.port, None)
     with contextlib.suppress(OSError), contextlib.closing(client):
         return client.get(path)
@@ -226,7 +226,7 @@ def test_the_disk_may_stay_full_over_many_sends_without_a_flood_of_log_lines(
 def test_the_wals_index_never_lacks_room_in_the_middle_of_a_commit(
     tmp_path: Path, free_kib: int
 ) -> None:
-    """It would have to grow past 4,062 pages of WAL, which a reader keeps from being reset."""
+    """A reader keeps the WAL from being reset, so its index would grow past 4,062 pages."""
     with disk_of(30, tmp_path / "disk") as place, opened(place) as store:
         enrolled(store)
         path = str(place / "bus.db")

@@ -1,4 +1,4 @@
-"""Name servers and addresses that do not answer: real processes, name servers of their own."""
+"""Name servers and addresses that do not answer: real processes with their own name servers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HOST = "hub.test"
 FOR_EVER = "timeout:30 attempts:5"
-"""What the system's resolver waits for name servers: longer than any of these tests."""
+"""How long the system's resolver waits for name servers: longer than any of these tests."""
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Bad peers beside good ones: the p99 of a good stream stays within twice of that without them.
 
-The method: on one hub and under the same traffic, blocks without and with the bad peers take
-turns, so that a noisy machine is as noisy for both. A round compares the p99 over all its blocks
-of each kind. What bad peers cost is there in every round, an accident of the machine is not: of
-at most `ROUNDS` rounds one must hold.
+On one hub, under the same traffic, blocks without and with bad peers take turns, so that a noisy
+machine disturbs both alike. A round compares the p99 over all its blocks of each kind. The cost of
+bad peers shows in every round, an accident of the machine does not: one of at most `ROUNDS` rounds
+must pass.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROUNDS = 5
 BLOCKS = 3
 MESSAGES = 150
 LARGE = "x" * 40_000
-"""So many of them as a block has messages are more than the kernel buffers for a peer."""
+"""As many of them as a block has messages are more than the kernel buffers for a peer."""
 RAISED = {
     "sends_per_s": 1e6,
     "send_burst": 1_000_000,

@@ -90,7 +90,7 @@ def woken_since(gateway: StandinProcess, known: int) -> bool:
 
 
 def test_an_agent_whose_wakes_hang_delays_no_other(tmp_path: Path) -> None:
-    """p99 of one agent's wakes beside another's hanging ones, against the same run without."""
+    """p99 of one agent's wakes beside hanging wakes of another, and without those."""
     quick = {**FAST, "wake_min_interval_s": 0.02, "stagger_s": 0}
     with one_node(tmp_path, **quick) as (hub, gateway, _node):
 

@@ -33,7 +33,7 @@ QUICK = {
     "streams_per_token": 1000,
 }
 LARGE = "x" * 60_000
-"""Some hundred of them are more than the kernel buffers for a peer."""
+"""A few hundred of them are more than the kernel buffers for a peer."""
 READER = """
 import http.client, sys
 from pathlib import Path
@@ -81,7 +81,7 @@ def latencies_ms(hub: HubProcess, stream: StreamReader, count: int) -> list[floa
 
 @contextlib.contextmanager
 def silent_socket(hub: HubProcess, *, receive_bytes: int = 4096) -> Iterator[socket.socket]:
-    """A stream's connection that nobody reads from; it asked for delta's mail."""
+    """The connection of a stream of delta's mail that nobody reads."""
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         peer.connect(("127.0.0.1", hub.port))
@@ -125,7 +125,7 @@ def test_a_stopped_reader_is_cut_and_resumes_without_loss(tmp_path: Path) -> Non
             reader.kill()
             reader.wait()
         print(f"p50 alone {statistics.median(alone):.2f}, beside {statistics.median(beside):.2f}")
-        # if it were held up it would be until the write timeout; a busy machine is no fault
+        # held up, it would wait for the write timeout; a busy machine is not that slow
         held_up_ms = QUICK["write_timeout_s"] * 1000
         assert statistics.median(beside) < 2 * statistics.median(alone) + held_up_ms / 5
 
@@ -159,9 +159,9 @@ def test_a_peer_that_vanishes_behind_a_dead_network_is_given_up(tmp_path: Path) 
 
 
 def test_a_peer_whose_machine_forgot_the_connection_is_given_up(tmp_path: Path) -> None:
-    """It was restarted: the next keepalive is answered by a reset."""
+    """The peer was restarted: it answers the next keepalive by a reset."""
     with running(tmp_path, **QUICK) as hub, silent_socket(hub) as peer:
-        repair, on = 19, 1  # TCP_REPAIR: the kernel forgets the connection without a word
+        repair, on = 19, 1  # TCP_REPAIR: the kernel forgets the connection and sends nothing
         peer.setsockopt(socket.IPPROTO_TCP, repair, on)
         peer.close()
         wait_until(lambda: hub.streams_open() == 0)
@@ -178,7 +178,10 @@ def many_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("many_files")
 def test_a_thousand_dropped_streams_give_their_memory_back(tmp_path: Path) -> None:
-    quiet = {**QUICK, "keepalive_s": 3}  # a thousand every 0.2 s would be all that the hub does
+    quiet = {
+        **QUICK,
+        "keepalive_s": 3,
+    }  # a thousand every 0.2 s would leave the hub no time for anything else
     with running(tmp_path, **quiet) as hub:
         healthy = hub.stream("n2")
         healthy.of_type("hello")
@@ -199,7 +202,7 @@ def test_a_thousand_dropped_streams_give_their_memory_back(tmp_path: Path) -> No
         print(
             f"resident: {before} KiB, {first_most} with 1,000, {first} without; {last} at the end"
         )
-        # Python keeps some of what it has freed; all of it must do for the next thousand.
+        # Python keeps some freed memory; it must be enough for the next thousand.
         assert last - first < 2000
         assert last_most - first_most < 2000
         assert first < first_most
@@ -255,7 +258,7 @@ def test_a_peer_that_does_not_take_its_page_holds_no_stop_up(tmp_path: Path) -> 
         flood(hub)
         with page_not_taken(hub):
             assert hub.stop() == 0
-        # a killed worker would have left it for the next start to read
+        # a killed worker would leave it for the next start to read
         assert not (tmp_path / "bus.db-wal").exists()
         assert "Traceback" not in hub.log()
 

@@ -1,4 +1,4 @@
-"""The alerts of the operator's page."""
+"""The rules of the dashboard's alerts."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Watched:
-    """A bus that is looked at; time passes only by `later`."""
+    """A bus with its overview; time passes only by `later`."""
 
     def __init__(self, core: Core, clock: FakeClock, folder: Path) -> None:
         self.core = core

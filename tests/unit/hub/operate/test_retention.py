@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def sweeping(core: Core) -> Iterator[None]:
-    """What would not sweep within a test unless something expires."""
+    """A housekeeper that sweeps within a test only when something expires."""
     keeper = build_housekeeper(settings_in(Path("/nowhere"), sweep_interval_s=3600), core)
     core.observers.append(keeper)
     job = gevent.spawn(keeper._sweep_forever)
@@ -33,7 +33,7 @@ def sweeping(core: Core) -> Iterator[None]:
 
 
 def left(core: Core, count: int) -> None:
-    """Wait until so many of beta's are not fetched."""
+    """Wait until this many of beta's deliveries are unfetched."""
     what = f"{count} are left"
     wait_until(lambda: core.counters.mailbox(BETA).unfetched == count, what, pause=gevent.sleep)
 

@@ -1,4 +1,4 @@
-"""The border to the loop: what it says of a peer."""
+"""What greenlets know of a peer's end."""
 
 from __future__ import annotations
 
