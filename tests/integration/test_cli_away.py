@@ -91,7 +91,7 @@ def test_what_waited_for_20_hours_is_given_up_and_told(node: Node) -> None:
 
 @pytest.fixture
 def silent_hub(tmp_path: Path) -> Iterator[Node]:
-    """A node whose hub takes connections and says nothing, and whose gateway is the same."""
+    """A node whose hub and gateway accept connections and say nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         yield Node(tmp_path / "n3", "n3", url, [{"name": "delta"}], gateway_url=url)
@@ -175,7 +175,7 @@ def test_it_answers_within_ten_seconds_whatever_does_not(
         return time.monotonic() - began, done
 
     def late(pool: ThreadPoolExecutor) -> dict[tuple[str, ...], float]:
-        """Run all at once, which do nothing but wait; what took longer than this machine may."""
+        """Run all at once, as they only wait; return those that took longer than allowed here."""
         starts = [pool.submit(timed, "--version") for _ in SILENCE]
         start_s = max(start.result()[0] for start in starts)
         answers = [pool.submit(timed, *arguments) for arguments, _, _ in SILENCE]

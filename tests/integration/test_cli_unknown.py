@@ -1,4 +1,4 @@
-"""Messages of which nobody can say whether they arrived: told as such, and sent under one key."""
+"""Messages that may or may not have arrived: this is said, and they keep their key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def node_at(folder: Path, url: str) -> Node:
 
 
 def answering(*to_posts: tuple[int, Any] | None) -> Callable[[str, str, Any], Any]:
-    """Answer posts in this order, the last for ever, and every question about a message."""
+    """Answer posts in this order (the last answer repeats), and questions about messages."""
     left = list(to_posts)
 
     def answer(method: str, path: str, _body: Any) -> tuple[int, Any] | None:

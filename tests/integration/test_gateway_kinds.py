@@ -1,4 +1,4 @@
-"""Real watchers and the stand-in as both kinds of gateway: what is learned, and what it costs."""
+"""Real watchers and both kinds of gateway: what watchers learn, and what that costs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLOSE = {"wake_min_interval_s": 0.4, "escalate_after_s": 3, "rewake_after_s": 60
 
 
 def turn_of(node: Node, held: Path) -> list[str]:
-    """The command of a turn: look, wait while the file of that agent is there, ack."""
+    """The command of a turn: fetch, wait while the agent's file exists, ack."""
     program = [NODE_PYTHON, "-I", "-S", "-c", CLI]
     environment = [f"{key}={value}" for key, value in node.env().items()]
     script = (
@@ -80,7 +80,7 @@ def test_a_follow_up_gateway_is_known_by_its_turns(
     until(lambda: kind_of(hub) == "follow-up", what="the hub knows")
     assert "follow-up" in node.cli("doctor", env={"HOME": str(node.folder)}).stdout
     assert set(ways(gateway, "alpha")) == {"/hooks/wake"}
-    # it holds wakes back again: one is late, and the watcher believes nothing any more
+    # the gateway holds wakes back again: one is late, and the watcher drops its evidence
     gateway.standin(kind="heartbeat", turn=turn_of(node, node.folder / "held"), turn_delay_s=0)
     read(hub, "alpha")
     until(lambda: kind_of(hub) == "heartbeat", what="the hub knows that it was wrong")
@@ -102,7 +102,7 @@ def test_a_heartbeat_gateway_is_escalated_to_past_its_flood_guard(
 def test_an_agent_is_woken_before_another_one_s_turn_has_ended(
     hub: HubWithNodes, gateway: StandinProcess, started: Callable[[str], Path], kind: str
 ) -> None:
-    """By the escalation, where the gateway puts the turn off."""
+    """If the gateway puts the turn off, the escalation wakes the agent."""
     busy = started(kind).with_name("held-beta")
     busy.touch()
     hub.send("beta")

@@ -1,4 +1,4 @@
-"""The stand-in answers as OpenClaw was measured to; the lab's proofs rest on that."""
+"""The stand-in answers as OpenClaw was measured to answer; what the lab proves rests on that."""
 
 from __future__ import annotations
 

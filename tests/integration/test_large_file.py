@@ -1,4 +1,4 @@
-"""Large files travel in parts: memory stays small, and what is cut off counts as nothing."""
+"""Large files travel in parts: memory stays small, and a file that is cut off does not count."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Connection(local.Connection):
     def reset(self):
         self._connected = False
 """
-"""A connection that breaks again and again, after the host has done what it was asked."""
+"""A connection that breaks again and again, each time after the host has done its task."""
 
 
 def filled(path: Path, size: int) -> bytes:
-    """Write content whose parts differ, and which shrinks well, as it has to travel fast here."""
+    """Write content whose parts differ, and which compresses well so that it travels fast."""
     block = random.Random(size).randbytes(1024)
     count = size // 1024 + 1
     content = b"".join(b"%08d" % number + block for number in range(count))[:size]
@@ -60,7 +60,7 @@ def packed(content: bytes) -> str:
 
 
 def command(folder: Path, **task: str) -> list[str]:
-    """Return what plays one task of carrying on this machine."""
+    """Return a function that runs one carrying task on this machine."""
     entry = {"name": "Carry it", "large_file": task}
     head = {"hosts": "localhost", "gather_facts": False, "tasks": [entry]}
     play = folder / "play.yml"
@@ -77,7 +77,7 @@ def environment() -> dict[str, str]:
 
 
 def carried(folder: Path, **task: str) -> subprocess.CompletedProcess[str]:
-    """Carry a file, both ends of which are here."""
+    """Carry a file from this machine to this machine."""
     return subprocess.run(
         command(folder, **task), env=environment(), cwd=ROOT, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=patience(),
@@ -107,7 +107,7 @@ def test_a_file_of_several_parts_arrives_as_it_was(tmp_path: Path, direction: st
 
 @both
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, direction: str) -> None:
-    """The largest process of a run, control node and host: six parts cost no more than two."""
+    """The largest process of a run, on either side, needs no more for six parts than for two."""
     source, task, _ = ways(tmp_path, direction)
     script = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True,"

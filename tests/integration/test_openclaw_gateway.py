@@ -78,7 +78,7 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    """Give a node whose gateway takes wakes with the bus's token once its settings say so."""
+    """Return a node whose gateway accepts the bus's token once its settings have it."""
     config = tmp_path / "openclaw.json"
 
     class Handler(BaseHTTPRequestHandler):

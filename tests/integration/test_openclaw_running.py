@@ -1,4 +1,4 @@
-"""What the module finds of a gateway that runs: real processes of the stand-in."""
+"""What the module finds out about a running gateway: a real process of the stand-in."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_the_inventory_says_stands_above_what_runs(box: Box) -> None:
 
 
 def test_the_gateway_s_own_environment_reaches_its_command_and_nobody_else(box: Box) -> None:
-    """Its settings may name keys that only its unit has; OpenClaw then refuses without them."""
+    """Its settings may name keys that only its unit has; without them OpenClaw refuses to work."""
     seen = box.folder / "seen"
     program = box.bin / "openclaw"
     program.write_text(program.read_text().replace("exec", f"env >{seen}\nexec"))

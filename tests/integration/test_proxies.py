@@ -1,4 +1,4 @@
-"""Nothing of ours asks a proxy for the hub or a gateway, whatever the environment names."""
+"""No program of ours asks a proxy for the hub or a gateway, whatever the environment says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CALLS = {"uri", "get_url", "wait_for_connection"}
-"""Modules of Ansible's that ask by HTTP."""
+"""Ansible modules that make HTTP requests."""
 TASK_FILES = [
     file
     for folder in ("playbooks", "roles", "bench", "lab", "tests/e2e")
@@ -47,7 +47,7 @@ TASK_FILES = [
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingProxy]:
-    """Have every child of this test, and the test, find a proxy in the environment."""
+    """Name a proxy in the environment of this test and its children."""
     with RecordingProxy() as recording:
         for name, value in recording.environment.items():
             monkeypatch.setenv(name, value)
@@ -79,7 +79,7 @@ def tasks_in(entries: Any) -> Iterator[dict[str, Any]]:
 
 
 def asking() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return each task of the project that asks by HTTP: its name and its arguments."""
+    """Return the name and arguments of each task of the project that makes HTTP requests."""
     for file in TASK_FILES:
         for task in tasks_in(yaml.safe_load(file.read_text(encoding="utf-8"))):
             for key, arguments in task.items():
@@ -96,7 +96,7 @@ def test_the_proxy_is_seen_by_whoever_asks_it(proxy: RecordingProxy) -> None:
 def test_each_task_that_asks_by_http_asks_the_hub_itself(
     hub: HubWithNodes, tmp_path: Path
 ) -> None:
-    """The task's own arguments, less those that only the fleet's variables fill."""
+    """With the task's own arguments, except those that need the fleet's variables."""
     found = dict(asking())
     assert len(found) > 8, "the tasks are found"
     replaced = {"url": f"{hub.url}/livez", "method": "GET", "status_code": [200]}
@@ -196,7 +196,7 @@ def test_the_lab_asks_hub_and_gateways_itself(
 
 
 def test_no_curl_of_the_project_is_left_to_the_environment() -> None:
-    """Those that run in the lab's hosts; the pages' are run by tests/api/test_curl_examples.py."""
+    """Those on the lab's hosts; tests/api/test_curl_examples.py runs those of the pages."""
     files = [
         file
         for folder in ("lab", "molecule", "playbooks", "roles", "tests/e2e", "bench")

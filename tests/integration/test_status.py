@@ -1,4 +1,4 @@
-"""`playbooks/status.yml` and the page tell the same of the same fleet, whatever its state."""
+"""`playbooks/status.yml` and the page show the same fleet in the same way, whatever its state."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def state_of(hub: HubProcess, name: str) -> str:
 
 
 def in_every_state(hub: HubProcess) -> None:
-    """Bring the fleet into every state that there is, and have an alert fire."""
+    """Bring agents into every possible state, and make an alert fire."""
     streams = {node: hub.stream(node, "role=watcher") for node in ("n1", "n2", "n4")}
     for node, stream in streams.items():
         stream.of_type("hello")

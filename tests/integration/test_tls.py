@@ -1,4 +1,4 @@
-"""A hub with TLS, its real watcher and command line: trusted, and every way of not being so."""
+"""A hub with TLS, with a real watcher and command line: trusted, or for any reason not."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_who_is_not_the_hub_gets_nothing(
 
 
 def replace_certificate(hub: HubWithNodes, settings: dict[str, str]) -> None:
-    """Start the hub with another certificate; who asks whether it is ready does not trust it."""
+    """Start the hub with another certificate, which the test's readiness check does not trust."""
     hub.process.stop()
     hub.settings.update(settings)
     ca_file, hub.ca_file = hub.ca_file, None

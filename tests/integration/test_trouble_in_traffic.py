@@ -1,4 +1,4 @@
-"""What breaks in the middle of traffic: afterwards every message has led to a wake.
+"""Things that break in the middle of traffic: afterwards every message has led to a wake.
 
 The network that swallows packets is in tests/crash/test_partition.py.
 """
@@ -23,7 +23,7 @@ AGENTS = ("alpha", "beta")
 
 
 class Traffic(threading.Thread):
-    """Sends to both agents in turn until `stop`, each message until the hub has taken it."""
+    """Sends to both agents by turns until `stop`, each message until the hub accepts it."""
 
     def __init__(self, hub: HubWithNodes) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Traffic(threading.Thread):
                 return str(sent["id"])
 
     def has_sent(self, more: int) -> None:
-        """Wait until so many more messages are sent."""
+        """Wait until this many more messages are sent."""
         target = len(self.sent) + more
         until(lambda: len(self.sent) >= target, what="traffic goes on")
 

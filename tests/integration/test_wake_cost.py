@@ -1,4 +1,4 @@
-"""What wakes cost: turns of a model are money."""
+"""What wakes cost: a model's turns cost money."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTERVAL_S = 4
 
 
 def reading_turn(node: Node) -> list[str]:
-    """The command of a turn that reads all there is and acks it."""
+    """The command of a turn that reads and acks all mail."""
     code = launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")
     environment = [f"{key}={value}" for key, value in node.env().items()]
     inbox = ["inbox", "--as", "{agent}", "--json", "--limit", "500", "--ack"]
@@ -31,7 +31,7 @@ def reading_turn(node: Node) -> list[str]:
 def test_a_burst_of_100_messages_costs_two_turns(
     hub: HubWithNodes, gateway: StandinProcess, node: Node, online: Callable[[], None]
 ) -> None:
-    """One at once, and one for what came after it had read; more only for a longer burst."""
+    """One wake at once, and one for mail after its turn had read; more only for a longer burst."""
     node.settings.update(wake_min_interval_s=INTERVAL_S, escalate_after_s=600, rewake_after_s=600)
     node.write()
     gateway.standin(turn=reading_turn(node), turn_delay_s=0.5)

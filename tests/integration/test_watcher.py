@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fetched(hub: HubWithNodes, agent: str) -> None:
-    """Do what the agent's turn does: read the mailbox."""
+    """Do what an agent's turn does: read the mailbox."""
     hub.call("GET", f"/api/inbox?agent={agent}", token=token_of("n1"))
 
 
@@ -47,8 +47,8 @@ def test_mail_wakes_its_agent_alone_and_every_hop_is_reported(
     until(lambda: all(map(hub.timeline(sent["id"], "beta").get, wanted)), what="all hops told")
     hops = hub.timeline(sent["id"], "beta")
     received, accepted, seen = (text.parse_time(hops[name]) for name in wanted[1:])
-    # the hub reckons reported hops back from their age when they arrive, so that they are late by
-    # what their report took; no report took longer than all of this
+    # the hub dates a reported hop by its age at arrival, so it is late by the time that the report
+    # took; no report took longer than all of this
     took_s = time.time() - text.parse_time(sent["created_at"])
     assert received - took_s <= accepted <= seen + took_s
 
@@ -62,7 +62,7 @@ def test_a_broadcast_wakes_the_agents_of_a_node_one_after_the_other(
     hub.send(None)
     until(lambda: gateway.wakes("alpha") and gateway.wakes("beta"), what="both are woken")
     apart = abs(gateway.wakes("alpha")[0]["at"] - gateway.wakes("beta")[0]["at"])
-    assert apart > 1  # the stagger, give or take what a call to the gateway takes
+    assert apart > 1  # the stagger, plus or minus the time of a call to the gateway
 
 
 def test_a_killed_watcher_wakes_for_what_came_meanwhile(
@@ -116,7 +116,7 @@ def test_a_silent_hub_is_noticed_and_left(
 
 
 def is_sent(hub: HubWithNodes, agent: str) -> bool:
-    """Send once; False when the hub hangs up: gunicorn ends a worker that was stopped for 30 s."""
+    """Send once; False if the hub hangs up: gunicorn ends a worker that was stopped for 30 s."""
     try:
         hub.send(agent)
     except (OSError, HttpError):

@@ -1,4 +1,4 @@
-"""A watcher that was stopped or killed: nobody is told that it wakes anybody."""
+"""After a watcher was stopped or killed, nobody is told that it will wake an agent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMMAND = {"name": "gamma", "waker": "command", "command": ["true"]}
 NEVER: dict[str, Any] = {"keepalive_s": 3600, "lease_s": 3600, "offline_after_s": 7200}
-"""Nothing but the end of its connection tells the hub of a watcher's end."""
+"""Only the end of its connection tells the hub that a watcher has ended."""
 
 
 @pytest.fixture(params=["plain", "tls"])

@@ -1,4 +1,4 @@
-"""The watcher as a process, at a hub that renews its streams often."""
+"""The watcher as a process, with a hub that renews its streams often."""
 
 from __future__ import annotations
 

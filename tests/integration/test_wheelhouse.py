@@ -1,4 +1,4 @@
-"""The lock file can be installed without a compiler on every machine that may be a hub."""
+"""On every machine that may be a hub, the lock file can be installed without a compiler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def locked() -> set[str]:
-    """Return the packages that a Linux hub gets, as the file names of their wheels begin."""
+    """Return the packages of a Linux hub, as the beginnings of their wheels' file names."""
     lines = re.findall(r"^([\w.-]+)==(\S+)(.*)$", LOCK.read_text(), re.MULTILINE)
     return {
         f"{name.replace('-', '_')}-{version}"

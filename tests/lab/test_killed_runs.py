@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def remove(lab: Lab, strangers: Sequence[Stranger]) -> None:
-    """`make clean-demo` gets there and leaves nothing of the fleet, and all that is not."""
+    """`make clean-demo` removes all of the fleet, and nothing else."""
     down = lab.run(*lab.fleet("down"))
     assert down.returncode == 0, down.stdout + down.stderr
     assert "2 containers removed" in down.stdout
@@ -35,7 +35,7 @@ def remove(lab: Lab, strangers: Sequence[Stranger]) -> None:
 
 
 def test_whoever_ends_the_namespace_ends_no_fleet(lab: Lab, strangers: Sequence[Stranger]) -> None:
-    """Once a process held it; killing that left running hosts that nobody could remove."""
+    """Once a process held it; killing that process left hosts that nobody could remove."""
     lab.up()
     assert lab.states() == ["running"] * 2
     lab.run(str(LAB_ENV), "--stop")
@@ -68,7 +68,7 @@ def test_a_run_killed_while_it_makes_containers(
 def test_hosts_that_podman_calls_created_while_they_run(
     lab: Lab, strangers: Sequence[Stranger]
 ) -> None:
-    """As after any podman that looks at the same store and does not find its records."""
+    """As after any podman that used the same store and did not find the records."""
     lab.up()
     look = f"rm {lab.state}/podman/libpod/alive; podman ps --all"
     looked = lab.run(str(LAB_ENV), "sh", "-c", look)
@@ -76,13 +76,13 @@ def test_hosts_that_podman_calls_created_while_they_run(
     assert lab.states() == ["created"] * 2
     assert len(living.residents(FLEET)) == 2
 
-    lab.up()  # the next run does not start them beside themselves
+    lab.up()  # the next run does not start them a second time
     assert lab.states() == ["running"] * 2
     assert len(living.residents(FLEET)) == 2
 
     lab.run(str(LAB_ENV), "sh", "-c", look)
     assert lab.states() == ["created"] * 2
-    # podman's states of the stranger in this store are wrong now, too; it lives all the same
+    # podman's record of the stranger in this store is wrong now, too, but it is alive
     down = lab.run(*lab.fleet("down"))
     assert down.returncode == 0, down.stdout + down.stderr
     assert living.residents(FLEET) == []

@@ -1,4 +1,4 @@
-"""Fleets of one name, from two clones of this project, stand beside each other."""
+"""Fleets of the same name from two clones of this project can exist side by side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTS = ("ansible.cfg", "files", "lab", "library", "playbooks", "roles", "tests"
 
 @pytest.fixture
 def other(lab: Lab, tmp_path: Path) -> Lab:
-    """The same lab, asked from another clone of the project."""
+    """The same lab, used from another clone of the project."""
     clone = tmp_path / "clone"
     clone.mkdir()
     for part in PARTS:
@@ -37,7 +37,7 @@ def other(lab: Lab, tmp_path: Path) -> Lab:
 def test_neither_is_in_the_others_way(lab: Lab, other: Lab) -> None:
     lab.up()
     other.up()
-    assert lab.states() == ["running"] * 4  # podman's word for both
+    assert lab.states() == ["running"] * 4  # as podman sees both fleets
 
     subnets = {
         json.loads((clone / ".cache" / "lab" / FLEET / "fleet.json").read_text())["subnet"]

@@ -1,4 +1,4 @@
-"""The skill is what a model goes by: its commands exist, and it says what has been agreed."""
+"""A model follows the skill: its commands exist, and it says what was agreed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_a_prompt_holds_of_the_skill_is_short_and_says_what_a_wake_means() 
 
 
 def test_a_woken_turn_says_nothing_to_the_user_unless_it_must() -> None:
-    """Newer gateways deliver the last reply of a woken turn to the session's own user."""
+    """Newer gateways deliver the last reply of a woken turn to the user of its session."""
     steps = re.findall(r"^(\d)\. (.*)$", BODY, re.MULTILINE)
     assert [number for number, _ in steps] == ["1", "2", "3", "4", "5"]
     assert steps[-1][1].startswith("End the turn with NO_REPLY as your whole last reply")

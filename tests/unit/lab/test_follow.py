@@ -1,4 +1,4 @@
-"""Whoever waits for a long run sees each line as it comes, and never nothing for long."""
+"""Whoever waits for a long run sees each line at once, and is never without a line for long."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TELL = "from lab import progress; progress.{}; "
 
 
 class Follower:
-    """`python -m lab.follow`, whose command waits for a word before it ends."""
+    """`python -m lab.follow` with a command that waits for a word before it ends."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ def test_a_line_is_shown_while_the_command_goes_on(
 def test_what_is_told_below_a_program_that_keeps_its_output_is_shown_at_once(
     tmp_path: Path, followers: list[Follower]
 ) -> None:
-    """As Ansible keeps a command's."""
+    """As Ansible holds back a command's output."""
     deep = python(TELL.format("say('deep')"), go=tmp_path / "go")
     keeper = f"import subprocess; subprocess.run({deep!r}, capture_output=True)"
     followers.append(one := Follower(tmp_path, sys.executable, "-c", keeper))
@@ -135,7 +135,7 @@ def test_who_ends_it_ends_the_command(tmp_path: Path, followers: list[Follower])
 
 
 def test_nothing_below_it_outlives_a_killed_run(tmp_path: Path, followers: list[Follower]) -> None:
-    """Else a killed run's playbook goes on, and removes the fleet under the next run."""
+    """Otherwise a killed run's playbook would go on and remove the fleet of the next run."""
     deep = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
     keeper = f"import subprocess; subprocess.run([{sys.executable!r}, '-c', {deep!r}])"
     followers.append(one := Follower(tmp_path, sys.executable, "-c", keeper))
@@ -166,7 +166,7 @@ def test_a_task_of_ansible_is_what_goes_on(tmp_path: Path, followers: list[Follo
 def test_answers_of_a_scenario_are_shown_as_they_come(
     tmp_path: Path, followers: list[Follower]
 ) -> None:
-    """Molecule runs Ansible, which runs pytest and keeps its output to the end."""
+    """Molecule runs Ansible, which runs pytest and holds back its output to the end."""
     project = tmp_path / "project"
     (project / "molecule").mkdir(parents=True)
     shutil.copy(ROOT / "molecule" / "conftest.py", project / "molecule")

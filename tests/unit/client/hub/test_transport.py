@@ -1,4 +1,4 @@
-"""Against a socket that answers with bytes the test chose."""
+"""The client against a socket that answers with bytes from the test."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_queries_are_encoded() -> None:
 
 
 class Trickling:
-    """Takes one connection, sends its bytes one at a time and for ever the last, until cut off."""
+    """Accepts one connection; sends its bytes one by one, and the last one until it is cut off."""
 
     def __init__(self, answer: bytes, *, reads: bool = True) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))

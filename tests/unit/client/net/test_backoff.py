@@ -14,7 +14,7 @@ from agent_bus_client.net.backoff import (
 
 
 class Outage:
-    """A hub that is away, on a clock of its own: waits pass in no time."""
+    """A hub that is away, with its own clock: waits take no real time."""
 
     def __init__(self, *, draw: float | None = None, seed: int = 0, **more: float) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Which address of a name is taken; the name's addresses are the test's, the sockets are real."""
+"""Which address of a name is taken; each test makes up the addresses, the sockets are real."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ HOST = "hub.test"
 
 @pytest.fixture
 def listening() -> Iterator[int]:
-    """A port that takes connections on 127.0.0.1."""
+    """A port of 127.0.0.1 that accepts connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Answers of the system's resolver: name -> addresses, or an event that it waits for."""
+    """What the system's resolver answers: name -> addresses, or an event to wait for first."""
     known: dict[str, Any] = {}
     real = socket.getaddrinfo
 
@@ -58,7 +58,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture
 def hanging() -> Iterator[threading.Event]:
-    """A resolver that does not answer; it is let go at the end of the test."""
+    """A resolver that does not answer until the end of the test."""
     event = threading.Event()
     yield event
     event.set()

@@ -23,7 +23,7 @@ ANSWERS = {"budget": BUDGET, "broken": (500, {"code": "internal"}), "refused": (
 
 @pytest.fixture
 def hub() -> Iterator[PlayedHub]:
-    """Answer a message as its body says; accept any other."""
+    """Answer each message as its body says, and accept all others."""
     with PlayedHub(lambda _method, _path, body: ANSWERS.get(body["body"], (201, {}))) as played:
         yield played
 
@@ -40,7 +40,7 @@ def fill(box: Outbox, *letters: tuple[str, str]) -> None:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Path:
-    """An outbox whose failed/ cannot be written: not even root may write into a file."""
+    """An outbox whose failed/ is a file: not even root can write into it."""
     folder = tmp_path / "outbox"
     folder.mkdir()
     (folder / "failed").touch()

@@ -364,7 +364,9 @@ def test_invariants_hold_for_any_history(
 
     world.status = Status.ACCEPTED
     healed = world.now
-    world.advance(healed + 100)  # a rejected gateway is looked at every 60 s, a call takes 10 s
+    world.advance(
+        healed + 100
+    )  # after a rejection the next try comes within 60 s, and a call takes 10 s
 
     _never_two_accepted_within_the_interval(world)
     if world.unfetched:

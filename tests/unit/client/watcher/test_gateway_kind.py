@@ -1,4 +1,4 @@
-"""What a node learns of its gateway, against played gateways of both kinds."""
+"""What a node learns about its gateway, with simulated gateways of both kinds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Mailbox:
 
 @dataclass
 class Turns:
-    """The turns of one agent in a played gateway."""
+    """The turns of one agent in a simulated gateway."""
 
     pending: bool = False
     running: bool = False
@@ -83,7 +83,7 @@ class World:
         self._tell(name)
 
     def user_turn(self, name: str, length_s: float) -> None:
-        """A user says something to an agent: a turn beside the wakes, which has no look."""
+        """A user writes to an agent: this turn has no wake, and does not fetch."""
         turns = self.turns[name]
         if not turns.running:
             turns.running = True
@@ -106,7 +106,7 @@ class World:
             self.kinds.append((self.now, self.node.gateway.kind))
 
     def _look_for_work(self) -> None:
-        """Start what may start, as the kind of gateway has it."""
+        """Start the turns that this kind of gateway would start."""
         idle = not self.isolated and not any(t.running for t in self.turns.values())
         started = 0
         for name, turns in self.turns.items():
@@ -166,7 +166,7 @@ class World:
         )
 
     def waits(self) -> list[float]:
-        """Return how long after the one before each wake of an agent came."""
+        """Return the time between each wake of an agent and the one before."""
         by_agent: dict[str, list[float]] = {}
         for at, name, _ in self.calls:
             by_agent.setdefault(name, []).append(at)
@@ -174,7 +174,7 @@ class World:
 
 
 def lively(world: World, *, seconds: int, every_s: float = 3.0) -> None:
-    """Have mail come to alpha again and again."""
+    """Send mail to alpha again and again."""
     for number in range(int(seconds / every_s)):
         world.at(world.now + number * every_s, world.mail, "alpha")
     world.run(world.now + seconds)
@@ -284,7 +284,7 @@ def test_a_late_turn_takes_all_evidence_away() -> None:
 
 
 def test_mail_in_hand_before_a_wake_proves_nothing() -> None:
-    """A long turn that looks again and again is one turn."""
+    """A long turn that fetches again and again is one turn."""
     observer = GatewayObserver()
     observer.hands(0, "alpha", 0, looked=False)
     for number in range(20):
@@ -307,7 +307,7 @@ def test_a_command_s_agent_is_no_neighbour() -> None:
 
 
 def played(kind: str, seed: int, *, hours: float = 0.5) -> World:
-    """Play traffic of every sort from one seed."""
+    """Simulate traffic of every kind from one seed."""
     chance = random.Random(seed)
     world = World(kind)
     until = hours * 3600

@@ -11,7 +11,7 @@ from tests.support.played_hub import PlayedHub
 
 
 def test_a_hub_that_does_not_know_kinds_of_gateways_is_told_none() -> None:
-    """It went back to an older release; its node must not count as dead for that."""
+    """The hub went back to an older release; its nodes must not count as dead because of that."""
 
     def older(_method: str, _path: str, body: Any) -> tuple[int, Any]:
         if "gateway_kind" in body:

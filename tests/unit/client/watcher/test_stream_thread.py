@@ -1,4 +1,4 @@
-"""When the stream thread comes back, by what the hub said; the hub is a socket with set bytes."""
+"""When the stream thread reconnects, by what the hub said: a socket with fixed bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bye(reason: str, retry_ms: int = 1234) -> bytes:
 
 
 class Waits(threading.Event):
-    """Lets no time pass; ends the thread after so many waits."""
+    """Lets no time pass, and ends the thread after this many waits."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def serving(*answers: bytes) -> Iterator[str]:
 
 
 def waits_after(*answers: bytes, draw: float = 1.0) -> tuple[list[float], list[object]]:
-    """How long the thread waited after each of these answers, and what it told."""
+    """How long the thread waited after each of these answers, and what it reported."""
     told: list[object] = []
     with serving(*answers) as url:
         thread = StreamThread(HubClient(url, lambda: "secret"), None, told.append)

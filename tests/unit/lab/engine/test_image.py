@@ -89,7 +89,7 @@ def test_an_archive_out_of_reach_is_named_and_its_hosts_run_the_default(
     words = capsys.readouterr().out
     assert "NOT RUN on Elsewhere 1: its hosts run Debian 12" in words
     assert (tmp_path / "not-run-elsewhere").read_text() in words
-    # a standing fleet stays as it is, and does not ask again
+    # a standing fleet stays unchanged and does not try again
     assert image.ensure_all(["elsewhere"], settled=True)["elsewhere"] == tags["elsewhere"]
     assert capsys.readouterr().out == ""
 

@@ -1,4 +1,4 @@
-"""The namespace in which podman runs on a restricted host, made for real."""
+"""The namespace in which podman runs on a restricted host; the tests make real ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 
 def lab_env(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run lab-env on a namespace of its own, beside that of the lab."""
+    """Run lab-env with a namespace of its own, beside that of the lab."""
     environment = {
         **os.environ,
         "LAB_ENV_STATE": str(state / "state"),
@@ -40,7 +40,7 @@ def lab_env(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_podmans_records_end_with_the_mounts_they_name(state: Path) -> None:
-    """Else a machine cut off in a test run says of every later `podman ps`: unknown FS magic."""
+    """Otherwise, after a power cut in a test run, every `podman ps` fails: unknown FS magic."""
     records = (*RECORDS, f"{state}/state/podman")
     listed = [f"stat -fc %T {folder}" for folder in records]
     result = lab_env(state, "sh", "-ec", "; ".join([*listed, "readlink /proc/self/ns/mnt"]))
@@ -82,7 +82,7 @@ def _read(link: Path) -> str:
 
 
 def test_a_namespace_whose_making_was_cut_off_is_made_anew(state: Path) -> None:
-    """Also one from before the machine was switched off, where /run is on disk."""
+    """That includes one from before the machine was switched off, if /run is on disk."""
     if "nothing to do" in lab_env(state, "--status").stdout:
         assert namespace(state) == OUTSIDE
         return
@@ -94,7 +94,7 @@ def test_a_namespace_whose_making_was_cut_off_is_made_anew(state: Path) -> None:
 
 
 def test_its_podman_shares_nothing_with_any_other(state: Path) -> None:
-    """Else a mere `podman ps` beside the lab calls its running containers Created."""
+    """Otherwise a mere `podman ps` beside the lab calls its running containers Created."""
     told = lab_env(state, "podman", "info", "--format", "json")
     assert told.returncode == 0, told.stderr
     store = json.loads(told.stdout)["store"]

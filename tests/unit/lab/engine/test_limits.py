@@ -27,6 +27,6 @@ def test_the_kernels_own_limit_is_raised(
 
 
 def test_a_limit_that_cannot_be_raised_is_named_with_the_command() -> None:
-    setting = Path("/proc/sys/kernel/ngroups_max")  # 65536, and nobody's to change
+    setting = Path("/proc/sys/kernel/ngroups_max")  # 65536, and nobody can change it
     with pytest.raises(LabError, match=r"sysctl -w fs.inotify.max_user_instances=1000000"):
         raise_inotify(setting, enough=1_000_000)

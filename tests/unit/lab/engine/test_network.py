@@ -27,7 +27,7 @@ def test_fleets_of_one_name_in_two_clones_differ_in_all_that_a_machine_has_once(
 
 
 class Podman:
-    """Refuses every subnet but one, as where others have them."""
+    """Refuses every subnet but one, as if others used them."""
 
     def __init__(self, free: str, why: str = "subnet is already used on the host") -> None:
         self.tried: list[str] = []

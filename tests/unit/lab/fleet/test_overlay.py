@@ -86,7 +86,7 @@ def overlaid(specs: list[containers.Spec], **raw: object) -> dict[str, object]:
 def test_what_an_inventory_leaves_to_ansible_is_left_to_ansible(
     specs: list[containers.Spec],
 ) -> None:
-    """Else the lab hides what a plain inventory does on the machines."""
+    """Otherwise the lab would hide what a plain inventory does on real machines."""
     assert set(overlaid(specs)) == {
         "ansible_connection",
         "ansible_host",
