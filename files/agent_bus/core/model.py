@@ -11,7 +11,9 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NewType
+from typing import TYPE_CHECKING, Final, NewType, get_args
+
+from agent_bus.core.states import Priority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +28,7 @@ Seq = NewType("Seq", int)
 OPERATOR: Final = AgentName("operator")
 RESERVED_NAMES: Final = frozenset({"operator", "all", "bus"})
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-PRIORITIES: Final = ("urgent", "high", "normal")
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)[::-1]
 """By rank: the order in which an inbox is read."""
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
+Priority = Literal["normal", "high", "urgent"]
+"""How urgent a message is, as its sender says; it only orders the inbox."""
+
 AgentStatus = Literal["online", "gateway-down", "deaf", "offline", "retired"]
 """Whether an agent can be reached; a node is online, gateway-down or offline."""
 ONLINE: Final = "online"

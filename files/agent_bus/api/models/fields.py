@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -125,7 +125,6 @@ Node = Annotated[
     AfterValidator(_plain_line),
     _pattern(PLAIN_LINE),
 ]
-Priority = Literal["normal", "high", "urgent"]
 """How a gateway starts the turns that it is woken for, as far as a watcher has seen."""
 DateTime = Annotated[AwareDatetime, BeforeValidator(_date_time)]
 Cursor = Annotated[str, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]*$")]

@@ -17,7 +17,6 @@ from agent_bus.api.models.fields import (
     Name,
     NewName,
     Node,
-    Priority,
     QueryModel,
     Recipient,
     StrictModel,
@@ -46,7 +45,7 @@ class SendBody(StrictModel):
     data: Annotated[dict[str, Any], AfterValidator(no_wild_numbers)] | None = Field(
         default=None, description="Any JSON object."
     )
-    priority: Priority = "normal"
+    priority: states.Priority = "normal"
     reply_to: Ulid | None = Field(default=None, description="Id of the message answered.")
     expires_in_s: Annotated[int, Field(ge=1, le=31_536_000), WHOLE] | None = Field(
         default=None, description="Seconds after which the message is no longer shown."
@@ -188,7 +187,7 @@ class InboxQuery(QueryModel):
 
     agent: Name | None = None
     unread: Flag = True
-    priority: Priority | None = None
+    priority: states.Priority | None = None
     thread: Ulid | None = None
     peek: Flag = False
     wait_s: Annotated[float, Field(ge=0, le=60)] = 0

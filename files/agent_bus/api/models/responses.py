@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_bus.api.models.fields import Name, Priority, Ulid
-from agent_bus.core.states import AgentStatus, GatewayKind
+from agent_bus.api.models.fields import Name, Ulid
+from agent_bus.core.states import AgentStatus, GatewayKind, Priority
 
 Time = Annotated[
     str,
