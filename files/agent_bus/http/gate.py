@@ -22,12 +22,12 @@ from agent_bus.http.session import SESSION_HEADERS
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from wsgiref.types import WSGIEnvironment
 
     from agent_bus.bus.auth import Authenticator, Principal
     from agent_bus.http.audit import Audit
-    from agent_bus.http.route import Header, Route
+    from agent_bus.http.route import Route
     from agent_bus.http.session import Sessions
 
 logger = logging.getLogger(__name__)
@@ -84,14 +84,17 @@ class Gate:
         principal = self._principal(route, environ)
         text = environ.get("QUERY_STRING")
         parameters = _parameters(text) if text else {}
-        raw = self._body(environ, self._limit(route, principal))
+        limit_bytes = self._body_limit_bytes
+        if route.endpoint.admin_body_bytes and principal.is_admin:
+            limit_bytes = max(limit_bytes, route.endpoint.admin_body_bytes)
+        raw = self._body(environ, limit_bytes)
         if route.access == "admin" and not principal.is_admin:
             raise errors.ForbiddenError("Only the admin token may do this.")
         call: Call[Any, Any] = Call(
             principal=principal,
             query=route.endpoint.parse_query(parameters),
             body=route.endpoint.parse_body(raw),
-            headers=_headers(route.headers, environ),
+            headers={h.key: environ[h.environ] for h in route.headers if h.environ in environ},
             path=path,
             parameters=parameters,
             socket=environ.get("gunicorn.socket"),
@@ -129,11 +132,6 @@ class Gate:
             return NOBODY
         return self._auth.authenticate(header, address)
 
-    def _limit(self, route: Route, principal: Principal) -> int:
-        if route.endpoint.admin_body_bytes and principal.is_admin:
-            return max(route.endpoint.admin_body_bytes, self._body_limit_bytes)
-        return self._body_limit_bytes
-
     def _body(self, environ: WSGIEnvironment, limit_bytes: int) -> bytes:
         length = environ.get("CONTENT_LENGTH")
         if length and int(length) > limit_bytes:
@@ -167,15 +165,11 @@ def _visit(environ: WSGIEnvironment) -> Call:
         NOBODY,
         None,
         None,
-        headers=_headers(SESSION_HEADERS, environ),
+        headers={h.key: environ[h.environ] for h in SESSION_HEADERS if h.environ in environ},
         parameters=parameters,
         address=environ.get("REMOTE_ADDR", ""),
         scheme=environ.get("wsgi.url_scheme", "http"),
     )
-
-
-def _headers(wanted: Iterable[Header], environ: WSGIEnvironment) -> dict[str, str]:
-    return {one.key: environ[one.environ] for one in wanted if one.environ in environ}
 
 
 def _parameters(text: str) -> dict[str, str]:

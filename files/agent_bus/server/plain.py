@@ -8,14 +8,13 @@ two ways.
 
 from __future__ import annotations
 
-import functools
 import io
 from typing import TYPE_CHECKING, Final
 
 import httptools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable
     from wsgiref.types import WSGIEnvironment
 
     from agent_bus.http.route import Header
@@ -36,8 +35,34 @@ UNUSUAL_START: Final = b"x-forwarded"
 """What proxies say: gunicorn refuses it where it contradicts itself."""
 HEADER_LIMIT: Final = 100
 NAME_LIMIT_BYTES: Final = 256
+NAMES_KEPT: Final = 1024
 VALUE_LIMIT_BYTES: Final = 4096
 """Below gunicorn's own limits, so that it is always gunicorn that refuses."""
+
+
+class EnvironKeys(dict[bytes, "str | None"]):
+    """From a header's name to its name in a WSGI environment.
+
+    It is empty for a header that nobody looks at, and None for an unusual one. Names are kept as
+    they come: most clients send the same few.
+
+    Args:
+        headers: those that a send reads.
+    """
+
+    def __init__(self, headers: Iterable[Header]) -> None:
+        super().__init__()
+        self._known = ENVIRON_KEYS | {one.key.encode(): one.environ for one in headers}
+
+    def __missing__(self, name: bytes) -> str | None:
+        """Look a name up for the first time."""
+        lower = name.lower()
+        is_unusual = lower in UNUSUAL or b"_" in lower or lower.startswith(UNUSUAL_START)
+        is_long = len(lower) > NAME_LIMIT_BYTES
+        key = None if is_unusual or is_long else self._known.get(lower, "")
+        if len(self) < NAMES_KEPT and not is_long:
+            self[name] = key
+        return key
 
 
 class PlainReader:
@@ -47,7 +72,7 @@ class PlainReader:
 
     Args:
         paths: the request targets that send a message.
-        keys: from `environ_keys`, for the headers that a send reads.
+        keys: the names of headers in an environment.
         address: the peer's.
     """
 
@@ -56,9 +81,7 @@ class PlainReader:
         "_parser", "_paths",
     )  # fmt: skip
 
-    def __init__(
-        self, paths: Collection[bytes], keys: Callable[[bytes], str | None], *, address: str
-    ) -> None:
+    def __init__(self, paths: Collection[bytes], keys: EnvironKeys, *, address: str) -> None:
         self._paths = paths
         self._keys = keys
         self._address = address
@@ -106,7 +129,7 @@ class PlainReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         self._headers += 1
-        key = self._keys(name)
+        key = self._keys[name]
         if key is None or key in self._environ or len(value) > VALUE_LIMIT_BYTES:
             self._is_plain = False
         elif key:
@@ -119,19 +142,3 @@ class PlainReader:
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._is_whole = True
-
-
-def environ_keys(headers: Iterable[Header]) -> Callable[[bytes], str | None]:
-    """A function from a header's name to its name in a WSGI environment.
-
-    It answers an empty name for a header that nobody looks at, and None for an unusual one.
-    """
-    known = ENVIRON_KEYS | {one.key.encode(): one.environ for one in headers}
-
-    @functools.lru_cache(maxsize=1024)
-    def key_of(name: bytes) -> str | None:
-        lower = name.lower()
-        is_unusual = lower in UNUSUAL or b"_" in lower or lower.startswith(UNUSUAL_START)
-        return None if is_unusual or len(lower) > NAME_LIMIT_BYTES else known.get(lower, "")
-
-    return key_of

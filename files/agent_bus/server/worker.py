@@ -31,10 +31,10 @@ from agent_bus.core import errors
 from agent_bus.http import problem
 from agent_bus.http.application import STATUS_LINES, encode
 from agent_bus.runtime import greenlets, tls
-from agent_bus.server.plain import PlainReader, environ_keys
+from agent_bus.server.plain import EnvironKeys, PlainReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from agent_bus.http.call import Answer
 
@@ -60,9 +60,9 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         self._user_timeout_ms = 0  # the kernel's own: 15 minutes and more
 
     @functools.cached_property
-    def _environ_keys(self) -> Callable[[bytes], str | None]:
+    def _environ_keys(self) -> EnvironKeys:
         """Which headers of a plain send are looked at; known once the application is loaded."""
-        return environ_keys(self.wsgi.send_headers)
+        return EnvironKeys(self.wsgi.send_headers)
 
     def limit_writes(self, timeout_s: float) -> None:
         """Give up each peer that takes no bytes for a few of these; set before one connects."""
