@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from agent_bus_client.waker.outcome import Outcome
 
+READ_AT = Stamp.READ.value  # a plain string: looked up once per message
 CLOSER = 4.0  # times closer together: wakes that the gateway does not put off
 LONGER = 5.0  # times as long: a wake may wait for its agent's own turn before it is escalated
 
@@ -94,7 +95,7 @@ class Node:
         """Take one pushed delivery; `now` is when its line was read."""
         name, seq = facts["to_agent"], facts["seq"]
         episode = self._episodes.get(name)
-        if episode is None or facts.get(Stamp.READ):
+        if episode is None or facts.get(READ_AT):
             return
         self._reports.append(Report(name, WakeEvent.RECEIVED, now, seq))
         if seq <= self.head or name in self._muted:

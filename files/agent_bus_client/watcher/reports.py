@@ -125,9 +125,9 @@ def trimmed(spool: list[Report], limit: int) -> list[Report]:
     surplus = len(spool) - limit
     if surplus <= 0:
         return spool
-    kept = []
+    kept, received = [], WakeEvent.RECEIVED
     for report in spool:
-        if surplus > 0 and report.event == WakeEvent.RECEIVED:
+        if surplus > 0 and report.event is received:
             surplus -= 1
         else:
             kept.append(report)

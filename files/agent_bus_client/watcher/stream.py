@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible runs
-NEEDED = ("id", "seq", "to_agent", Stamp.READ)  # what the watcher needs of a message
+NEEDED = ("id", "seq", "to_agent", Stamp.READ.value)  # what the watcher needs of a message
 SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not keep replacing each other
 
 
