@@ -42,10 +42,10 @@ def hub_of(
         secrets: the folder with the fleet's secrets, if it is another than `secrets_dir` says.
 
     Returns:
-        `name`; `address`, by which the nodes reach it; `listens`, address and port as in the
-        server's settings; `tls`, the mode; `more_names` for its certificate; `secrets`; the files
-        `certificate`, `key` and `ca` on the control node, empty for none; `url`, by which the
-        nodes reach the bus; `local_url`, by which the hub itself does, with TLS by the name in
+        `name`; `address`, by which the nodes reach it; `port`; `listens`, address and port as in
+        the server's settings; `tls`, the mode; `more_names` for its certificate; `secrets`; the
+        files `certificate`, `key` and `ca` on the control node, empty for none; `url`, by which
+        the nodes reach the bus; `local_url`, by which the hub itself does, with TLS by the name in
         the certificate; `tls_url` and `plain_url`, the same with TLS and without it.
     """
     own = hostvars[hub]
@@ -57,6 +57,7 @@ def hub_of(
     return {
         "name": hub,
         "address": address,
+        "port": port,
         "listens": f"{_bracketed(bind)}:{port}",
         "tls": mode,
         "more_names": list(own.get("message_bus_tls_names", [])),

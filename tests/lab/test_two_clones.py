@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from tests.lab.conftest import Lab
 
-PARTS = ("ansible.cfg", "files", "lab", "library", "playbooks", "roles", "tests", "templates")
+PARTS = (
+    *("ansible.cfg", "files", "filter_plugins", "lab", "library", "playbooks", "roles"),
+    *("tests", "templates"),
+)
 
 
 @pytest.fixture
