@@ -14,7 +14,7 @@ LAST_LINES = 15
 def why_failed(result: Mapping[str, Any]) -> str:
     """Return a task's message and the last words of what it ran.
 
-    Ansible's own message for a command is no more than "non-zero return code".
+    For a command, Ansible's own message is only "non-zero return code".
     """
     return "\n".join(dict.fromkeys(_parts(result))) or "it failed"
 
@@ -42,7 +42,7 @@ def _parts(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def why_silent(looked: Mapping[str, Any], hub: Mapping[str, Any]) -> str:
-    """Return why the hub does not answer: what it is, and what the inventory wants it to be.
+    """Return why the hub does not answer: what it is, and what the inventory says it should be.
 
     Args:
         looked: what Ansible's command got of look_at_hub.py, run on the hub; also if that failed.

@@ -24,7 +24,7 @@ description:
   - Files are replaced atomically. Check mode and diff are supported.
 options:
   files:
-    description: What shall be there.
+    description: What should be there, or be absent.
     type: list
     elements: dict
     required: true

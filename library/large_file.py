@@ -44,7 +44,7 @@ RETURN = r"""
 bytes: {description: The size of the file; -1 if it is not there., type: int}
 free: {description: Bytes that are free on its file system (C(look))., type: int}
 content: {description: The part, by zlib and base64 (C(read))., type: str}
-sha256: {description: What the file has come to (C(finish))., type: str}
+sha256: {description: The checksum of the whole file (C(finish))., type: str}
 """
 
 
@@ -77,7 +77,7 @@ def read(path: Path, offset: int, length: int) -> dict[str, Any]:
 
 
 def write(path: Path, offset: int, content: str) -> dict[str, Any]:
-    """Write a part into what is to become the file; the first one begins it anew.
+    """Write one part of the file to come; the first part replaces what an earlier run has left.
 
     Raises:
         OSError: it cannot be written.

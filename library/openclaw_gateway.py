@@ -98,7 +98,7 @@ def mapping(agent: str) -> dict[str, Any]:
 
 
 def wanted(hooks: dict[str, Any], agents: list[str], token: str) -> dict[str, Any]:
-    """Return what shall be different in the `hooks` settings; empty when all is as it should be.
+    """Return what has to change in the `hooks` settings; empty if nothing does.
 
     The operator's own mappings stay, behind ours, as do agents and session keys that were allowed
     by name.
@@ -304,7 +304,7 @@ def shown(hooks: dict[str, Any]) -> str:
 
 
 def act(given: dict[str, Any], user: pwd.struct_passwd, *, check_mode: bool) -> dict[str, Any]:
-    """Find the gateway as root, then do as its user what is asked for, and return the answer."""
+    """Find the gateway as root, then do the work as its user, and return the answer."""
     known = look(given, user)
     claw = OpenClaw(user, given["command"], known)
     if given["state"] == "absent":

@@ -1,6 +1,6 @@
 """The fleet that is asked: molecule.yml names it in FLEET; by hand, FLEET=demo asks the demo's.
 
-Ansible keeps pytest's output to the end, so each question is told as it is asked and answered.
+Ansible keeps pytest's output to the end, so each test is announced as it begins and ends.
 """
 
 from __future__ import annotations

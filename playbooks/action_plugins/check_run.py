@@ -1,11 +1,11 @@
-"""Run a playbook in check mode, with all that this run of ansible-playbook was given.
+"""Run a playbook in check mode, with everything that this run of ansible-playbook was given.
 
-A run within a run: what the outer one was told on its command line (`--limit`, `--user`, `--tags`,
-`-e` ...) goes on to the inner one, and so does every password that somebody has typed or that came
-from a file: sudo's, ssh's, the vault's. Passwords go by pipes that only this user can open; no
-command line, no log and no disk has them.
+This is a run within a run. The inner run gets the options of the outer one (`--limit`, `--user`,
+`--tags`, `-e` ...) and every password that was typed or read from a file: for sudo, for ssh, for
+the vault. Passwords travel through pipes that only this user can open. They are on no command
+line, in no log and on no disk.
 
-It prints the names of the inner run's plays as they come, and answers with what differs.
+The names of the inner run's plays are printed as they come; the answer is what differs.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ NOT_HANDED_ON: Final = frozenset(
     {
         *("help", "version", "args", "verbosity", "step", "start_at_task", "flush_cache"),
         *("check", "diff", "syntax", "listtasks", "listtags", "listhosts"),
-        # passwords go another way
+        # passwords travel another way
         *("ask_pass", "become_ask_pass", "ask_vault_pass", "vault_ids", "vault_password_files"),
         *("connection_password_file", "become_password_file"),
     }
 )
 """Options of ansible-playbook that the inner run gets by other means, or not at all."""
 NEVER_ASK: Final = ("ANSIBLE_ASK_PASS", "ANSIBLE_BECOME_ASK_PASS", "ANSIBLE_ASK_VAULT_PASS")
-"""Settings that would have the inner run wait for a terminal that it has not."""
+"""Settings that would make the inner run wait for a terminal, which it does not have."""
 BETWEEN_READS_S: Final = 0.5
 """Until a pipe can be read again: a reader sees the end of what it read only with no writer."""
 

@@ -22,9 +22,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 PART_BYTES: Final = 16 << 20
-"""A call costs as much as 4 MiB do; each process holds about six times this."""
+"""A call costs as much as 4 MiB of content; each process holds about six times this size."""
 TRIES: Final = 5
-"""Calls for one part; between them the connection is made anew, after 1, 2, 4 and 8 s."""
+"""Calls per part. In between the connection is made again, after 1, 2, 4 and 8 s."""
 QUIET_S: Final = 5.0
 """Between two lines that say how far it is."""
 RESERVE_BYTES: Final = 64 << 20
@@ -110,7 +110,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         """Have the host do one part of it.
 
         Raises:
-            AnsibleActionFail: it cannot; the module's own words.
+            AnsibleActionFail: it cannot; the message is the module's.
             AnsibleConnectionFailure: it could not be reached, however often it was tried.
         """
         for attempt in range(TRIES):

@@ -74,7 +74,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
     CALLBACK_NAME = "drift"
 
     def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401 - Ansible has no types
-        """Show on stderr that it goes on."""
+        """Show progress on stderr."""
         self._display.display(f"... {play.get_name()}", stderr=True)
 
     def v2_runner_on_ok(self, result: Any) -> None:  # noqa: ANN401 - Ansible has no types

@@ -76,7 +76,7 @@ def test_a_limited_run_touches_one_host_only(running: RunningFleet) -> None:
 
 
 def test_a_release_that_was_only_unpacked_is_completed(running: RunningFleet) -> None:
-    """As a rollout leaves a host that was cut off between the two."""
+    """A rollout that was cut off between the two leaves a host like this."""
     host = running.nodes[5]
     home = "/opt/agent-bus-client"
     running.on(host, f"cd {home} && sudo rm -r APPLIED current/INSTALLED current/*/__pycache__")
@@ -106,7 +106,7 @@ def test_a_twentieth_agent_restarts_only_its_own_watcher(running: RunningFleet) 
     up = making.up(running.up.name, [*dict.fromkeys([*running.up.sources, extra])])
     changed = roll_out(up)
 
-    # the roster's change is told by the first host of its play, which is the hub
+    # the first host of the play reports the change of the roster: the hub
     assert {h for h, count in changed.items() if count} == {host, running.who.hub}
     after = RunningFleet(running.up.name)
     now = after.streams()

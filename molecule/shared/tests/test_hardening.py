@@ -34,7 +34,7 @@ def test_nobody_can_log_in_as_the_programs_users(running: RunningFleet) -> None:
 
 
 def test_others_can_read_nothing_but_settings_and_certificates(running: RunningFleet) -> None:
-    """They hold no secret, and whoever runs the command line reads them."""
+    """These hold no secret, and everybody who runs the command line reads them."""
     found = answers(running, f"sudo find {FOLDERS} -type f -perm /007 2>/dev/null; true")
     files = {file for out in found.values() for file in out.split()}
     certificate = re.compile(r"/etc/agent-bus/(ca|tls/hub-[0-9a-f]+)\.crt")

@@ -1,4 +1,4 @@
-"""Make the roster: the agents, nodes, groups and token digests that the hub is told."""
+"""Make the roster for the hub: agents, nodes, groups and digests of tokens."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Calls of an OpenClaw that was found: its command, its settings file, its gateway.
+"""Calls to an OpenClaw that was found: its command, its settings file, its gateway.
 
-The command runs as the gateway's user, but never by that user's login shell: that may be nologin,
-which does nothing, or fish, which reads no POSIX. Nothing that a call answers is believed before
-it was read back. Python 3.9, standard library.
+The command runs as the gateway's user, but never through that user's login shell: nologin would
+do nothing, and fish does not read POSIX. What a call answers counts only once it was read back.
+Python 3.9, standard library.
 """
 
 from __future__ import annotations

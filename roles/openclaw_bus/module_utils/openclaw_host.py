@@ -41,7 +41,7 @@ NOT_FOR_COMMANDS = re.compile(
 
 
 class Start(NamedTuple):
-    """How a gateway is started: by whom, with what; of a unit, or of a process."""
+    """How a unit or a process starts a gateway: as which user and with what."""
 
     name: str
     user: str
@@ -55,7 +55,7 @@ class Start(NamedTuple):
         return int(named) if named.isdigit() else None
 
     def option(self, name: str) -> str:
-        """Return the value of an option of the command line, empty when it has none."""
+        """Return the value of an option of the command line; empty without that option."""
         for number, word in enumerate(self.argv):
             if word == name and number + 1 < len(self.argv):
                 return self.argv[number + 1]
@@ -76,7 +76,7 @@ class Running(NamedTuple):
 
     @property
     def is_openclaw(self) -> bool:
-        """Tell by its own words, and by its unit's name, whether it is a gateway."""
+        """Tell from its command line and its unit's name whether it is a gateway."""
         return "openclaw" in " ".join(self.argv).lower() or "openclaw" in self.unit.lower()
 
 
