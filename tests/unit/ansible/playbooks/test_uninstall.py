@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.plays import task_of
+from lab.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,57 +21,46 @@ disable) exit "$STOPS" ;;
 kill) exit 1 ;;
 esac
 """
+PROGRAM = ROOT / "playbooks" / "files" / "remove_unit.sh"
 units = pytest.mark.parametrize(
-    ("file", "task", "unit"),
-    [
-        ("hub", "Stop the bus and leave no trace of its unit", "agent-bus.service"),
-        ("hub", "Take the rule for the port away", "agent-bus-firewall.service"),
-        ("node", "Stop the watcher and leave no trace of its unit", "bus-watcher.service"),
-    ],
+    "unit", ["agent-bus.service", "agent-bus-firewall.service", "bus-watcher.service"]
 )
 
 
-def run(file: str, task: str, folder: Path, **answers: int) -> subprocess.CompletedProcess[str]:
-    """Run the task's own text on a folder of units, with a systemd that answers like this."""
+def run(unit: str, folder: Path, **answers: int) -> subprocess.CompletedProcess[str]:
+    """Run the program on a folder of units, with a systemd that answers like this."""
     (folder / "bin").mkdir()
-    for name, text in (("systemctl", SYSTEMCTL), ("nft", "#!/bin/sh\nexit 1\n")):
-        (folder / "bin" / name).write_text(text)
-        (folder / "bin" / name).chmod(0o755)
-    text = task_of(f"playbooks/tasks/uninstall_{file}.yml", task)["ansible.builtin.shell"]
+    (folder / "bin" / "systemctl").write_text(SYSTEMCTL)
+    (folder / "bin" / "systemctl").chmod(0o755)
+    text = PROGRAM.read_text().replace("/etc/systemd/system", str(folder))
     told = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "CALLS": str(folder / "calls")}
     return subprocess.run(
-        ["sh", "-c", text.replace("/etc/systemd/system", str(folder))],
+        ["/bin/sh", "-c", text, PROGRAM.name, unit],
         env=told | {name: str(code) for name, code in answers.items()},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
 @units
-def test_a_unit_that_still_runs_is_not_removed_in_silence(
-    file: str, task: str, unit: str, tmp_path: Path
-) -> None:
+def test_a_unit_that_still_runs_is_not_removed_in_silence(unit: str, tmp_path: Path) -> None:
     (tmp_path / unit).touch()
-    done = run(file, task, tmp_path, ACTIVE=0, STOPS=0)
+    done = run(unit, tmp_path, ACTIVE=0, STOPS=0)
     assert done.returncode != 0
     assert "removed" not in done.stdout
     assert f"{unit} was told to stop and still runs" in done.stderr
 
 
 @units
-def test_a_unit_that_had_to_be_killed_is_gone(
-    file: str, task: str, unit: str, tmp_path: Path
-) -> None:
+def test_a_unit_that_had_to_be_killed_is_gone(unit: str, tmp_path: Path) -> None:
     (tmp_path / unit).touch()
-    done = run(file, task, tmp_path, ACTIVE=3, STOPS=1)
+    done = run(unit, tmp_path, ACTIVE=3, STOPS=1)
     assert (done.returncode, done.stdout) == (0, "removed\n"), done.stderr
     assert not (tmp_path / unit).exists()
     assert f"kill --signal=KILL {unit}" in (tmp_path / "calls").read_text()
 
 
 @units
-def test_where_there_is_none_nothing_is_done(
-    file: str, task: str, unit: str, tmp_path: Path
-) -> None:
-    done = run(file, task, tmp_path, ACTIVE=3, STOPS=0)
+def test_where_there_is_none_nothing_is_done(unit: str, tmp_path: Path) -> None:
+    done = run(unit, tmp_path, ACTIVE=3, STOPS=0)
     assert (done.returncode, done.stdout) == (0, "")
     assert not (tmp_path / "calls").exists()
