@@ -56,8 +56,7 @@ class Plan(NamedTuple):
     again: bool = False
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """How tries of one kind fail; the same failure once more is no news."""
 
     kind: AttemptKind
