@@ -12,7 +12,9 @@ Three of these, with nothing against them, make the kind `follow-up`. One wake t
 in time makes it `heartbeat` again at once. A wrong guess costs one wake that is held back.
 
 A turn shows by its fetch. Mail is in hand from its fetch until its ack. A wake of an agent that
-has mail in hand proves nothing, since the turn that has the mail may fetch again.
+has mail in hand proves nothing, since the turn that has the mail may fetch again. Nor do wakes
+soon after it: it may start a turn that finds no mail at first, and fetches what a later wake was
+for. The same holds for a wake beside one that no turn has answered.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ class _Agent:
     hand_since: Optional[float] = None
     hand_count: int = 0
     of_gateway: bool = False  # woken through the gateway; turns by a command run elsewhere
+    unsure_until: float = NEVER  # a turn that has not shown yet may fetch for another's wake
 
 
 class GatewayObserver:
@@ -70,6 +73,8 @@ class GatewayObserver:
         """Note an accepted wake; `early`: sooner than a heartbeat engine would answer it."""
         agent = self._agents.setdefault(name, _Agent())
         agent.of_gateway = True
+        if agent.hand_count or agent.woken_at is not None:
+            agent.unsure_until = now + TURN_S
         if agent.hand_count:
             agent.woken_at = None
         elif agent.woken_at is None:
@@ -102,7 +107,8 @@ class GatewayObserver:
         self.kind = GatewayKind.HEARTBEAT
         self._doubted(now)
         if name in self._agents:
-            self._agents[name].woken_at = None
+            agent = self._agents[name]
+            agent.woken_at, agent.unsure_until = None, now + TURN_S  # its turn may still come
 
     def busy(self, now: float, name: str) -> bool:
         """Tell whether an agent seems to be in a turn, for which its next wake has to wait."""
@@ -117,7 +123,8 @@ class GatewayObserver:
         pace.
         """
         agent = self._agents.get(name)
-        turns = agent.turns if agent and agent.woken_at is None else []
+        is_clear = agent and agent.woken_at is None and now >= agent.unsure_until
+        turns = agent.turns if agent and is_clear else []
         full = len(turns) == GUARD_TURNS and now < turns[0][0] + GUARD_S - ROOM_S
         return full and not self.relaxed and now >= self._no_try_until
 
@@ -134,7 +141,7 @@ class GatewayObserver:
 
     def _fetched(self, now: float, name: str, agent: _Agent) -> None:
         woken_at, agent.woken_at = agent.woken_at, None
-        if woken_at is None:
+        if woken_at is None or now < agent.unsure_until:
             return
         guarded_until = NEVER
         if len(agent.turns) == GUARD_TURNS:
