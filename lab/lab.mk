@@ -34,7 +34,7 @@ logs: ## Show what the bus and the watchers logged: make logs [HOST=...]
 molecule: venv lab-setup ## Test the whole production fleet in containers of its own
 	@tools/molecule test -s default
 
-trials: venv lab-setup ## Test an upgrade, a bad one and a few faults on four hosts
+trials: venv lab-setup ## Test a bad upgrade and a few faults on four hosts
 	@tools/molecule test -s trials
 
 lab-killed: venv lab-setup ## Test that killed runs of the lab leave nothing that hurts the next

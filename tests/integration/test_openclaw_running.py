@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.module import answer_of
-from tests.support.node_side import STANDIN, Process, free_port, until
+from tests.support.node_side import STANDIN, Process, until
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

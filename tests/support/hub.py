@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.nursery import Child, served
 from tests.support.patience import patience, wait_until
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     import subprocess
@@ -187,7 +188,7 @@ class HubProcess:
     def start(self, *, wait: bool = True) -> None:
         """Start the server and wait until it is ready."""
         if not self.port:
-            self.port = _free_port()
+            self.port = free_port()
         (self.folder / "admin-tokens").write_text(digest(ADMIN) + "\n")
         configuration = {
             "bind": f"127.0.0.1:{self.port}",
@@ -286,8 +287,3 @@ def running(
     finally:
         hub.hang_up()
         hub.kill()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from functools import partial
@@ -21,6 +20,7 @@ from agent_bus_client.outbox.folder import Outbox
 from tests.support.guard import marked
 from tests.support.nursery import served
 from tests.support.patience import patience, wait_until
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,13 +37,6 @@ ADMIN_TOKEN = "a" * 43
 NODE_TOKEN = "n" * 43
 HOOK_TOKEN = "h" * 43
 until = wait_until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def fetch(

@@ -14,8 +14,8 @@ from agent_bus_client.errors import HubRefusedError, HubUnreachableError
 from agent_bus_client.hub import transport
 from agent_bus_client.hub.transport import HubClient, encode_query
 from agent_bus_client.net.deadline import Deadline
-from tests.support.node_side import free_port
 from tests.support.patience import patience
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

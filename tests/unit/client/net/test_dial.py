@@ -16,8 +16,8 @@ from agent_bus_client.net.deadline import Deadline
 from agent_bus_client.net.dial import Dialer
 from agent_bus_client.net.lookup import Address, Lookup, alternated
 from tests.support.names import black_hole
-from tests.support.node_side import free_port
 from tests.support.patience import patience
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,8 @@ from agent_bus_client.net.http1 import Response
 from agent_bus_client.settings import Agent, Settings
 from agent_bus_client.waker.gateway import Gateway, judge
 from agent_bus_client.waker.outcome import Outcome, Status
-from tests.support.node_side import HOOK_TOKEN, StandinProcess, free_port
+from tests.support.node_side import HOOK_TOKEN, StandinProcess
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
