@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from ansible.errors import AnsibleFilterError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 PORT, BIND = 8091, "0.0.0.0"  # noqa: S104 - the defaults of role message_bus, which a test compares
+TLS_MODES = ("off", "fleet", "own")
 EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 NOBODY = ["all", "!all"]
 """A pattern for `hosts:` that matches no host; the name of a missing group causes a warning."""
@@ -47,9 +50,15 @@ def hub_of(
         files `certificate`, `key` and `ca` on the control node, empty for none; `url`, by which
         the nodes reach the bus; `local_url`, by which the hub itself does, with TLS by the name in
         the certificate; `tls_url` and `plain_url`, the same with TLS and without it.
+
+    Raises:
+        AnsibleFilterError: there is no such mode of TLS.
     """
     own = hostvars[hub]
     mode = tls_mode(own.get("message_bus_tls"))
+    if mode not in TLS_MODES:
+        words = f"message_bus_tls of {hub} is {mode!r}: set it to off, fleet or own"
+        raise AnsibleFilterError(words)
     address = str(own.get("bus_address", hub))
     port, bind = own.get("message_bus_port", PORT), str(own.get("message_bus_bind", BIND))
     tls_url, plain_url = f"https://{address}:{port}", f"http://{local_address(bind)}:{port}"

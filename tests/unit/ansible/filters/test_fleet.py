@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 
 from filter_plugins import fleet
 from lab.paths import ROOT
@@ -48,6 +49,12 @@ def test_without_tls_the_hub_is_called_where_it_listens(off: object) -> None:
     assert found["url"] == "http://box:1"
     assert found["local_url"] == found["plain_url"] == "http://[fd00::7]:1"
     assert found["listens"] == "[fd00::7]:1"
+
+
+def test_a_mistyped_mode_of_tls_is_refused_wherever_it_was_given() -> None:
+    """With -e it passes the check of the inventory, and a run for one node passes the hub's."""
+    with pytest.raises(AnsibleFilterError, match="set it to off, fleet or own"):
+        hub(message_bus_tls="flett")
 
 
 def test_with_tls_everybody_calls_the_hub_by_the_name_in_its_certificate() -> None:
