@@ -76,8 +76,11 @@ def test_a_limited_run_touches_one_host_only(running: RunningFleet) -> None:
 
 
 def test_a_release_that_was_only_unpacked_is_completed(running: RunningFleet) -> None:
-    """A rollout that was cut off between the two leaves a host like this."""
-    host = running.nodes[5]
+    """A rollout that was cut off between the two leaves a host like this.
+
+    It stands in `make lifecycle`.
+    """
+    host = running.nodes[-1]
     home = "/opt/agent-bus-client"
     running.on(host, f"cd {home} && sudo rm -r APPLIED current/INSTALLED current/*/__pycache__")
     assert roll_out(running.up, "--limit", host)[host] > 0
