@@ -57,7 +57,7 @@ check: setup ## What to run before every commit: lint, types, unit tests (90 s)
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@rm -rf .cache/durations
-	@tools/side-by-side "images molecule" trials unit browser api integration crash "lint-code lint-ansible"
+	@tools/side-by-side "images molecule" trials integration unit browser api crash "lint-code lint-ansible"
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@python -m tests.slowest
 	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="
@@ -65,8 +65,8 @@ test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the rea
 
 NOT_RUN := make lifecycle (upgrades, moves, rotation, restore, a lost hub, the rule for the port on four hosts, 9 minutes), \
     make faults (all faults of the table under traffic, 6 minutes), make lab-killed (killed runs of the lab, 2 minutes), \
-    make soak (1,000 crash cycles, a cut of 2 minutes, long property tests), make stress (every test file beside \
-    other work), make e2e-openclaw (real OpenClaw, 4 minutes), make bench
+    make soak (1,000 crash cycles, a cut of 2 minutes, long property tests, large files both ways), make stress \
+    (every test file beside other work), make e2e-openclaw (real OpenClaw, 4 minutes), make bench
 
 .PHONY: lint lint-code lint-ansible
 lint: ## Format, lint, types, layers, YAML, Ansible
@@ -89,11 +89,11 @@ format: setup ## Format all Python code
 
 .PHONY: unit
 unit: setup ## Unit and property tests
-	$(TESTED) $(SPREAD) tests/unit tests/conformance/store
+	$(TESTED) $(SPREAD) tests/unit
 
 .PHONY: api
-api: setup client-setup ## The API, asked of real hubs
-	$(TESTED) $(SPREAD) tests/conformance/test_contract.py tests/api tests/monitoring
+api: setup client-setup ## The API, asked of real hubs, and the contract of the store
+	$(TESTED) $(SPREAD) tests/conformance tests/api tests/monitoring
 
 .PHONY: integration
 integration: setup ## Hubs, watchers, command lines and gateways together, as real processes
@@ -110,6 +110,7 @@ soak: setup ## What is too long for `make test` (about an hour)
 	AGENT_BUS_CRASH_CYCLES=1000 pytest -s tests/crash/test_crash.py
 	AGENT_BUS_PARTITION_S=120 pytest tests/crash/test_partition.py
 	AGENT_BUS_HYPOTHESIS=soak pytest tests/unit/hub tests/conformance/store
+	AGENT_BUS_LARGE_FILES=1 pytest -n0 tests/integration/test_large_file.py
 
 .PHONY: stress
 stress: setup ## Run test files beside busy loops and a writer that syncs: FILES="tests/api ..." TIMES=5

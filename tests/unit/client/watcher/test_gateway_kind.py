@@ -325,7 +325,7 @@ def played(kind: str, seed: int, *, hours: float = 0.5) -> World:
     return world
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1 << 30))
 @example(78770)  # a turn that found no mail at first, and later fetched what another wake was for
 def test_no_traffic_makes_a_heartbeat_gateway_look_like_another(seed: int) -> None:
@@ -336,7 +336,7 @@ def test_no_traffic_makes_a_heartbeat_gateway_look_like_another(seed: int) -> No
     assert all(box.unfetched == 0 for box in world.boxes.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1 << 30))
 def test_wakes_come_close_only_while_the_gateway_has_shown_that_it_takes_them(seed: int) -> None:
     world = played(GatewayKind.FOLLOW_UP, seed)
