@@ -70,13 +70,15 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection until it ends."""
+        # A hub that stops closes the listener, perhaps while this connection is being greeted.
+        listening = _Listening(listener.getsockname())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._user_timeout_ms)
         if isinstance(client, ssl.SSLSocket) and not tls.greet(client, _plain_refusal):
             return
         self._idle[client] = math.inf  # gunicorn has its own limit
         try:
-            super().handle(listener, client, addr)
+            super().handle(listening, client, addr)
         finally:
             self._idle.pop(client, None)
             self._turns.pop(client, None)
@@ -153,6 +155,17 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
                 _write(sock, _response(self.wsgi.answer_send(environ)))
         finally:
             readable.close()
+
+
+class _Listening:
+    """What gunicorn asks of a listener for each connection, and can ask after its end."""
+
+    def __init__(self, name: Any) -> None:  # noqa: ANN401 - as of any socket
+        self._name = name
+
+    def getsockname(self) -> Any:  # noqa: ANN401
+        """Where it listened."""
+        return self._name
 
 
 def _is_given_up(error: OSError) -> bool:
