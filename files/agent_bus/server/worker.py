@@ -70,8 +70,10 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection until it ends."""
-        # A hub that stops closes the listener, perhaps while this connection is being greeted.
-        listening = _Listening(listener.getsockname())
+        try:
+            listening = _Listening(listener.getsockname())
+        except OSError:  # the hub stops, and has closed the listener since it accepted
+            return
         client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._user_timeout_ms)
         if isinstance(client, ssl.SSLSocket) and not tls.greet(client, _plain_refusal):
@@ -158,7 +160,10 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
 
 class _Listening:
-    """What gunicorn asks of a listener for each connection, and can ask after its end."""
+    """What gunicorn asks of a listener for each connection.
+
+    It asks after the TLS handshake, when a hub that stops may have closed the listener.
+    """
 
     def __init__(self, name: Any) -> None:  # noqa: ANN401 - as of any socket
         self._name = name
