@@ -10,7 +10,7 @@ import heapq
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent_bus.core.model import PRIORITIES, Delivery, MailboxCounts, Message, Seq
-from agent_bus.store.sqlite import rows
+from agent_bus.store import rows
 from agent_bus.store.sqlite.write import bulk, commands
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import heapq
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core.model import Found, SearchPage
-from agent_bus.store.sqlite import rows
+from agent_bus.store import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

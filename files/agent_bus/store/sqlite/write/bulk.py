@@ -22,7 +22,7 @@ from agent_bus.core.model import (
     Seq,
     Stamp,
 )
-from agent_bus.store.sqlite import rows
+from agent_bus.store import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from agent_bus.core.model import (
     Seq,
     Stamp,
 )
-from agent_bus.store.sqlite import rows
+from agent_bus.store import rows
 from agent_bus.store.sqlite.write import bulk
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.store.sqlite import rows
+from agent_bus.store import rows
 from agent_bus.store.sqlite.write import commands
 
 if TYPE_CHECKING:
