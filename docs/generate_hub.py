@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REFERENCE = ROOT / "docs" / "reference"
 PROBLEMS_HEAD = """# Problems
 
-<!-- Made from files/agent_bus/core/errors.py by docs/generate_hub.py. -->
+<!-- Made from files/agent_bus/core/errors/ by docs/generate_hub.py. -->
 
 Every refusal is `application/problem+json` (RFC 9457):
 
