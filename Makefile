@@ -122,7 +122,10 @@ lock: setup ## Renew the locked requirements from requirements*.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -o requirements.txt requirements.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
-	    --custom-compile-command "make lock" -c requirements.txt -o requirements-dev.txt requirements-dev.in
+	    --custom-compile-command "make lock" -o requirements-postgres.txt requirements-postgres.in
+	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	    --custom-compile-command "make lock" -c requirements.txt -c requirements-postgres.txt \
+	    -o requirements-dev.txt requirements-dev.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -o bench/requirements.txt bench/requirements.in
 
