@@ -1,0 +1,1 @@
+"""The way to the database: its address, its connections and its schema."""

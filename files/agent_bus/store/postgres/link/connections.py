@@ -1,0 +1,141 @@
+"""Opens connections, for native threads only: they wait in C, which would stop the loop.
+
+A connect costs tens of milliseconds of CPU with TLS and SCRAM, and seconds with a dead host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+from psycopg import waiting
+
+from agent_bus.core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg.abc import PQGen
+
+    from agent_bus.store.postgres.link.address import Address
+
+T = TypeVar("T")
+
+TIMELINE: Final = (
+    "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
+)
+"""Of a primary: one more after each takeover. A standby cannot answer this."""
+OLDEST_SERVER: Final = 150_000
+FACTS: Final = (
+    "SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'synchronous_commit',"
+    " 'synchronous_standby_names', 'fsync', 'full_page_writes') ORDER BY name"
+)
+READ_ONLY: Final = "SET default_transaction_read_only = on"
+EPOCH: Final = "SELECT value FROM meta WHERE key = 'epoch'"
+
+
+class NativeConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection for one native thread at a time.
+
+    Attributes:
+        patience_s: how long one wait for the server may last; None: for ever. Past it the
+            connection is of no more use, and `psycopg.OperationalError` is raised.
+    """
+
+    patience_s: float | None = None
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait in C, without the interpreter lock: half the cost of gevent's way."""
+        patience_s = self.patience_s if timeout is None else timeout
+        found: T = waiting.wait_c(gen, self.pgconn.socket, interval=interval, timeout=patience_s)
+        return found
+
+    def drop(self) -> None:
+        """Close the socket at once, whatever is under way; never cancels, never waits."""
+        self.pgconn.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """An open connection to a server that takes writes; `host` is its place in the URL."""
+
+    connection: NativeConnection
+    host: int
+    timeline: int
+
+
+def to_primary(
+    address: Address, *, first: int = 0, timeline: int = 0, patience_s: float | None = None
+) -> Primary:
+    """A connection to the first host, from `first` on, that takes writes.
+
+    A server of a timeline before `timeline` is a deposed primary that does not know it yet: it
+    takes writes, and can never commit them.
+
+    Raises:
+        psycopg.OperationalError: no host takes writes; the text names each.
+    """
+    hosts = address.hosts()
+    failures: list[str] = []
+    for number in ((first + step) % len(hosts) for step in range(len(hosts))):
+        try:
+            connection = _connect({**hosts[number], "target_session_attrs": "read-write"})
+            connection.patience_s = patience_s
+            found = int(one(connection, TIMELINE))
+        except psycopg.Error as error:
+            failures.append(f"{hosts[number].get('host', 'local')}: {str(error).strip()}")
+            continue
+        if found >= timeline:
+            return Primary(connection, number, found)
+        connection.drop()
+        failures.append(f"{hosts[number].get('host', 'local')}: it was primary before another one")
+    raise psycopg.OperationalError("; ".join(failures))
+
+
+def to_reader(address: Address, *, patience_s: float | None = None) -> NativeConnection:
+    """A connection that only reads: of the primary or, without one, of any host.
+
+    Raises:
+        psycopg.OperationalError: no host answers.
+    """
+    failures: list[psycopg.Error] = []
+    for wanted in ("primary", "any"):
+        for host in address.hosts():
+            try:
+                connection = _connect({**host, "target_session_attrs": wanted})
+            except psycopg.Error as error:
+                failures.append(error)
+                continue
+            connection.execute(READ_ONLY)
+            connection.patience_s = patience_s
+            return connection
+    raise psycopg.OperationalError(str(failures[-1]).strip())
+
+
+def facts(connection: NativeConnection) -> dict[str, object]:
+    """What the server runs with."""
+    return {str(name): value for name, value in connection.execute(FACTS)}
+
+
+def require_supported(connection: NativeConnection) -> None:
+    """Refuse a server that is too old.
+
+    Raises:
+        errors.StartupError: it is.
+    """
+    if connection.info.server_version < OLDEST_SERVER:
+        raise errors.StartupError(
+            f"PostgreSQL {connection.info.server_version // 10_000} is too old: "
+            f"{OLDEST_SERVER // 10_000} or newer is needed."
+        )
+
+
+def one(connection: psycopg.Connection[Any], sql: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401 - a column of any type
+    """The first column of the first row."""
+    row = connection.execute(sql, values).fetchone()
+    return None if row is None else row[0]
+
+
+def _connect(parameters: dict[str, str | int]) -> NativeConnection:
+    return NativeConnection.connect("", autocommit=True, **parameters)  # type: ignore[arg-type] # libpq's names

@@ -1,0 +1,1 @@
+"""What writes to PostgreSQL: one thread, one transaction per batch."""
