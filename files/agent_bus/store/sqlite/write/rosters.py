@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, Agent, AgentName, Ages, NodeName, Roster, RosterChange
+from agent_bus.store import roster_change
 
 if TYPE_CHECKING:
     import apsw
@@ -36,12 +36,6 @@ DROP_DIGESTS: Final = "DELETE FROM node_token"
 KEEP_DIGEST: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
 SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
 
-RETIRE_FREELY: Final = 2
-"""How many agents a roster may retire without `force`."""
-RETIRE_SHARE: Final = 0.2
-"""Past RETIRE_FREELY, retiring more than this share of the fleet needs `force`: half an inventory
-by mistake must not silence half a fleet."""
-
 
 def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
     """The roster of active agents, and all agents: retired ones and the operator, too."""
@@ -60,28 +54,6 @@ def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
     return roster, agents
 
 
-def compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
-    """What replacing `old` by `new` would change; pure."""
-    retired_before = {a.name for a in known if a.retired_at is not None}
-    added = [name for name in new.agents if name not in old.agents]
-    return RosterChange(
-        registered=tuple(sorted(name for name in added if name not in retired_before)),
-        revived=tuple(sorted(name for name in added if name in retired_before)),
-        moved=tuple(
-            sorted(n for n, node in new.agents.items() if old.agents.get(n, node) != node)
-        ),
-        retired=tuple(sorted(name for name in old.agents if name not in new.agents)),
-        groups_changed=_as_sets(new.groups) != _as_sets(old.groups),
-        tokens_changed=tuple(
-            sorted(
-                node
-                for node in old.tokens.keys() | new.tokens.keys()
-                if set(old.tokens.get(node, ())) != set(new.tokens.get(node, ()))
-            )
-        ),
-    )
-
-
 def put(
     connection: apsw.Connection, new: Roster, *, force: bool, dry_run: bool, now: int
 ) -> tuple[RosterChange, tuple[Roster, list[Agent]] | None]:
@@ -92,10 +64,7 @@ def put(
         same transaction, because two rosters may come at once.
     """
     old, known = load(connection)
-    change = compare(old, known, new)
-    many = len(change.retired) > RETIRE_FREELY
-    if many and len(change.retired) > RETIRE_SHARE * len(old.agents) and not force:
-        raise errors.RosterShrinksError(list(change.retired))
+    change = roster_change.between(old, known, new, force=force)
     if dry_run or not change.changed:
         return change, None
     for name in (*change.registered, *change.revived, *change.moved):
@@ -127,7 +96,3 @@ def ages(connection: apsw.Connection) -> Ages:
 def touch(connection: apsw.Connection, seen: dict[AgentName, int]) -> None:
     """Keep when agents were last seen."""
     connection.executemany(SEEN, [(at, name) for name, at in seen.items() if name != OPERATOR])
-
-
-def _as_sets(groups: dict[str, tuple[AgentName, ...]]) -> dict[str, frozenset[AgentName]]:
-    return {name: frozenset(members) for name, members in groups.items()}

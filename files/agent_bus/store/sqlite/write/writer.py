@@ -20,6 +20,7 @@ import apsw
 from agent_bus.core import errors
 from agent_bus.core.latency import Histogram
 from agent_bus.runtime.greenlets import BatchThread, Waiter, sleep, spawn
+from agent_bus.store.group_commit import BATCH_BOUNDS, COMMIT_BOUNDS_S, Outcome, hand_out
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,6 @@ CHECKPOINT_BUSY_PAGES: Final = 8000
 """Checkpoint even under load past this (32 MB), so that the WAL cannot grow without bound."""
 LAST_WORDS_S: Final = 0.5
 """Between an unknown commit and the end of the process: time to answer the callers."""
-
-BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2)
-"""One fsync: 0.1 ms on a server's disk, 10 ms and more on an SD card."""
 
 
 Together = Callable[[apsw.Connection, Sequence[Share]], Sequence[T]]
@@ -60,37 +57,6 @@ class Command(Generic[Share, T]):
 
 AnyCommand = Command[Any, Any]
 """A command among others: a batch mixes all kinds of results."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a command: a result or an error."""
-
-    command: AnyCommand
-    result: Any = None
-    error: Exception | None = None
-
-    def tell(self) -> None:
-        """Tell the listener; in the loop's thread.
-
-        The commit has happened: when a listener fails, that is logged, and every caller of the
-        batch still gets its answer.
-        """
-        if self.error is None and self.command.committed is not None:
-            try:
-                self.command.committed(self.result)
-            except Exception:
-                logger.exception("The listener failed on a commit")
-
-    def answer(self) -> None:
-        """Let its caller go on; in the loop itself."""
-        if self.command.waiter is None:
-            if self.error is not None:
-                logger.warning("A lazy write failed: %s", self.error)
-        elif self.error is None:
-            self.command.waiter.resolve(self.result)
-        else:
-            self.command.waiter.fail(self.error)
 
 
 class Writer:
@@ -177,7 +143,7 @@ class Writer:
         self.commands += len(batch)
         if self._wal_pages >= CHECKPOINT_BUSY_PAGES:
             self._checkpoint()
-        return lambda: _hand_out(outcomes)
+        return lambda: hand_out(outcomes)
 
     def _outcomes(self, batch: Sequence[AnyCommand]) -> list[Outcome]:
         """Commit a batch as a whole or, when the disk is too full for that, one by one.
@@ -204,7 +170,7 @@ class Writer:
 
     def _refuse(self, batch: Sequence[AnyCommand]) -> Callable[[], None]:
         outcomes = [Outcome(command, error=errors.CommitUnknownError()) for command in batch]
-        return lambda: _hand_out(outcomes)
+        return lambda: hand_out(outcomes)
 
     def _end(self) -> None:
         sleep(LAST_WORDS_S)
@@ -285,14 +251,6 @@ class Writer:
 
 
 _KIND: Final = operator.attrgetter("together")
-
-
-def _hand_out(outcomes: Sequence[Outcome]) -> None:
-    """Fan out the whole batch before any of its senders is answered."""
-    for outcome in outcomes:
-        outcome.tell()
-    for outcome in outcomes:
-        outcome.answer()
 
 
 class _CommitFailedError(Exception):

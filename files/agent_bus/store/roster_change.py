@@ -1,0 +1,55 @@
+"""What a new roster changes, and whether it may; pure, so that every store decides the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent_bus.core import errors
+from agent_bus.core.model import Roster, RosterChange
+
+if TYPE_CHECKING:
+    from agent_bus.core.model import Agent, AgentName
+
+RETIRE_FREELY: Final = 2
+"""How many agents a roster may retire without `force`."""
+RETIRE_SHARE: Final = 0.2
+"""Past RETIRE_FREELY, retiring more than this share of the fleet needs `force`: half an inventory
+by mistake must not silence half a fleet."""
+
+
+def between(old: Roster, known: list[Agent], new: Roster, *, force: bool) -> RosterChange:
+    """What replacing `old` by `new` changes.
+
+    Raises:
+        errors.RosterShrinksError: it would retire many agents, no `force`.
+    """
+    change = _compare(old, known, new)
+    many = len(change.retired) > RETIRE_FREELY
+    if many and len(change.retired) > RETIRE_SHARE * len(old.agents) and not force:
+        raise errors.RosterShrinksError(list(change.retired))
+    return change
+
+
+def _compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
+    retired_before = {a.name for a in known if a.retired_at is not None}
+    added = [name for name in new.agents if name not in old.agents]
+    return RosterChange(
+        registered=tuple(sorted(name for name in added if name not in retired_before)),
+        revived=tuple(sorted(name for name in added if name in retired_before)),
+        moved=tuple(
+            sorted(n for n, node in new.agents.items() if old.agents.get(n, node) != node)
+        ),
+        retired=tuple(sorted(name for name in old.agents if name not in new.agents)),
+        groups_changed=_as_sets(new.groups) != _as_sets(old.groups),
+        tokens_changed=tuple(
+            sorted(
+                node
+                for node in old.tokens.keys() | new.tokens.keys()
+                if set(old.tokens.get(node, ())) != set(new.tokens.get(node, ()))
+            )
+        ),
+    )
+
+
+def _as_sets(groups: dict[str, tuple[AgentName, ...]]) -> dict[str, frozenset[AgentName]]:
+    return {name: frozenset(members) for name, members in groups.items()}
