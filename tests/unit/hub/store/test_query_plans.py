@@ -1,4 +1,4 @@
-"""Every named SQL constant of the store is explained; a full scan of a big table fails."""
+"""Every named SQL constant of the SQLite store is explained; a full scan of a big table fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-import agent_bus.store
+import agent_bus.store.sqlite
 from agent_bus.store.sqlite.file.migrate import migrate
 from agent_bus.store.sqlite.read import history
 
@@ -33,8 +33,10 @@ SORTS = dict.fromkeys(
 
 
 def constants() -> Iterator[tuple[str, str]]:
-    """(name, SQL) of all statements in the modules of the store."""
-    for module in pkgutil.walk_packages(agent_bus.store.__path__, "agent_bus.store."):
+    """(name, SQL) of all statements in the modules of the SQLite store."""
+    for module in pkgutil.walk_packages(
+        agent_bus.store.sqlite.__path__, "agent_bus.store.sqlite."
+    ):
         loaded = importlib.import_module(module.name)
         short = module.name.rpartition(".")[2]
         for name, value in vars(loaded).items():
