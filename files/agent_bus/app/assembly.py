@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.fanout import Observer
     from agent_bus.core.clock import Clock
     from agent_bus.settings import Settings
+    from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Backend, Records, Store, Vitals
 
 
@@ -39,6 +40,8 @@ class Core:
     fanout: Fanout
     hops: Hops
     bus: Bus
+    cluster: Cluster
+    limiter: RateLimiter
 
 
 def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
@@ -54,6 +57,7 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         clock=clock,
         lease_s=settings.lease_s,
         offline_after_s=settings.offline_after_s,
+        cluster=backend.cluster,
     )
     counters = Counters(head=store.head(), mailboxes=store.mailboxes())
     latency = Latency()
@@ -70,6 +74,7 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     )
     store.listen(fanout)
     hops = Hops(store=store, counters=counters, latency=latency, observers=observers, clock=clock)
+    limiter = RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock)
     bus = Bus(
         store=store,
         fanout=fanout,
@@ -78,11 +83,12 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         presence=presence,
         counters=counters,
         latency=latency,
-        limiter=RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock),
+        limiter=limiter,
         clock=clock,
         depth_limit=settings.hop_limit,
+        cluster=backend.cluster,
     )
     return Core(
         store, backend, backend.records, clock, broker, directory, presence, counters, latency,
-        observers, fanout, hops, bus,
+        observers, fanout, hops, bus, backend.cluster, limiter,
     )  # fmt: skip

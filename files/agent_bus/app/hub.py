@@ -15,8 +15,8 @@ from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
 from agent_bus.app import parts
 from agent_bus.app.assembly import assemble
+from agent_bus.app.hearing import Hearing
 from agent_bus.bus.auth import load_digests
-from agent_bus.bus.probes import Prober
 from agent_bus.core import states
 from agent_bus.core.clock import SystemClock
 from agent_bus.dashboard.actions import Actions
@@ -25,7 +25,6 @@ from agent_bus.dashboard.page_stream import PageStreams
 from agent_bus.dashboard.sign_in import SignIn
 from agent_bus.http.application import application
 from agent_bus.http.audit import Audit
-from agent_bus.http.session import Sessions
 from agent_bus.runtime import greenlets, instance
 
 if TYPE_CHECKING:
@@ -53,11 +52,11 @@ class Hub:
         core.observers.extend((housekeeper, fleet, overview))
         for one in (housekeeper, fleet, overview):
             one.start()
-        sessions = Sessions(records=core.records, auth=auth, clock=clock)
+        sessions = parts.build_sessions(core, auth)
         audit = Audit(records=core.records, clock=clock)
         live = parts.build_live(settings, core, greenlets.HangUps())
         self.health = parts.build_health(core, alerting, reserves, version)
-        prober = Prober(broker=core.broker, directory=core.directory, clock=clock)
+        prober = parts.build_prober(core)
         messages = parts.build_messages(settings, core, auth)
         operator = Operator(
             bus=core.bus,
@@ -90,6 +89,7 @@ class Hub:
         table = [*api, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
+        core.cluster.hear(Hearing(core, fleet=fleet, prober=prober, sessions=sessions))
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""
@@ -105,6 +105,7 @@ class Hub:
     def close(self) -> None:
         """Commit what waits and close the database; the last thing in the process."""
         self._core.hops.flush()
+        self._core.cluster.end()
         self._backend.close()
 
 

@@ -10,11 +10,13 @@ from agent_bus.api.messages import Messages
 from agent_bus.api.reports import Reports
 from agent_bus.api.stream import StreamParts
 from agent_bus.bus.auth import Authenticator, load_digests
+from agent_bus.bus.probes import Prober
 from agent_bus.core.limits import RateLimiter
 from agent_bus.dashboard.measures import Measures
 from agent_bus.dashboard.views import Dashboard
 from agent_bus.http.gate import Gate
 from agent_bus.http.live import LiveStreams
+from agent_bus.http.session import Sessions
 from agent_bus.operate.alerting import Alerting
 from agent_bus.operate.backups import Backups
 from agent_bus.operate.fleet import Fleet
@@ -30,12 +32,10 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from agent_bus.app.assembly import Core
-    from agent_bus.bus.probes import Prober
     from agent_bus.core.clock import Clock
     from agent_bus.dashboard.html import Pages
     from agent_bus.dashboard.page_stream import PageStreams
     from agent_bus.http.audit import Audit
-    from agent_bus.http.session import Sessions
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
     from agent_bus.store.contract import Backend
@@ -67,6 +67,22 @@ def build_authenticator(settings: Settings, admins: frozenset[str], core: Core) 
         scraper_digests=frozenset() if scrapers is None else load_digests(scrapers),
         directory=core.directory,
         failures=RateLimiter(per_s=per_min / 60, burst=per_min, clock=core.clock),
+    )
+
+
+def build_sessions(core: Core, auth: Authenticator) -> Sessions:
+    """Who is signed in."""
+    return Sessions(records=core.records, auth=auth, clock=core.clock, cluster=core.cluster)
+
+
+def build_prober(core: Core) -> Prober:
+    """What probes watchers."""
+    return Prober(
+        broker=core.broker,
+        directory=core.directory,
+        clock=core.clock,
+        is_elsewhere=core.presence.is_elsewhere,
+        cluster=core.cluster,
     )
 
 

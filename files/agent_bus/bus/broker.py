@@ -152,6 +152,7 @@ class Broker:
         self._waiting: dict[AgentName, set[Event]] = {}
         self._polls: Counter[str] = Counter()
         self._is_ending = False
+        self._is_fenced = False
         self._ended_count = 0
         self._total = streams_total
         self._per_token = streams_per_token
@@ -168,8 +169,9 @@ class Broker:
         Raises:
             errors.TooManyStreamsError: the token's or the hub's limit is reached.
         """
-        if self._is_ending:
-            raise errors.NotReadyError("The hub is stopping; come back in a moment.")
+        if self._turns_away():
+            why = "is stopping" if self._is_ending else "cannot reach its database"
+            raise errors.NotReadyError(f"The hub {why}; come back in a moment.")
         siblings = self._streams.get(stream.node, set())
         older = {s for s in siblings if s.is_watcher and stream.is_watcher}
         staying = siblings - older
@@ -218,7 +220,7 @@ class Broker:
         Raises:
             errors.TooManyStreamsError: long polls count as streams, both per token and in total.
         """
-        if self._is_ending:
+        if self._turns_away():
             return False
         self._require_room(self._streams.get(holder.node, ()), holder.token_sha256)
         event = Event()
@@ -230,7 +232,7 @@ class Broker:
                 left_s -= POLL_LOOK_S
                 if left_s <= 0 or is_over():
                     return False
-            return not self._is_ending
+            return not self._turns_away()
         finally:
             self._polls[holder.token_sha256] -= 1
             if not self._polls[holder.token_sha256]:
@@ -253,6 +255,21 @@ class Broker:
             stream.end(reason)
         for agent in list(self._waiting):
             self.wake_inbox(agent)
+
+    def fence(self, reason: EndReason) -> None:
+        """Ask all streams to say bye and all long polls to answer; none begins until `unfence`."""
+        self._is_fenced = True
+        for stream in self:
+            stream.end(reason)
+        for agent in list(self._waiting):
+            self.wake_inbox(agent)
+
+    def unfence(self) -> None:
+        """Let streams and long polls begin again."""
+        self._is_fenced = False
+
+    def _turns_away(self) -> bool:
+        return self._is_ending or self._is_fenced
 
     def _require_room(
         self, siblings: Iterable[Stream], token_sha256: str, *, ending: int = 0

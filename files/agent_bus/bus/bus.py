@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent_bus.bus.broker import Entry
 from agent_bus.core import errors, sse, states
 from agent_bus.runtime import greenlets
+from agent_bus.store.cluster import ALONE, WakeAsked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Seq,
     )
     from agent_bus.core.slices import InboxSlice
+    from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Store
 
 
@@ -45,6 +47,7 @@ class Bus:
     Args:
         limiter: how many messages each sender may send.
         depth_limit: replies in a row that a thread of agents may have.
+        cluster: the hubs of this bus.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class Bus:
         limiter: RateLimiter,
         clock: Clock,
         depth_limit: int,
+        cluster: Cluster = ALONE,
     ) -> None:
+        self._cluster = cluster
         self._store = store
         self._fanout = fanout
         self._broker = broker
@@ -151,26 +156,10 @@ class Bus:
         return self._store.ack_ids(agent, ids or ())
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
-        """Replace the roster and tell the streams of the agents that change.
-
-        Long polls of these agents check again whether they still may wait.
-        """
-        nodes_before = dict(self._directory.roster.agents)
+        """Replace the roster; answers once every hub that lives goes by it."""
         change = self._store.put_roster(roster, force=force, dry_run=dry_run)
         if change.changed and not dry_run:
-            for stream in self._broker:
-                # A renamed host takes its token along: it opens the other node's streams then.
-                valid = roster.tokens.get(stream.node, ()) if stream.node is not None else None
-                if valid is not None and stream.token_sha256 not in valid:
-                    stream.end(states.REVOKED)
-            for agent in (*change.retired, *change.moved):
-                self._fanout.publish_gone(agent, nodes_before.get(agent))
-                self._broker.wake_inbox(agent)
-            for node in change.tokens_changed:
-                for agent in self._directory.agents_of(node):
-                    self._broker.wake_inbox(agent)
-            for agent in (*change.registered, *change.revived, *change.moved):
-                self._fanout.publish_mailbox(agent)
+            self._cluster.settle()
         return change
 
     def wake(self, agent: AgentName) -> NodeName:
@@ -180,15 +169,29 @@ class Bus:
             errors.NoWatcherError: the agent has no node, or its node's watcher is not connected.
         """
         node = self._directory.node_of(agent)
-        watcher = None if node is None else self._broker.watcher_of(node)
-        if node is None or watcher is None:
+        if node is None:
             raise errors.NoWatcherError(agent, node)
-        watcher.put(Entry(sse.control("wake", {"agents": [agent]})))
+        if not self.ask_to_wake(agent, node):
+            if not self._presence.is_elsewhere(node):
+                raise errors.NoWatcherError(agent, node)
+            self._cluster.tell(WakeAsked(agent, node))
         return node
+
+    def ask_to_wake(self, agent: AgentName, node: NodeName) -> bool:
+        """Ask the watcher whose stream is at this hub; False when there is none."""
+        watcher = self._broker.watcher_of(node)
+        if watcher is None:
+            return False
+        watcher.put(Entry(sse.control("wake", {"agents": [agent]})))
+        return True
 
     def mute(self, agent: AgentName, *, for_s: float) -> None:
         """Ask watchers not to wake an agent for a while; its mail still arrives."""
         self._presence.mute(agent, for_s=for_s)
+        self.tell_mute(agent, for_s)
+
+    def tell_mute(self, agent: AgentName, for_s: float) -> None:
+        """Tell the agent's watcher of a mute that begins now, and later of its end."""
         self._fanout.publish_mailbox(agent)
         if for_s:
             greenlets.spawn(self._publish_after, agent, for_s)

@@ -36,8 +36,15 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Sees what happens on the bus, in the loop, after each commit; must not block."""
 
+    @property
+    def shows_all(self) -> bool:
+        """Whether it shows messages and receipts to somebody now."""
+
     def on_sent(self, sent: Sent) -> None:
         """A message is durable."""
+
+    def on_passed(self, expires_at: int | None) -> None:
+        """Another hub stored a message that nothing here shows."""
 
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read."""
@@ -80,6 +87,10 @@ class Fanout:
         if sent.replayed:
             return
         self._counters.sent_count += 1
+        self.fan_out(sent)
+
+    def fan_out(self, sent: Sent) -> None:
+        """Push a stored message, whichever hub stored it."""
         self._counters.head = sent.deliveries[-1].seq
         committed = self._clock.monotonic()
         for delivery in sent.deliveries:
@@ -93,12 +104,45 @@ class Fanout:
         """Send receipts to the streams that asked for them, and new counters to watchers."""
         self._counters.acked_count += len(acked.acked)
         for receipt in acked.receipts:
-            self._publish_receipt(receipt)
             read_ms = self._clock.now_ms() - receipt.message.created_at
             self._latency.hop(states.READ, max(0, read_ms))
+        self.fan_receipts_out(acked)
+
+    def fan_receipts_out(self, acked: Acked) -> None:
+        """Send receipts and counters, at whichever hub the deliveries were read."""
+        for receipt in acked.receipts:
+            self._publish_receipt(receipt)
         self.on_mailboxes(acked.mailboxes)
         for observer in self._observers:
             observer.on_acked(acked)
+
+    def pass_by(self, mailboxes: Sequence[MailboxCounts], expires_at: int | None) -> None:
+        """Keep count of a message of another hub that no stream here carries."""
+        for box in mailboxes:
+            self._counters.head = max(self._counters.head, box.last_seq)
+            self._broker.wake_inbox(box.agent)
+        self.on_mailboxes(mailboxes)
+        for observer in self._observers:
+            observer.on_passed(expires_at)
+
+    def shows(self, agents: Sequence[AgentName]) -> bool:
+        """Whether a message to these agents is shown by anything here: a stream, an open page."""
+        if any(observer.shows_all for observer in self._observers):
+            return True
+        for agent in agents:
+            try:
+                streams = self._broker.streams_of(self._directory.owner_of(agent))
+            except LookupError:
+                continue
+            if any(stream.carries(agent) for stream in streams):
+                return True
+        return False
+
+    def shows_receipts(self) -> bool:
+        """Whether anything here shows who has read what."""
+        return any(observer.shows_all for observer in self._observers) or any(
+            stream.wants_receipts for stream in self._broker
+        )
 
     def on_mailboxes(self, mailboxes: Sequence[MailboxCounts]) -> None:
         """Keep and publish new counters."""
@@ -107,8 +151,29 @@ class Fanout:
             self._publish_mailbox(box)
 
     def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:
-        """Give the directory the stored roster."""
+        """Give the directory the stored roster, and tell the streams of the agents that change.
+
+        Streams whose token no longer counts end. Long polls of the agents that it concerns check
+        again whether they still may wait.
+        """
+        before = self._directory.roster
         self._directory.replace(roster, agents)
+        for stream in self._broker:
+            # A renamed host takes its token along: it opens the other node's streams then.
+            valid = roster.tokens.get(stream.node, ()) if stream.node is not None else None
+            if valid is not None and stream.token_sha256 not in valid:
+                stream.end(states.REVOKED)
+        for agent, node in before.agents.items():
+            if roster.agents.get(agent) != node:
+                self.publish_gone(agent, node)
+                self._broker.wake_inbox(agent)
+        for node in before.tokens.keys() | roster.tokens.keys():
+            if set(before.tokens.get(node, ())) != set(roster.tokens.get(node, ())):
+                for agent in self._directory.agents_of(node):
+                    self._broker.wake_inbox(agent)
+        for agent, node in roster.agents.items():
+            if before.agents.get(agent) != node:
+                self.publish_mailbox(agent)
 
     def entry_of(self, delivery: Delivery, *, committed: float = 0.0) -> Entry:
         """A delivery as a frame; `committed` is 0 for one that was read from the store."""

@@ -3,25 +3,41 @@
 A node's watcher holds a lease: the node's newest stream with `role=watcher`, renewed by
 `POST /api/presence`. Nothing else looks like a watcher, so an agent is never shown as wakeable
 because somebody reads its inbox. All ages are monotonic: a clock that jumps changes nothing.
+
+With several hubs, every one knows the leases of all. What changes one is told to all hubs and
+heard by all in one order; the stream that was told last has the lease.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import states
+from agent_bus.store import cluster as told
+from agent_bus.store.cluster import ALONE
 
 if TYPE_CHECKING:
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, NodeName
     from agent_bus.core.states import AgentStatus, GatewayKind
+    from agent_bus.store.cluster import Cluster
+
+SEEN_TOLD_S: Final = 10.0
+"""An agent's signs of life are told to other hubs at most this often: it is offline after minutes
+without one."""
 
 
 @dataclass(slots=True)
 class Lease:
-    """A connected watcher. `gateways` maps its agents to whether their gateway answers."""
+    """A connected watcher. `gateways` maps its agents to whether their gateway answers.
+
+    `hub` is empty for a stream of this hub, which alone knows the `stream`; `term` names it among
+    those of its hub. `is_heard` once this hub has heard its own word of it.
+    """
 
     stream: object
     since_at: int
@@ -30,20 +46,31 @@ class Lease:
     gateways: dict[AgentName, bool] = field(default_factory=dict)
     unconfigured: tuple[str, ...] = ()
     gateway_kind: GatewayKind = states.UNKNOWN
+    hub: str = ""
+    term: int = 0
+    is_heard: bool = False
 
 
 class Presence:
     """Leases of nodes and signs of life of agents.
 
     Args:
+        cluster: the hubs that have to know.
         directory: who lives where. Its `last_seen_at` are the first signs of life.
         lease_s: a lease lapses when it is not renewed for this long.
         offline_after_s: an agent is offline after this long without a sign of life.
     """
 
     def __init__(
-        self, *, directory: Directory, clock: Clock, lease_s: float, offline_after_s: float
+        self,
+        *,
+        directory: Directory,
+        clock: Clock,
+        lease_s: float,
+        offline_after_s: float,
+        cluster: Cluster = ALONE,
     ) -> None:
+        self._cluster = cluster
         self._directory = directory
         self._clock = clock
         self._lease_s = lease_s
@@ -52,6 +79,10 @@ class Presence:
         self._seen: dict[AgentName, tuple[float, int]] = {}
         self._unsaved: set[AgentName] = set()
         self._muted: dict[AgentName, tuple[float, int]] = {}
+        self._terms = itertools.count(clock.now_ms())
+        self._renewed: set[NodeName] = set()
+        self._saved: set[AgentName] = set()
+        self._seen_told: dict[AgentName, float] = {}
         for name, agent in directory.agents.items():
             if agent.last_seen_at is not None:
                 self._remember(name, agent.last_seen_at)
@@ -60,12 +91,23 @@ class Presence:
         """A watcher's stream began: from now on it holds the lease."""
         old = self._leases.get(node)
         lease = Lease(stream, self._clock.now_ms(), self._clock.monotonic())
+        lease.term = next(self._terms)
         if old is not None:
             lease.version = old.version
             lease.gateways = old.gateways
             lease.gateway_kind = old.gateway_kind
         self._leases[node] = lease
         self.seen(*agents)
+        self._cluster.tell(
+            told.LeaseTaken(
+                node,
+                lease.term,
+                lease.since_at,
+                lease.version,
+                lease.gateways,
+                gateway_kind=lease.gateway_kind,
+            )
+        )
 
     def closed(self, node: NodeName, stream: object) -> None:
         """A watcher's stream ended: drop the lease, unless a newer stream holds it.
@@ -75,6 +117,7 @@ class Presence:
         lease = self._leases.get(node)
         if lease is not None and lease.stream is stream:
             del self._leases[node]
+            self._cluster.tell(told.LeaseDropped(node, lease.term))
 
     def renewed(
         self,
@@ -85,15 +128,17 @@ class Presence:
         unconfigured: tuple[str, ...],
         gateway_kind: GatewayKind,
     ) -> None:
-        """A watcher reported: renew its lease, if it has one."""
+        """A watcher reported: renew its lease, if it has one, whichever hub holds its stream."""
         self.seen(*gateways)
         lease = self._leases.get(node)
-        if lease is not None:
-            lease.renewed = self._clock.monotonic()
-            lease.version = version
-            lease.gateways = gateways
-            lease.unconfigured = unconfigured
-            lease.gateway_kind = gateway_kind
+        if lease is None:
+            return
+        report = told.LeaseReported(node, version, gateways, unconfigured, gateway_kind)
+        if _tells_anew(lease, report):
+            self._cluster.tell(report)
+        else:
+            self._renewed.add(node)
+        self._take_report(lease, report)
 
     def seen(self, *agents: AgentName) -> None:
         """Note a sign of life of these agents."""
@@ -103,11 +148,13 @@ class Presence:
             self._unsaved.add(agent)
 
     def mute(self, agent: AgentName, *, for_s: float) -> None:
-        """Ask watchers to leave an agent alone; 0 ends it. Forgotten when the hub restarts."""
-        self._muted[agent] = (
-            self._clock.monotonic() + for_s,
-            self._clock.now_ms() + int(for_s * 1000),
-        )
+        """Ask watchers to leave an agent alone; 0 ends it.
+
+        Forgotten when the hub restarts, unless there are others.
+        """
+        until_at = self._clock.now_ms() + int(for_s * 1000)
+        self._muted[agent] = (self._clock.monotonic() + for_s, until_at)
+        self._cluster.tell(told.Muted(agent, until_at if for_s else 0))
 
     def muted_until(self, agent: AgentName) -> int | None:
         """Wall-clock ms of the end of an agent's mute; None when it is not muted."""
@@ -121,7 +168,14 @@ class Presence:
         lease = self._leases.get(node) if node is not None else None
         if lease is None or self._clock.monotonic() - lease.renewed > self._lease_s:
             return None
+        if lease.hub and not self._cluster.lives(lease.hub):
+            return None
         return lease
+
+    def is_elsewhere(self, node: NodeName) -> bool:
+        """Whether the node's watcher is connected to another hub."""
+        lease = self.lease(node)
+        return lease is not None and bool(lease.hub)
 
     def status(self, agent: AgentName) -> AgentStatus:
         """Whether an agent can be reached now."""
@@ -144,8 +198,92 @@ class Presence:
     def take_unsaved(self) -> dict[AgentName, int]:
         """Signs of life since the last call, for the store to keep."""
         unsaved = {agent: self._seen[agent][1] for agent in self._unsaved}
+        if self._cluster.is_plural:
+            self._saved |= self._unsaved
         self._unsaved.clear()
         return unsaved
+
+    # What other hubs tell, and are told
+
+    def hear_taken(self, hub: str, taken: told.LeaseTaken) -> object | None:
+        """A watcher's stream began at a hub; answers the stream here that it supersedes.
+
+        A stream of this hub whose own word has not been heard yet is the newer one.
+        """
+        lease = self._leases.get(taken.node)
+        is_own_lease = lease is not None and not lease.hub
+        if hub == self._cluster.name:
+            if lease is not None and is_own_lease and lease.term == taken.term:
+                lease.is_heard = True
+            elif not is_own_lease:  # it has ended here, and is dropped next
+                self._leases.pop(taken.node, None)
+            return None
+        if lease is not None and is_own_lease and not lease.is_heard:
+            return None
+        self._leases[taken.node] = Lease(
+            None,
+            taken.since_at,
+            self._clock.monotonic(),
+            taken.version,
+            taken.gateways,
+            taken.unconfigured,
+            taken.gateway_kind,
+            hub,
+            taken.term,
+        )
+        return lease.stream if lease is not None else None
+
+    def hear_report(self, report: told.LeaseReported) -> None:
+        """A watcher reported to another hub."""
+        lease = self._leases.get(report.node)
+        if lease is not None:
+            self._take_report(lease, report)
+
+    def hear_dropped(self, hub: str, dropped: told.LeaseDropped) -> None:
+        """A watcher's stream ended at another hub."""
+        lease = self._leases.get(dropped.node)
+        if lease is not None and (lease.hub, lease.term) == (hub, dropped.term):
+            del self._leases[dropped.node]
+
+    def hear_beat(self, beat: told.Beat) -> None:
+        """What another hub has noticed: renewed leases and signs of life."""
+        now = self._clock.monotonic()
+        for node in beat.renewed:
+            if node in self._leases:
+                self._leases[node].renewed = now
+        for agent, at in beat.seen.items():
+            if self._seen.get(agent, (0.0, 0))[1] < at:
+                self._remember(agent, at)
+
+    def hear_ended(self, hub: str) -> None:
+        """Another hub has stopped, or began anew: its leases are gone."""
+        for node in [node for node, lease in self._leases.items() if lease.hub == hub]:
+            del self._leases[node]
+
+    def hear_mute(self, muted: told.Muted) -> float:
+        """The operator muted an agent at another hub; answers for how long (s) from now."""
+        left_s = max(0.0, (muted.until_at - self._clock.now_ms()) / 1000)
+        self._muted[muted.agent] = (self._clock.monotonic() + left_s, muted.until_at)
+        return left_s
+
+    def take_untold(self) -> told.Beat:
+        """What was noticed here since the last call, for the other hubs."""
+        renewed, self._renewed = tuple(sorted(self._renewed)), set()
+        now = self._clock.monotonic()
+        seen = {}
+        for agent in self._unsaved | self._saved:
+            if now - self._seen_told.get(agent, -math.inf) >= SEEN_TOLD_S:
+                self._seen_told[agent] = now
+                seen[agent] = self._seen[agent][1]
+        self._saved.clear()
+        return told.Beat(0, renewed, seen)
+
+    def _take_report(self, lease: Lease, report: told.LeaseReported) -> None:
+        lease.renewed = self._clock.monotonic()
+        lease.version = report.version
+        lease.gateways = report.gateways
+        lease.unconfigured = report.unconfigured
+        lease.gateway_kind = report.gateway_kind
 
     def _remember(self, agent: AgentName, at: int) -> None:
         """Take over when an earlier process last saw an agent (wall-clock ms).
@@ -155,3 +293,9 @@ class Presence:
         """
         age_s = max(0, self._clock.now_ms() - at) / 1000
         self._seen[agent] = (self._clock.monotonic() - age_s, at)
+
+
+def _tells_anew(lease: Lease, report: told.LeaseReported) -> bool:
+    """Whether a report differs from what the lease says already."""
+    known = (lease.version, lease.gateways, lease.unconfigured, lease.gateway_kind)
+    return known != (report.version, report.gateways, report.unconfigured, report.gateway_kind)

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from agent_bus.bus.broker import Broker, Entry
 from agent_bus.core import sse
 from agent_bus.runtime.greenlets import Event
+from agent_bus.store.cluster import ALONE, ProbeAnswered, ProbeAsked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
-    from agent_bus.core.model import AgentName
+    from agent_bus.core.model import AgentName, NodeName
+    from agent_bus.store.cluster import Cluster
 
 
 class Probe:
@@ -40,10 +42,24 @@ class Probe:
 
 
 class Prober:
-    """Runs probes and takes their answers."""
+    """Runs probes and takes their answers.
 
-    def __init__(self, *, broker: Broker, directory: Directory, clock: Clock) -> None:
+    Args:
+        is_elsewhere: whether a node's watcher is connected to another hub of the cluster.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        directory: Directory,
+        clock: Clock,
+        is_elsewhere: Callable[[NodeName], bool] = lambda _node: False,
+        cluster: Cluster = ALONE,
+    ) -> None:
         self._broker = broker
+        self._is_elsewhere = is_elsewhere
+        self._cluster = cluster
         self._directory = directory
         self._clock = clock
         self._open: dict[str, Probe] = {}
@@ -60,13 +76,10 @@ class Prober:
         self._open[probe.id] = probe
         try:
             for node, theirs in self._by_node(agents).items():
-                watcher = self._broker.watcher_of(node) if node is not None else None
-                if watcher is None:
-                    for agent in theirs:
-                        probe.answer(agent, _failed("no watcher is connected from its node"))
+                if node is not None and self._ask(probe.id, node, theirs):
                     continue
-                fields: dict[str, object] = {"probe_id": probe.id, "agents": theirs}
-                watcher.put(Entry(sse.control("probe", fields)))
+                for agent in theirs:
+                    probe.answer(agent, _failed("no watcher is connected from its node"))
             probe.done.wait(timeout_s)
         finally:
             del self._open[probe.id]
@@ -88,7 +101,23 @@ class Prober:
         reason: str | None,
         duration_ms: float | None,
     ) -> None:
-        """Take a watcher's answer for one agent; it is dropped when the probe has finished."""
+        """Take a watcher's answer for one agent; it is dropped when the probe has finished.
+
+        The probe may be another hub's.
+        """
+        if probe_id and probe_id not in self._open:
+            self._cluster.tell(ProbeAnswered(probe_id, agent, reason, duration_ms))
+        self.take(probe_id, agent, reason=reason, duration_ms=duration_ms)
+
+    def take(
+        self,
+        probe_id: str | None,
+        agent: AgentName,
+        *,
+        reason: str | None,
+        duration_ms: float | None,
+    ) -> None:
+        """Take an answer to a probe of this hub."""
         probe = self._open.get(probe_id or "")
         if probe is not None:
             total_ms = (self._clock.monotonic() - probe.started) * 1000
@@ -101,6 +130,24 @@ class Prober:
                     "reason": reason,
                 },
             )
+
+    def ask_here(self, probe_id: str, node: NodeName, agents: Sequence[AgentName]) -> bool:
+        """Ask the watcher whose stream is at this hub; False when there is none."""
+        watcher = self._broker.watcher_of(node)
+        if watcher is None:
+            return False
+        fields: dict[str, object] = {"probe_id": probe_id, "agents": list(agents)}
+        watcher.put(Entry(sse.control("probe", fields)))
+        return True
+
+    def _ask(self, probe_id: str, node: NodeName, agents: Sequence[AgentName]) -> bool:
+        """Ask a node's watcher, at whichever hub it is; False when it is at none."""
+        if self.ask_here(probe_id, node, agents):
+            return True
+        if not self._is_elsewhere(node):
+            return False
+        self._cluster.tell(ProbeAsked(probe_id, node, tuple(agents)))
+        return True
 
     def _by_node(self, agents: Sequence[AgentName]) -> dict[Any, list[AgentName]]:
         found: dict[Any, list[AgentName]] = {}

@@ -16,6 +16,7 @@ class RateLimiter:
     """Lets each key do `burst` things at once, and `per_s` per second in the long run."""
 
     def __init__(self, *, per_s: float, burst: float, clock: Clock) -> None:
+        self._whole = per_s, burst
         self._per_s = per_s
         self._burst = burst
         self._clock = clock
@@ -23,8 +24,17 @@ class RateLimiter:
 
     @property
     def per_s(self) -> float:
-        """The long-run rate."""
-        return self._per_s
+        """The long-run rate, over all hubs."""
+        return self._whole[0]
+
+    def divide(self, parts: int) -> None:
+        """Let each key do a part of all that it may: one of so many hubs that each let it do so.
+
+        At least one thing at once always passes.
+        """
+        per_s, burst = self._whole
+        self._per_s = per_s / parts
+        self._burst = max(1.0, burst / parts)
 
     def take(self, key: str) -> float:
         """Take one; answers 0.0. When none is left, takes nothing; answers the seconds to wait."""

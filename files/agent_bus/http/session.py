@@ -21,11 +21,13 @@ from agent_bus.core import errors
 from agent_bus.core.model import Session
 from agent_bus.http.route import Header
 from agent_bus.runtime import greenlets
+from agent_bus.store.cluster import ALONE, SessionEnded, SessionOpened
 
 if TYPE_CHECKING:
     from agent_bus.bus.auth import Authenticator
     from agent_bus.core.clock import Clock
     from agent_bus.http.call import AnyCall
+    from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Records
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ KEPT: Final = 1000
 """Most sessions, and most links: past it the oldest ends. One operator needs a handful."""
 RETRY_S: Final = 10.0
 """How often a sign-out that found the disk full is tried again in the database."""
+LOOK_S: Final = 0.1
+"""An unknown cookie makes a hub look into the database at most this often."""
 OWN_SITE: Final = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site (W3C Fetch Metadata) that a request of our own page has."""
 
@@ -50,8 +54,12 @@ OWN_SITE: Final = frozenset({"same-origin", "none"})
 class Sessions:
     """Opens, finds and ends sessions; used in the loop's thread, writes block the greenlet."""
 
-    def __init__(self, *, records: Records, auth: Authenticator, clock: Clock) -> None:
+    def __init__(
+        self, *, records: Records, auth: Authenticator, clock: Clock, cluster: Cluster = ALONE
+    ) -> None:
         self._records = records
+        self._cluster = cluster
+        self._looked = -LOOK_S
         self._auth = auth
         self._clock = clock
         self._links: dict[str, tuple[str, float]] = {}
@@ -64,6 +72,10 @@ class Sessions:
     def link(self, principal: Principal) -> str:
         """A code that signs in once, within LINK_S; for the admin token's principal."""
         code = secrets.token_urlsafe(32)
+        if self._cluster.is_plural:
+            ends_at = self._clock.steady_ms() + int(LINK_S * 1000)
+            self._cluster.keep_link(_digest(code), principal.sha256, ends_at)
+            return code
         self._links[_digest(code)] = (principal.sha256, self._clock.monotonic() + LINK_S)
         if len(self._links) > KEPT:
             del self._links[next(iter(self._links))]
@@ -94,9 +106,18 @@ class Sessions:
         except errors.DiskFullError:
             logger.warning("The disk is full: a session was opened until the next restart only")
         self._open[session.sha256] = session
+        self._cluster.tell(SessionOpened(session.sha256, token_sha256, session.expires_at))
         if len(self._open) > KEPT:
             self._end(next(iter(self._open)))
         return cookie
+
+    def hear_opened(self, session: Session) -> None:
+        """The operator signed in at another hub."""
+        self._open[session.sha256] = session
+
+    def hear_ended(self, sha256: str) -> None:
+        """The operator signed out at another hub."""
+        self._open.pop(sha256, None)
 
     def require(self, call: AnyCall) -> Principal:
         """The operator, if the call's cookie belongs to an open session.
@@ -104,7 +125,8 @@ class Sessions:
         Raises:
             errors.UnauthenticatedError: it is not.
         """
-        session = self._open.get(_digest(cookie_of(call)))
+        sha256 = _digest(cookie_of(call))
+        session = self._open.get(sha256) or self._from_elsewhere(sha256)
         if session is None or session.expires_at <= self._clock.steady_ms():
             raise errors.UnauthenticatedError("Sign in again.")
         if not self._auth.is_admin(session.token_sha256):
@@ -132,8 +154,18 @@ class Sessions:
         """End the call's session; on a full disk in memory, and for good once there is room."""
         self._end(_digest(cookie_of(call)))
 
+    def _from_elsewhere(self, sha256: str) -> Session | None:
+        """A session that another hub has just opened: the browser may be faster than the word."""
+        now = self._clock.monotonic()
+        if not self._cluster.is_plural or now - self._looked < LOOK_S:
+            return None
+        self._looked = now
+        found = self._records.sessions(steady=self._clock.steady_ms())
+        return next((one for one in found if one.sha256 == sha256), None)
+
     def _end(self, sha256: str) -> None:
         self._open.pop(sha256, None)
+        self._cluster.tell(SessionEnded(sha256))
         self._ended.add(sha256)
         if not self._drop_ended() and not self._is_retrying:
             self._is_retrying = True
@@ -161,6 +193,9 @@ class Sessions:
             self._is_retrying = False
 
     def _redeem(self, code: str) -> str | None:
+        if self._cluster.is_plural:
+            found = self._cluster.take_link(_digest(code.strip()))
+            return found if found is not None and self._auth.is_admin(found) else None
         token_sha256, deadline = self._links.pop(_digest(code.strip()), ("", 0.0))
         is_good = deadline > self._clock.monotonic() and self._auth.is_admin(token_sha256)
         return token_sha256 if is_good else None

@@ -84,8 +84,14 @@ class Fleet:
         self._presence = presence
         self._clock = clock
         self._last_wakes: dict[AgentName, int] = {}
+        self._woken: dict[AgentName, int] = {}
         self._oldest: dict[AgentName, int] = {}
         self._looked: float | None = None
+
+    @property
+    def shows_all(self) -> bool:
+        """Nothing by itself."""
+        return False
 
     def start(self) -> None:
         """Read what was known before the start."""
@@ -93,6 +99,10 @@ class Fleet:
 
     def on_sent(self, _sent: Sent) -> None:
         """A message is durable."""
+        self._looked = None
+
+    def on_passed(self, _expires_at: int | None) -> None:
+        """A message is durable, by another hub."""
         self._looked = None
 
     def on_acked(self, _acked: Acked) -> None:
@@ -103,6 +113,16 @@ class Fleet:
         """A watcher reported what became of a wake."""
         if stamp.kind == states.ACCEPTED:
             self._last_wakes[stamp.agent] = stamp.at
+            self._woken[stamp.agent] = stamp.at
+
+    def hear_wake(self, stamp: Stamp) -> None:
+        """A watcher reported to another hub that a gateway took a wake."""
+        self._last_wakes[stamp.agent] = max(stamp.at, self._last_wakes.get(stamp.agent, 0))
+
+    def take_woken(self) -> dict[AgentName, int]:
+        """Wakes that gateways accepted since the last call, for other hubs (ms)."""
+        woken, self._woken = self._woken, {}
+        return woken
 
     def refresh(self, *, anyway: bool = False) -> None:
         """Read the age of unread mail if it may have changed; blocks the greenlet for that."""

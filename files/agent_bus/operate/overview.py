@@ -82,6 +82,15 @@ class Overview:
             self._feed.append(brief(sent))
         self._event.set()
 
+    @property
+    def shows_all(self) -> bool:
+        """Whether a page is open."""
+        return bool(self._pages)
+
+    def on_passed(self, _expires_at: int | None) -> None:
+        """Another hub stored a message while no page was open."""
+        self._event.set()
+
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read."""
         if self._pages:

@@ -87,6 +87,16 @@ class Housekeeper:
         if expires_at is not None:
             self._expect(expires_at)
 
+    @property
+    def shows_all(self) -> bool:
+        """Nothing."""
+        return False
+
+    def on_passed(self, expires_at: int | None) -> None:
+        """Another hub's message is durable: it may be the next one to expire."""
+        if expires_at is not None:
+            self._expect(expires_at)
+
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read: nothing to do, because a needless sweep is harmless."""
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         SearchSlice,
         SweepBounds,
     )
+    from agent_bus.store.cluster import Cluster
 
 
 class Listener(Protocol):
@@ -208,6 +209,10 @@ class Backend(Store, Vitals, Protocol):
     @property
     def records(self) -> Records:
         """What the dashboard asks."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """The hubs on this database."""
 
     def write_backup(self, target: Path) -> Backup:
         """Copy the live database to `target`. Blocks its thread: call it in a native one.

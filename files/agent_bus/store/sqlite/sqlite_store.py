@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool
+from agent_bus.store.cluster import ALONE
 from agent_bus.store.sqlite.file import backup, connections
 from agent_bus.store.sqlite.read import history, reads
 from agent_bus.store.sqlite.records import SqliteRecords
@@ -79,6 +80,7 @@ class SqliteStore:
         self._facts = connections.facts(self._connection)
         self._writer = Writer(self._connection, fatal=fatal, has_room=self._has_room)
         self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
+        self.cluster = ALONE
         self.records = SqliteRecords(readers=self._readers, writer=self._writer)
 
     def listen(self, listener: Listener) -> None:
