@@ -134,6 +134,20 @@ class HubUnreachableError(ClientError):
         self.sent = sent
 
 
+class NoHubError(HubUnreachableError):
+    """None of several hubs was reached, so nothing was sent; the message has a reason for each."""
+
+    code = "no_hub"
+
+    def __init__(self, failures: list[HubUnreachableError]) -> None:
+        super().__init__(
+            ", ".join(failure.url for failure in failures),
+            "; ".join(f"{failure.url}: {failure.reason}" for failure in failures),
+            sent=False,
+        )
+        self.args = (f"no hub answers: {self.reason}",)
+
+
 class OutboxWaitsError(HubUnreachableError):
     """Nothing was sent, because what the sender has in the outbox goes first."""
 

@@ -53,7 +53,10 @@ class Settings:
 
     node: str = field(metadata={"doc": "the node's name in the inventory"})
     hub_url: str = field(
-        metadata={"doc": "base address of the hub, `http://host:port` or `https://host:port`"}
+        metadata={
+            "doc": "base address of the hub, `http://host:port` or `https://host:port`; of one of"
+            " them where `hub_urls` is set, and then it may be left out"
+        }
     )
     agents: tuple[Agent, ...] = field(
         metadata={"doc": "`[{name, waker: hook or command, command: [argv]}]`, at least one"}
@@ -97,11 +100,19 @@ class Settings:
     hub_ca_file: str | None = _setting(
         None, "CA certificate that an https hub is verified by; without it the system's own"
     )
+    hub_urls: tuple[str, ...] = _setting(
+        (), "base addresses of all hubs, where there are several; the order does not matter"
+    )
 
     @property
     def agent_names(self) -> tuple[str, ...]:
         """All agents of the node, in the order of the file."""
         return tuple(agent.name for agent in self.agents)
+
+    @property
+    def hubs(self) -> tuple[str, ...]:
+        """Base addresses of all hubs, in the order of the file."""
+        return self.hub_urls or (self.hub_url,)
 
 
 def load(path: Path) -> Settings:
@@ -129,23 +140,33 @@ def parse(raw: dict[str, Any], problems: list[str]) -> Settings | None:
     """Return the settings, or None with what is wrong appended to `problems`."""
     known = {item.name: item for item in fields(Settings)}
     _check_unknown("", raw, tuple(known), problems)
+    if isinstance(raw.get("hub_urls"), list) and raw["hub_urls"]:
+        raw = {"hub_url": raw["hub_urls"][0], **raw}
     required = ("node", "hub_url", "agents")
     problems.extend(f"{name} is missing" for name in required if name not in raw)
     values: dict[str, Any] = {}
     for name, value in raw.items():
         if name == "agents":
             values[name] = _agents(value, problems)
+        elif name == "hub_urls":
+            values[name] = _addresses(name, value, problems)
         elif name in known:
             values[name] = _scalar(name, value, str(known[name].type), problems)
     if values.get("hook_mode", "wake") not in HOOK_MODES:
         problems.append(f"hook_mode is {values['hook_mode']!r}: use wake or agent")
+    _check_addresses(values, problems)
+    return None if problems else Settings(**values)
+
+
+def _check_addresses(values: dict[str, Any], problems: list[str]) -> None:
     for name in ("hub_url", "gateway_url"):
         if isinstance(values.get(name), str):
             try:
                 Origin.parse(values[name])
             except SettingsError as error:
                 problems.append(f"{name}: {error}")
-    return None if problems else Settings(**values)
+    if values.get("hub_urls") and values["hub_url"] not in values["hub_urls"]:
+        problems.append(f"hub_url is {values['hub_url']!r}: it is not among hub_urls")
 
 
 def _scalar(name: str, value: Any, kind: str, problems: list[str]) -> Any:  # noqa: ANN401 - JSON
@@ -157,6 +178,20 @@ def _scalar(name: str, value: Any, kind: str, problems: list[str]) -> Any:  # no
     if not (isinstance(value, str) and value) and not (value is None and "None" in kind):
         problems.append(f"{name} is {value!r}: a string is expected")
     return value
+
+
+def _addresses(name: str, raw: Any, problems: list[str]) -> tuple[str, ...]:  # noqa: ANN401 - JSON
+    if not isinstance(raw, list) or not raw or not all(isinstance(url, str) for url in raw):
+        problems.append(f"{name}: a list with at least one address is expected")
+        return ()
+    for number, url in enumerate(raw):
+        try:
+            Origin.parse(url)
+        except SettingsError as error:
+            problems.append(f"{name}[{number}]: {error}")
+        if url in raw[:number]:
+            problems.append(f"{name}[{number}]: {url} is listed twice")
+    return tuple(raw)
 
 
 def _agents(raw: Any, problems: list[str]) -> tuple[Agent, ...]:  # noqa: ANN401 - JSON

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 import os
 import sys
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.outbox.folder import Entry
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs for 10 s into the background
@@ -40,8 +40,16 @@ class Context:
         self.settings = node_settings.load(Path(path))
         self.outbox = Outbox(Path(self.settings.outbox_dir))
         self.deadline = None if answer_s is None else Deadline.after(answer_s)
-        url, ca_file = self.settings.hub_url, self.settings.hub_ca_file
-        self.hub = HubClient(url, read_token, ca_file=ca_file, deadline=self.deadline)
+        self.hub = self._hub()
+
+    def _hub(self) -> HubClient | Hubs:
+        """Return the hub, or all of them."""
+        if len(self.settings.hubs) == 1:
+            url, ca_file = self.settings.hub_url, self.settings.hub_ca_file
+            return HubClient(url, read_token, ca_file=ca_file, deadline=self.deadline)
+        from agent_bus_client.hub.hubs import Hubs  # only a fleet of several hubs pays for it
+
+        return Hubs.of(self.settings, read_token, deadline=self.deadline)
 
     @property
     def agent(self) -> str:
@@ -88,6 +96,8 @@ class Context:
         except FileNotFoundError:
             return  # another command was quicker
         except OSError as error:
+            import hashlib  # it loads OpenSSL, for 3 ms
+
             key = f"again-{hashlib.sha256(entry.path.name.encode()).hexdigest()[:16]}"
             again = (
                 f" (you may have heard this before: it cannot be marked as told, {error.strerror};"

@@ -12,6 +12,7 @@ from agent_bus_client.api import GatewayKind, Presence, Problem
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
+    HubUnreachableError,
     HubUntrustedError,
     NoTokenError,
     SettingsError,
@@ -20,7 +21,9 @@ from agent_bus_client.waker.gateway import Gateway
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
+    from agent_bus_client.hub.transport import HubClient
 
+EACH_S = 1.5  # to ask each of several hubs whether it is ready
 HUB_S = 5.5  # a second name server is asked after 5 s; the gateway gets the rest of 9 s
 SITE = "run the site playbook for this node"
 CERTIFICATE_S = (
@@ -49,6 +52,7 @@ def doctor(context: Context) -> int:
     gateway = _gateway(context)
     checks = [
         Check("settings", True, f"node {context.settings.node}, agents {names}"),
+        *_each_hub(context),
         *_hub(context),
         *gateway,
         *_openclaw(context, answers=all(check.ok for check in gateway)),
@@ -63,6 +67,46 @@ def doctor(context: Context) -> int:
         {"release": release.current(), "checks": [c._asdict() for c in checks]}, "\n".join(lines)
     )
     return 0 if all(check.ok for check in checks) else 1
+
+
+def _each_hub(context: Context) -> list[Check]:
+    """Return whether each of several hubs can take messages; nothing for an only one."""
+    clients = context.hub.clients
+    if len(clients) == 1:
+        return []
+    checks = []
+    for client in clients:
+        try:
+            ready = _ready(client, which=", this node's first" if client is clients[0] else "")
+        except SettingsError:
+            return []  # `_hub` says why
+        checks.append(ready)
+        if ready.ok:
+            checks += _certificate(client, context.now(), f"certificate of {client.url}")
+    return checks
+
+
+def _ready(client: HubClient, *, which: str) -> Check:
+    """Return whether a hub can take messages.
+
+    Raises:
+        SettingsError: this user has no token, or the CA file cannot be read.
+    """
+    name = f"hub {client.url}"
+    try:
+        said = client.call("GET", "/readyz", timeout_s=EACH_S)
+    except HubUntrustedError as error:
+        return Check(name, ok=False, found=error.reason, advice=SITE)
+    except HubUnreachableError as error:
+        advice = "is agent-bus.service running there? Until it is, this node uses another hub"
+        return Check(name, ok=False, found=f"{error.reason}{which}", advice=advice)
+    except HubRefusedError as error:
+        parts = error.fields.get("checks")
+        parts = parts if isinstance(parts, dict) else {"answer": str(error)}
+        found = "; ".join(f"{part}: {words}" for part, words in parts.items() if words != "ok")
+        advice = "look at its log there: journalctl -u agent-bus"
+        return Check(name, ok=False, found=f"not ready{which}; {found}", advice=advice)
+    return Check(name, ok=True, found=f"ready, release {said['version']}{which}")
 
 
 def _hub(context: Context) -> list[Check]:
@@ -87,8 +131,10 @@ def _hub(context: Context) -> list[Check]:
     except ClientError as error:
         advice = f"is agent-bus.service running on the hub, and {url} open from here?"
         return [Check("hub", ok=False, found=str(error), advice=advice)]
-    found = f"{url} at {context.hub.way}"
-    checks = [Check("hub and token", ok=True, found=found), *_certificate(context)]
+    found = f"{context.hub.url} at {context.hub.way}"
+    checks = [Check("hub and token", ok=True, found=found)]
+    if len(context.hub.clients) == 1:
+        checks += _certificate(context.hub.clients[0], context.now(), "certificate")
     known = {agent["name"]: agent for agent in roster["agents"]}
     own = context.settings.node
     for name in context.settings.agent_names:
@@ -116,19 +162,19 @@ def _watcher(node: dict[str, Any]) -> Check:
     return Check("watcher", ok=bool(node["connected"]), found=found, advice=advice)
 
 
-def _certificate(context: Context) -> list[Check]:
+def _certificate(client: HubClient, now: float, name: str) -> list[Check]:
     """Return how long the certificate lasts that the hub has just shown; nothing without TLS."""
     try:
-        ends = context.hub.certificate_ends(timeout_s=HUB_S)
+        ends = client.certificate_ends(timeout_s=HUB_S)
     except ClientError as error:
-        return [Check("certificate", ok=False, found=str(error), advice=SITE)]
+        return [Check(name, ok=False, found=str(error), advice=SITE)]
     if ends is None:
         return []
-    left_s = ends - context.now()
+    left_s = ends - now
     day = time.strftime("%Y-%m-%d", time.gmtime(ends))
     found = f"the hub's ends on {day}, in {left_s // 86400:.0f} days"
     advice = "run the site playbook for the hub, with a new certificate if it is one of yours"
-    return [Check("certificate", ok=left_s > CERTIFICATE_S, found=found, advice=advice)]
+    return [Check(name, ok=left_s > CERTIFICATE_S, found=found, advice=advice)]
 
 
 def _reserves(context: Context) -> list[Check]:

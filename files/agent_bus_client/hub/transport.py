@@ -62,6 +62,11 @@ class HubClient:
         self._token = token
 
     @property
+    def clients(self) -> tuple[HubClient, ...]:
+        """All hubs of the fleet: this one."""
+        return (self,)
+
+    @property
     def way(self) -> str:
         """How the hub was reached last: the address that answered, and those that did not."""
         dialer = self._server.dialer
@@ -78,9 +83,12 @@ class HubClient:
         query: Mapping[str, object] | None = None,
         body: object = None,
         timeout_s: float = CALL_TIMEOUT_S,
+        connect_s: float | None = None,
         headers: dict[str, str] | None = None,
     ) -> Any:  # noqa: ANN401 - decoded JSON
         """Return the decoded answer; None for one without a body.
+
+        `connect_s` is how long the connection may take, where there is another hub to go on to.
 
         Raises:
             HubUnreachableError: no complete answer came.
@@ -97,6 +105,7 @@ class HubClient:
                 headers=self._headers("application/json", body=raw, more=headers),
                 body=raw,
                 deadline=deadline,
+                connect_s=connect_s,
                 sent=sent,
             )
         except (OSError, HttpError) as error:
@@ -135,8 +144,15 @@ class HubClient:
         finally:
             connection.close()
 
-    def open_stream(self, query: Mapping[str, object], *, last_event_id: str | None) -> Stream:
-        """Return an open stream.
+    def open_stream(
+        self,
+        query: Mapping[str, object],
+        *,
+        last_event_id: str | None,
+        timeout_s: float = OPEN_TIMEOUT_S,
+        connect_s: float | None = None,
+    ) -> Stream:
+        """Return an open stream; for `connect_s` see `call`.
 
         Raises:
             HubUnreachableError: no answer came.
@@ -146,9 +162,9 @@ class HubClient:
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
         connection = None
-        deadline = Deadline.after(OPEN_TIMEOUT_S)
+        deadline = Deadline.after(timeout_s)
         try:
-            connection = http1.Connection(self._server, deadline)
+            connection = http1.Connection(self._server, deadline, connect_s=connect_s)
             path = "/api/stream" + encode_query(query)
             connection.send("GET", path, headers=headers)
             head = connection.read_head()

@@ -168,15 +168,18 @@ class Server:
         self.dialer = Dialer(self.origin.host, self.origin.port)
         self._ca_file = ca_file
 
-    def connect(self, deadline: Deadline) -> socket.socket:
+    def connect(self, deadline: Deadline, *, within_s: float | None = None) -> socket.socket:
         """Return a connected socket, with TLS if the address says https.
+
+        `within_s` is for the connection alone, without TLS, where that has less time.
 
         Raises:
             NotConnectedError: no address accepted a connection; nothing was sent.
             SettingsError, UntrustedError: see `tls.secure`.
             OSError: the handshake failed, or the deadline has passed.
         """
-        plain = self.dialer.connect(deadline)
+        connected_by = deadline if within_s is None else deadline.within(within_s)
+        plain = self.dialer.connect(connected_by)
         if not self.origin.tls:
             return plain
         from agent_bus_client.net import tls
@@ -190,11 +193,13 @@ class Connection:
     Everything up to the head of the answer has to be done by the deadline.
     """
 
-    def __init__(self, server: Server, deadline: Deadline) -> None:
+    def __init__(
+        self, server: Server, deadline: Deadline, *, connect_s: float | None = None
+    ) -> None:
         self._origin = server.origin
         self._deadline = deadline
         self._rest = b""
-        self._socket = server.connect(deadline)
+        self._socket = server.connect(deadline, within_s=connect_s)
 
     def certificate_ends(self) -> float | None:
         """Return when the peer's certificate ends (epoch seconds); None without TLS."""
@@ -291,18 +296,20 @@ def exchange(
     headers: dict[str, str],
     body: bytes | None = None,
     deadline: Deadline,
+    connect_s: float | None = None,
     sent: list[bool] | None = None,
 ) -> Response:
     """Run one request on a connection of its own and return the whole answer.
 
-    `sent` gets an element once the request may have reached the peer.
+    `connect_s` is how long the connection may take; `sent` gets an element once the request may
+    have reached the peer.
 
     Raises:
         OSError: the connection broke, or the deadline passed before the end.
         HttpError: the answer is broken, cut or past `MAX_BODY_BYTES`; `NotConnectedError` when
             no address of the server accepted a connection.
     """
-    connection = Connection(server, deadline)
+    connection = Connection(server, deadline, connect_s=connect_s)
     try:
         if sent is not None:
             sent.append(True)

@@ -16,6 +16,7 @@ from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachable
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Entry, Outbox
 
 if TYPE_CHECKING:
+    from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.hub.transport import HubClient
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Drained:
     waiting: int
 
 
-def addressed(request: dict[str, Any], hub: HubClient) -> dict[str, Any]:
+def addressed(request: dict[str, Any], hub: HubClient | Hubs) -> dict[str, Any]:
     """Return the body of `POST /api/send`; a reply gets its recipient from the message it answers.
 
     Raises:
@@ -51,7 +52,7 @@ def addressed(request: dict[str, Any], hub: HubClient) -> dict[str, Any]:
     return answered
 
 
-def drain(box: Outbox, hub: HubClient, *, sender: str | None = None) -> Drained:
+def drain(box: Outbox, hub: HubClient | Hubs, *, sender: str | None = None) -> Drained:
     """Send what waits, in order per sender; stop at the first sign that the hub is away.
 
     A file that cannot be moved or removed, for want of rights or room, stays, and so does all that
@@ -84,7 +85,7 @@ def drain(box: Outbox, hub: HubClient, *, sender: str | None = None) -> Drained:
     return Drained(sent, failed, len(waiting) - sent - failed)
 
 
-def _refusal(box: Outbox, hub: HubClient, entry: Entry) -> str:
+def _refusal(box: Outbox, hub: HubClient | Hubs, entry: Entry) -> str:
     """Send one message; return why it can never be sent, or nothing if it was sent.
 
     Raises:
@@ -106,7 +107,7 @@ def _refusal(box: Outbox, hub: HubClient, entry: Entry) -> str:
     return ""
 
 
-def _post(box: Outbox, hub: HubClient, entry: Entry, request: dict[str, Any]) -> None:
+def _post(box: Outbox, hub: HubClient | Hubs, entry: Entry, request: dict[str, Any]) -> None:
     """Post one message; if the answer is missing, note that.
 
     Raises:

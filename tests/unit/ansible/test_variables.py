@@ -114,7 +114,7 @@ def kind(annotation: object) -> str:
         (
             "bus_watcher_settings",
             {field.name: field.type for field in dataclasses.fields(NodeSettings)},
-            {"node", "hub_url", "agents", "gateway_url", "openclaw_config"},
+            {"node", "hub_url", "hub_urls", "agents", "gateway_url", "openclaw_config"},
         ),
     ],
 )

@@ -40,6 +40,20 @@ def test_a_good_file_is_read_with_defaults(tmp_path: Path) -> None:
     assert loaded.wake_min_interval_s == 12.0
 
 
+def test_several_hubs_may_stand_beside_one_or_alone() -> None:
+    both = ["http://nuc:8091", "http://t440:8091"]
+    found: list[str] = []
+    one, several = settings.parse(GOOD, found), settings.parse({**GOOD, "hub_urls": both}, found)
+    alone = settings.parse({"node": "n", "hub_urls": both, "agents": [{"name": "alpha"}]}, found)
+    assert not found
+    assert one
+    assert several
+    assert alone
+    assert one.hubs == ("http://t440:8091",)
+    assert several.hubs == alone.hubs == tuple(both)
+    assert alone.hub_url == both[0]
+
+
 def test_the_wake_text_is_constant_and_names_the_agent() -> None:
     text = settings.Agent("alpha").wake_text
     assert text == "agent-bus: unread messages for alpha. Run: agent-bus inbox --as alpha"
@@ -62,6 +76,11 @@ def test_the_wake_text_is_constant_and_names_the_agent() -> None:
         ({"stagger_s": -1}, "a number of seconds is expected"),
         ({"stagger_s": True}, "a number of seconds is expected"),
         ({"hook_mode": "both"}, "use wake or agent"),
+        ({"hub_urls": "http://t440:8091"}, "hub_urls: a list with at least one address"),
+        ({"hub_urls": []}, "hub_urls: a list with at least one address"),
+        ({"hub_urls": ["http://t440:8091", "nuc"]}, "hub_urls[1]: 'nuc' is not an address"),
+        ({"hub_urls": ["http://t440:8091"] * 2}, "hub_urls[1]: http://t440:8091 is listed twice"),
+        ({"hub_urls": ["http://nuc:8091"]}, "hub_url is 'http://t440:8091': it is not among"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(changes: dict[str, Any], expected: str) -> None:
