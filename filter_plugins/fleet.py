@@ -79,6 +79,13 @@ def hub_of(
     }
 
 
+def hub_urls(
+    hubs: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], secrets: str = ""
+) -> list[str]:
+    """Return the addresses by which the nodes reach the bus, one per hub, in the given order."""
+    return [str(hub_of(hub, hostvars, secrets)["url"]) for hub in hubs]
+
+
 def _tls_files(mode: str, own: Mapping[str, Any], secrets: str) -> dict[str, str]:
     if mode == "fleet":
         folder = f"{secrets}/tls"
@@ -178,6 +185,7 @@ class FilterModule:
             "secrets_dir": secrets_dir,
             "tls_mode": tls_mode,
             "hub_of": hub_of,
+            "hub_urls": hub_urls,
             "local_address": local_address,
             "nodes_with_agents": nodes_with_agents,
             "nodes_in": nodes_in,

@@ -104,3 +104,11 @@ def test_only_watchers_of_the_release_count_as_connected() -> None:
 def test_a_secret_is_one_line_that_only_its_owner_reads() -> None:
     entry = {"path": "/t", "content": "geheim\n", "mode": "0600", "secret": True}
     assert fleet.secret_files({"/t": "geheim"}) == [entry]
+
+
+def test_each_hub_has_an_address_with_its_own_port_and_tls() -> None:
+    hosts = {
+        "box": {"bus_address": "192.168.1.20"},
+        "mini": {"message_bus_port": 9000, "message_bus_tls": "fleet"},
+    }
+    assert fleet.hub_urls(hosts, hosts, "/s") == ["http://192.168.1.20:8091", "https://mini:9000"]
