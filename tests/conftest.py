@@ -4,7 +4,7 @@ import ctypes
 import signal
 from typing import TYPE_CHECKING
 
-from tests.support import patience
+from tests.support import patience, postgres
 from tests.support.report import Report
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Report(config))
     if hasattr(config, "workerinput"):  # a worker of xdist goes with the run
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        postgres.share_server()
 
 
 def take_interrupts() -> None:

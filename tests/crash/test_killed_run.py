@@ -14,6 +14,7 @@ from tests.support.patience import patience, wait_until
 
 ENDLESS = """
 import contextlib, pathlib, subprocess, sys, threading
+from tests.support import postgres
 from tests.support.disk import disk_of
 from tests.support.guard import mark, marked
 from tests.support.hub import HubProcess
@@ -29,22 +30,28 @@ def test_endless(tmp_path):
     node = Node(tmp_path / "n1", "n1", f"http://127.0.0.1:{hub.port}", [{"name": "alpha"}])
     node.start()
     sleeper = "import os, time; os.setsid(); os.fork(); time.sleep(600)"
+    server = postgres.shared()
     other = subprocess.Popen([sys.executable, "-c", sleeper], env=marked())
     with disk_of(1, tmp_path / "disk"), dropped("ip saddr 127.0.0.77 tcp dport 9"):
-        pathlib.Path(__file__).with_name("mark").write_text(mark())
+        pathlib.Path(__file__).with_name("mark").write_text(f"{mark()} {server.mark}")
         threading.Event().wait(600)
 """
 CONFTEST = "from tests.conftest import pytest_configure\n"
-PROCESSES = 7
-"""Nursery, arbiter and worker of the hub, the gateway, the watcher, a sleeper and its child."""
+PROCESSES = 8
+"""PostgreSQL, nursery, arbiter and worker of the hub, gateway, watcher, a sleeper, its child."""
 
 
-def left_by(mark: str) -> list[str]:
-    """What a run has on this machine: processes, file systems, nftables tables."""
+def left_by(marks: str) -> list[str]:
+    """What a run has on this machine: processes, file systems, nftables tables, folders."""
+    return [found for mark in sorted(set(marks.split())) for found in left_by_one(mark)]
+
+
+def left_by_one(mark: str) -> list[str]:
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
-    found = [line for line in (*mounts, *listed.stdout.splitlines()) if mark in line]
-    return [*map(str, carriers(mark)), *found]
+    folders = map(str, Path("/tmp").glob("agent-bus-postgres-*"))
+    seen = (*mounts, *listed.stdout.splitlines(), *folders)
+    return [*map(str, carriers(mark)), *(line for line in seen if mark in line)]
 
 
 @pytest.mark.parametrize("workers", [("-p", "no:xdist"), ("-n", "1")], ids=["alone", "xdist"])
@@ -64,9 +71,9 @@ def test_what_a_killed_run_has_started_goes_with_it(
                 place = tmp_path / "mark"
                 return place.read_text() if place.exists() else ""
 
-            mark = wait_until(told, "all is started")
-            wait_until(lambda: len(left_by(mark)) == PROCESSES + 2, "all is seen")
+            marks = wait_until(told, "all is started")
+            wait_until(lambda: len(left_by(marks)) == PROCESSES + 3, "all is seen")
         finally:
             run.kill()
             run.wait(patience())
-    wait_until(lambda: not left_by(mark), "nothing of it is left")
+    wait_until(lambda: not left_by(marks), "nothing of it is left")

