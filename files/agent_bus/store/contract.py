@@ -7,7 +7,7 @@ never the loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,15 @@ if TYPE_CHECKING:
         SweepBounds,
     )
     from agent_bus.store.cluster import Cluster
+
+
+KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
+"""How long a repeated Idempotency-Key is answered with the first result."""
+SHOWN_LATELY_MS: Final = 120_000
+"""The command line's SHOWN_LATELY_S: a message that was shown within this time comes without its
+body and keeps its stamp. If the stamp moved, an agent that looks more often would never see the
+body again after the turn that saw it died. A stamp in the future was made before the clock was set
+back; it moves."""
 
 
 class Listener(Protocol):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool
 from agent_bus.store.cluster import ALONE
+from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.sqlite.file import backup, connections
 from agent_bus.store.sqlite.read import history, reads
 from agent_bus.store.sqlite.records import SqliteRecords
@@ -183,7 +184,7 @@ class SqliteStore:
 
     def replay_of(self, sender: AgentName, key: str) -> bool:
         """Whether this idempotency key has an answer already."""
-        since = self._clock.steady_ms() - commands.KEY_LIFETIME_MS
+        since = self._clock.steady_ms() - KEY_LIFETIME_MS
         return self._readers.run(lambda c: reads.known_key(c, sender, key, since=since))
 
     def next_expiry(self) -> int | None:

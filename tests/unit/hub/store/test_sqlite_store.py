@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from agent_bus.core import errors
-from agent_bus.store.sqlite.write import commands
+from agent_bus.store import contract
 from agent_bus_client.cli import inbox as inbox_of_cli
 from tests.support.store import opened
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_what_was_shown_lately_is_what_the_command_line_means_by_it() -> None:
-    assert commands.SHOWN_LATELY_MS == inbox_of_cli.SHOWN_LATELY_S * 1000
+    assert contract.SHOWN_LATELY_MS == inbox_of_cli.SHOWN_LATELY_S * 1000
 
 
 def test_the_durability_contract_is_read_back(store: SqliteStore, tmp_path: Path) -> None:

@@ -31,6 +31,11 @@ FACTS: Final = (
     "SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'synchronous_commit',"
     " 'synchronous_standby_names', 'fsync', 'full_page_writes') ORDER BY name"
 )
+TUNED: Final = (
+    # Every statement goes by an index, and is planned once, before there are statistics.
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+    " SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+)
 READ_ONLY: Final = "SET default_transaction_read_only = on"
 EPOCH: Final = "SELECT value FROM meta WHERE key = 'epoch'"
 
@@ -41,15 +46,26 @@ class NativeConnection(psycopg.Connection[tuple[Any, ...]]):
     Attributes:
         patience_s: how long one wait for the server may last; None: for ever. Past it the
             connection is of no more use, and `psycopg.OperationalError` is raised.
+    warnings: what the server warned of since the list was emptied.
     """
 
     patience_s: float | None = None
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - psycopg's own
+        super().__init__(*arguments, **more)
+        self.warnings: list[str] = []
+        self.add_notice_handler(self._note)
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait in C, without the interpreter lock: half the cost of gevent's way."""
         patience_s = self.patience_s if timeout is None else timeout
         found: T = waiting.wait_c(gen, self.pgconn.socket, interval=interval, timeout=patience_s)
         return found
+
+    def _note(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Keep warnings: one during a commit says that it may not be replicated."""
+        if notice.severity_nonlocalized == "WARNING":
+            self.warnings.append(notice.message_primary or "")
 
     def drop(self) -> None:
         """Close the socket at once, whatever is under way; never cancels, never waits."""
@@ -82,6 +98,7 @@ def to_primary(
         try:
             connection = _connect({**hosts[number], "target_session_attrs": "read-write"})
             connection.patience_s = patience_s
+            connection.execute(TUNED)
             found = int(one(connection, TIMELINE))
         except psycopg.Error as error:
             failures.append(f"{hosts[number].get('host', 'local')}: {str(error).strip()}")

@@ -23,6 +23,7 @@ from agent_bus.core.model import (
     Stamp,
 )
 from agent_bus.store import rows
+from agent_bus.store.contract import KEY_LIFETIME_MS, SHOWN_LATELY_MS
 from agent_bus.store.sqlite.write import bulk
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.states import StampKind
-
-KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
-"""How long a repeated Idempotency-Key is answered with the first result."""
 
 FIND_KEY: Final = (
     "SELECT message_id, payload_sha256 FROM idempotency"
@@ -88,11 +86,6 @@ SHOWN_BEFORE: Final = (
     "SELECT last_fetched_at, fetch_count, read_at, expired_at FROM delivery"
     " WHERE seq = ? AND agent = ?"
 )
-SHOWN_LATELY_MS: Final = 120_000
-"""The command line's SHOWN_LATELY_S: a message that was shown within this time comes without its
-body and keeps its stamp. If the stamp moved, an agent that looks more often would never see the
-body again after the turn that saw it died. A stamp in the future was made before the clock was set
-back; it moves."""
 MARK_FETCHED: Final = (
     "UPDATE delivery SET fetched_at = coalesce(fetched_at, ?1), last_fetched_at = CASE"
     f" WHEN last_fetched_at > ?1 - {SHOWN_LATELY_MS} AND last_fetched_at <= ?1"

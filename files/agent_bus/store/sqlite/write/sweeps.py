@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.store import rows
+from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.sqlite.write import commands
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def sweep(
     expired, boxes = _expire(connection, now, steady, limit)
     moved = _archive(connection, steady, steady - within.retain_read_ms, limit)
     dropped = _drop(connection, steady - within.retain_archive_ms, limit)
-    connection.execute(FORGET_KEYS, (steady - commands.KEY_LIFETIME_MS, limit))
+    connection.execute(FORGET_KEYS, (steady - KEY_LIFETIME_MS, limit))
     forgotten = connection.changes()
     if _free_pages(connection) > FREE_PAGES_KEPT:
         connection.execute(RECLAIM).fetchall()  # each step gives one page back

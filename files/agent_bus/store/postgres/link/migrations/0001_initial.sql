@@ -21,6 +21,7 @@ CREATE TABLE head (
 CREATE TABLE change (
     pos bigint PRIMARY KEY,
     hub text NOT NULL,
+    batch bigint NOT NULL,           -- the hub's own number: it finds its batch by it again
     at bigint NOT NULL,
     facts text NOT NULL              -- a JSON list, in the order of the commit
 );

@@ -1,0 +1,120 @@
+"""The stored roster: who lives where, in which groups, with which tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core.model import OPERATOR, Agent, AgentName, Ages, NodeName, Roster, RosterChange
+from agent_bus.store import roster_change
+from agent_bus.store.postgres.link.connections import one
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from agent_bus.store.postgres.link.connections import NativeConnection
+
+AGENTS: Final = "SELECT name, node, retired_at, last_seen_at FROM agent ORDER BY name"
+MEMBERS: Final = "SELECT group_name, agent FROM group_member ORDER BY group_name, agent"
+TOKENS: Final = "SELECT node, sha256 FROM node_token ORDER BY node, sha256"
+PUT_AGENTS: Final = (
+    "INSERT INTO agent (name, node, registered_at)"
+    " SELECT name, node, %s FROM unnest(%s::text[], %s::text[]) AS w(name, node)"
+    " ON CONFLICT (name) DO UPDATE SET node = excluded.node, retired_at = NULL"
+)
+PUT_MAILBOXES: Final = (
+    "INSERT INTO mailbox (agent) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING"
+)
+RETIRE: Final = "UPDATE agent SET retired_at = %s WHERE name = ANY(%s)"
+DROP_MEMBERS: Final = "DELETE FROM group_member"
+PUT_MEMBERS: Final = (
+    "INSERT INTO group_member (group_name, agent)"
+    " SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING"
+)
+DROP_DIGESTS: Final = "DELETE FROM node_token"
+KEEP_DIGESTS: Final = (
+    "INSERT INTO node_token (node, sha256)"
+    " SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING"
+)
+BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
+# `meta` holds since when a node has two tokens.
+ROTATIONS: Final = (
+    "SELECT substr(key, 10), value::bigint FROM meta WHERE starts_with(key, 'rotation:')"
+)
+OLDEST_ARCHIVED: Final = "SELECT min(archived_at) FROM archive_message"
+END_ROTATIONS: Final = "DELETE FROM meta WHERE key = ANY(%s)"
+NOTE_ROTATIONS: Final = (
+    "INSERT INTO meta (key, value) SELECT 'rotation:' || node, %s FROM node_token"
+    " GROUP BY node HAVING count(*) > 1 ON CONFLICT (key) DO NOTHING"
+)
+SEEN: Final = (
+    "UPDATE agent a SET last_seen_at = w.at FROM unnest(%s::text[], %s::bigint[]) AS w(name, at)"
+    " WHERE a.name = w.name"
+)
+
+
+def load(connection: Connection[Any]) -> tuple[Roster, list[Agent]]:
+    """The roster of active agents, and all agents: retired ones and the operator, too.
+
+    In one transaction, or what it answers may mix two rosters.
+    """
+    agents = [Agent(*row) for row in connection.execute(AGENTS)]
+    groups: dict[str, list[AgentName]] = {}
+    for group, member in connection.execute(MEMBERS):
+        groups.setdefault(group, []).append(member)
+    tokens: dict[NodeName, list[str]] = {}
+    for node, sha256 in connection.execute(TOKENS):
+        tokens.setdefault(node, []).append(sha256)
+    roster = Roster(
+        agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
+        groups={group: tuple(members) for group, members in groups.items()},
+        tokens={node: tuple(hashes) for node, hashes in tokens.items()},
+    )
+    return roster, agents
+
+
+def put(
+    connection: NativeConnection, new: Roster, *, force: bool, dry_run: bool, now: int
+) -> tuple[RosterChange, tuple[Roster, list[Agent]] | None]:
+    """Replace the stored roster by `new`; unread mail of retired agents stays.
+
+    Returns:
+        The change, and what is stored then (None when nothing was written). It is read in the
+        same transaction, because two rosters may come at once.
+    """
+    old, known = load(connection)
+    change = roster_change.between(old, known, new, force=force)
+    if dry_run or not change.changed:
+        return change, None
+    names = [*change.registered, *change.revived, *change.moved]
+    connection.execute(PUT_AGENTS, (now, names, [new.agents[name] for name in names]))
+    connection.execute(PUT_MAILBOXES, (names,))
+    connection.execute(RETIRE, (now, list(change.retired)))
+    connection.execute(DROP_MEMBERS)
+    connection.execute(PUT_MEMBERS, _columns(new.groups))
+    connection.execute(DROP_DIGESTS)
+    connection.execute(KEEP_DIGESTS, _columns(new.tokens))
+    ended = [f"rotation:{node}" for node in change.tokens_changed]
+    connection.execute(END_ROTATIONS, (ended,))
+    connection.execute(NOTE_ROTATIONS, (str(now),))
+    return change, load(connection)
+
+
+def ages(connection: Connection[Any]) -> Ages:
+    """See `Vitals.ages`."""
+    return Ages(
+        rotating={NodeName(node): at for node, at in connection.execute(ROTATIONS)},
+        archived_at=one(connection, OLDEST_ARCHIVED),
+        begun_at=one(connection, BEGUN),
+    )
+
+
+def touch(connection: NativeConnection, seen: dict[AgentName, int]) -> None:
+    """Keep when agents were last seen."""
+    kept = {name: at for name, at in seen.items() if name != OPERATOR}
+    connection.execute(SEEN, (list(kept), list(kept.values())))
+
+
+def _columns(many: dict[Any, tuple[Any, ...]]) -> tuple[list[str], list[str]]:
+    """Pairs of a key and each of its values, as two columns."""
+    pairs = [(key, value) for key, values in many.items() for value in values]
+    return [key for key, _ in pairs], [value for _, value in pairs]
