@@ -124,7 +124,7 @@ def to_reader(address: Address, *, patience_s: float | None = None) -> NativeCon
             except psycopg.Error as error:
                 failures.append(error)
                 continue
-            connection.execute(READ_ONLY)
+            connection.execute(f"{READ_ONLY}; {TUNED}")
             connection.patience_s = patience_s
             return connection
     raise psycopg.OperationalError(str(failures[-1]).strip())

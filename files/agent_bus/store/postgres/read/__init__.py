@@ -1,0 +1,1 @@
+"""What only reads: on connections of its own, in native threads."""
