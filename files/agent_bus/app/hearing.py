@@ -44,9 +44,16 @@ class Hearing:
         """Push it."""
         self._core.fanout.fan_out(sent)
 
-    def on_passed(self, mailboxes: Sequence[MailboxCounts], expires_at: int | None) -> None:
-        """Keep count."""
-        self._core.fanout.pass_by(mailboxes, expires_at)
+    def on_passed(
+        self, first_seq: int, agents: Sequence[AgentName], expires_at: int | None
+    ) -> None:
+        """Wake long polls."""
+        self._core.fanout.pass_by(first_seq, agents, expires_at)
+
+    def on_missed(self) -> None:
+        """End all streams: they resume from the store."""
+        for stream in self._core.broker:
+            stream.end(states.OVERFLOW)
 
     def on_acked(self, acked: Acked) -> None:
         """Push receipts."""
@@ -100,7 +107,7 @@ class Hearing:
                 for agent, at in fact.woken.items():
                     self._fleet.hear_wake(Stamp(states.ACCEPTED, agent, Seq(0), at))
             case told.HubEnded():
-                core.presence.hear_ended(hub)
+                core.presence.hear_ended(fact.process)
             case told.SessionOpened():
                 opened = Session(fact.sha256, fact.token_sha256, fact.expires_at)
                 self._sessions.hear_opened(opened)

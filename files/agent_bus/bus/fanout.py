@@ -116,12 +116,11 @@ class Fanout:
         for observer in self._observers:
             observer.on_acked(acked)
 
-    def pass_by(self, mailboxes: Sequence[MailboxCounts], expires_at: int | None) -> None:
+    def pass_by(self, first_seq: int, agents: Sequence[AgentName], expires_at: int | None) -> None:
         """Keep count of a message of another hub that no stream here carries."""
-        for box in mailboxes:
-            self._counters.head = max(self._counters.head, box.last_seq)
-            self._broker.wake_inbox(box.agent)
-        self.on_mailboxes(mailboxes)
+        self._counters.head = Seq(first_seq + len(agents) - 1)
+        for agent in agents:
+            self._broker.wake_inbox(agent)
         for observer in self._observers:
             observer.on_passed(expires_at)
 

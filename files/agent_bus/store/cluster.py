@@ -68,7 +68,9 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class HubEnded:
-    """A hub stops; it holds no leases any more."""
+    """A process of a hub has stopped, or another took its place; it holds no leases any more."""
+
+    process: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,13 @@ class Hearer(Protocol):
     def on_sent(self, sent: Sent) -> None:
         """Another hub stored a message that is wanted."""
 
-    def on_passed(self, mailboxes: Sequence[MailboxCounts], expires_at: int | None) -> None:
-        """Another hub stored a message that nothing here shows; `last_seq` is its delivery's."""
+    def on_passed(
+        self, first_seq: int, agents: Sequence[AgentName], expires_at: int | None
+    ) -> None:
+        """Another hub stored a message that nothing here shows; counters follow."""
+
+    def on_missed(self) -> None:
+        """Streams and pages may have missed something: let them begin anew."""
 
     def on_acked(self, acked: Acked) -> None:
         """Deliveries were read at another hub; their receipts are wanted."""
@@ -190,7 +197,7 @@ class Cluster(Protocol):
 
     @property
     def name(self) -> str:
-        """This hub's name among the others."""
+        """This process's name among the others; another one after a restart."""
 
     @property
     def is_plural(self) -> bool:
@@ -209,7 +216,7 @@ class Cluster(Protocol):
         """Whether this hub does what one hub does for all; rarely two do for a moment."""
 
     def settle(self) -> None:
-        """Block until every live hub has heard what this one has heard by now."""
+        """Block until every live hub has heard of this hub's last change of the roster."""
 
     def hubs(self) -> list[HubFacts]:
         """All hubs that are known, by name; blocks for a read. None without a cluster."""

@@ -1,0 +1,1 @@
+"""Several active hubs on one database: who lives, and what each of them has to hear."""

@@ -1,0 +1,126 @@
+"""Reads what other hubs did: their changes, the messages in them, and who holds which lease."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agent_bus.core.model import Delivery, MailboxCounts, Message, Sent, Seq
+from agent_bus.store import cluster as told
+from agent_bus.store import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent_bus.store.postgres.link.connections import NativeConnection
+
+EARLIER: Final = "SELECT pos, hub, facts, boxes FROM change WHERE pos > %s ORDER BY pos"
+"""Also run by the writer, behind the lock on `head`: then it finds all batches before its own."""
+UP_TO: Final = (
+    "SELECT pos, hub, facts, boxes FROM change WHERE pos > %s AND pos <= %s ORDER BY pos"
+)
+POS: Final = "SELECT pos FROM head"
+BODIES: Final = f"SELECT {rows.MESSAGE_COLUMNS} FROM message m WHERE m.pk = ANY(%s)"
+RECEIPTS: Final = (
+    f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM delivery d"
+    " JOIN message m ON m.pk = d.message_pk WHERE d.seq = ANY(%s) ORDER BY d.seq"
+)
+LEASES: Final = (
+    "SELECT hub, node, term, since_at, version, gateways, unconfigured, gateway_kind FROM lease"
+    " WHERE hub <> %s AND renewed_at > %s"
+)
+MUTES: Final = "SELECT agent, until_at FROM mute WHERE until_at > %s"
+HUBS: Final = "SELECT name, process, url, version, seen_at FROM hub ORDER BY name"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one batch did: its facts in order, and the counters of whom it touched after it."""
+
+    pos: int
+    hub: str
+    facts: list[list[Any]]
+    boxes: tuple[MailboxCounts, ...]
+
+
+def changes(found: Iterable[Sequence[Any]]) -> list[Change]:
+    """Changes from rows of EARLIER or UP_TO."""
+    return [
+        Change(pos, hub, json.loads(facts), rows.mailboxes(json.loads(boxes or "[]")))
+        for pos, hub, facts, boxes in found
+    ]
+
+
+def up_to(connection: NativeConnection, after: int, pos: int) -> list[Change]:
+    """All changes after a position up to another one."""
+    return changes(connection.execute(UP_TO, (after, pos)))
+
+
+def position(connection: NativeConnection) -> int:
+    """The newest batch's that can be seen."""
+    (found,) = connection.execute(POS).fetchone() or (0,)
+    return int(found)
+
+
+def bodies(connection: NativeConnection, pks: Sequence[int]) -> dict[int, Message]:
+    """Messages by their first seq."""
+    found = connection.execute(BODIES, (list(pks),))
+    return {int(message.first_seq): message for message in map(rows.message, found)}
+
+
+def receipts(connection: NativeConnection, seqs: Sequence[int]) -> tuple[Delivery, ...]:
+    """Deliveries by their seqs, in order."""
+    return tuple(map(rows.joined, connection.execute(RECEIPTS, (list(seqs),))))
+
+
+def leases(
+    connection: NativeConnection, *, besides: str, since: int
+) -> list[tuple[str, told.LeaseTaken]]:
+    """(hub, lease) of all other hubs, renewed since a time (ms)."""
+    return [
+        (
+            hub,
+            told.LeaseTaken(
+                node,
+                term,
+                since_at,
+                version,
+                json.loads(gateways),
+                tuple(json.loads(unconfigured)),
+                kind,
+            ),
+        )
+        for hub, node, term, since_at, version, gateways, unconfigured, kind in connection.execute(
+            LEASES, (besides, since)
+        )
+    ]
+
+
+def mutes(connection: NativeConnection, *, now: int) -> list[told.Muted]:
+    """All mutes that have not ended."""
+    return [told.Muted(*row) for row in connection.execute(MUTES, (now,))]
+
+
+class HubRow(NamedTuple):
+    """A hub as it stands in its table; `seen_at` (ms) is 0 once it has stopped."""
+
+    name: str
+    process: str
+    url: str | None
+    version: str
+    seen_at: int
+
+
+def hubs(connection: NativeConnection) -> list[HubRow]:
+    """All hubs."""
+    return [HubRow(*row) for row in connection.execute(HUBS)]
+
+
+def sent(message: Message, agents: Sequence[Any]) -> Sent:
+    """What another hub stored; the seqs of a message's deliveries follow one another."""
+    deliveries = tuple(
+        Delivery(Seq(message.first_seq + place), agent, message)
+        for place, agent in enumerate(agents)
+    )
+    return Sent(message, deliveries, ())

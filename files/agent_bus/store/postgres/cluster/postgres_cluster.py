@@ -1,0 +1,402 @@
+"""The hubs on one PostgreSQL, as one of them sees them: beats, who lives, what is told and heard.
+
+A hub lives while the others hear of it. It beats by writing: so a beat proves that it reaches the
+primary, brings along what other hubs did, and covers it with its acknowledgement.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core import errors
+from agent_bus.runtime import greenlets
+from agent_bus.store import cluster as told
+from agent_bus.store.cluster import HubFacts
+from agent_bus.store.postgres.cluster import elsewhere, statements, words
+from agent_bus.store.postgres.cluster.publisher import Publisher
+from agent_bus.store.postgres.cluster.ring import Listening, Ringer
+from agent_bus.store.postgres.cluster.statements import Me, Statement
+from agent_bus.store.postgres.write import facts
+from agent_bus.store.postgres.write.transaction import Applied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.model import Agent, Roster
+    from agent_bus.store.cluster import Beat, Fact, Hearer
+    from agent_bus.store.postgres.cluster.elsewhere import Change
+    from agent_bus.store.postgres.link.address import Address
+    from agent_bus.store.postgres.link.connections import NativeConnection
+    from agent_bus.store.postgres.link.pool import Readers
+    from agent_bus.store.postgres.write.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+TICK_S: Final = 0.5
+BEAT_S: Final = 2.0
+LOOK_S: Final = 1.0
+"""How often a hub looks whether a ring was missed."""
+DEAD_S: Final = 6.0
+"""A hub that was not heard for this time has lost its leases."""
+FENCE_S: Final = 5.0
+"""A hub whose writes were not acknowledged for this time sends its clients away. It is shorter
+than DEAD_S: it stops before others go on without it."""
+STALL_S: Final = 3.0
+"""After this time without hearing anything, a hub does not know any more who else lives."""
+SETTLE_S: Final = 20.0
+"""Longest time that a change of the roster waits for other hubs; a dead one is left out sooner."""
+PRUNE_S: Final = 60.0
+KEPT_S: Final = 600.0
+"""How long changes are kept; a hub that was away for longer starts anew."""
+LEASES_MS: Final = 600_000
+"""Leases that were not renewed for this time are not worth looking at."""
+FORGET_MS: Final = 24 * 3600 * 1000
+"""A hub that was not seen for this time is not shown any more."""
+
+
+class PostgresCluster:
+    """See `agent_bus.store.cluster.Cluster`.
+
+    Args:
+        me: what this hub's row says of it.
+        told: the position up to which memory knows everything at the start.
+        load_roster: reads the stored roster and all agents; blocks the greenlet.
+        fatal: ends the process, which has missed too much.
+    """
+
+    is_plural: Final = True
+
+    def __init__(
+        self,
+        me: Me,
+        *,
+        address: Address,
+        readers: Readers,
+        writer: Writer,
+        told: int,
+        load_roster: Callable[[], tuple[Roster, list[Agent]]],
+        clock: Clock,
+        fatal: Callable[[], None],
+    ) -> None:
+        self._me = me
+        self._readers = readers
+        self._writer = writer
+        self._clock = clock
+        self._fatal = fatal
+        self._hearer: Hearer | None = None
+        self._ringer = Ringer(address)
+        self.publisher = Publisher(
+            hub=me.process,
+            told=told,
+            readers=readers,
+            load_roster=load_roster,
+            heard=self._heard,
+        )
+        self._listening = Listening(address, rung=self.publisher.rung)
+        self._alive: dict[str, float] = {}
+        self._told_of: dict[str, int] = {}
+        self._news = greenlets.Event()
+        self._acked = self._beaten = self._looked = self._pruned = clock.monotonic()
+        self._marks: list[tuple[float, int]] = []
+        self._live_count = 1
+        self._is_beating = self._beats_again = False
+        self._roster_pos = 0
+        self._is_fenced = False
+        self._is_over = False
+
+    @property
+    def name(self) -> str:
+        """This process's name among the others."""
+        return self._me.process
+
+    # What the writer calls
+
+    def before(self, connection: NativeConnection, *, after: int, until: int) -> list[Change]:
+        """The changes between two of this hub's batches; runs in the writer's thread."""
+        return elsewhere.up_to(connection, after, until)
+
+    def publish(
+        self,
+        pos: int,
+        own: Sequence[list[Any]],
+        earlier: list[Change] | None,
+        tell: Callable[[], None],
+        answer: Callable[[], None],
+    ) -> None:
+        """Publish a batch that was acknowledged, in its turn; runs in the loop.
+
+        Args:
+            own: what it did, as facts.
+            earlier: what came before it; None when that could not be read.
+        """
+        self._acknowledged()
+        if any(fact[0] == facts.ROSTER for fact in own):
+            self._roster_pos = pos
+
+        def told_and_rung() -> None:
+            tell()
+            if self._alive:
+                self._ringer.ring(pos)
+
+        self.publisher.own(pos, earlier, told_and_rung, answer)
+
+    # What the bus calls
+
+    def hear(self, hearer: Hearer) -> None:
+        """Begin to live among the others; blocks until all that they did is known."""
+        self._hearer = hearer
+        self.publisher.hear(hearer)
+        now = self._clock.monotonic()
+        since = self._clock.now_ms() - LEASES_MS
+        self._writer.do(self._applied(self._beat(), *self._former()), committed=self._on_own)
+        for row in self._readers.run(elsewhere.hubs):
+            fresh = self._clock.now_ms() - row.seen_at < DEAD_S * 1000
+            if row.process != self.name and fresh:
+                self._alive.setdefault(row.process, now)
+        for hub, lease in self._readers.run(
+            lambda c: elsewhere.leases(c, besides=self.name, since=since)
+        ):
+            hearer.on_fact(hub, lease)
+        for mute in self._readers.run(lambda c: elsewhere.mutes(c, now=self._clock.now_ms())):
+            hearer.on_fact(self.name, mute)
+        self._count()
+        self._listening.start()
+        greenlets.spawn(self._run)
+
+    def tell(self, fact: Fact) -> None:
+        """Let all hubs hear a fact; returns at once."""
+        if self._hearer is not None and not self._is_over:
+            self._writer.post(self._applied(fact), committed=self._on_own)
+
+    def lives(self, hub: str) -> bool:
+        """Whether a hub was heard within the last seconds in which this one heard anything."""
+        if hub == self.name:
+            return True
+        now = self._clock.monotonic()
+        if now - self._acked > STALL_S:
+            now = self._acked
+        return now - self._alive.get(hub, -DEAD_S) < DEAD_S
+
+    def leads(self) -> bool:
+        """Whether this hub comes first among those that live."""
+        return not self._is_fenced and all(
+            self.name < hub for hub in self._alive if self.lives(hub)
+        )
+
+    def settle(self) -> None:
+        """Block until every live hub has heard of this hub's last change of the roster."""
+        goal = self._roster_pos
+        deadline = self._clock.monotonic() + SETTLE_S
+        while self._clock.monotonic() < deadline:
+            self._news.clear()
+            behind = [
+                hub for hub in self._alive if self.lives(hub) and self._told_of.get(hub, 0) < goal
+            ]
+            if not behind:
+                return
+            self._news.wait(TICK_S)
+        logger.warning("Hubs that live have not answered: %s", ", ".join(behind))
+
+    def hubs(self) -> list[HubFacts]:
+        """All hubs that are known, by name; blocks for a read."""
+        return [
+            HubFacts(
+                row.name,
+                row.url,
+                row.version,
+                is_alive=row.seen_at > 0 and self.lives(row.process),
+                seen_at=row.seen_at,
+            )
+            for row in self._readers.run(elsewhere.hubs)
+        ]
+
+    def keep_link(self, sha256: str, token_sha256: str, expires_at: int) -> None:
+        """Keep a one-time sign-in link."""
+        values = (sha256, token_sha256, expires_at)
+        drop = Statement(statements.DROP_LINKS, (self._clock.steady_ms(),))
+        self._writer.do(_work([drop, Statement(statements.KEEP_LINK, values)], []))
+
+    def take_link(self, sha256: str) -> str | None:
+        """Use a link up."""
+        values = (sha256, self._clock.steady_ms())
+
+        def apply(connection: NativeConnection) -> str | None:
+            row = connection.execute(statements.TAKE_LINK, values).fetchone()
+            return None if row is None else str(row[0])
+
+        found: str | None = self._writer.do(Applied(apply))
+        return found
+
+    def end(self) -> None:
+        """Tell the others that this hub stops; blocks until they can know."""
+        if self._hearer is None or self._is_over:
+            return
+        self._is_over = True
+        try:
+            self._writer.do(self._applied(told.HubEnded(self.name)))
+        except errors.BusError as error:
+            logger.info("Other hubs were not told of the end: %s", error.detail)
+        self._listening.close()
+        self._ringer.close()
+
+    # Beats
+
+    def _run(self) -> None:
+        """The greenlet; an error is logged, and the next round tries again."""
+        while not self._is_over:
+            greenlets.sleep(TICK_S)
+            try:
+                self._tick()
+            except errors.BusError as error:
+                logger.info("The other hubs could not be looked at: %s", error.detail)
+            except Exception:
+                logger.exception("The other hubs could not be looked at")
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._beaten >= BEAT_S and not self._is_beating:
+            self._beat_now()
+        self._fence(now)
+        self._count()
+        if now - self._looked >= LOOK_S and not self._is_fenced:
+            self._looked = now
+            seen = self._readers.run(elsewhere.position)
+            if seen > self.publisher.told and not self._is_beating:
+                self._beat_now()
+
+    def _beat_now(self) -> None:
+        """Write a beat; when one is on its way, another one behind it."""
+        if self._is_over:
+            return
+        if self._is_beating:
+            self._beats_again = True
+            return
+        self._is_beating = True
+        self._beaten = self._clock.monotonic()
+        greenlets.spawn(self._write_beat)
+
+    def _write_beat(self) -> None:
+        try:
+            more = self._chores() if self.leads() else []
+            self._writer.do(self._applied(self._beat(), *more), committed=self._on_own)
+        except errors.BusError as error:
+            logger.info("A beat was not written: %s", error.detail)
+        finally:
+            self._is_beating = False
+        if self._beats_again:
+            self._beats_again = False
+            self._beat_now()
+
+    def _beat(self) -> Beat:
+        noticed = told.Beat(0) if self._hearer is None else self._hearer.beat()
+        return dataclasses.replace(noticed, told=self.publisher.told)
+
+    def _former(self) -> list[Fact]:
+        """The ends of this hub's processes before this one, which may have been killed."""
+        return [
+            told.HubEnded(row.process)
+            for row in self._readers.run(elsewhere.hubs)
+            if row.name == self._me.name and row.process != self.name
+        ]
+
+    def _chores(self) -> list[Statement]:
+        """What one hub does for all: forget what nobody needs any more."""
+        now = self._clock.monotonic()
+        if now - self._pruned < PRUNE_S:
+            return []
+        self._pruned = now
+        self._marks.append((now, self.publisher.told))
+        old = [pos for at, pos in self._marks if now - at >= KEPT_S]
+        self._marks = [mark for mark in self._marks if now - mark[0] < KEPT_S]
+        wall = self._clock.now_ms()
+        found = [
+            Statement(statements.FORGET_HUBS, (wall - FORGET_MS, self._me.name)),
+            Statement(statements.FORGET_LEASES, (wall - FORGET_MS,)),
+        ]
+        if old:
+            found.append(Statement(statements.PRUNE, (max(old),)))
+        return found
+
+    def _fence(self, now: float) -> None:
+        """Send clients away while nothing is acknowledged, if another hub might serve them."""
+        away_s = now - self._acked
+        if away_s > KEPT_S / 2:
+            logger.critical("This hub was away for too long and starts anew")
+            self._fatal()
+        if not self._is_fenced and away_s > FENCE_S and self._alive:
+            logger.warning(
+                "The primary was out of reach for %.1f s: clients are sent away", away_s
+            )
+            self._is_fenced = True
+            if self._hearer is not None:
+                self._hearer.on_fence(is_fenced=True)
+
+    def _acknowledged(self) -> None:
+        """A write of this hub was acknowledged: it knows what happens."""
+        now = self._clock.monotonic()
+        gap_s = now - self._acked
+        if gap_s > STALL_S:  # the others could not be heard either
+            self._alive = {hub: at + gap_s for hub, at in self._alive.items()}
+        self._acked = now
+        if self._is_fenced:
+            logger.warning("The primary is in reach again")
+            self._is_fenced = False
+            if self._hearer is not None:
+                self._hearer.on_fence(is_fenced=False)
+
+    def _count(self) -> None:
+        """Tell how many hubs live, when that has changed."""
+        live = 1 + sum(self.lives(hub) for hub in self._alive)
+        if live != self._live_count and self._hearer is not None:
+            self._live_count = live
+            logger.info("%d hubs live", live)
+            self._hearer.on_hubs(live)
+
+    # Hearing
+
+    def _heard(self, change: Change) -> None:
+        """Another hub's batch: it lives, and may ask for an answer."""
+        hub = change.hub
+        self._alive[hub] = max(self._alive.get(hub, 0.0), self._clock.monotonic())
+        for fact in change.facts:
+            if fact[0] == facts.ROSTER:
+                self._beat_now()  # whoever has put it waits for this
+            elif fact[0] == words.TOLD:
+                one = words.decoded(fact)
+                if isinstance(one, told.Beat):
+                    self._told_of[hub] = one.told
+                    self._news.set()
+                elif isinstance(one, told.HubEnded):
+                    self._alive.pop(one.process, None)
+                    self._news.set()
+
+    def _on_own(self, found: Sequence[Fact]) -> None:
+        """This hub's own words have their place in the common order now."""
+        if self._hearer is not None:
+            for fact in found:
+                self._hearer.on_fact(self.name, fact)
+
+    def _applied(self, *words_and_more: Fact | Statement) -> Applied:
+        now = self._clock.now_ms()
+        spoken = [one for one in words_and_more if not isinstance(one, Statement)]
+        kept = [one for fact in spoken for one in statements.of(fact, self._me, now=now)]
+        kept += [one for one in words_and_more if isinstance(one, Statement)]
+        return _work(kept, spoken)
+
+
+def process_name(hub: str) -> str:
+    """A name for this process of a hub."""
+    return f"{hub}/{secrets.token_hex(4)}"
+
+
+def _work(kept: Sequence[Statement], spoken: list[Any]) -> Applied:
+    def apply(connection: NativeConnection) -> list[Any]:
+        for one in kept:
+            connection.execute(one.sql, one.values)
+        return spoken
+
+    return Applied(apply, lambda found: [words.encoded(fact) for fact in found])

@@ -1,0 +1,257 @@
+"""Publishes every batch of every hub, in the order of their commits, to this hub's listeners.
+
+A hub's own batch brings along what other hubs committed before it, read behind the lock on `head`:
+so it is complete, and the acknowledgement of the own batch covers it, too. While a hub writes
+nothing, a ring tells it up to where other hubs' batches are acknowledged, and it reads them.
+
+Everything here runs in the loop. What needs nothing more from the database is published at once;
+else one greenlet reads it, and whatever comes in between waits its turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core.model import Acked
+from agent_bus.runtime import greenlets
+from agent_bus.store.postgres.cluster import elsewhere, words
+from agent_bus.store.postgres.write import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agent_bus.core.model import Agent, Delivery, Message, Roster
+    from agent_bus.store.cluster import Hearer
+    from agent_bus.store.postgres.cluster.elsewhere import Change
+    from agent_bus.store.postgres.link.pool import Readers
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS: Final = 3
+"""Reads of what a change needs; past it, streams that may have missed something begin anew."""
+
+
+@dataclass(slots=True)
+class Item:
+    """A batch to publish: an own one, or (`changes` is None) all of others up to `pos`."""
+
+    pos: int
+    changes: list[Change] | None
+    tell: Callable[[], None] | None = None
+    answer: Callable[[], None] | None = None
+
+
+@dataclass(slots=True)
+class Needed:
+    """What of a change has been read already."""
+
+    bodies: dict[int, Message]
+    receipts: dict[int, Delivery]
+    roster: tuple[Roster, list[Agent]] | None = None
+
+
+class Publisher:
+    """See the module.
+
+    Args:
+        hub: this hub's name.
+        told: the position up to which memory knows everything at the start.
+        load_roster: reads the stored roster and all agents; blocks the greenlet.
+        heard: called for each change of another hub, before the listeners.
+    """
+
+    def __init__(
+        self,
+        *,
+        hub: str,
+        told: int,
+        readers: Readers,
+        load_roster: Callable[[], tuple[Roster, list[Agent]]],
+        heard: Callable[[Change], None],
+    ) -> None:
+        self.told = told
+        self._hub = hub
+        self._readers = readers
+        self._load_roster = load_roster
+        self._heard = heard
+        self._hearer: Hearer | None = None
+        self._queue: deque[Item] = deque()
+        self._is_running = False
+        self._rung = 0
+
+    def hear(self, hearer: Hearer) -> None:
+        """Tell `hearer` from now on."""
+        self._hearer = hearer
+
+    def own(
+        self,
+        pos: int,
+        earlier: list[Change],
+        tell: Callable[[], None],
+        answer: Callable[[], None],
+    ) -> None:
+        """Publish a batch of this hub, behind all earlier ones; then let its callers go on.
+
+        `earlier` has all changes before it, as far as they were not told when the batch began.
+        """
+        self._add(Item(pos, earlier, tell, answer))
+        if self._rung > self.told:
+            self.rung(self._rung)
+
+    def rung(self, pos: int) -> None:
+        """Read and publish the batches of other hubs up to one that is acknowledged."""
+        if pos > self.told and all(item.pos < pos for item in self._queue):
+            self._add(Item(pos, None))
+
+    def _add(self, item: Item) -> None:
+        self._queue.append(item)
+        if not self._is_running:
+            self._is_running = True
+            if self._publish_ready():
+                self._is_running = False
+            else:
+                greenlets.spawn(self._run)
+
+    def _publish_ready(self) -> bool:
+        """Publish what needs no reading; False when the first in the queue needs it."""
+        while self._queue:
+            item = self._queue[0]
+            if item.changes is None and item.pos > self.told:
+                return False
+            if any(True for _ in self._lacking(item, Needed({}, {}))):
+                return False
+            self._finish(item, Needed({}, {}))
+        return True
+
+    def _run(self) -> None:
+        try:
+            while not self._publish_ready():
+                item = self._queue[0]
+                try:
+                    self._publish(item)
+                except Exception:
+                    logger.exception("A change of another hub could not be published")
+                    self._drop(item)
+        finally:
+            self._is_running = False
+
+    def _publish(self, item: Item) -> None:
+        """Publish one batch, reading what it needs; blocks the greenlet."""
+        if item.changes is None:
+            item.changes = self._before_own(item)
+        needed = Needed({}, {})
+        for _ in range(ATTEMPTS):
+            lacking = list(self._lacking(item, needed))
+            if not lacking:
+                self._finish(item, needed)
+                return
+            self._read(lacking, needed)
+        self._drop(item)
+
+    def _before_own(self, item: Item) -> list[Change]:
+        """What can be published of what was rung: no more than up to an own batch that is on its way.
+
+        The rest is read again once that batch has been published.
+        """
+        after = self.told
+        found = self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos))
+        places = [place for place, change in enumerate(found) if change.hub == self._hub]
+        if places:
+            self._rung = max(self._rung, item.pos)
+            found = found[: places[0]]
+        item.pos = found[-1].pos if found else after  # a server that is behind may have fewer
+        return found
+
+    def _drop(self, item: Item) -> None:
+        """Let streams begin anew, which read from the store what was not published to them."""
+        if self._hearer is not None:
+            self._hearer.on_missed()
+        if item.tell is None:
+            if self._queue and self._queue[0] is item:
+                self._queue.popleft()
+            return
+        item.changes = []
+        self._finish(item, Needed({}, {}))
+
+    def _finish(self, item: Item, needed: Needed) -> None:
+        """Tell a batch with all that came before it, and let its callers go on; never blocks."""
+        self._queue.popleft()
+        for change in item.changes or ():
+            if change.pos > self.told:
+                if change.hub != self._hub:
+                    self._tell(change, needed)
+                self.told = change.pos
+        try:
+            if item.tell is not None:
+                item.tell()
+        finally:
+            self.told = max(self.told, item.pos)
+            if item.answer is not None:
+                item.answer()
+
+    def _lacking(self, item: Item, needed: Needed) -> Iterator[tuple[str, Any]]:
+        """(kind, what) of everything that has to be read before this can be told."""
+        hearer = self._hearer
+        if hearer is None:
+            return
+        for change in item.changes or ():
+            if change.pos <= self.told or change.hub == self._hub:
+                continue
+            for fact in change.facts:
+                match fact:
+                    case [facts.SENT, pk, agents, _]:
+                        if pk not in needed.bodies and hearer.wants(agents):
+                            yield facts.SENT, pk
+                    case [facts.ACKED, _, seqs]:
+                        if hearer.wants_receipts():
+                            for seq in seqs:
+                                if seq not in needed.receipts:
+                                    yield facts.ACKED, seq
+                    case [facts.ROSTER]:
+                        if needed.roster is None:
+                            yield facts.ROSTER, None
+
+    def _read(self, lacking: list[tuple[str, Any]], needed: Needed) -> None:
+        pks = [what for kind, what in lacking if kind == facts.SENT]
+        seqs = [what for kind, what in lacking if kind == facts.ACKED]
+        if pks:
+            needed.bodies |= self._readers.run(lambda c: elsewhere.bodies(c, pks))
+        if seqs:
+            found = self._readers.run(lambda c: elsewhere.receipts(c, seqs))
+            needed.receipts |= {delivery.seq: delivery for delivery in found}
+        if any(kind == facts.ROSTER for kind, _ in lacking):
+            needed.roster = self._load_roster()
+
+    def _tell(self, change: Change, needed: Needed) -> None:
+        """Tell what another hub did."""
+        self._heard(change)
+        hearer = self._hearer
+        if hearer is None:
+            return
+        for fact in change.facts:
+            try:
+                self._tell_fact(hearer, change.hub, fact, needed)
+            except Exception:
+                logger.exception("The listener failed on what another hub did")
+        if change.boxes:
+            hearer.on_mailboxes(change.boxes)
+
+    def _tell_fact(self, hearer: Hearer, hub: str, fact: list[Any], needed: Needed) -> None:
+        match fact:
+            case [facts.SENT, pk, agents, expires_at]:
+                if pk in needed.bodies:
+                    hearer.on_sent(elsewhere.sent(needed.bodies[pk], agents))
+                else:
+                    hearer.on_passed(pk, agents, expires_at)
+            case [facts.ACKED, _, seqs]:
+                found = tuple(needed.receipts[seq] for seq in seqs if seq in needed.receipts)
+                hearer.on_acked(Acked((), (), (), found, ()))
+            case [facts.ROSTER] if needed.roster is not None:
+                hearer.on_roster(*needed.roster)
+            case [words.TOLD, *_]:
+                one = words.decoded(fact)
+                if one is not None:
+                    hearer.on_fact(hub, one)

@@ -1,0 +1,121 @@
+"""Rings other hubs after a commit, and hears when they ring.
+
+A ring carries the position of a batch that is acknowledged, so all before it are replicated, too.
+It is a transaction of its own, which waits for no standby: a NOTIFY in the batch itself would keep
+every hub's rings waiting until the batch is replicated. A ring that is missed does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from agent_bus.runtime import greenlets
+from agent_bus.runtime.greenlets import BatchThread, Readable
+from agent_bus.store.postgres.link import connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent_bus.store.postgres.link.address import Address
+    from agent_bus.store.postgres.link.connections import NativeConnection
+
+logger = logging.getLogger(__name__)
+
+CHANNEL: Final = "agent_bus"
+RING: Final = f"SELECT pg_notify('{CHANNEL}', %s)"
+PATIENCE_S: Final = 3.0
+AGAIN_S: Final = 1.0
+"""Between two attempts to connect."""
+
+
+class Ringer:
+    """Rings, in a native thread with a connection of its own; never blocks its caller."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._connection: NativeConnection | None = None
+        self._thread: BatchThread[int] = BatchThread(self._ring, idle=lambda: None)
+
+    def ring(self, pos: int) -> None:
+        """Let the other hubs know that all up to here is acknowledged."""
+        self._thread.submit(pos)
+
+    def close(self) -> None:
+        """Ring what waits, and end."""
+        self._thread.stop()
+        if self._connection is not None:
+            self._connection.drop()
+
+    def _ring(self, positions: Sequence[int]) -> Callable[[], None]:
+        """One ring for all that has gathered; what fails is left to the other hubs' polls."""
+        try:
+            if self._connection is None:
+                found = connections.to_primary(self._address, patience_s=PATIENCE_S)
+                self._connection = found.connection
+            self._connection.execute(RING, (str(max(positions)),))
+        except psycopg.Error as error:
+            logger.info("Other hubs could not be rung: %s", str(error).strip())
+            if self._connection is not None:
+                self._connection.drop()
+                self._connection = None
+        return _nothing
+
+
+class Listening:
+    """Hears rings, in a greenlet that waits for its connection's socket.
+
+    Args:
+        rung: called in the loop with each position.
+    """
+
+    def __init__(self, address: Address, *, rung: Callable[[int], None]) -> None:
+        self._address = address
+        self._rung = rung
+        self._is_over = False
+        self._connection: NativeConnection | None = None
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        greenlets.spawn(self._run)
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        self._is_over = True
+
+    def _run(self) -> None:
+        while not self._is_over:
+            try:
+                connection = greenlets.offload(self._connect)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                logger.info("Other hubs cannot be heard: %s", str(error).strip())
+                greenlets.sleep(AGAIN_S)
+                continue
+            try:
+                self._hear(connection)
+            except psycopg.Error as error:
+                logger.info("Other hubs are heard no more: %s", str(error).strip())
+            finally:
+                connection.drop()
+
+    def _connect(self) -> NativeConnection:
+        connection = connections.to_primary(self._address).connection
+        connection.execute(f"LISTEN {CHANNEL}")
+        return connection
+
+    def _hear(self, connection: NativeConnection) -> None:
+        readable = Readable(connection.pgconn.socket)
+        try:
+            while not self._is_over:
+                readable.wait()
+                connection.pgconn.consume_input()
+                while (ring := connection.pgconn.notifies()) is not None:
+                    self._rung(int(ring.extra))
+        finally:
+            readable.close()
+
+
+def _nothing() -> None:
+    """Nothing follows in the loop."""
