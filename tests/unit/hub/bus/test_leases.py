@@ -22,7 +22,7 @@ HUBS = ("one", "two", "three")
 class Line(Alone):
     """Where a hub tells, and hears what all told, one by one."""
 
-    is_plural = True  # type: ignore[assignment,misc]
+    is_plural = True  # type: ignore[misc]
 
     def __init__(self, name: str, log: list[tuple[str, told.Fact]]) -> None:
         self.name = name  # type: ignore[misc]

@@ -124,14 +124,13 @@ class PostgresCluster:
         pos: int,
         own: Sequence[list[Any]],
         earlier: list[Change] | None,
+        *,
         tell: Callable[[], None],
         answer: Callable[[], None],
     ) -> None:
         """Publish a batch that was acknowledged, in its turn; runs in the loop.
 
-        Args:
-            own: what it did, as facts.
-            earlier: what came before it; None when that could not be read.
+        `own` is what it did, `earlier` what came before it; None when that could not be read.
         """
         self._acknowledged()
         if any(fact[0] == facts.ROSTER for fact in own):

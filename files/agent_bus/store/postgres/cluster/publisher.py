@@ -89,13 +89,14 @@ class Publisher:
     def own(
         self,
         pos: int,
-        earlier: list[Change],
+        earlier: list[Change] | None,
         tell: Callable[[], None],
         answer: Callable[[], None],
     ) -> None:
         """Publish a batch of this hub, behind all earlier ones; then let its callers go on.
 
-        `earlier` has all changes before it, as far as they were not told when the batch began.
+        `earlier` has all changes since this hub's batch before it, or is None: then they are read.
+        One of this hub itself is among them where the fate of a batch was not found out.
         """
         self._add(Item(pos, earlier, tell, answer))
         if self._rung > self.told:
@@ -119,7 +120,7 @@ class Publisher:
         """Publish what needs no reading; False when the first in the queue needs it."""
         while self._queue:
             item = self._queue[0]
-            if item.changes is None and item.pos > self.told:
+            if item.changes is None and item.pos > self.told + (item.tell is not None):
                 return False
             if any(True for _ in self._lacking(item, Needed({}, {}))):
                 return False
@@ -141,7 +142,7 @@ class Publisher:
     def _publish(self, item: Item) -> None:
         """Publish one batch, reading what it needs; blocks the greenlet."""
         if item.changes is None:
-            item.changes = self._before_own(item)
+            item.changes = self._before_own(item) if item.tell is None else self._before(item)
         needed = Needed({}, {})
         for _ in range(ATTEMPTS):
             lacking = list(self._lacking(item, needed))
@@ -151,8 +152,13 @@ class Publisher:
             self._read(lacking, needed)
         self._drop(item)
 
+    def _before(self, item: Item) -> list[Change]:
+        """What came before an own batch, where the writer could not read it."""
+        after = self.told
+        return self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos - 1))
+
     def _before_own(self, item: Item) -> list[Change]:
-        """What can be published of what was rung: no more than up to an own batch that is on its way.
+        """What can be published of what was rung: not past an own batch that is on its way.
 
         The rest is read again once that batch has been published.
         """
@@ -181,8 +187,7 @@ class Publisher:
         self._queue.popleft()
         for change in item.changes or ():
             if change.pos > self.told:
-                if change.hub != self._hub:
-                    self._tell(change, needed)
+                self._tell(change, needed)
                 self.told = change.pos
         try:
             if item.tell is not None:
@@ -198,21 +203,10 @@ class Publisher:
         if hearer is None:
             return
         for change in item.changes or ():
-            if change.pos <= self.told or change.hub == self._hub:
+            if change.pos <= self.told:
                 continue
             for fact in change.facts:
-                match fact:
-                    case [facts.SENT, pk, agents, _]:
-                        if pk not in needed.bodies and hearer.wants(agents):
-                            yield facts.SENT, pk
-                    case [facts.ACKED, _, seqs]:
-                        if hearer.wants_receipts():
-                            for seq in seqs:
-                                if seq not in needed.receipts:
-                                    yield facts.ACKED, seq
-                    case [facts.ROSTER]:
-                        if needed.roster is None:
-                            yield facts.ROSTER, None
+                yield from _lacking(hearer, fact, needed)
 
     def _read(self, lacking: list[tuple[str, Any]], needed: Needed) -> None:
         pks = [what for kind, what in lacking if kind == facts.SENT]
@@ -255,3 +249,17 @@ class Publisher:
                 one = words.decoded(fact)
                 if one is not None:
                     hearer.on_fact(hub, one)
+
+
+def _lacking(hearer: Hearer, fact: list[Any], needed: Needed) -> Iterator[tuple[str, Any]]:
+    """(kind, what) of everything that one fact still needs."""
+    match fact:
+        case [facts.SENT, pk, agents, _] if pk not in needed.bodies:
+            if hearer.wants(agents):
+                yield facts.SENT, pk
+        case [facts.ACKED, _, seqs] if hearer.wants_receipts():
+            for seq in seqs:
+                if seq not in needed.receipts:
+                    yield facts.ACKED, seq
+        case [facts.ROSTER] if needed.roster is None:
+            yield facts.ROSTER, None

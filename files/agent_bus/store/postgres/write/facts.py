@@ -1,7 +1,8 @@
 """What a batch did, as other hubs' listeners are told: the rows of `change`.
 
-A fact is a JSON list that begins with its kind: `["sent", pk]`, `["acked", agent, [seqs]]`,
-`["mailboxes", [agents]]`, `["roster"]`.
+A fact is a JSON list that begins with its kind: `["sent", pk, [agents], expires_at]`,
+`["acked", agent, [seqs]]`, `["mailboxes", [agents]]`, `["roster"]`; what hubs tell each other
+besides is in `cluster/words.py`. A hub where nobody reads the mail of these agents needs no more.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ ROSTER: Final = "roster"
 
 def sent(one: Sent) -> list[Fact]:
     """A message was stored; nothing, when it had been before."""
-    return [] if one.replayed else [[SENT, one.message.first_seq]]
+    if one.replayed:
+        return []
+    agents = [delivery.agent for delivery in one.deliveries]
+    return [[SENT, one.message.first_seq, agents, one.message.expires_at]]
 
 
 def acked(agent: AgentName, one: Acked) -> list[Fact]:
@@ -46,6 +50,17 @@ def counted(agents: Iterable[AgentName]) -> list[Fact]:
 def roster() -> list[Fact]:
     """The roster changed."""
     return [[ROSTER]]
+
+
+def touched(fact: Fact) -> Iterable[AgentName]:
+    """Whose counters a fact changes."""
+    match fact:
+        case ["sent", _, agents, _] | ["mailboxes", agents]:
+            return list(agents)
+        case ["acked", agent, _]:
+            return [agent]
+        case _:
+            return []
 
 
 def encoded(found: Sequence[Fact]) -> str:

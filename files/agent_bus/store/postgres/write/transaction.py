@@ -15,6 +15,7 @@ import psycopg
 
 from agent_bus.store import rows
 from agent_bus.store.group_commit import Outcome
+from agent_bus.store.postgres.write import facts
 from agent_bus.store.postgres.write.acks import Ack, Acks
 from agent_bus.store.postgres.write.facts import Fact, encoded
 from agent_bus.store.postgres.write.fetches import Fetch, Fetches
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     from agent_bus.store.postgres.link.connections import NativeConnection
 
 TAKE: Final = "UPDATE head SET pos = pos + 1 WHERE term = %s RETURNING pos, seq"
-KEEP_CHANGE: Final = "INSERT INTO change (pos, hub, batch, at, facts) VALUES (%s, %s, %s, %s, %s)"
+KEEP_CHANGE: Final = (
+    "INSERT INTO change (pos, hub, batch, at, facts, boxes) VALUES (%s, %s, %s, %s, %s,"
+    " (SELECT json_agg(json_build_array(agent, unfetched, unread, last_seq)) FROM mailbox"
+    " WHERE agent = ANY(%s)))"
+)
 MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE agent = ANY(%s)"
 
 
@@ -131,6 +136,11 @@ class Transaction:
         for step in (self._sends, self._fetches, self._acks):
             step.finish(None)
 
+    @property
+    def facts(self) -> Sequence[Fact]:
+        """What other hubs are told of it."""
+        return self._facts
+
     def found(self, connection: NativeConnection, pos: int) -> None:
         """Complete the results of a batch that was committed though no answer came."""
         self.pos = pos
@@ -179,7 +189,8 @@ class Transaction:
     def _commit(self) -> None:
         self._begun = time.perf_counter()
         sign = self._sign
-        change = (self.pos, sign.hub, sign.batch, sign.at, encoded(self._facts))
+        touched = {agent for fact in self._facts for agent in facts.touched(fact)}
+        change = (self.pos, sign.hub, sign.batch, sign.at, encoded(self._facts), [*touched])
         self._connection.execute(KEEP_CHANGE, change)
         self.is_committing = True
         self._connection.execute("COMMIT")

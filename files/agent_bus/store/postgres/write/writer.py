@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import psycopg
@@ -51,14 +51,23 @@ MINE: Final = (
 
 
 class Follower(Protocol):
-    """Reads what other batches did, for the listener of this hub."""
+    """Publishes what this hub and the others did, in one order."""
 
-    def before(
-        self, connection: NativeConnection, *, after: int, until: int
-    ) -> Callable[[], None]:
-        """Read the changes with after < pos <= until; answers what tells of them in the loop.
+    def before(self, connection: NativeConnection, *, after: int, until: int) -> list[Any]:
+        """Read the changes with after < pos <= until; runs in the writer's thread."""
 
-        Runs in the writer's thread; the callable runs before this hub's own batch is told of.
+    def publish(
+        self,
+        pos: int,
+        own: Sequence[Fact],
+        earlier: list[Any] | None,
+        *,
+        tell: Callable[[], None],
+        answer: Callable[[], None],
+    ) -> None:
+        """Tell of what others did before a batch, of the batch, and answer its callers.
+
+        Runs in the loop; `earlier` is None when it could not be read.
         """
 
 
@@ -109,9 +118,9 @@ class Writer:
         self._thread.submit(Command(work, committed, waiter))
         return waiter.wait()
 
-    def post(self, work: Work) -> None:
+    def post(self, work: Work, *, committed: Callable[[Any], None] | None = None) -> None:
         """Commit work some time soon; nobody waits."""
-        self._thread.submit(Command(work, None, None))
+        self._thread.submit(Command(work, committed, None))
 
     @property
     def trouble(self) -> str | None:
@@ -133,7 +142,7 @@ class Writer:
         self.batches += 1
         self.batch_sizes.observe(len(batch))
         self.commands += len(batch)
-        return lambda: _hand_out(told)
+        return lambda: self._hand_out(told)
 
     def _committed(self, batch: Sequence[Command]) -> list[_Told]:
         """Commit a batch, on the next primary if need be; refuse it when there is none."""
@@ -218,29 +227,42 @@ class Writer:
         """The outcomes of a committed batch, after what others did before it."""
         pos = transaction.pos
         before, self._last_pos = self._last_pos, pos
-        told = _Told(transaction.outcomes())
+        told = _Told(transaction.outcomes(), pos, transaction.facts)
         if self.follower is not None and pos != before + 1:
             try:
-                told.first = self.follower.before(connection, after=before, until=pos - 1)
+                told.earlier = self.follower.before(connection, after=before, until=pos - 1)
             except psycopg.Error as error:
+                told.earlier = None
                 self._link.lose(error)
                 logger.warning("What other hubs did could not be read: %s", str(error).strip())
         return told
 
+    def _hand_out(self, told: Sequence[_Told]) -> None:
+        for one in told:
+            if self.follower is None or one.pos == 0:
+                hand_out(one.outcomes)
+            else:
+                self.follower.publish(
+                    one.pos, one.facts, one.earlier, tell=one.tell, answer=one.answer
+                )
+
 
 @dataclass(slots=True)
 class _Told:
-    """Outcomes, and what the listener is told before them."""
+    """Outcomes, and what the listener is told before them; `pos` is 0 when nothing was written."""
 
     outcomes: list[Outcome]
-    first: Callable[[], None] | None = None
+    pos: int = 0
+    facts: Sequence[Fact] = ()
+    earlier: list[Any] | None = field(default_factory=list)
 
+    def tell(self) -> None:
+        for outcome in self.outcomes:
+            outcome.tell()
 
-def _hand_out(told: Sequence[_Told]) -> None:
-    for one in told:
-        if one.first is not None:
-            one.first()
-        hand_out(one.outcomes)
+    def answer(self) -> None:
+        for outcome in self.outcomes:
+            outcome.answer()
 
 
 def _refused(batch: Sequence[Command], *, is_unknown: bool) -> _Told:
