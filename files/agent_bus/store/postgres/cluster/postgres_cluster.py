@@ -16,6 +16,7 @@ from agent_bus.runtime import greenlets
 from agent_bus.store import cluster as told
 from agent_bus.store.cluster import HubFacts
 from agent_bus.store.postgres.cluster import elsewhere, statements, words
+from agent_bus.store.postgres.cluster.members import DEAD_S, Members
 from agent_bus.store.postgres.cluster.publisher import Publisher
 from agent_bus.store.postgres.cluster.ring import Listening, Ringer
 from agent_bus.store.postgres.cluster.statements import Me, Statement
@@ -40,13 +41,9 @@ TICK_S: Final = 0.5
 BEAT_S: Final = 2.0
 LOOK_S: Final = 1.0
 """How often a hub looks whether a ring was missed."""
-DEAD_S: Final = 6.0
-"""A hub that was not heard for this time has lost its leases."""
 FENCE_S: Final = 5.0
 """A hub whose writes were not acknowledged for this time sends its clients away. It is shorter
 than DEAD_S: it stops before others go on without it."""
-STALL_S: Final = 3.0
-"""After this time without hearing anything, a hub does not know any more who else lives."""
 SETTLE_S: Final = 20.0
 """Longest time that a change of the roster waits for other hubs; a dead one is left out sooner."""
 PRUNE_S: Final = 60.0
@@ -97,10 +94,9 @@ class PostgresCluster:
             heard=self._heard,
         )
         self._listening = Listening(address, rung=self.publisher.rung)
-        self._alive: dict[str, float] = {}
-        self._told_of: dict[str, int] = {}
+        self._members = Members(me.process, clock)
         self._news = greenlets.Event()
-        self._acked = self._beaten = self._looked = self._pruned = clock.monotonic()
+        self._beaten = self._looked = self._pruned = clock.monotonic()
         self._marks: list[tuple[float, int]] = []
         self._live_count = 1
         self._is_beating = self._beats_again = False
@@ -138,7 +134,7 @@ class PostgresCluster:
 
         def told_and_rung() -> None:
             tell()
-            if self._alive:
+            if self._members:
                 self._ringer.ring(pos)
 
         self.publisher.own(pos, earlier, told_and_rung, answer)
@@ -149,13 +145,12 @@ class PostgresCluster:
         """Begin to live among the others; blocks until all that they did is known."""
         self._hearer = hearer
         self.publisher.hear(hearer)
-        now = self._clock.monotonic()
         since = self._clock.now_ms() - LEASES_MS
         self._writer.do(self._applied(self._beat(), *self._former()), committed=self._on_own)
         for row in self._readers.run(elsewhere.hubs):
             fresh = self._clock.now_ms() - row.seen_at < DEAD_S * 1000
             if row.process != self.name and fresh:
-                self._alive.setdefault(row.process, now)
+                self._members.hear(row.process)
         for hub, lease in self._readers.run(
             lambda c: elsewhere.leases(c, besides=self.name, since=since)
         ):
@@ -173,18 +168,11 @@ class PostgresCluster:
 
     def lives(self, hub: str) -> bool:
         """Whether a hub was heard within the last seconds in which this one heard anything."""
-        if hub == self.name:
-            return True
-        now = self._clock.monotonic()
-        if now - self._acked > STALL_S:
-            now = self._acked
-        return now - self._alive.get(hub, -DEAD_S) < DEAD_S
+        return self._members.lives(hub)
 
     def leads(self) -> bool:
         """Whether this hub comes first among those that live."""
-        return not self._is_fenced and all(
-            self.name < hub for hub in self._alive if self.lives(hub)
-        )
+        return not self._is_fenced and self._members.is_first()
 
     def settle(self) -> None:
         """Block until every live hub has heard of this hub's last change of the roster."""
@@ -192,9 +180,7 @@ class PostgresCluster:
         deadline = self._clock.monotonic() + SETTLE_S
         while self._clock.monotonic() < deadline:
             self._news.clear()
-            behind = [
-                hub for hub in self._alive if self.lives(hub) and self._told_of.get(hub, 0) < goal
-            ]
+            behind = self._members.behind(goal)
             if not behind:
                 return
             self._news.wait(TICK_S)
@@ -322,11 +308,11 @@ class PostgresCluster:
 
     def _fence(self, now: float) -> None:
         """Send clients away while nothing is acknowledged, if another hub might serve them."""
-        away_s = now - self._acked
+        away_s = now - self._members.acked
         if away_s > KEPT_S / 2:
             logger.critical("This hub was away for too long and starts anew")
             self._fatal()
-        if not self._is_fenced and away_s > FENCE_S and self._alive:
+        if not self._is_fenced and away_s > FENCE_S and self._members:
             logger.warning(
                 "The primary was out of reach for %.1f s: clients are sent away", away_s
             )
@@ -336,11 +322,7 @@ class PostgresCluster:
 
     def _acknowledged(self) -> None:
         """A write of this hub was acknowledged: it knows what happens."""
-        now = self._clock.monotonic()
-        gap_s = now - self._acked
-        if gap_s > STALL_S:  # the others could not be heard either
-            self._alive = {hub: at + gap_s for hub, at in self._alive.items()}
-        self._acked = now
+        self._members.acknowledge()
         if self._is_fenced:
             logger.warning("The primary is in reach again")
             self._is_fenced = False
@@ -349,7 +331,7 @@ class PostgresCluster:
 
     def _count(self) -> None:
         """Tell how many hubs live, when that has changed."""
-        live = 1 + sum(self.lives(hub) for hub in self._alive)
+        live = self._members.live_count()
         if live != self._live_count and self._hearer is not None:
             self._live_count = live
             logger.info("%d hubs live", live)
@@ -360,17 +342,17 @@ class PostgresCluster:
     def _heard(self, change: Change) -> None:
         """Another hub's batch: it lives, and may ask for an answer."""
         hub = change.hub
-        self._alive[hub] = max(self._alive.get(hub, 0.0), self._clock.monotonic())
+        self._members.hear(hub)
         for fact in change.facts:
             if fact[0] == facts.ROSTER:
                 self._beat_now()  # whoever has put it waits for this
             elif fact[0] == words.TOLD:
                 one = words.decoded(fact)
                 if isinstance(one, told.Beat):
-                    self._told_of[hub] = one.told
+                    self._members.hear_told(hub, one.told)
                     self._news.set()
                 elif isinstance(one, told.HubEnded):
-                    self._alive.pop(one.process, None)
+                    self._members.drop(one.process)
                     self._news.set()
 
     def _on_own(self, found: Sequence[Fact]) -> None:
