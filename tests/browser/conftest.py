@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.hub import ADMIN, REPOSITORY, HubProcess, running
 from tests.support.patience import patience
@@ -103,7 +103,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     SHOTS.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=patience() * 1000)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=patience() * 1000
+        )
         yield browser
         browser.close()
 
@@ -111,9 +113,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Watchers]:
     """A hub with the fleet enrolled and all watchers connected but the thinkpad's."""
-    with running(
-        tmp_path, retry_ms=200, keepalive_s=1, sends_per_s=10_000, send_burst=10_000
-    ) as hub:
+    # a page counts a silence of two and a half keepalives as a cut
+    quick = {"retry_ms": 200, "keepalive_s": patience(1)}
+    with running(tmp_path, **quick, sends_per_s=10_000, send_burst=10_000) as hub:
         groups = {"research": ["research-1", "research-2"]}
         assert hub.enrol(FLEET, groups=groups, force=True).status == 200
         watchers = Watchers(hub)
@@ -122,22 +124,29 @@ def fleet(tmp_path: Path) -> Iterator[Watchers]:
 
 
 @contextlib.contextmanager
+def profile(chromium: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """A fresh browser profile whose pages have the tests' deadlines instead of Playwright's."""
+    with contextlib.closing(chromium.new_context(**options)) as context:
+        context.set_default_timeout(patience() * 1000)
+        yield context
+
+
+@contextlib.contextmanager
 def signed_in(
     chromium: Browser, hub: HubProcess, *, port: int | None = None, **options: Any
 ) -> Iterator[Page]:
     """A page of a fresh browser profile, signed in; any error on its console fails the test."""
-    context = chromium.new_context(base_url=f"http://127.0.0.1:{port or hub.port}", **options)
-    page = context.new_page()
-    page.set_default_timeout(patience() * 1000)
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
-    page.goto("/")
-    page.get_by_label("Admin token").fill(ADMIN)
-    page.get_by_role("button", name="Sign in").click()
-    page.locator("#link[data-is=on]").wait_for()
-    yield page
-    context.close()
+    base_url = f"http://127.0.0.1:{port or hub.port}"
+    with profile(chromium, base_url=base_url, **options) as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
+        page.goto("/")
+        page.get_by_label("Admin token").fill(ADMIN)
+        page.get_by_role("button", name="Sign in").click()
+        page.locator("#link[data-is=on]").wait_for()
+        yield page
     unexpected = [e for e in errors if "ERR_" not in e and "status of" not in e]
     assert not unexpected, unexpected
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.conftest import profile
 from tests.support.hub import HubProcess, running
-from tests.support.patience import patience, wait_until
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,18 +33,19 @@ def hub(tmp_path: Path) -> Iterator[HubProcess]:
         yield one
 
 
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    with profile(chromium, extra_http_headers={"Authorization": "Bearer token-n3"}) as context:
+        yield context.new_page()
+
+
 def events(page: Page, kind: str) -> list[tuple[str, str | None]]:
     """(last event id, message's id) of all events of a kind so far."""
     found: list[list[str]] = page.evaluate("seen")
     return [(event_id, message) for type_, event_id, message in found if type_ == kind]
 
 
-def test_chromiums_own_resumes_without_loss_or_repetition(
-    chromium: Browser, hub: HubProcess
-) -> None:
-    context = chromium.new_context(extra_http_headers={"Authorization": "Bearer token-n3"})
-    page = context.new_page()
-    page.set_default_timeout(patience() * 1000)
+def test_chromiums_own_resumes_without_loss_or_repetition(page: Page, hub: HubProcess) -> None:
     sent = []
 
     def send(text: str) -> None:
@@ -71,4 +73,3 @@ def test_chromiums_own_resumes_without_loss_or_repetition(
     assert resumed == ["0", "1", "2"]
     # one at the end of its stream, and one each time that it is back before the hub is gone
     assert {event_id for event_id, _ in events(page, "bye")} == {ids[0]}
-    context.close()

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from agent_bus.core.model import new_message_id
-from tests.browser.conftest import AXE, SHOTS, Watchers, signed_in
+from tests.browser.conftest import AXE, SHOTS, Watchers, profile, signed_in
 from tests.support.hub import running
 
 if TYPE_CHECKING:
@@ -63,13 +63,12 @@ def test_every_page_passes_axe(chromium: Browser, fleet: Watchers, scheme: Any, 
     message_id = busy(fleet)
     options: dict[str, Any] = dict(PHONE) if size == "phone" else {}
     found = {}
-    door = chromium.new_page(
-        base_url=f"http://127.0.0.1:{fleet.hub.port}", color_scheme=scheme, **options
-    )
-    door.goto("/login")
-    found["login"] = violations(door)
-    door.screenshot(path=SHOTS / f"login-{size}-{scheme}.png")
-    door.close()
+    base_url = f"http://127.0.0.1:{fleet.hub.port}"
+    with profile(chromium, base_url=base_url, color_scheme=scheme, **options) as context:
+        door = context.new_page()
+        door.goto("/login")
+        found["login"] = violations(door)
+        door.screenshot(path=SHOTS / f"login-{size}-{scheme}.png")
     with signed_in(chromium, fleet.hub, color_scheme=scheme, **options) as page:
         expect(page.locator("tr[data-agent=eta] [data-f=status]")).to_have_text("gateway-down")
         for name in (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import profile
 from tests.support.certificates import Authority
 from tests.support.hub import ADMIN, HubProcess, running
 from tests.support.patience import patience, wait_until
@@ -23,8 +24,8 @@ def sign_in(page: Page, url: str) -> None:
     page.goto(f"{url}/login")
     page.get_by_label("Admin token").fill(ADMIN)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Fleet")).to_be_visible(timeout=patience() * 1000)
-    expect(page.locator("#link")).to_have_attribute("data-is", "on", timeout=patience() * 1000)
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+    expect(page.locator("#link")).to_have_attribute("data-is", "on")
 
 
 def restart(hub: HubProcess, **tls: str) -> None:
@@ -53,8 +54,7 @@ def test_switching_tls_on_and_off_lets_the_operator_in_each_time(
     chromium: Browser, tmp_path: Path
 ) -> None:
     tls = Authority(tmp_path / "tls").issue("hub")
-    with running(tmp_path) as hub:
-        context = chromium.new_context(ignore_https_errors=True)
+    with running(tmp_path) as hub, profile(chromium, ignore_https_errors=True) as context:
         page = context.new_page()
         sign_in(page, f"http://hub.bus.test:{hub.port}")
         restart(hub, **tls)
@@ -63,26 +63,24 @@ def test_switching_tls_on_and_off_lets_the_operator_in_each_time(
         sign_in(page, f"http://hub.bus.test:{hub.port}")
         page.reload()
         expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
-        context.close()
 
 
 def test_a_browser_that_does_not_keep_the_cookie_is_told_so_instead_of_being_asked_again(
     chromium: Browser, tmp_path: Path
 ) -> None:
     """As behind a proxy that says https to a hub whose page the browser has by http."""
+    says_https = {"X-Forwarded-Proto": "https"}
     with running(tmp_path) as hub:
-        context = chromium.new_context(extra_http_headers={"X-Forwarded-Proto": "https"})
-        page = context.new_page()
-        page.goto(f"http://hub.bus.test:{hub.port}/login")
-        page.get_by_label("Admin token").fill(ADMIN)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("alert")).to_contain_text("did not keep the cookie")
-        context.close()
-        context = chromium.new_context()
-        page = context.new_page()
-        sign_in(page, f"http://hub.bus.test:{hub.port}")
-        expect(page).to_have_url(f"http://hub.bus.test:{hub.port}/")
-        context.close()
+        with profile(chromium, extra_http_headers=says_https) as context:
+            page = context.new_page()
+            page.goto(f"http://hub.bus.test:{hub.port}/login")
+            page.get_by_label("Admin token").fill(ADMIN)
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("alert")).to_contain_text("did not keep the cookie")
+        with profile(chromium) as context:
+            page = context.new_page()
+            sign_in(page, f"http://hub.bus.test:{hub.port}")
+            expect(page).to_have_url(f"http://hub.bus.test:{hub.port}/")
 
 
 def test_two_hubs_behind_one_name_keep_their_sessions_apart(
@@ -91,11 +89,9 @@ def test_two_hubs_behind_one_name_keep_their_sessions_apart(
     folders = tmp_path / "one", tmp_path / "other"
     for folder in folders:
         folder.mkdir()
-    with running(folders[0]) as one, running(folders[1]) as other:
-        context = chromium.new_context()
+    with running(folders[0]) as one, running(folders[1]) as other, profile(chromium) as context:
         page = context.new_page()
         for hub in (one, other):
             sign_in(page, f"http://hub.bus.test:{hub.port}")
         page.goto(f"http://hub.bus.test:{one.port}/")
         expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
-        context.close()

@@ -174,6 +174,10 @@ class StreamReader:
         self._socket.close()
 
 
+LASTING = {"lease_s": 3600, "offline_after_s": 7200}
+"""A stream that a test opens as a watcher's reports once or never, and tests may take long."""
+
+
 @dataclass
 class HubProcess:
     """A hub process with its folder; stop or kill it, and start it again on the same file."""
@@ -194,6 +198,7 @@ class HubProcess:
             "bind": f"127.0.0.1:{self.port}",
             "database": str(self.folder / "bus.db"),
             "admin_tokens_file": str(self.folder / "admin-tokens"),
+            **LASTING,
             **self.settings,
         }
         path = self.folder / "hub.json"

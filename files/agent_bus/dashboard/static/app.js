@@ -45,11 +45,14 @@ export async function act(name, body) {
   }
 }
 
+// Resolves once the operator says "go". The form tells that at once; `close` comes a frame later,
+// when the dialog may be open for the next question already, and would answer that one, too.
 function chosen(dialog) {
-  dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "go"), { once: true });
+    dialog.querySelector("form").onsubmit = (event) => {
+      if (event.submitter.value === "go") resolve();
+    };
   });
 }
 
@@ -60,7 +63,7 @@ async function confirmed(button) {
   document.getElementById("ask-words").textContent = words;
   document.getElementById("ask-go").textContent = go;
   document.getElementById("ask-mute").hidden = action !== "mute";
-  if (!(await chosen(ask))) return;
+  await chosen(ask);
   const body = { agent };
   if (action === "mute") body.for_s = Number(ask.querySelector("select").value);
   if (action === "ack") body.id = id;
@@ -73,7 +76,7 @@ async function write(button) {
   form.elements.reply_to.value = button.dataset.reply ?? "";
   const subject = button.dataset.subject ?? "";
   form.elements.subject.value = subject && !subject.startsWith("Re: ") ? `Re: ${subject}`.slice(0, 200) : subject;
-  if (!(await chosen(send))) return;
+  await chosen(send);
   const fields = Object.fromEntries(new FormData(form));
   const to = fields.to.split(/[\s,]+/).filter(Boolean);
   const body = { from: "operator", body: fields.body, priority: fields.priority };

@@ -56,6 +56,7 @@ function before(a, b) {
 }
 
 function arrange() {
+  const focused = document.activeElement;
   const ordered = [...facts.values()].sort(before);
   let place = body.firstElementChild;
   for (const fact of ordered) {
@@ -63,6 +64,7 @@ function arrange() {
     if (row === place) place = place.nextElementSibling;
     else body.insertBefore(row, place);
   }
+  if (focused !== document.activeElement) focused.focus({ preventScroll: true }); // lost with a row that moved
 }
 
 function sift() {

@@ -86,7 +86,9 @@ function draw() {
   const words = names.length ? `${names.length} drawn, ${pairs.size} pairs` : "No message in this window";
   const root = svg("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "group", "aria-label": `Who talks to whom: ${words}` }, curves, dots);
   if (!names.length) root.append(svg("text", { x: SIZE / 2, y: SIZE / 2, "text-anchor": "middle" }, words));
+  const focused = graph.querySelector(".node:focus")?.getAttribute("aria-label");
   graph.replaceChildren(root);
+  if (focused) [...dots.children].find((node) => node.getAttribute("aria-label") === focused)?.focus({ preventScroll: true });
   list(pairs);
 }
 
