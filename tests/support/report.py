@@ -1,5 +1,7 @@
 """What a pytest run reports: which test runs now, how long each took, how many hubs it started.
 
+Its last lines name the failed tests: of a run elsewhere, often only the end of the log is kept.
+
 `make` sets AGENT_BUS_PART to the name of its target; the durations of that part are then kept in
 .cache/durations, from which `python -m tests.slowest` prints the slowest of all parts.
 """
@@ -30,6 +32,7 @@ class Report:
         self._is_worker = hasattr(config, "workerinput")
         self._took_s: defaultdict[str, float] = defaultdict(float)
         self._hubs: Counter[str] = Counter()
+        self._failed: dict[str, None] = {}
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note the test's name, in case it is silent for long."""
@@ -39,7 +42,15 @@ class Report:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up what setup, call and teardown took; name a failure at once."""
         self._took_s[report.nodeid] += report.duration
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Name a file that cannot even be read."""
+        self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         if report.failed and not self._is_worker:
+            self._failed[report.nodeid] = None
             progress.tell(f"FAILED {report.nodeid} ({report.when})")
 
     @pytest.hookimpl(optionalhook=True)
@@ -57,6 +68,11 @@ class Report:
             DURATIONS.mkdir(parents=True, exist_ok=True)
             lines = [f"{took_s:.2f}\t{name}\n" for name, took_s in self._took_s.items()]
             (DURATIONS / f"tests-{part}.tsv").write_text("".join(lines), encoding="utf-8")
+
+    def pytest_unconfigure(self) -> None:
+        """Name the failed tests, after all that pytest says of them."""
+        for nodeid in self._failed:
+            print(f"FAILED {nodeid}", flush=True)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print how many hubs the tests needed."""

@@ -22,9 +22,21 @@ second: ; @touch second-runs; until [ -e first-runs ]; do sleep 0.01; done; echo
 third: ; @echo third
 broken: ; @echo why it is broken; exit 3
 after: ; @echo never
+untested: ; @cat said-by-pytest; seq 100; exit 1
 endless: ; @touch endless-runs; sleep 3600
 lasting: ; @touch lasting-runs; sleep 3600
 resting: ; @touch resting-runs; sleep 3600
+"""
+
+
+SAID_BY_PYTEST = """\
+FAILED tests/unit/test_one.py::test_it[a - b] (call)
+FAILED tests/unit/test_one.py::test_it[a - b] - AssertionError: so and so
+FAILED tests/unit/test_one.py::Suite::test_other - a message
+  of two lines
+ERROR tests/unit/test_two.py::test_third - the fixture
+ERROR tests/unit/test_broken.py - SyntaxError
+FAILED tests/unit/test_one.py::test_it[a - b]
 """
 
 
@@ -33,6 +45,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "side-by-side", tmp_path / "tools")
     (tmp_path / "Makefile").write_text(MAKEFILE)
+    (tmp_path / "said-by-pytest").write_text(SAID_BY_PYTEST)
     return tmp_path
 
 
@@ -63,6 +76,16 @@ def test_a_job_ends_at_its_first_failure_which_is_told_last(project: Path) -> No
     end = lines.index("== broken: FAILED; the end of .cache/broken.log ==")
     assert lines[end + 1] == "why it is broken"
     assert any(line.startswith("== third: passed, ") for line in lines[:end])
+
+
+def test_the_last_lines_name_each_failed_test_or_else_the_target(project: Path) -> None:
+    code, lines = run(project, "untested", "third", "broken")
+    assert code == 1
+    names = ["test_one.py::test_it[a - b]", "test_one.py::Suite::test_other"]
+    names += ["test_two.py::test_third", "test_broken.py"]
+    of_tests = [f"FAILED tests/unit/{name}" for name in names]
+    assert sorted(lines[-5:]) == sorted([*of_tests, "FAILED make broken"])
+    assert [line for line in lines[-5:] if line != "FAILED make broken"] == of_tests
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
