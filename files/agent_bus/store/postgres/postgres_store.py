@@ -1,28 +1,287 @@
 """The PostgreSQL store: owns the connections, and joins writer, readers and sweeps.
 
-Threads: one native thread writes, a few read; the greenlets that call this class wait, the loop
-never does.
+Threads: one native thread writes (`write/writer.py`), a few read; the greenlets that call this
+class wait, the loop never does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
 
-from agent_bus.store.postgres.link import connections, migrate
+import psycopg
+
+from agent_bus.core import errors
+from agent_bus.core.model import new_message_id
+from agent_bus.store.cluster import ALONE
+from agent_bus.store.contract import KEY_LIFETIME_MS
+from agent_bus.store.postgres.link import connections
+from agent_bus.store.postgres.link.migrate import migrate
 from agent_bus.store.postgres.link.pool import Readers
+from agent_bus.store.postgres.link.primary import PrimaryLink
+from agent_bus.store.postgres.read import history, reads, vitals
+from agent_bus.store.postgres.read.snapshot import snapshot
+from agent_bus.store.postgres.records import PostgresRecords
+from agent_bus.store.postgres.write import facts, rosters, sweeps
+from agent_bus.store.postgres.write.acks import Ack
+from agent_bus.store.postgres.write.fetches import Fetch
+from agent_bus.store.postgres.write.sends import Send
+from agent_bus.store.postgres.write.transaction import Applied
+from agent_bus.store.postgres.write.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from agent_bus.core.clock import Clock
+    from agent_bus.core.latency import Histogram
+    from agent_bus.core.model import (
+        Acked,
+        Agent,
+        AgentName,
+        Ages,
+        Backup,
+        Delivery,
+        Draft,
+        Fetched,
+        MailboxCounts,
+        Message,
+        MessageId,
+        Roster,
+        RosterChange,
+        Sent,
+        Seq,
+        Stamp,
+    )
+    from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
+    from agent_bus.store.cluster import Cluster
+    from agent_bus.store.contract import Listener
     from agent_bus.store.postgres.link.address import Address
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_AT_START_S: Final = 30.0
+"""How long a hub that starts waits for a primary: longer than a takeover takes."""
+PAUSE_S: Final = 0.5
 
 
 class PostgresStore:
-    """The beginning of an `agent_bus.store.contract.Backend`."""
+    """See `agent_bus.store.contract.Backend`; one instance per process, many per database.
 
-    def __init__(self, address: Address, *, clock: Clock, readers: int) -> None:
+    Args:
+        name: this hub's name, in what other hubs are told.
+        commit_timeout_s: how long the database may take for a commit, standbys included.
+
+    Raises:
+        errors.StartupError: there is no primary, or its schema is too new.
+    """
+
+    cluster: Cluster = ALONE
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        clock: Clock,
+        readers: int,
+        name: str = "hub",
+        commit_timeout_s: float = 3.0,
+    ) -> None:
         self._clock = clock
-        primary = connections.to_primary(address)
-        connections.require_supported(primary.connection)
-        migrate.migrate(primary.connection)
-        self.epoch = str(connections.one(primary.connection, connections.EPOCH))
+        self._listener: Listener
+        self.name = f"{name}:{secrets.token_hex(4)}"
+        self._link = PrimaryLink(address, patience_s=commit_timeout_s)
+        connection = self._first_connection(address)
+        self.epoch = str(connections.one(connection, connections.EPOCH))
+        self._facts = connections.facts(connection)
+        self._writer = Writer(self._link, hub=self.name, clock=clock)
         self._readers = Readers(address, size=readers)
+        self.records = PostgresRecords(readers=self._readers, writer=self._writer)
+
+    def _first_connection(self, address: Address) -> connections.NativeConnection:
+        deadline = time.monotonic() + PATIENCE_AT_START_S
+        while True:
+            try:
+                with connections.to_primary(address).connection as connection:
+                    connections.require_supported(connection)
+                    migrate(connection)
+                return self._link.connection()
+            except psycopg.OperationalError as error:
+                if time.monotonic() >= deadline:
+                    raise errors.StartupError(
+                        f"No primary of {address.shown} can be reached: {error}"
+                    ) from error
+                logger.info("There is no primary yet: %s", error)
+                time.sleep(PAUSE_S)
+            except psycopg.Error as error:
+                raise errors.StartupError(f"{address.shown} cannot be used: {error}") from error
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of each commit in the loop, in commit order."""
+        self._listener = listener
+
+    def close(self) -> None:
+        """Finish what waits, then close all connections."""
+        self._writer.close()
+        self._readers.close()
+
+    def write_backup(self, target: Path) -> Backup:
+        """Copy the database to a file in the thread that calls this."""
+        raise errors.BackupFailedError(
+            f"{target.name} was not written: this release makes no backup of PostgreSQL by itself;"
+            " use pg_dump"
+        )
+
+    # Writing: `store/contract.py` says what each promises.
+
+    def send(self, draft: Draft, *, depth_limit: int) -> Sent:
+        """Store a message with one delivery per recipient."""
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        work = Send(draft, new_message_id(now), now, steady, depth_limit)
+        sent: Sent = self._writer.do(work, committed=self._listener.on_sent)
+        return sent
+
+    def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:
+        """Mark these messages as read by `agent`."""
+        return self._ack(agent, tuple(ids), up_to=False)
+
+    def ack_up_to(self, agent: AgentName, last: MessageId) -> Acked:
+        """Mark what was shown up to one message as read."""
+        return self._ack(agent, (last,), up_to=True)
+
+    def _ack(self, agent: AgentName, ids: tuple[MessageId, ...], *, up_to: bool) -> Acked:
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        acked: Acked = self._writer.do(
+            Ack(agent, ids, up_to, now, steady), committed=self._listener.on_acked
+        )
+        return acked
+
+    def fetch(self, agent: AgentName, seqs: Sequence[Seq]) -> Fetched:
+        """Stamp a page as shown."""
+        fetched: Fetched = self._writer.do(
+            Fetch(agent, tuple(seqs), self._clock.now_ms()),
+            committed=lambda found: self._listener.on_mailboxes(found.mailboxes),
+        )
+        return fetched
+
+    def stamp(self, stamps: Sequence[Stamp]) -> None:
+        """Record hops; nobody waits."""
+        self._writer.post(list(stamps))
+
+    def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
+        """Replace the stored roster."""
+        now = self._clock.now_ms()
+
+        def committed(result: tuple[RosterChange, tuple[Roster, list[Agent]] | None]) -> None:
+            if result[1] is not None:
+                self._listener.on_roster(*result[1])
+
+        change, _ = self._writer.run(
+            lambda c: rosters.put(c, roster, force=force, dry_run=dry_run, now=now),
+            committed=committed,
+            facts=lambda result: facts.roster() if result[1] is not None else [],
+        )
+        return change
+
+    def touch_agents(self, seen: dict[AgentName, int]) -> None:
+        """Keep when agents were last seen; nobody waits."""
+        self._writer.post(Applied(lambda connection: rosters.touch(connection, seen)))
+
+    def sweep(self, within: SweepBounds) -> int:
+        """Expire, archive and drop a bounded number of messages."""
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        touched, _ = self._writer.run(
+            lambda c: sweeps.sweep(c, within, now=now, steady=steady),
+            committed=lambda result: self._listener.on_mailboxes(result[1]),
+            facts=lambda result: facts.mailboxes(result[1]),
+        )
+        return touched
+
+    # Reading
+
+    def replay_of(self, sender: AgentName, key: str) -> bool:
+        """Whether this idempotency key has an answer already."""
+        since = self._clock.steady_ms() - KEY_LIFETIME_MS
+        return self._readers.run(lambda c: reads.known_key(c, sender, key, since=since))
+
+    def next_expiry(self) -> int | None:
+        """When the next open message expires."""
+        return self._readers.run(sweeps.next_expiry)
+
+    def roster(self) -> tuple[Roster, list[Agent]]:
+        """The stored roster, and all agents."""
+        return self._readers.run(lambda c: snapshot(c, rosters.load))
+
+    def mailboxes(self) -> list[MailboxCounts]:
+        """Counters of all agents."""
+        return self._readers.run(vitals.mailboxes)
+
+    def head(self) -> Seq:
+        """The newest seq ever given."""
+        return self._readers.run(reads.head)
+
+    def inbox(self, wanted: InboxSlice) -> list[Delivery]:
+        """A page of an inbox."""
+        now = self._clock.steady_ms()
+        return self._readers.run(lambda c: reads.inbox(c, wanted, now=now))
+
+    def replay(self, wanted: ReplaySlice) -> list[Delivery]:
+        """The next deliveries of some agents."""
+        now = self._clock.steady_ms()
+        return self._readers.run(lambda c: reads.replay(c, wanted, now=now))
+
+    def lowest_unread(self, agents: Sequence[AgentName]) -> Seq | None:
+        """The oldest unread delivery over these agents."""
+        return self._readers.run(lambda c: reads.lowest_unread(c, agents))
+
+    def archived_seq(self, agents: Sequence[AgentName]) -> Seq:
+        """The newest archived delivery over these agents."""
+        return self._readers.run(lambda c: reads.archived_seq(c, agents))
+
+    def history(self, wanted: HistorySlice) -> list[tuple[Message, list[Delivery]]]:
+        """A page of the past."""
+        return self._readers.run(lambda c: snapshot(c, lambda same: history.page(same, wanted)))
+
+    def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
+        """One message with all its deliveries."""
+        return self._readers.run(lambda c: snapshot(c, lambda s: reads.message(s, message_id)))
+
+    def oldest_unread(self) -> dict[AgentName, int]:
+        """When each agent's oldest unread message was created."""
+        return self._readers.run(vitals.oldest_unread)
+
+    def last_wakes(self) -> dict[AgentName, int]:
+        """When each agent's gateway last accepted a wake."""
+        return self._readers.run(vitals.last_wakes)
+
+    def ages(self) -> Ages:
+        """Since when tokens are in rotation, and how old archive and roster are."""
+        return self._readers.run(lambda c: snapshot(c, vitals.ages))
+
+    def counts(self) -> dict[str, int]:
+        """Sizes: see `vitals.counts`; commits and commands since the start."""
+        return {
+            **self._readers.run(vitals.counts),
+            "wal_bytes": 0,
+            "commits": self._writer.batches,
+            "commands": self._writer.commands,
+        }
+
+    def writing(self) -> str:
+        """Whether writes can be done."""
+        trouble = self._writer.trouble
+        return "ok" if trouble is None else f"the database takes no writes: {trouble}"
+
+    def histograms(self) -> dict[str, Histogram]:
+        """What the writer measured."""
+        return {
+            "batch_commands": self._writer.batch_sizes,
+            "commit_s": self._writer.commit_times,
+            "transaction_s": self._writer.transaction_times,
+        }
+
+    def facts(self) -> dict[str, object]:
+        """What the database runs with, read back from it at start."""
+        return dict(self._facts)

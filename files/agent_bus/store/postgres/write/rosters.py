@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import OPERATOR, Agent, AgentName, Ages, NodeName, Roster, RosterChange
+from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster, RosterChange
 from agent_bus.store import roster_change
-from agent_bus.store.postgres.link.connections import one
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -35,12 +34,6 @@ KEEP_DIGESTS: Final = (
     "INSERT INTO node_token (node, sha256)"
     " SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING"
 )
-BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
-# `meta` holds since when a node has two tokens.
-ROTATIONS: Final = (
-    "SELECT substr(key, 10), value::bigint FROM meta WHERE starts_with(key, 'rotation:')"
-)
-OLDEST_ARCHIVED: Final = "SELECT min(archived_at) FROM archive_message"
 END_ROTATIONS: Final = "DELETE FROM meta WHERE key = ANY(%s)"
 NOTE_ROTATIONS: Final = (
     "INSERT INTO meta (key, value) SELECT 'rotation:' || node, %s FROM node_token"
@@ -97,15 +90,6 @@ def put(
     connection.execute(END_ROTATIONS, (ended,))
     connection.execute(NOTE_ROTATIONS, (str(now),))
     return change, load(connection)
-
-
-def ages(connection: Connection[Any]) -> Ages:
-    """See `Vitals.ages`."""
-    return Ages(
-        rotating={NodeName(node): at for node, at in connection.execute(ROTATIONS)},
-        archived_at=one(connection, OLDEST_ARCHIVED),
-        begun_at=one(connection, BEGUN),
-    )
 
 
 def touch(connection: NativeConnection, seen: dict[AgentName, int]) -> None:
