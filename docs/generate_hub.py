@@ -116,11 +116,16 @@ def _default(schema: dict[str, Any]) -> str:
 def _allowed(schema: dict[str, Any]) -> str:
     """Type and bounds in a few words."""
     options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
-    chosen = options[0]
+    return " or ".join(_one_of(option) for option in options)
+
+
+def _one_of(chosen: dict[str, Any]) -> str:
     if chosen.get("format") == "path":
         return "absolute path"
     words = [str(chosen["type"])]
     words += [f"{sign} {chosen[key]}" for key, sign in BOUNDS if key in chosen]
+    if chosen.get("pattern", "").startswith("^postgres"):
+        return "`postgresql://` URL"
     if "pattern" in chosen:
         words.append("as `address:port`")
     return ", ".join(words)

@@ -191,14 +191,16 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
 def _progress(chosen: settings.Settings) -> Iterator[None]:
     """Say on stderr how far the copy is, as long as the block runs."""
     done = threading.Event()
+    file = chosen.sqlite_file
 
     def watch() -> None:
         while not done.wait(PROGRESS_S):
             with suppress(OSError):  # the hub has just renamed it, or this user may not look
-                whole = chosen.database.stat().st_size / 1e6
+                whole = 0.0 if file is None else file.stat().st_size / 1e6
                 for part in chosen.backups_folder.glob(".bus-*.db.part"):
                     copied = part.stat().st_size / 1e6
-                    words = f"{copied:,.0f} of about {whole:,.0f} MB copied, then it is checked"
+                    of = f" of about {whole:,.0f}" if whole else ""
+                    words = f"{copied:,.0f}{of} MB copied, then it is checked"
                     print(f"backup: {words}", file=sys.stderr, flush=True)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -208,9 +210,17 @@ def _progress(chosen: settings.Settings) -> Iterator[None]:
         done.set()
 
 
+def _file(chosen: settings.Settings) -> Path:
+    if chosen.sqlite_file is None:
+        raise AdminError(
+            "the database is PostgreSQL: this verb is about a database file", EXIT_SETTINGS
+        )
+    return chosen.sqlite_file
+
+
 def _prepare(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
     try:
-        epoch = backup.prepare(arguments.file, chosen.database, take=arguments.take)
+        epoch = backup.prepare(arguments.file, _file(chosen), take=arguments.take)
     except (backup.DamagedError, OSError) as error:
         raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error
     content = {"epoch": epoch}
@@ -220,21 +230,21 @@ def _prepare(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
 
 def _offline(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
     try:
-        instance.lock(chosen.database)
+        instance.lock(chosen.folder)
     except errors.StartupError as error:
         raise AdminError(
             f"{error} Stop it first: `systemctl stop agent-bus`.", EXIT_TRY_LATER
         ) from error
     try:
         if arguments.verb == "verify-db":
-            found = backup.verify(chosen.database)
+            found = backup.verify(_file(chosen))
             content = {"path": str(found.path), "bytes": found.size_bytes, "epoch": found.epoch,
                        "schema_version": found.schema_version, "sound": True}  # fmt: skip
         else:
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             if arguments.file is not None:
-                backup.prepare(arguments.file, chosen.database)
-            restored = backup.put_in_place(chosen.database, stamp=stamp)
+                backup.prepare(arguments.file, _file(chosen))
+            restored = backup.put_in_place(_file(chosen), stamp=stamp)
             content = {name: str(value) for name, value in asdict(restored).items()}
     except (backup.DamagedError, OSError) as error:
         raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error

@@ -9,6 +9,7 @@ import difflib
 import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -38,7 +39,23 @@ class Settings(BaseModel):
         default="0.0.0.0:8091",
         description="Address and port to listen on.",
     )
-    database: Path = Field(description="The SQLite file; its folder also holds lock and backups.")
+    database: Annotated[str, Field(pattern=r"^postgres(ql)?://[^\s]+$")] | Path = Field(
+        description="The SQLite file; its folder also holds lock and backups. Or the URL of a "
+        "PostgreSQL database, without a password: postgresql://user@host-1,host-2/name."
+    )
+    database_password_file: Path | None = Field(
+        default=None, description="The password for PostgreSQL; read at every connect."
+    )
+    data_folder: Path | None = Field(
+        default=None,
+        description="Holds lock and backups of a hub on PostgreSQL, which must name it.",
+    )
+    commit_timeout_s: float = Field(
+        default=3.0,
+        gt=0,
+        description="A PostgreSQL that takes longer for a commit, standbys included, is left for "
+        "its next host.",
+    )
     admin_tokens_file: Path = Field(
         description="One SHA-256 (hex) of a valid admin token per line; two during a rotation."
     )
@@ -146,6 +163,8 @@ class Settings(BaseModel):
 
     @field_validator(
         "database",
+        "database_password_file",
+        "data_folder",
         "admin_tokens_file",
         "metrics_tokens_file",
         "tls_certificate_file",
@@ -153,9 +172,16 @@ class Settings(BaseModel):
         "tls_ca_file",
     )
     @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_absolute():
+    def _absolute(cls, value: Path | str | None) -> Path | str | None:
+        if isinstance(value, Path) and not value.is_absolute():
             raise ValueError("must be an absolute path")
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _without_password(cls, value: Path | str) -> Path | str:
+        if isinstance(value, str) and urlsplit(value).password is not None:
+            raise ValueError("the password belongs into the file of database_password_file")
         return value
 
     @model_validator(mode="after")
@@ -164,7 +190,22 @@ class Settings(BaseModel):
             raise ValueError(
                 "tls_certificate_file and tls_key_file are set together or not at all"
             )
+        if isinstance(self.database, str) and self.data_folder is None:
+            raise ValueError("data_folder is needed with PostgreSQL")
         return self
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The database file; None on PostgreSQL."""
+        return None if isinstance(self.database, str) else self.database
+
+    @property
+    def folder(self) -> Path:
+        """Where lock and backups are."""
+        if isinstance(self.database, Path):
+            return self.database.parent
+        assert self.data_folder is not None
+        return self.data_folder
 
     @property
     def host(self) -> str:
@@ -185,7 +226,7 @@ class Settings(BaseModel):
     @property
     def backups_folder(self) -> Path:
         """Where backups are kept."""
-        return self.database.with_name("backups")
+        return self.folder / "backups"
 
     @property
     def worker_connections(self) -> int:

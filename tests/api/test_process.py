@@ -49,7 +49,7 @@ def test_a_second_process_on_the_same_database_refuses_to_start(tmp_path: Path) 
         second = HubProcess(tmp_path, {"database": str(tmp_path / "bus.db")})
         code, log = ended(second)
         assert code != 0
-        assert "another agent-bus has this database open" in log
+        assert "another agent-bus is using its folder" in log
 
 
 def test_a_damaged_file_is_refused_with_the_way_back(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
     AGENT_BUS_URL=http://hub:8091 AGENT_BUS_ADMIN_TOKEN_FILE=/path pytest tests/conformance
 
-Without these a hub of this repository is started. The suite replaces the roster of the bus that
-it is pointed at, so point it at one without agents of its own.
+Without these, hubs of this repository are started, one on each store. The suite replaces the
+roster of the bus that it is pointed at, so point it at one without agents of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tests.support.hub import ADMIN, Client, HubProcess, Reply, StreamReader, di
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_STORES = ["given"] if "AGENT_BUS_URL" in os.environ else ["sqlite", "postgres"]
 
 
 @dataclass
@@ -82,8 +84,10 @@ class Bus:
             self.opened.pop().close()
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int, str]]:
+@pytest.fixture(scope="session", params=_STORES)
+def address(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, int, str]]:
     """(host, port, admin token) of the bus under test."""
     url = os.environ.get("AGENT_BUS_URL")
     if url is not None:
@@ -91,7 +95,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
         token = Path(os.environ["AGENT_BUS_ADMIN_TOKEN_FILE"]).read_text(encoding="ascii")
         yield parts.hostname or "", parts.port or 80, token.strip()
         return
-    hub = HubProcess(tmp_path_factory.mktemp("hub"))
+    hub = HubProcess(tmp_path_factory.mktemp("hub"), store=request.param)
     hub.start()
     try:
         yield "127.0.0.1", hub.port, ADMIN

@@ -188,6 +188,7 @@ class HubProcess:
     port: int = 0
     opened: list[Client | StreamReader] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
+    store: str = field(default_factory=lambda: os.environ.get("AGENT_BUS_STORE", "sqlite"))
 
     def start(self, *, wait: bool = True) -> None:
         """Start the server and wait until it is ready."""
@@ -196,7 +197,7 @@ class HubProcess:
         (self.folder / "admin-tokens").write_text(digest(ADMIN) + "\n")
         configuration = {
             "bind": f"127.0.0.1:{self.port}",
-            "database": str(self.folder / "bus.db"),
+            **self._database(),
             "admin_tokens_file": str(self.folder / "admin-tokens"),
             **LASTING,
             **self.settings,
@@ -207,6 +208,14 @@ class HubProcess:
             self.process = served(path, log, **self.environ)
         if wait:
             wait_until(self.is_ready, "the hub is ready")
+
+    def _database(self) -> dict[str, str]:
+        """The settings of a store in the hub's folder, or of a database of its own."""
+        if self.store == "sqlite":
+            return {"database": str(self.folder / "bus.db")}
+        from tests.support import postgres
+
+        return {"database": postgres.database(self.folder), "data_folder": str(self.folder)}
 
     def is_ready(self) -> bool:
         """Whether /readyz answers 200; fails the test when the process has ended."""

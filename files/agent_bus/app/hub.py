@@ -37,7 +37,7 @@ class Hub:
     def __init__(self, settings: Settings) -> None:
         clock = SystemClock()
         version = release()
-        self._lock = instance.lock(settings.database)
+        self._lock = instance.lock(settings.folder)
         admins = load_digests(settings.admin_tokens_file)
         self._backend = parts.build_backend(settings, clock)
         self._core = core = assemble(settings, self._backend, clock)

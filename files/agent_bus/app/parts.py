@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_bus.api.health import Health
@@ -41,8 +42,18 @@ if TYPE_CHECKING:
     from agent_bus.store.contract import Backend
 
 
-def build_backend(settings: Settings, clock: Clock) -> SqliteStore:
-    """The store that this hub runs on."""
+def build_backend(settings: Settings, clock: Clock) -> Backend:
+    """The store that this hub runs on; what PostgreSQL needs is imported with it alone."""
+    if not isinstance(settings.database, Path):
+        from agent_bus.store.postgres.link.address import Address
+        from agent_bus.store.postgres.postgres_store import PostgresStore
+
+        return PostgresStore(
+            Address(settings.database, settings.database_password_file),
+            clock=clock,
+            readers=settings.readers,
+            commit_timeout_s=settings.commit_timeout_s,
+        )
     return SqliteStore(
         settings.database,
         clock=clock,

@@ -92,7 +92,7 @@ class Reserves:
         self._vitals = vitals
         self._directory = directory
         self._clock = clock
-        self._folder = settings.database.parent
+        self._folder = settings.folder
         self._backups_folder = settings.backups_folder
         self._retain_archive_ms = int(settings.retain_archive_days * DAY_MS)
         self._has_two_admins = admin_tokens > 1

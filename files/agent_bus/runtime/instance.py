@@ -1,4 +1,7 @@
-"""The instance lock: at most one process has a database open, server or admin tool."""
+"""The instance lock: at most one process serves a folder, be it server or admin tool.
+
+On SQLite it is the folder of the database: so one process has that open.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def lock(database: Path) -> int:
-    """Lock a database for the life of the process; answers the lock's descriptor.
+def lock(folder: Path) -> int:
+    """Lock a hub's folder for the life of the process; answers the lock's descriptor.
 
     Raises:
         errors.StartupError: another process has the lock, or there is no such folder.
     """
-    path = database.with_name("bus.lock")
+    path = folder / "bus.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -28,8 +31,8 @@ def lock(database: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         raise errors.StartupError(
-            f"{path} is locked: another agent-bus has this database open. Exactly one process may "
-            "serve it; see `systemctl status agent-bus`."
+            f"{path} is locked: another agent-bus is using its folder. Exactly one process may "
+            "do so; see `systemctl status agent-bus`."
         ) from error
     give_to_owner_of_folder(path)
     return descriptor

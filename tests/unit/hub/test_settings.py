@@ -37,12 +37,24 @@ def test_bind(tmp_path: Path, bind: str, host: str, port: int) -> None:
     assert (found.host, found.port) == (host, port)
 
 
+def test_a_database_is_a_file_or_a_url(tmp_path: Path) -> None:
+    found = loaded(tmp_path)
+    assert (str(found.sqlite_file), str(found.folder)) == ("/d/bus.db", "/d")
+    url = "postgresql://bus@one,two:5433/bus?sslmode=verify-full"
+    found = loaded(tmp_path, database=url, data_folder="/data")
+    assert (found.database, found.sqlite_file, str(found.folder)) == (url, None, "/data")
+    assert str(found.backups_folder) == "/data/backups"
+
+
 @pytest.mark.parametrize(
     ("bad", "word"),
     [
         ({"lease": 5}, "did you mean 'lease_s'"),
         ({"bind": "8091"}, "bind"),
         ({"database": "bus.db"}, "absolute"),
+        ({"database": "postgresql://u@h/n"}, "data_folder"),
+        ({"database": "postgresql://u:secret@h/n", "data_folder": "/d"}, "password"),
+        ({"database": "postgresql://u@h/n", "data_folder": "d"}, "absolute"),
         ({"readers": 0}, "readers"),
         ({"keepalive_s": 0}, "keepalive_s"),
         ({"tls_key_file": "/k"}, "set together or not at all"),
