@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from agent_bus.core.model import AgentName, Draft, NodeName, Roster
 from agent_bus.core.slices import InboxSlice
+from agent_bus.store.postgres.link.address import Address
+from agent_bus.store.postgres.postgres_store import PostgresStore
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
+from tests.support import postgres
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -85,7 +88,21 @@ class Opener(Protocol):
     ) -> AbstractContextManager[Backend]: ...
 
 
-BACKENDS: Final[dict[str, Opener]] = {"sqlite": opened}
+@contextlib.contextmanager
+def opened_postgres(
+    folder: Path, *, clock: Clock | None = None, listener: Listener | None = None
+) -> Iterator[PostgresStore]:
+    """A store on the database of `folder`, closed at the end."""
+    address = Address(postgres.database(folder))
+    store = PostgresStore(address, clock=clock or FakeClock(), readers=2)
+    store.listen(listener or Told())
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+BACKENDS: Final[dict[str, Opener]] = {"postgres": opened_postgres, "sqlite": opened}
 """Every implementation of the contract, by name: what joins here has to pass tests/conformance."""
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-import pytest
 
 from tests.support import guard, postgres
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def asked(url: str, sql: str) -> Any:
@@ -27,12 +28,22 @@ def test_each_folder_has_a_database_with_a_history_of_its_own(tmp_path: Path) ->
     assert postgres.database(tmp_path / "one") == one
 
 
-def test_old_databases_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_database_that_nobody_uses_is_emptied_and_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(postgres, "KEPT_COUNT", 2)
-    urls = [postgres.database(tmp_path / str(n), template="template0") for n in range(4)]
-    assert asked(urls[-1], "SELECT 1") == 1
-    with pytest.raises(psycopg.OperationalError, match="does not exist"):
-        psycopg.connect(urls[0])
+    monkeypatch.setattr(postgres, "_names", {})
+    first, second = (postgres.database(tmp_path / name) for name in ("first", "second"))
+    with psycopg.connect(second, autocommit=True) as connection:
+        connection.execute("UPDATE head SET seq = 7")
+        connection.execute("DELETE FROM agent")
+        with psycopg.connect(first):
+            third = postgres.database(tmp_path / "third")
+    assert third not in {first, second}
+    assert postgres.database(tmp_path / "fourth") == first
+    assert postgres.database(tmp_path / "fifth") == second
+    assert asked(second, "SELECT seq FROM head") == 0
+    assert asked(second, "SELECT name FROM agent") == "operator"
 
 
 def test_a_killed_server_starts_again_with_what_it_had() -> None:
