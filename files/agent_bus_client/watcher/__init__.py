@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent_bus_client import logs, settings
 from agent_bus_client.errors import SettingsError
-from agent_bus_client.hub.transport import HubClient
+from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.service import Watcher
 
@@ -28,8 +28,6 @@ def main(config_path: str) -> int:
     except SettingsError as error:
         logger.critical("settings unusable: %s", error)
         return error.exit_code
-    hub = HubClient(
-        config.hub_url, lambda: settings.read_secret("node-token"), ca_file=config.hub_ca_file
-    )
+    hubs = Hubs.of(config, lambda: settings.read_secret("node-token"))
     gateway = Gateway(config, lambda: settings.read_secret("hook-token"))
-    return Watcher(config, hub, gateway).run()
+    return Watcher(config, hubs, gateway).run()

@@ -13,6 +13,7 @@ from agent_bus_client.outbox.folder import Outbox
 
 if TYPE_CHECKING:
     from agent_bus_client.hub.cursor import Cursor
+    from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.settings import Settings
 
@@ -27,9 +28,9 @@ OUTBOX_EVERY = 5
 class KeeperThread(threading.Thread):
     """Saves the cursor and drains the outbox about once a second."""
 
-    def __init__(self, hub: HubClient, settings: Settings) -> None:
+    def __init__(self, hubs: Hubs, settings: Settings) -> None:
         super().__init__(name="keeper", daemon=True)
-        self._hub = hub
+        self._hubs = hubs
         self._path = Path(settings.state_dir) / "cursor.json"
         self._outbox = Outbox(Path(settings.outbox_dir))
         self._stopping = threading.Event()
@@ -42,8 +43,9 @@ class KeeperThread(threading.Thread):
         """Save this cursor soon; never blocks."""
         self._cursor = cursor
 
-    def connected(self) -> None:
-        """Note that the hub is there: what waits in the outbox can be sent."""
+    def connected(self, hub: HubClient) -> None:
+        """Note that this hub is there: what waits in the outbox can be sent."""
+        self._hubs.use(hub)
         self._connected.set()
 
     def run(self) -> None:
@@ -80,7 +82,7 @@ class KeeperThread(threading.Thread):
 
     def _drain(self) -> None:
         try:
-            drained = drain(self._outbox, self._hub)
+            drained = drain(self._outbox, self._hubs)
         except Exception:
             logger.exception("outbox was not drained, trying again later")
             return

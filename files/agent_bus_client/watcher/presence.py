@@ -15,7 +15,7 @@ from agent_bus_client.errors import ClientError, HubRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_bus_client.hub.transport import HubClient
+    from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.settings import Settings
     from agent_bus_client.waker.gateway import Gateway
 
@@ -32,6 +32,8 @@ class GatewayReturned:
 class PresenceThread(threading.Thread):
     """Checks the gateway and reports presence every `presence_interval_s`.
 
+    Reports go to the hub that the stream is on.
+
     Attributes:
         up: whether the gateway answers.
         gateway_kind: what the wakes have shown of it.
@@ -41,10 +43,10 @@ class PresenceThread(threading.Thread):
     """
 
     def __init__(
-        self, hub: HubClient, settings: Settings, gateway: Gateway, put: Callable[[object], None]
+        self, hubs: Hubs, settings: Settings, gateway: Gateway, put: Callable[[object], None]
     ) -> None:
         super().__init__(name="presence", daemon=True)
-        self._hub = hub
+        self._hubs = hubs
         self._settings = settings
         self._gateway = gateway
         self._put = put
@@ -136,4 +138,4 @@ class PresenceThread(threading.Thread):
         }
         if self._tells_kind:
             body["gateway_kind"] = self.gateway_kind
-        self._hub.call("POST", "/api/presence", body=body)
+        self._hubs.current.call("POST", "/api/presence", body=body)

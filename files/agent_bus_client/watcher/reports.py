@@ -18,7 +18,7 @@ from agent_bus_client.net.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_bus_client.hub.transport import HubClient
+    from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.watcher.node import Report
 
 logger = logging.getLogger(__name__)
@@ -31,11 +31,11 @@ FAREWELL_S = 0.5  # the unit has to stop within 2 s
 
 
 class ReportThread(threading.Thread):
-    """Sends reports in the order in which they came."""
+    """Sends reports in the order in which they came, to the hub that the stream is on."""
 
-    def __init__(self, hub: HubClient) -> None:
+    def __init__(self, hubs: Hubs) -> None:
         super().__init__(name="reports", daemon=True)
-        self._hub = hub
+        self._hubs = hubs
         self._spool: list[Report] = []
         self._lock = threading.Lock()
         self._some = threading.Event()
@@ -95,7 +95,7 @@ class ReportThread(threading.Thread):
         now = time.monotonic()
         body = {"reports": [encode(report, now) for report in batch]}
         try:
-            self._hub.call("POST", "/api/wakes", body=body, timeout_s=timeout_s)
+            self._hubs.current.call("POST", "/api/wakes", body=body, timeout_s=timeout_s)
         except ClientError as error:
             if isinstance(error, HubRefusedError) and error.status in {400, 404, 413, 422}:
                 logger.error("hub refused reports, dropped them", extra={"reason": str(error)})

@@ -29,7 +29,7 @@ from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
 if TYPE_CHECKING:
     from types import FrameType
 
-    from agent_bus_client.hub.transport import HubClient
+    from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.settings import Settings
     from agent_bus_client.waker.gateway import Gateway
 
@@ -46,7 +46,7 @@ class Stop:
 class Watcher:
     """The whole program, once its settings have been read."""
 
-    def __init__(self, settings: Settings, hub: HubClient, gateway: Gateway) -> None:
+    def __init__(self, settings: Settings, hubs: Hubs, gateway: Gateway) -> None:
         self._settings = settings
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._node = Node(
@@ -60,12 +60,12 @@ class Watcher:
             ),
             stagger_s=settings.stagger_s,
         )
-        self._hub = hub
+        self._hubs = hubs
         place = cursor.load(Path(settings.state_dir) / "cursor.json", settings.agent_names)
-        self._stream = StreamThread(hub, place, self._inbox.put)
-        self._reports = ReportThread(hub)
-        self._presence = PresenceThread(hub, settings, gateway, self._inbox.put)
-        self._keeper = KeeperThread(hub, settings)
+        self._stream = StreamThread(hubs, place, self._inbox.put)
+        self._reports = ReportThread(hubs)
+        self._presence = PresenceThread(hubs, settings, gateway, self._inbox.put)
+        self._keeper = KeeperThread(hubs.apart(), settings)
         self._workers = {
             agent.name: Worker(agent.name, build(agent, settings, gateway), self._inbox.put)
             for agent in settings.agents
@@ -83,7 +83,7 @@ class Watcher:
             "watcher started",
             extra={
                 "release": release.current(),
-                "hub": self._settings.hub_url,
+                "hubs": [client.url for client in self._hubs.clients],
                 "agents": list(self._settings.agent_names),
             },
         )
@@ -183,11 +183,13 @@ class Watcher:
     def _hello(self, event: Received) -> None:
         self._node.hello(event.at, event.facts, renewed=self._renewing)
         self._renewing = False
-        self._hub_state = "connected"
+        hub = self._hubs.current
+        several = len(self._hubs.clients) > 1
+        self._hub_state = f"connected to {hub.url}" if several else "connected"
         missing = self._node.unconfigured
         extra = {
-            "hub": self._settings.hub_url,
-            "address": self._hub.way,
+            "hub": hub.url,
+            "address": hub.way,
             "hub_version": event.facts.get("version"),
         }
         logger.info("connected to the hub", extra=extra)
@@ -200,7 +202,7 @@ class Watcher:
         self._presence.elsewhere = frozenset()
         self._presence.leave_out(self._node.elsewhere)
         self._presence.poke()
-        self._keeper.connected()
+        self._keeper.connected(hub)
         self._reports.connected()
 
     def _woken(self, woken: Woken) -> None:

@@ -107,7 +107,7 @@ def test_a_secret_is_one_line_that_only_its_owner_reads() -> None:
 
 
 def test_each_hub_has_an_address_with_its_own_port_and_tls() -> None:
-    hosts = {
+    hosts: dict[str, dict[str, Any]] = {
         "box": {"bus_address": "192.168.1.20"},
         "mini": {"message_bus_port": 9000, "message_bus_tls": "fleet"},
     }

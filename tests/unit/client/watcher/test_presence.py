@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.settings import Agent, Settings
 from agent_bus_client.waker.gateway import Gateway
@@ -21,8 +22,8 @@ def test_a_hub_that_does_not_know_kinds_of_gateways_is_told_none() -> None:
     agents = (Agent("alpha", "command", ("true",)),)
     with PlayedHub(older) as played:
         settings = Settings("n1", played.url, agents, presence_interval_s=0.1)
-        hub = HubClient(played.url, lambda: "secret")
-        thread = PresenceThread(hub, settings, Gateway(settings, lambda: "x"), lambda _: None)
+        hubs = Hubs((HubClient(played.url, lambda: "secret"),))
+        thread = PresenceThread(hubs, settings, Gateway(settings, lambda: "x"), lambda _: None)
         thread.start()
         wait_until(lambda: len(played.bodies) > 3, "it reports again and again")
         thread.stop()

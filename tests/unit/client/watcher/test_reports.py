@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_bus_client.api import WakeEvent
+from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.net.backoff import Backoff
 from agent_bus_client.watcher.node import Report
@@ -67,7 +68,7 @@ def test_a_trimmed_spool_is_short_ordered_and_keeps_what_matters(
 def test_reports_that_wait_go_out_when_the_hub_is_back() -> None:
     answers: list[tuple[int, None] | None] = [None]
     with PlayedHub(lambda *_: answers[0]) as played:
-        reports = ReportThread(HubClient(played.url, lambda: "secret"))
+        reports = ReportThread(Hubs((HubClient(played.url, lambda: "secret"),)))
         reports._backoff = Backoff(base_s=3600, cap_s=3600, draw=lambda: 1.0)
         reports.start()
         reports.add(spool(WakeEvent.ACCEPTED))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_bus_client.hub.choice import Choice
+from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.watcher.stream import (
     DENIED_RETRY_S,
@@ -68,9 +70,9 @@ def waits_after(*answers: bytes, draw: float = 1.0) -> tuple[list[float], list[o
     """How long the thread waited after each of these answers, and what it reported."""
     told: list[object] = []
     with serving(*answers) as url:
-        thread = StreamThread(HubClient(url, lambda: "secret"), None, told.append)
+        thread = StreamThread(Hubs((HubClient(url, lambda: "secret"),)), None, told.append)
         waits = thread._stopping = Waits(len(answers))
-        thread._backoff._draw = lambda: draw
+        thread._choice = Choice(1, draw=lambda: draw)
         thread.run()
     return waits.seconds, told
 
