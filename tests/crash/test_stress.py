@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,9 @@ def test_the_load_runs_and_ends_with_its_folder() -> None:
 def test_a_failed_file_is_named_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(
+        stress, "load", contextlib.nullcontext
+    )  # shown above, and nothing to count
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_one.py").write_text("def test_bad():\n    assert 1 == 2\n")

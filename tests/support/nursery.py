@@ -138,12 +138,22 @@ def served(config: Path, log: IO[bytes], **environ: str) -> subprocess.Popen[byt
     )
 
 
-def main() -> None:
-    """The nursery itself: forks at each message, and says which hubs have started and ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest has to end its hubs first
+def prepare() -> None:
+    """Import all that a hub imports; a test compares it with what a hub really does."""
     from gevent import monkey
 
     monkey.patch_all()  # as `serve` begins
+
+    import agent_bus.__main__
+    import agent_bus.server.gunicorn_conf  # noqa: F401
+
+
+def main() -> None:
+    """The nursery itself: forks at each message, and says which hubs have started and ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest has to end its hubs first
+    prepare()
+
+    from gevent import monkey
 
     fork, poll = monkey.get_original("os", "fork"), monkey.get_original("select", "select")
     peer = monkey.get_original("socket", "socket")(fileno=int(sys.argv[1]))
