@@ -47,6 +47,21 @@ def test_half_a_surrogate_is_no_text(quiet: HubProcess, text: bytes) -> None:
         assert quiet.client("n2").call("POST", "/api/send", start + text + end).status == 400
 
 
+def test_the_character_nul_is_refused_by_its_name(quiet: HubProcess) -> None:
+    for fields in (
+        {"body": "a\0b"},
+        {"body": "x", "subject": "a\0b"},
+        {"body": "x", "data": {"deep": [{"k": "a\0b"}]}},
+        {"body": "x", "data": {"\0": 1}},
+    ):
+        refused = quiet.client("n2").post("/api/send", {"to": "delta", **fields})
+        assert refused.status == 400
+        assert "U+0000" in refused.body["detail"]
+    written_out = {"k": "a\\u0000b", "l": "\\\\"}
+    sent = quiet.client("n2").send("x", to="delta", data=written_out)
+    assert quiet.client("n3").get(f"/api/messages/{sent['id']}").body["data"] == written_out
+
+
 def test_a_deep_tree_is_refused_and_a_large_integer_is_kept(quiet: HubProcess) -> None:
     deep = b'{"to":"delta","body":"x","data":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
     assert quiet.client("n2").call("POST", "/api/send", deep).status == 400

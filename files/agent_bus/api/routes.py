@@ -29,7 +29,11 @@ ACTS_FOR: Final[Problems] = (
     errors.UnknownAgentError,
 )
 """What can be wrong with the agent that a call acts for."""
-WRITES: Final[Problems] = (errors.CommitUnknownError, errors.DiskFullError)
+WRITES: Final[Problems] = (
+    errors.CommitUnknownError,
+    errors.NoPrimaryError,
+    errors.DiskFullError,
+)
 ADMIN: Final[Problems] = (errors.ForbiddenError,)
 ROSTER_BYTES: Final = 2 * 1024 * 1024
 """A roster's body: the largest fleet that is taken, 1,000 nodes amid a rotation of their tokens
@@ -183,6 +187,7 @@ def _messages(messages: Messages) -> list[Route]:
                 errors.InvalidCursorError,
                 errors.TooManyStreamsError,
                 errors.CommitUnknownError,
+                errors.NoPrimaryError,
             ),
             unprefixed=True,
         ),

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from agent_bus.api.models.fields import DateTime, Name, Node, QueryModel, StrictModel, Ulid
+from agent_bus.api.models.fields import DateTime, Name, Node, QueryModel, StrictModel, Text, Ulid
 
 WINDOWS: Final[dict[str, int]] = {"5m": 300, "1h": 3600, "24h": 86_400, "7d": 604_800}
 """Windows of the flow page, in seconds."""
@@ -42,7 +42,7 @@ class SearchQuery(QueryModel):
     """Which messages to list; empty fields of the form count as left out."""
 
     agent: Name | Literal[""] = ""
-    text: Annotated[str, Field(max_length=200)] = ""
+    text: Annotated[Text, Field(max_length=200)] = ""
     since: FormTime | Literal[""] = ""
     until: FormTime | Literal[""] = ""
     before: Annotated[int, Field(ge=0, lt=1 << 62)] | None = None

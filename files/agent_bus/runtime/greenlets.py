@@ -30,6 +30,7 @@ __all__ = [
     "ThreadedPool",
     "Waiter",
     "has_hung_up",
+    "native_sleep",
     "offload",
     "share_interpreter",
     "sleep",
@@ -44,6 +45,8 @@ Item = TypeVar("Item")
 
 sleep: Final = gevent.sleep
 spawn: Final = gevent.spawn
+native_sleep: Final[Callable[[float], None]] = monkey.get_original("time", "sleep")
+"""For native threads: `sleep` would make a loop for the thread."""
 STOP: Final = object()
 BATCH_LIMIT: Final = 256
 """Items per batch: past it the first ones would wait long for the last ones."""

@@ -35,6 +35,9 @@ PLAIN_LINE: Final = (
 """`_plain_line` as a regular expression, for the document. The validator alone checks characters
 past U+FFFF and where a joiner may stand: not every dialect of regular expressions can say that."""
 
+NUL_IS_NO_TEXT: Final = "contains the character U+0000, which cannot be stored; leave it out"
+ESCAPED_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
 RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -48,12 +51,14 @@ def _plain_line(value: str) -> str:
     return value
 
 
-def _no_surrogates(value: str) -> str:
-    """Refuse lone surrogates: they are no text and cannot be stored as UTF-8."""
+def _text(value: str) -> str:
+    """Refuse what is no text: lone surrogates, and U+0000, which not every store can keep."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise ValueError("contains a lone surrogate") from error
+    if "\0" in value:
+        raise ValueError(NUL_IS_NO_TEXT)
     return value
 
 
@@ -94,12 +99,14 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def no_wild_numbers(value: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what Python's JSON takes and others do not: NaN, infinity, endless integers."""
+def portable(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what Python's JSON takes and others do not: wild numbers, and U+0000."""
     try:
-        json.dumps(value, allow_nan=False)
+        found = json.dumps(value, allow_nan=False)
     except ValueError as error:
         raise ValueError("holds a number that JSON cannot carry") from error
+    if ESCAPED_NUL.search(found):
+        raise ValueError(NUL_IS_NO_TEXT)
     return value
 
 
@@ -117,7 +124,7 @@ NewName = Annotated[
 Recipient = Annotated[str, AfterValidator(_recipient), _pattern(f"^@?{NAME_PATTERN.pattern}$")]
 Ulid = Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, AfterValidator(_no_surrogates)]
+Text = Annotated[str, AfterValidator(_text), _pattern(r"^[^\u0000]*$")]
 Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_line), _pattern(PLAIN_LINE)]
 Node = Annotated[
     str,

@@ -22,7 +22,7 @@ from agent_bus.api.models.fields import (
     StrictModel,
     Text,
     Ulid,
-    no_wild_numbers,
+    portable,
 )
 from agent_bus.core import states
 from agent_bus.core.model import NAME_PATTERN
@@ -42,7 +42,7 @@ class SendBody(StrictModel):
     )
     body: Text = Field(min_length=1, description="The text. Data, never interpreted by the bus.")
     subject: Line | None = Field(default=None, description="One line, 200 characters at most.")
-    data: Annotated[dict[str, Any], AfterValidator(no_wild_numbers)] | None = Field(
+    data: Annotated[dict[str, Any], AfterValidator(portable)] | None = Field(
         default=None, description="Any JSON object."
     )
     priority: states.Priority = "normal"
@@ -151,7 +151,7 @@ class WakeReport(StrictModel):
     event: states.WakeEvent
     age_ms: Annotated[float, Field(ge=0, le=WEEK_MS, description="How long ago it happened.")] = 0
     up_to_seq: Annotated[int, Field(ge=0, lt=1 << 62), WHOLE] | None = None
-    reason: Annotated[str, Field(max_length=500)] | None = None
+    reason: Annotated[Text, Field(max_length=500)] | None = None
     probe_id: Annotated[str, Field(max_length=64)] | None = None
     duration_ms: Annotated[float, Field(ge=0, le=WEEK_MS)] | None = None
 

@@ -66,16 +66,15 @@ class TooManyStreamsError(BusError):
 
 
 class CommitUnknownError(BusError):
-    """The disk failed during a commit: whether it was stored is unknown."""
+    """The disk or the database failed during a commit: whether it was stored is unknown."""
 
     code = "commit_unknown"
     status = 503
     title = "It is not known whether this was stored"
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "The disk failed during the commit") -> None:
         super().__init__(
-            "The disk failed during the commit. Repeat the request with the same "
-            "Idempotency-Key: it is stored once.",
+            f"{reason}. Repeat the request with the same Idempotency-Key: it is stored once.",
             retry_after_s=5.0,
         )
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from agent_bus.store.postgres.link.address import Address
 
 logger = logging.getLogger(__name__)
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of is reported here
 
 PATIENCE_AT_START_S: Final = 30.0
 """How long a hub that starts waits for a primary: longer than a takeover takes."""
@@ -107,7 +108,7 @@ class PostgresStore:
                 with connections.to_primary(address).connection as connection:
                     connections.require_supported(connection)
                     migrate(connection)
-                return self._link.connection()
+                return self._link.connection(PATIENCE_AT_START_S)
             except psycopg.OperationalError as error:
                 if time.monotonic() >= deadline:
                     raise errors.StartupError(

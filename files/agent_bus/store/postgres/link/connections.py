@@ -36,6 +36,9 @@ TUNED: Final = (
     "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
     " SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 )
+SET_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', %s, false)"
+"""A little less than this side waits: a session that was given up must not stay in the queue for
+`head`, where one more would come with every attempt."""
 READ_ONLY: Final = "SET default_transaction_read_only = on"
 EPOCH: Final = "SELECT value FROM meta WHERE key = 'epoch'"
 
@@ -99,6 +102,8 @@ def to_primary(
             connection = _connect({**hosts[number], "target_session_attrs": "read-write"})
             connection.patience_s = patience_s
             connection.execute(TUNED)
+            if patience_s is not None:
+                connection.execute(SET_LOCK_TIMEOUT, (f"{int(patience_s * 800)}ms",))
             found = int(one(connection, TIMELINE))
         except psycopg.Error as error:
             failures.append(f"{hosts[number].get('host', 'local')}: {str(error).strip()}")

@@ -22,8 +22,9 @@ TAKE_OVER: Final = (
     "UPDATE head SET seq = CASE WHEN term = 0 THEN seq ELSE seq + %s END, term = %s"
     " WHERE term < %s RETURNING term"
 )
-LOST_CLASSES: Final = ("08", "57P", "25006")
-"""Beginnings of SQLSTATE: the connection, the server's end, a primary that is one no more."""
+LOST_CLASSES: Final = ("08", "57P", "25006", "55P03")
+"""Beginnings of SQLSTATE: the connection, the server's end, a primary that is one no more, a lock
+that another session keeps for too long."""
 
 
 class PrimaryLink:
@@ -48,8 +49,10 @@ class PrimaryLink:
         self.pos = 0
         self.trouble: str | None = None
 
-    def connection(self) -> NativeConnection:
+    def connection(self, within_s: float) -> NativeConnection:
         """The connection to the primary, opened anew if it was lost.
+
+        It waits `within_s` for an answer, and no longer than the link's own patience.
 
         Raises:
             psycopg.OperationalError: no host takes writes.
@@ -61,15 +64,17 @@ class PrimaryLink:
                 self._host += 1
                 raise psycopg.OperationalError(str(error).strip()) from error
         assert self._connection is not None
+        self._connection.patience_s = min(within_s, self._patience_s)
         return self._connection
 
     def lose(self, error: Exception) -> None:
         """Give the connection up; the next one is looked for from the next host on."""
+        words = str(error).strip()
+        if self._connection is not None and _is_waiting(self._connection):
+            words = f"no answer within {self._connection.patience_s:g} s"
         if self.trouble is None:
-            logger.warning(
-                "Nothing can be written: %s", str(error).strip() or type(error).__name__
-            )
-        self.trouble = str(error).strip().splitlines()[0] if str(error).strip() else "another term"
+            logger.warning("Nothing can be written: %s", words)
+        self.trouble = words.splitlines()[0] if words else type(error).__name__
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
@@ -80,7 +85,7 @@ class PrimaryLink:
         connection = self._connection
         if connection is None or connection.broken or connection.closed:
             return True
-        if connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+        if _is_waiting(connection):
             return True
         if error.sqlstate is None:
             return isinstance(error, psycopg.OperationalError)
@@ -125,3 +130,8 @@ class PrimaryLink:
             if term:
                 logger.warning("A new primary of timeline %d was noted", timeline)
         return timeline, int(pos)
+
+
+def _is_waiting(connection: NativeConnection) -> bool:
+    """Whether an answer is still to come, which makes a connection useless for anything else."""
+    return connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE

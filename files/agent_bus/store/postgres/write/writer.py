@@ -16,7 +16,7 @@ import psycopg
 
 from agent_bus.core import errors
 from agent_bus.core.latency import Histogram
-from agent_bus.runtime.greenlets import BatchThread, Waiter
+from agent_bus.runtime.greenlets import BatchThread, Waiter, native_sleep
 from agent_bus.store.group_commit import BATCH_BOUNDS, COMMIT_BOUNDS_S, Outcome, hand_out
 from agent_bus.store.postgres.write.transaction import (
     Applied,
@@ -44,6 +44,7 @@ PAUSE_S: Final = 0.2
 HOPELESS_S: Final = 0.5
 """How long a batch may look for a primary when the one before it found none."""
 
+UNCONFIRMED: Final = "The database has not confirmed the commit in time"
 GO_THROUGH: Final = "UPDATE head SET pos = pos WHERE term = %s"
 MINE: Final = (
     "SELECT pos FROM change WHERE hub = %s AND batch = %s AND pos > %s ORDER BY pos LIMIT 1"
@@ -151,19 +152,22 @@ class Writer:
         tried: list[Transaction] = []
         while True:
             try:
-                found = self._attempt(batch, tried)
+                within_s = max(deadline - time.monotonic(), HOPELESS_S)
+                found = self._attempt(batch, tried, within_s)
             except (psycopg.OperationalError, OtherTermError) as error:
                 self._link.lose(error)
                 if time.monotonic() >= deadline:
                     self._is_hopeless = True
                     return [_refused(batch, is_unknown=bool(tried))]
-                time.sleep(PAUSE_S)
+                native_sleep(PAUSE_S)
                 continue
             self._is_hopeless = False
             if found is not None:
                 return found
 
-    def _attempt(self, batch: Sequence[Command], tried: list[Transaction]) -> list[_Told] | None:
+    def _attempt(
+        self, batch: Sequence[Command], tried: list[Transaction], within_s: float
+    ) -> list[_Told] | None:
         """Run a batch on the present primary, or find it there.
 
         `tried` has the attempts so far whose commit may have happened; a new one is added.
@@ -175,7 +179,7 @@ class Writer:
             psycopg.OperationalError: the connection is lost, or there is no primary.
             OtherTermError: the primary is another one.
         """
-        connection = self._link.connection()
+        connection = self._link.connection(within_s)
         if tried:
             pos = self._pass(connection)
             if pos is not None:
@@ -217,10 +221,11 @@ class Writer:
 
     def _pass(self, connection: NativeConnection) -> int | None:
         """Wait until all earlier commits are replicated; answers the pos of the present batch."""
-        with connection.transaction():
-            if connection.execute(GO_THROUGH, (self._link.term,)).rowcount != 1:
-                raise OtherTermError
-            row = connection.execute(MINE, (self._hub, self._number, self._last_pos)).fetchone()
+        connection.execute("BEGIN")
+        if connection.execute(GO_THROUGH, (self._link.term,)).rowcount != 1:
+            raise OtherTermError
+        row = connection.execute(MINE, (self._hub, self._number, self._last_pos)).fetchone()
+        connection.execute("COMMIT")
         return None if row is None else int(row[0])
 
     def _told(self, connection: NativeConnection, transaction: Transaction) -> _Told:
@@ -266,5 +271,5 @@ class _Told:
 
 
 def _refused(batch: Sequence[Command], *, is_unknown: bool) -> _Told:
-    error = errors.CommitUnknownError if is_unknown else errors.NoPrimaryError
-    return _Told([Outcome(command, error=error()) for command in batch])
+    error = errors.CommitUnknownError(UNCONFIRMED) if is_unknown else errors.NoPrimaryError()
+    return _Told([Outcome(command, error=error) for command in batch])
