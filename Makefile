@@ -64,7 +64,8 @@ test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the rea
 	@cat .cache/lab/not-run-* 2>/dev/null || true
 
 NOT_RUN := make lifecycle (upgrades, moves, rotation, restore, a lost hub, the rule for the port on four hosts, 9 minutes), \
-    make faults (all faults of the table under traffic, 6 minutes), make lab-killed (killed runs of the lab, 2 minutes), \
+    make faults (all faults of the table under traffic, 6 minutes), \
+    make hubs (three hubs and their PostgreSQL, 7 minutes), make lab-killed (killed runs of the lab, 2 minutes), \
     make soak (1,000 crash cycles, a cut of 2 minutes, long property tests, large files both ways), make stress \
     (every test file beside other work), make e2e-openclaw (real OpenClaw, 4 minutes), make bench
 
@@ -123,6 +124,9 @@ lock: setup ## Renew the locked requirements from requirements*.in
 	    --custom-compile-command "make lock" -o requirements.txt requirements.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -o requirements-postgres.txt requirements-postgres.in
+	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	    --custom-compile-command "make lock" -c requirements-postgres.txt \
+	    -o requirements-patroni.txt requirements-patroni.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -c requirements.txt -c requirements-postgres.txt \
 	    -o requirements-dev.txt requirements-dev.in

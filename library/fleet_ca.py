@@ -1,4 +1,4 @@
-"""Ansible module: a fleet's own certificate authority, and the hub's certificate from it.
+"""Ansible module: a fleet's own certificate authority, and its hubs' certificates from it.
 
 Runs on the control node only: the authority's key never leaves its folder. Needs `cryptography`,
 which ansible-core itself brings.
@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DOCUMENTATION = r"""
 module: fleet_ca
-short_description: Make and renew a certificate authority and a certificate for the hub
+short_description: Make and renew a certificate authority and a certificate for a hub
 description:
   - Makes C(ca.key), C(ca.crt), C(hub.key) and C(hub.crt) in a folder, and renews what runs out.
   - A renewed authority keeps its key, so that hosts with its older certificate trust the hub.
@@ -31,6 +31,11 @@ options:
     type: list
     elements: str
     required: true
+  certificate: {description: Name of its two files., type: str, default: hub}
+  client:
+    description: Whether it is also shown to other hosts, as members of a database's cluster do.
+    type: bool
+    default: false
   renew_days: {description: Fewer days left than this renew it., type: int, default: 30}
 """
 
@@ -79,16 +84,20 @@ def make_certificate(
     *,
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
+    client: bool = False,
     days: int = CERTIFICATE_DAYS,
 ) -> x509.Certificate:
     """Return the hub's certificate for these names and addresses."""
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH]
+    if client:
+        usages.append(ExtendedKeyUsageOID.CLIENT_AUTH)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     return (
         _builder(name, authority.subject, key.public_key(), now, days=days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage("digital_signature"), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(issuer_key, critical=False)
         .add_extension(x509.SubjectAlternativeName(list(map(_name, names))), critical=False)
         .sign(authority_key, hashes.SHA256())
@@ -216,7 +225,9 @@ def _gone(folder: Path) -> str:
     )
 
 
-def ensure(folder: Path, names: list[str], *, renew_days: int, write: bool) -> tuple[str, str]:
+def ensure(
+    folder: Path, names: list[str], *, name: str, client: bool, renew_days: int, write: bool
+) -> tuple[str, str]:
     """Make sure of all four files; return why the certificate is renewed, if it is, and its end.
 
     Raises:
@@ -224,7 +235,8 @@ def ensure(folder: Path, names: list[str], *, renew_days: int, write: bool) -> t
     """
     now = datetime.now(UTC)
     authority, authority_key, is_new = have_authority(folder, now)
-    key, certificate = read_key(folder / "hub.key"), read_certificate(folder / "hub.crt")
+    key_file, file = folder / f"{name}.key", folder / f"{name}.crt"
+    key, certificate = read_key(key_file), read_certificate(file)
     reason = why_renew(
         certificate, key, names, now, authority=authority, renew_days=renew_days
     ) or ("the authority was renewed" if is_new else "")
@@ -233,15 +245,15 @@ def ensure(folder: Path, names: list[str], *, renew_days: int, write: bool) -> t
             raise ValueError(_gone(folder))
         key = new_key()
         certificate = make_certificate(
-            key, names, now, authority=authority, authority_key=authority_key
+            key, names, now, authority=authority, authority_key=authority_key, client=client
         )
         if write:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if is_new:
                 keep(folder / "ca.key", authority_key)
                 keep(folder / "ca.crt", authority)
-            keep(folder / "hub.key", key)
-            keep(folder / "hub.crt", certificate)
+            keep(key_file, key)
+            keep(file, certificate)
     assert certificate is not None
     return reason, f"{certificate.not_valid_after_utc:%Y-%m-%d}"
 
@@ -252,6 +264,8 @@ def main() -> None:
         argument_spec={
             "folder": {"type": "path", "required": True},
             "names": {"type": "list", "elements": "str", "required": True},
+            "certificate": {"type": "str", "default": "hub"},
+            "client": {"type": "bool", "default": False},
             "renew_days": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
@@ -261,6 +275,8 @@ def main() -> None:
         reason, expires = ensure(
             Path(given["folder"]),
             list(dict.fromkeys(given["names"])),
+            name=given["certificate"],
+            client=given["client"],
             renew_days=given["renew_days"],
             write=not module.check_mode,
         )

@@ -15,10 +15,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DOCUMENTATION = r"""
 module: release_archive
@@ -27,9 +31,20 @@ description:
   - Builds in the cache folder only, so it never reports a change and does the same in check mode.
 options:
   name: {description: Folder of the program below /opt on the hosts., type: str, required: true}
-  package: {description: The Python package with its version in it., type: path, required: true}
+  package: {description: The Python package with its version in it., type: path}
+  version:
+    description: The version of a release without a package of our own, such as Patroni's.
+    type: str
+    default: ""
   files: {description: Further files of the release and their text., type: dict, default: {}}
   requirements: {description: Locked requirements with hashes., type: path}
+  sources:
+    description:
+      - Requirements that come as source only. Their wheels are made on the control node, by the
+        setuptools of the same lock file; they must be pure Python.
+    type: list
+    elements: str
+    default: []
   python: {description: Python of the host such as 3.11; needed with requirements., type: str}
   machine:
     description: Machine of the host; needed with requirements.
@@ -84,8 +99,12 @@ def content_hash(parts: dict[str, bytes]) -> str:
     return digest.hexdigest()[:12]
 
 
-def download_wheels(requirements: Path, python: str, machine: str, cache: Path) -> Path:
+def download_wheels(
+    requirements: Path, python: str, machine: str, cache: Path, *, sources: Sequence[str] = ()
+) -> Path:
     """Return the folder with all wheels of the lock file for that Python and machine.
+
+    Those of `sources` are made here; the hashes are checked for them, too.
 
     Raises:
         ValueError: pip cannot get them; the message ends with its last words.
@@ -98,23 +117,64 @@ def download_wheels(requirements: Path, python: str, machine: str, cache: Path) 
         return folder
     have_folder(folder.parent)
     abi = f"cp{python.replace('.', '')}"
+    pip = (sys.executable, "-m", "pip")
+    ready, to_make = split_lock(requirements.read_text(encoding="utf-8"), sources)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        command = [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-            *("--require-hashes", "--only-binary=:all:", "--implementation=cp"),
+        made = Path(work, "wheels")
+        Path(work, "ready.txt").write_text(ready, encoding="utf-8")
+        download = [
+            *(*pip, "download", "--quiet", "--no-deps", "--require-hashes"),
+            *("--only-binary=:all:", "--implementation=cp"),
             *(f"--python-version={python}", f"--abi={abi}", "--abi=abi3", "--abi=none"),
             *(f"--platform={platform}_{machine}" for platform in PLATFORMS),
-            *("--requirement", str(requirements), "--dest", f"{work}/wheels"),
+            *("--requirement", f"{work}/ready.txt", "--dest", str(made)),
         ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            words = "\n".join(result.stderr.strip().splitlines()[-8:])
-            raise ValueError(f"pip download for Python {python} on {machine} failed:\n{words}")
-        made = Path(work, "wheels")
+        _run_pip(download, f"pip download for Python {python} on {machine} failed")
+        if to_make:
+            _make_wheels(pip, to_make, made)
         for path in (made, *made.iterdir()):
             path.chmod(FOLDER if path.is_dir() else FILE)
         made.rename(folder)
     return folder
+
+
+def split_lock(lock: str, sources: Sequence[str]) -> tuple[str, str]:
+    """Return the lock file without the given requirements, and these alone."""
+    parts = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
+    chosen = [part for part in parts if part.partition("==")[0] in sources]
+    return "".join(part for part in parts if part not in chosen), "".join(chosen)
+
+
+def _make_wheels(pip: tuple[str, ...], lock: str, wheels: Path) -> None:
+    """Make wheels from source by the setuptools among the wheels: pip would take any from PyPI."""
+    with tempfile.TemporaryDirectory(dir=wheels.parent) as work:
+        for tools in wheels.glob("setuptools-*.whl"):
+            zipfile.ZipFile(tools).extractall(f"{work}/tools")  # noqa: S202 - pip has checked its hash
+        Path(work, "lock.txt").write_text(lock, encoding="utf-8")
+        command = [
+            *(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--require-hashes"),
+            *("--requirement", f"{work}/lock.txt", "--wheel-dir", str(wheels)),
+        ]
+        _run_pip(command, "pip wheel failed", PYTHONPATH=f"{work}/tools")
+
+
+def _run_pip(command: Sequence[str], what: str, **variables: str) -> None:
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **variables}
+    )
+    if result.returncode != 0:
+        words = "\n".join(result.stderr.strip().splitlines()[-8:])
+        raise ValueError(f"{what}:\n{words}")
+
+
+def locked_here(lock: str, sources: Sequence[str], wheels: Path) -> str:
+    """Return the lock file with the hashes of the wheels that were made from `sources`."""
+    ready, to_make = split_lock(lock, sources)
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", to_make, re.MULTILINE):
+        (wheel,) = wheels.glob(f"{name.replace('-', '_')}-{version}-*.whl")
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        ready += f"{name}=={version} --hash=sha256:{digest}\n"
+    return ready
 
 
 def have_folder(folder: Path) -> None:
@@ -158,8 +218,10 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: with what to do about it.
     """
-    package, cache = Path(parameters["package"]), Path(parameters["cache"])
-    parts = package_files(package)
+    cache, sources = Path(parameters["cache"]), parameters.get("sources") or []
+    package = Path(parameters["package"]) if parameters["package"] else None
+    version = version_of(package) if package else parameters["version"]
+    parts = package_files(package) if package else {}
     parts.update({name: text.encode() for name, text in parameters["files"].items()})
     hashed = dict(parts) | {"layout": LAYOUT}
     wheels = None
@@ -167,14 +229,22 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
         requirements = Path(parameters["requirements"])
         parts["requirements.txt"] = hashed["requirements.txt"] = requirements.read_bytes()
         hashed["for"] = f"{parameters['python']} {parameters['machine']}".encode()
-    release = f"{version_of(package)}-{content_hash(hashed)}"
+    release = f"{version}-{content_hash(hashed)}"
     archive = cache / "releases" / f"{parameters['name']}-{release}.tar"
     built = not archive.exists()
     if built:
         if parameters["requirements"]:
             wheels = download_wheels(
-                requirements, parameters["python"], parameters["machine"], cache
+                requirements,
+                parameters["python"],
+                parameters["machine"],
+                cache,
+                sources=sources,
             )
+            lock = requirements.read_text(encoding="utf-8")
+            parts["requirements.txt"] = (
+                locked_here(lock, sources, wheels) if sources else lock
+            ).encode()
         parts["RELEASE"] = f"{release}\n".encode()
         write_archive(archive, f"{parameters['name']}/releases/{release}", parts, wheels)
         _prune(archive.parent, parameters["name"])
@@ -203,14 +273,17 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "package": {"type": "path", "required": True},
+            "package": {"type": "path"},
+            "version": {"type": "str", "default": ""},
             "files": {"type": "dict", "default": {}},
             "requirements": {"type": "path"},
+            "sources": {"type": "list", "elements": "str", "default": []},
             "python": {"type": "str"},
             "machine": {"choices": ["x86_64", "aarch64"]},
             "cache": {"type": "path", "required": True},
         },
         required_by={"requirements": ["python", "machine"]},
+        required_one_of=[["package", "version"]],
         supports_check_mode=True,
     )
     try:
