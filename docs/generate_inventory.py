@@ -26,7 +26,7 @@ INTRODUCTION = """
 Set these for one host or for all, where the fleet's own variables above do not reach.
 """
 LONGEST_DEFAULT = 45
-ORDER = ("preflight", "fleet", "message_bus", "openclaw_bus", "bus_watcher")
+ORDER = ("preflight", "fleet", "bus_database", "message_bus", "openclaw_bus", "bus_watcher")
 """The order of a rollout."""
 
 

@@ -71,7 +71,7 @@ def hub_of(
         "tls": mode,
         "more_names": list(own.get("message_bus_tls_names", [])),
         "secrets": folder,
-        **_tls_files(mode, own, folder),
+        **_tls_files(mode, own, folder, _certificate_name(hub, own)),
         "url": f"http://{address}:{port}" if mode == "off" else tls_url,
         "local_url": plain_url if mode == "off" else tls_url,
         "tls_url": tls_url,
@@ -86,12 +86,18 @@ def hub_urls(
     return [str(hub_of(hub, hostvars, secrets)["url"]) for hub in hubs]
 
 
-def _tls_files(mode: str, own: Mapping[str, Any], secrets: str) -> dict[str, str]:
+def _certificate_name(hub: str, own: Mapping[str, Any]) -> str:
+    """Return the name of the hub's pair of files: each of several hubs has its own."""
+    hubs = own.get("groups", {}).get("hub", [])
+    return f"hub-{hub}" if len(hubs) > 1 else "hub"
+
+
+def _tls_files(mode: str, own: Mapping[str, Any], secrets: str, name: str) -> dict[str, str]:
     if mode == "fleet":
         folder = f"{secrets}/tls"
         return {
-            "certificate": f"{folder}/hub.crt",
-            "key": f"{folder}/hub.key",
+            "certificate": f"{folder}/{name}.crt",
+            "key": f"{folder}/{name}.key",
             "ca": f"{folder}/ca.crt",
         }
     kinds = ("certificate", "key", "ca")

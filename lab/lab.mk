@@ -4,7 +4,7 @@ FLEET ?= demo
 PYTHON ?= .venv/bin/python
 FOLLOW := $(PYTHON) -m lab.follow --
 
-.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle faults lab-setup
+.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle hubs faults lab-setup
 
 lab-setup:
 	@tools/setup
@@ -42,6 +42,9 @@ lab-killed: venv lab-setup ## Test that killed runs of the lab leave nothing tha
 
 lifecycle: venv lab-setup ## Test upgrades, rollbacks, moves, rotation, restore and removal on four hosts
 	@tools/molecule test -s lifecycle
+
+hubs: venv lab-setup ## Test three hubs on four hosts: their PostgreSQL is made, its primary moves, dies and comes back
+	@tools/molecule test -s hubs
 
 faults: venv lab-setup ## Test faults under traffic on four hosts: kills, hangs, lost packets, a full disk, clock jumps, power cuts
 	@rm -f .cache/faults.md

@@ -135,14 +135,8 @@ def _dotted(version: tuple[int, int]) -> str:
 def _hub(where: Places, hubs: Sequence[str]) -> Iterator[str]:
     if not hubs:
         yield (
-            f"{where.of('all')}: group 'hub' is empty or missing; put exactly one host into it, "
-            "the one that runs the message bus"
-        )
-    elif len(hubs) > 1:
-        yield (
-            f"{where.of('hub', hubs[1])}: group 'hub' has {len(hubs)} hosts "
-            f"({', '.join(hubs)}); keep the one that runs the message bus and remove the others "
-            "(they may stay in group 'nodes')"
+            f"{where.of('all')}: group 'hub' is empty or missing; put one host into it, the one "
+            "that runs the message bus, or three"
         )
 
 

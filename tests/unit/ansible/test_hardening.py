@@ -35,7 +35,16 @@ VARIANTS = {
         {"message_bus_firewall_rules": "/etc/agent-bus/firewall.nft"},
     ),
 }
-WITHOUT_SECRETS = {"rule-for-the-port"}
+DATABASE = {
+    "bus_database_home": "/opt/agent-bus-patroni",
+    "bus_database_etc": "/etc/agent-bus-database",
+}
+VARIANTS |= {
+    "database": ("agent-bus-database.service", DATABASE),
+    "etcd": ("agent-bus-etcd.service", DATABASE),
+}
+WITHOUT_SECRETS = {"rule-for-the-port", "database", "etcd"}
+"""PostgreSQL and etcd read theirs again while they run, so these are files of their users."""
 variants = pytest.mark.parametrize("variant", VARIANTS)
 
 

@@ -97,11 +97,6 @@ def test_the_production_inventory_passes() -> None:
     ("old", "new", "expected"),
     [
         (
-            "    box:\nnodes:",
-            "    box:\n    mini:\nnodes:",
-            "hosts.yml:8: group 'hub' has 2 hosts (box, mini); keep the one",
-        ),
-        (
             "agents: [alpha]",
             "agents: [Alpha]",
             "hosts.yml:11: agent name 'Alpha' of box is not valid",

@@ -1,0 +1,72 @@
+"""Judge what hubs and Patroni say of the database's cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+RUNNING = ("running", "streaming")
+
+
+def database_host_errors(host: Mapping[str, Any], releases: Sequence[str]) -> list[str]:
+    """Return why this host cannot have a member of the database's cluster.
+
+    Args:
+        host: what look_at_database_host.py says of it.
+        releases: the distributions of all hubs.
+    """
+    wrong = []
+    if len(releases) > 1:
+        wrong.append(
+            f"it has {host['release']} and other hubs have another distribution "
+            f"({', '.join(releases)}), so their PostgreSQL would differ; give all hubs the same"
+        )
+    if host["clusters"]:
+        wrong.append(
+            f"it has a PostgreSQL of its own ({', '.join(host['clusters'])}), which systemd would "
+            "no longer start; choose another hub, move that database, or use it for the bus "
+            "(message_bus_database)"
+        )
+    if host["foreign_etcd"]:
+        wrong.append(
+            "it runs an etcd of its own (etcd.service), which the bus would displace; choose "
+            "another hub"
+        )
+    if not (host["new_enough"] and host["venv"]):
+        wrong.append(
+            f"its Python is {host['python']}, {'with' if host['venv'] else 'without'} the module "
+            "venv; Patroni needs 3.11 or newer with it (apt install python3-venv)"
+        )
+    return wrong
+
+
+def is_in_place(cluster: Mapping[str, Any], name: str, majority: int) -> bool:
+    """Tell whether a member runs in a cluster that takes writes.
+
+    Args:
+        cluster: the answer of Patroni's /cluster.
+        name: the member.
+        majority: how many members have to run.
+    """
+    running = [one for one in cluster.get("members", []) if one.get("state") in RUNNING]
+    leads = any(one.get("role") == "leader" for one in running)
+    return leads and len(running) >= majority and name in {one["name"] for one in running}
+
+
+def absent_entries(paths: Sequence[str]) -> list[dict[str, str]]:
+    """Return entries for module host_files that remove these."""
+    return [{"path": path, "state": "absent"} for path in paths]
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "database_host_errors": database_host_errors,
+            "is_in_place": is_in_place,
+            "absent_entries": absent_entries,
+        }

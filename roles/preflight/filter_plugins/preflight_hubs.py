@@ -1,0 +1,93 @@
+"""Check how many hubs there are, and whose database they have.
+
+Reads what Ansible knows only. What it finds has the form of preflight_values.py's findings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+ALONE, TOGETHER = 1, (3, 5)
+MOST = max(TOGETHER)
+DATABASE = "message_bus_database"
+OF_ALL_HUBS = (DATABASE, "message_bus_tls")
+"""What makes several hubs one bus for everybody else."""
+URL = re.compile(r"postgres(ql)?://\S+")
+PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@|[?&]password=")
+Finding = dict[str, Any]
+
+
+def hub_findings(
+    groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
+) -> list[Finding]:
+    """Return why these hubs cannot be one bus; nothing for one hub without a database URL."""
+    hubs = list(groups.get("hub", []))
+    variables = {hub: hostvars[hub] for hub in hubs}
+    databases = [str(found.get(DATABASE) or "") for found in variables.values()]
+    found = [*_differing(variables), *_urls(hubs, databases)]
+    if len(hubs) > ALONE and not any(databases):
+        found += _count(hubs)
+    if not found and (len(hubs) > ALONE or any(databases)):
+        found += _unfinished(hubs, variables)
+    return found
+
+
+def _unfinished(
+    hubs: Sequence[str], variables: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
+    if not all(found.get("preflight_several_hubs") for found in variables.values()):
+        what = f"group 'hub' has {len(hubs)} hosts ({', '.join(hubs)})"
+        says = f"{what} or {DATABASE}; the bus does not run on PostgreSQL yet, so keep one hub"
+        yield {"keys": ["hub", hubs[-1]], "says": says}
+
+
+def _count(hubs: Sequence[str]) -> Iterator[Finding]:
+    """Find a number of hubs that survives no more than a smaller number does."""
+    if len(hubs) in TOGETHER:
+        return
+    what = f"group 'hub' has {len(hubs)} hosts ({', '.join(hubs)})"
+    if len(hubs) > MOST:
+        says = f"{what}; more than five make each commit slower and nothing safer, so keep five"
+    else:
+        says = (
+            f"{what}, and no majority of them is left once {len(hubs) // 2} are lost, which is no "
+            f"better than {len(hubs) - 1}; keep {len(hubs) - 1} or add one: hubs are one, three "
+            f"or five (any number with {DATABASE}, a PostgreSQL that somebody else runs)"
+        )
+    yield {"keys": ["hub", hubs[1]], "says": says}
+
+
+def _differing(variables: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    for name in OF_ALL_HUBS:
+        values = [found.get(name) for found in variables.values()]
+        if any(value != values[0] for value in values):
+            says = f"{name} is not the same for all hubs; set it once, in group_vars/hub.yml"
+            yield {"keys": [name], "says": says}
+
+
+def _urls(hubs: Sequence[str], databases: Sequence[str]) -> Iterator[Finding]:
+    for hub, database in zip(hubs, databases, strict=True):
+        if database and not URL.fullmatch(database):
+            says = (
+                f"{DATABASE} of {hub} is not the address of a PostgreSQL, like "
+                "postgresql://agent_bus@db.example:5432/agent_bus"
+            )
+            yield {"keys": [hub, DATABASE], "says": says}
+        elif PASSWORD.search(database):
+            says = (
+                f"{DATABASE} of {hub} has a password in it, which would be in hub.json and in "
+                "logs; put it into message_bus_database_password, encrypted by Ansible Vault"
+            )
+            yield {"keys": [hub, DATABASE], "says": says}
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {"hub_findings": hub_findings}

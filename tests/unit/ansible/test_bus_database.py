@@ -1,0 +1,63 @@
+"""What role bus_database makes of what hubs and Patroni say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from roles.bus_database.filter_plugins.bus_database import database_host_errors, is_in_place
+
+HOST = {
+    "release": "debian 12",
+    "python": "3.11",
+    "new_enough": True,
+    "venv": True,
+    "clusters": [],
+    "foreign_etcd": False,
+}
+
+
+def test_hubs_that_are_alike_and_empty_are_fine() -> None:
+    assert database_host_errors(HOST, ["debian 12"]) == []
+
+
+@pytest.mark.parametrize(
+    ("differs", "releases", "words"),
+    [
+        ({}, ["debian 12", "debian 13"], "other hubs have another distribution"),
+        ({"clusters": ["/etc/postgresql/15/main"]}, ["debian 12"], "a PostgreSQL of its own"),
+        ({"foreign_etcd": True}, ["debian 12"], "an etcd of its own"),
+        ({"venv": False}, ["debian 12"], "without the module venv"),
+    ],
+)
+def test_a_host_that_cannot_take_part_is_told_why(
+    differs: dict[str, Any], releases: list[str], words: str
+) -> None:
+    (error,) = database_host_errors({**HOST, **differs}, releases)
+    assert words in error
+
+
+def cluster(**members: tuple[str, str]) -> dict[str, Any]:
+    entries = [{"name": n, "role": role, "state": state} for n, (role, state) in members.items()]
+    return {"members": entries}
+
+
+def test_a_member_is_in_place_once_it_runs_beside_a_leader_and_a_majority() -> None:
+    whole = cluster(a=("leader", "running"), b=("quorum_standby", "streaming"))
+    assert is_in_place(whole, "a", 2)
+    assert is_in_place(whole, "b", 2)
+    assert not is_in_place(whole, "c", 2)
+    assert not is_in_place(whole, "a", 3)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        cluster(a=("leader", "running"), b=("replica", "creating replica")),
+        cluster(a=("replica", "running"), b=("replica", "running")),
+    ],
+)
+def test_it_is_not_in_place_before(found: dict[str, Any]) -> None:
+    assert not is_in_place(found, "a", 2)
