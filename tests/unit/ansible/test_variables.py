@@ -89,7 +89,7 @@ def test_the_batches_in_the_reference_are_those_of_site_yml() -> None:
     shown = re.search(r"^\| `rollout_batches` \|[^|]*\| `([^`]*)` \|", REFERENCE, re.MULTILINE)
     assert shown
     plays = yaml.safe_load((ROOT / "site.yml").read_text())
-    (serial,) = (one["serial"] for one in plays if "serial" in one)
+    (serial,) = (one["serial"] for one in plays if one.get("serial", 1) != 1)
     assert f"default({shown[1]})" in serial
 
 
