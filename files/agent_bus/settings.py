@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import socket
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -28,6 +29,15 @@ class TlsFiles(NamedTuple):
 
     certificate: Path
     key: Path
+
+
+class HubAddress(BaseModel):
+    """One hub of the fleet, and how clients reach it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
 class Settings(BaseModel):
@@ -55,6 +65,16 @@ class Settings(BaseModel):
         gt=0,
         description="A PostgreSQL that takes longer for a commit, standbys included, is left for "
         "its next host.",
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="This hub's name in the inventory; without it the machine's own name.",
+    )
+    hubs: tuple[HubAddress, ...] = Field(
+        default=(),
+        description="All hubs of the fleet, this one too, as objects with name and url (the "
+        "address by which clients reach it); for `GET /api/hubs`.",
     )
     admin_tokens_file: Path = Field(
         description="One SHA-256 (hex) of a valid admin token per line; two during a rotation."
@@ -192,6 +212,9 @@ class Settings(BaseModel):
             )
         if isinstance(self.database, str) and self.data_folder is None:
             raise ValueError("data_folder is needed with PostgreSQL")
+        names = [hub.name for hub in self.hubs]
+        if names and (len(names) > len(set(names)) or self.hub_name not in names):
+            raise ValueError(f"hubs must name each hub once, and this one too: {self.hub_name}")
         return self
 
     @property
@@ -206,6 +229,16 @@ class Settings(BaseModel):
             return self.database.parent
         assert self.data_folder is not None
         return self.data_folder
+
+    @property
+    def hub_name(self) -> str:
+        """Under which name other hubs and clients know this one."""
+        return self.name or socket.gethostname()
+
+    @property
+    def hub_url(self) -> str | None:
+        """The address by which clients reach this hub, if it is set."""
+        return next((hub.url for hub in self.hubs if hub.name == self.hub_name), None)
 
     @property
     def host(self) -> str:

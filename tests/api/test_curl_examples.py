@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent_bus.api import openapi
-from agent_bus.api.models import responses
+from agent_bus.api.models import hubs, responses
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy
@@ -76,7 +76,8 @@ def model_of(call: str, status: str) -> type[responses.AnswerModel] | None:
     answers = DESCRIBED["paths"][path][method.lower()]["responses"]
     schema = answers[status].get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
-    return getattr(responses, name) if name else None
+    module = hubs if hasattr(hubs, name) and not hasattr(responses, name) else responses
+    return getattr(module, name) if name else None
 
 
 def outcome(line: str, variables: dict[str, str]) -> tuple[str, str]:

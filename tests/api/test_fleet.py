@@ -253,3 +253,17 @@ def test_what_a_watcher_has_learned_of_its_gateway_is_shown(tmp_path: Path) -> N
         wrong = {**presence(alpha="ok"), "gateway_kind": "bogus"}
         assert hub.client("n1").post("/api/presence", wrong).status == 400
         stream.close()
+
+
+def test_any_token_learns_which_hubs_there_are(hub: HubProcess, tmp_path: Path) -> None:
+    (only,) = hub.client("n1").get("/api/hubs").body["hubs"]
+    assert (only["ready"], only["answers"]) == (True, True)
+    assert only["url"] == f"http://127.0.0.1:{hub.port}"
+    assert hub.client("nobody").get("/api/hubs").status == 401
+    hubs = [{"name": name, "url": f"http://{name}:8091"} for name in ("t440", "nuc")]
+    with running(tmp_path, name="nuc", hubs=hubs) as one:
+        found = one.client("n1").get("/api/hubs").body["hubs"]
+    assert [(each["name"], each["url"], each["ready"]) for each in found] == [
+        ("nuc", "http://nuc:8091", True),
+        ("t440", "http://t440:8091", None),
+    ]

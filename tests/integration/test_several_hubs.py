@@ -181,3 +181,12 @@ def test_doctor_shows_each_hub_and_what_is_wrong_with_it(
     failed = [check for check in facts["checks"] if not check["ok"]]
     assert [check["name"] for check in failed] == [f"hub {hubs[2].url}"]
     assert "this node uses another hub" in failed[0]["advice"]
+
+
+def test_hubs_lists_what_the_hub_says_of_itself_and_of_others(
+    hubs: list[HubWithNodes], node: Node
+) -> None:
+    lines = told(node, "hubs", "--as", "alpha").splitlines()
+    assert lines[0].split() == ["HUB", "ADDRESS", "READY", "RELEASE", "SEEN"]
+    assert [line.split()[1:3] for line in lines[1:]] == [[hubs[0].url, "yes"]]
+    assert lines[1].endswith("now: it answers")

@@ -60,14 +60,14 @@ class Health:
 
         `checks` maps each part to "ok" or to what is wrong with it.
         """
-        checks = {
-            "reading": self._check_reading(),
-            "writing": self._vitals.writing(),
-            "process": "is stopping" if self.is_stopping else "ok",
-        }
+        checks = self._checks()
         ready = all(result == "ok" for result in checks.values())
         content = {"ready": ready, "version": self._version, "checks": checks}
         return Answer(200 if ready else 503, content)
+
+    def is_ready(self) -> bool:
+        """Whether the hub can take messages."""
+        return all(result == "ok" for result in self._checks().values())
 
     def is_well(self) -> bool:
         """Whether the hub works, or a restart would not help; feeds systemd's watchdog.
@@ -116,6 +116,13 @@ class Health:
             },
         }
         return Answer(200, content)
+
+    def _checks(self) -> dict[str, str]:
+        return {
+            "reading": self._check_reading(),
+            "writing": self._vitals.writing(),
+            "process": "is stopping" if self.is_stopping else "ok",
+        }
 
     def _check_reading(self) -> str:
         try:

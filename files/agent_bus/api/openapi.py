@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from agent_bus import __version__
 from agent_bus.api.agents import Agents
 from agent_bus.api.health import Health
+from agent_bus.api.hubs import Hubs
 from agent_bus.api.messages import Messages
 from agent_bus.api.models import responses
 from agent_bus.api.operator import Operator
@@ -120,6 +121,7 @@ def table() -> list[Route]:
         operator=cast("Operator", Operator),
         streams=cast("Streams", Streams),
         health=cast("Health", Health),
+        hubs=cast("Hubs", Hubs),
         document=endpoint(),
         metrics=endpoint(),
     )
@@ -254,6 +256,7 @@ def _headers(route: Route) -> list[dict[str, Any]]:
             "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         }
         for header in route.headers
+        if header.words
     ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agent_bus.api.agents import has_changed_roster
 from agent_bus.api.models import requests, responses
 from agent_bus.api.models.events import EVENTS
+from agent_bus.api.models.hubs import HubsAnswer
 from agent_bus.core import errors
 from agent_bus.http.endpoint import bare, with_body, with_both, with_query
 from agent_bus.http.route import Action, Header, Route
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from agent_bus.api.agents import Agents
     from agent_bus.api.health import Health
+    from agent_bus.api.hubs import Hubs
     from agent_bus.api.messages import Messages
     from agent_bus.api.operator import Operator
     from agent_bus.api.reports import Reports
@@ -45,6 +47,7 @@ SEND_HEADERS: Final = (
     Header("Idempotency-Key", "1 to 255 printable characters; the same message is stored once."),
 )
 STREAM_HEADERS: Final = (Header("Last-Event-ID", "The id of the last event that was dealt with."),)
+HUBS_HEADERS: Final = (Header("Host"),)
 SEND: Final = Action("send", hides=frozenset({"body", "data"}), keeps=("id",))
 """Messages are kept where messages are kept."""
 ACK: Final = Action("ack")
@@ -66,6 +69,7 @@ def routes(
     operator: Operator,
     streams: Streams,
     health: Health,
+    hubs: Hubs,
     document: Callable[[Call], Answer],
     metrics: Callable[[Call], Answer],
 ) -> list[Route]:
@@ -74,6 +78,16 @@ def routes(
         *_messages(messages),
         *_past(messages),
         *_agents(agents),
+        Route(
+            "GET",
+            "/hubs",
+            bare(hubs.read),
+            "Which hubs there are",
+            "For clients that can go on to another hub when one does not answer. `ready` is false "
+            "of a hub that the others do not hear.",
+            answer=HubsAnswer,
+            headers=HUBS_HEADERS,
+        ),
         *_reports(reports),
         *_operator(operator),
         *_upkeep(operator),

@@ -76,6 +76,7 @@ class Hub:
             operator=operator,
             streams=Streams(parts=parts.stream_parts(core), live=live, version=version),
             health=self.health,
+            hubs=parts.build_hubs(settings, core, self.health, version),
             document=openapi.endpoint(),
             metrics=metrics_endpoint(parts.build_exporter(core, refusals, reserves, version)),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_bus.api.health import Health
+from agent_bus.api.hubs import Hubs
 from agent_bus.api.messages import Messages
 from agent_bus.api.reports import Reports
 from agent_bus.api.stream import StreamParts
@@ -183,6 +184,11 @@ def build_health(core: Core, alerting: Alerting, reserves: Reserves, version: st
         clock=core.clock,
         version=version,
     )
+
+
+def build_hubs(settings: Settings, core: Core, health: Health, version: str) -> Hubs:
+    """What tells clients which hubs there are."""
+    return Hubs(cluster=core.cluster, settings=settings, is_ready=health.is_ready, version=version)
 
 
 def build_exporter(

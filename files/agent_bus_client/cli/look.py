@@ -1,4 +1,4 @@
-"""`thread`, `history`, `show`, `status`, `agents`, `stats`: verbs that change nothing."""
+"""`thread`, `history`, `show`, `status`, `agents`, `hubs`, `stats`: verbs that change nothing."""
 
 from __future__ import annotations
 
@@ -143,6 +143,25 @@ def agents(context: Context) -> int:
         for name, members in roster.get("groups", {}).items()
     ]
     context.answer(roster, "\n".join(lines))
+    return 0
+
+
+def hubs(context: Context) -> int:
+    """Print all hubs: whether each can take messages, and which one has answered."""
+    found = context.hub.call("GET", "/api/hubs")
+    now = context.now()
+    words = {True: "yes", False: "NO", None: "not known here"}
+    rows = [
+        [
+            text.line(hub["name"]),
+            text.line(hub["url"] or "-"),
+            words[hub["ready"]],
+            text.line(hub["version"] or "-"),
+            "now: it answers" if hub["answers"] else text.ago(hub["last_seen_at"], now),
+        ]
+        for hub in found["hubs"]
+    ]
+    context.answer(found, text.table(["HUB", "ADDRESS", "READY", "RELEASE", "SEEN"], rows))
     return 0
 
 

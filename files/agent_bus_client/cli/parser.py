@@ -173,6 +173,7 @@ def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb = _verb(verbs, "status", look.status, "show each hop of a message and what failed")
     verb.add_argument("id", metavar="ID", help="the message, sent or received by this node")
     _verb(verbs, "agents", look.agents, "list agents and groups with their state")
+    _verb(verbs, "hubs", look.hubs, "list the hubs, and whether each can take messages")
     _verb(verbs, "stats", look.stats, "show the hub's figures")
     verb = _verb(verbs, "tail", tail.tail, "print messages as they come, until interrupted")
     verb.set_defaults(answer_s=None)

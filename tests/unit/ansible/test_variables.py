@@ -108,7 +108,7 @@ def kind(annotation: object) -> str:
             {name: field.annotation for name, field in HubSettings.model_fields.items()},
             {
                 *("bind", "database", "admin_tokens_file"),
-                *("database_password_file", "data_folder"),
+                *("database_password_file", "data_folder", "name", "hubs"),
                 *("tls_certificate_file", "tls_key_file", "tls_ca_file"),
             },
         ),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEAST = {"database": "/d/bus.db", "admin_tokens_file": "/d/tokens"}
+
+HUBS = [{"name": name, "url": f"http://{name}:8091"} for name in ("a", "b")]
 
 
 def loaded(folder: Path, **more: Any) -> Settings:
@@ -46,6 +49,13 @@ def test_a_database_is_a_file_or_a_url(tmp_path: Path) -> None:
     assert str(found.backups_folder) == "/data/backups"
 
 
+def test_a_hub_finds_its_own_address_among_all(tmp_path: Path) -> None:
+    found = loaded(tmp_path, name="b", hubs=HUBS)
+    assert (found.hub_name, found.hub_url) == ("b", "http://b:8091")
+    alone = loaded(tmp_path)
+    assert (alone.hub_name, alone.hub_url) == (socket.gethostname(), None)
+
+
 @pytest.mark.parametrize(
     ("bad", "word"),
     [
@@ -55,6 +65,9 @@ def test_a_database_is_a_file_or_a_url(tmp_path: Path) -> None:
         ({"database": "postgresql://u@h/n"}, "data_folder"),
         ({"database": "postgresql://u:secret@h/n", "data_folder": "/d"}, "password"),
         ({"database": "postgresql://u@h/n", "data_folder": "d"}, "absolute"),
+        ({"name": "c", "hubs": HUBS}, "hubs must name each hub once, and this one too: c"),
+        ({"name": "a", "hubs": [*HUBS, HUBS[0]]}, "hubs must name each hub once"),
+        ({"hubs": [{"name": "a", "url": "a:8091"}]}, "hubs.0.url"),
         ({"readers": 0}, "readers"),
         ({"keepalive_s": 0}, "keepalive_s"),
         ({"tls_key_file": "/k"}, "set together or not at all"),

@@ -1,0 +1,77 @@
+"""`GET /api/hubs`: which hubs there are, for clients that choose among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_bus.core import errors
+from agent_bus.core.model import rfc3339
+from agent_bus.http.call import Answer, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_bus.settings import Settings
+    from agent_bus.store.cluster import Cluster, HubFacts
+
+
+class Hubs:
+    """The endpoint: the settings say which hubs there are, the cluster how they are.
+
+    Args:
+        is_ready: whether this hub can take messages.
+        version: the release that runs here.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        settings: Settings,
+        is_ready: Callable[[], bool],
+        version: str,
+    ) -> None:
+        self._cluster = cluster
+        self._name = settings.hub_name
+        self._urls: dict[str, str | None] = {hub.name: hub.url for hub in settings.hubs}
+        self._is_ready = is_ready
+        self._version = version
+
+    def read(self, call: Call) -> Answer:
+        """All hubs by name; this one with the address that the caller used, if no other is set."""
+        known = self._known()
+        names = sorted({self._name, *self._urls, *known})
+        entries = [self._entry(name, known.get(name)) for name in names]
+        own = entries[names.index(self._name)]
+        own |= {"ready": self._is_ready(), "version": self._version, "answers": True}
+        if own["url"] is None and "host" in call.headers:
+            own["url"] = f"{call.scheme}://{call.headers['host']}"
+        return Answer(200, {"hubs": entries})
+
+    def _entry(self, name: str, facts: HubFacts | None) -> dict[str, Any]:
+        """What is known of a hub; of its readiness nothing, unless a cluster tells."""
+        url = self._urls.get(name)
+        if facts is None:
+            return {
+                "name": name,
+                "url": url,
+                "ready": None,
+                "version": None,
+                "last_seen_at": None,
+                "answers": False,
+            }
+        return {
+            "name": name,
+            "url": url or facts.url,
+            "ready": facts.is_alive,
+            "version": facts.version,
+            "last_seen_at": rfc3339(facts.seen_at or None),
+            "answers": False,
+        }
+
+    def _known(self) -> dict[str, HubFacts]:
+        """What the cluster knows; nothing while its database is out of reach."""
+        try:
+            return {facts.name: facts for facts in self._cluster.hubs()}
+        except errors.BusError:
+            return {}
