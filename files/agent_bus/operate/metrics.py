@@ -102,13 +102,13 @@ class HubCollector(Collector):
         yield from self._database()
 
     def _build(self) -> Metric:
+        facts = self._vitals.facts()
+        engine = "sqlite_version" if "sqlite_version" in facts else "server_version"
         info = GaugeMetricFamily(
             "agent_bus_build_info", "Always 1; labels say what runs.",
-            labels=["version", "sqlite_version", "schema_version"],
+            labels=["version", engine, "schema_version"],
         )  # fmt: skip
-        facts = self._vitals.facts()
-        labels = [self._version, str(facts["sqlite_version"]), str(facts["schema_version"])]
-        info.add_metric(labels, 1)
+        info.add_metric([self._version, str(facts[engine]), str(facts["schema_version"])], 1)
         return info
 
     def _messages(self) -> Iterator[Metric]:

@@ -293,13 +293,18 @@ class Quantiles(AnswerModel):
 
 
 class DatabaseFigures(AnswerModel):
-    """What the database runs with and how big it is."""
+    """What the database runs with, in SQLite's words or PostgreSQL's, and how big it is."""
 
-    journal_mode: str
-    synchronous: str
-    auto_vacuum: str
+    journal_mode: str = ""
+    synchronous: str = ""
+    auto_vacuum: str = ""
+    sqlite_version: str = ""
+    server_version: str = ""
+    synchronous_commit: str = ""
+    synchronous_standby_names: str = ""
+    fsync: str = ""
+    full_page_writes: str = ""
     schema_version: int
-    sqlite_version: str
     bytes: Count
     free_bytes: Count
     wal_bytes: Count

@@ -18,7 +18,7 @@ from agent_bus.core.model import new_message_id
 from agent_bus.store.cluster import ALONE
 from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.postgres.link import connections
-from agent_bus.store.postgres.link.migrate import migrate
+from agent_bus.store.postgres.link.migrate import migrate, schema_version
 from agent_bus.store.postgres.link.pool import Readers
 from agent_bus.store.postgres.link.primary import PrimaryLink
 from agent_bus.store.postgres.read import history, reads, vitals
@@ -96,7 +96,10 @@ class PostgresStore:
         self._link = PrimaryLink(address, patience_s=commit_timeout_s)
         connection = self._first_connection(address)
         self.epoch = str(connections.one(connection, connections.EPOCH))
-        self._facts = connections.facts(connection)
+        self._facts = {
+            **connections.facts(connection),
+            "schema_version": schema_version(connection),
+        }
         self._writer = Writer(self._link, hub=self.name, clock=clock)
         self._readers = Readers(address, size=readers)
         self.records = PostgresRecords(readers=self._readers, writer=self._writer)
