@@ -211,11 +211,8 @@ def _progress(chosen: settings.Settings) -> Iterator[None]:
 
 
 def _file(chosen: settings.Settings) -> Path:
-    if chosen.sqlite_file is None:
-        raise AdminError(
-            "the database is PostgreSQL: this verb is about a database file", EXIT_SETTINGS
-        )
-    return chosen.sqlite_file
+    """The database file; with PostgreSQL where one is made ready for it."""
+    return chosen.sqlite_file or chosen.folder / "bus.db"
 
 
 def _prepare(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
@@ -236,7 +233,11 @@ def _offline(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
             f"{error} Stop it first: `systemctl stop agent-bus`.", EXIT_TRY_LATER
         ) from error
     try:
-        if arguments.verb == "verify-db":
+        if chosen.sqlite_file is None:
+            content = _into_postgres(arguments, chosen)
+        elif arguments.verb == "restore" and arguments.keep_epoch:
+            raise AdminError("--keep-epoch is for a database on PostgreSQL", EXIT_SETTINGS)
+        elif arguments.verb == "verify-db":
             found = backup.verify(_file(chosen))
             content = {"path": str(found.path), "bytes": found.size_bytes, "epoch": found.epoch,
                        "schema_version": found.schema_version, "sound": True}  # fmt: skip
@@ -250,6 +251,28 @@ def _offline(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error
     _show(arguments, content, _flat(content))
     return 0
+
+
+def _into_postgres(arguments: argparse.Namespace, chosen: settings.Settings) -> dict[str, Any]:
+    """Fill PostgreSQL with a backup; all hubs are stopped."""
+    from agent_bus.store.postgres import transfer
+    from agent_bus.store.postgres.link.address import Address
+
+    if arguments.verb == "verify-db":
+        raise AdminError(
+            "PostgreSQL checks its own pages; `pg_amcheck` looks at all of them", EXIT_SETTINGS
+        )
+    if arguments.file is not None:
+        epoch = backup.prepare(arguments.file, _file(chosen))
+        if arguments.keep_epoch:
+            epoch = backup.verify(arguments.file).epoch
+    fresh = backup.prepared(_file(chosen))
+    if arguments.file is None:
+        epoch = backup.verify(fresh).epoch
+    address = Address(str(chosen.database), chosen.database_password_file)
+    transfer.load(fresh, address, epoch=epoch, now=time.time_ns() // 1_000_000)
+    fresh.unlink()
+    return {"epoch": epoch}
 
 
 def _exit_of(status: int) -> int:
@@ -337,6 +360,9 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     what = restore.add_mutually_exclusive_group(required=True)
     what.add_argument("file", metavar="FILE", type=Path, nargs="?")
     what.add_argument("--prepared", action="store_true", help="what prepare-restore made ready")
+    restore.add_argument(
+        "--keep-epoch", action="store_true", help="the same history goes on, on PostgreSQL"
+    )
     prepare = verbs.add_parser(
         "prepare-restore", help="check a backup and make it ready, while the service runs"
     )

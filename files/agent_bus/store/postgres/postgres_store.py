@@ -17,6 +17,7 @@ from agent_bus.core import errors
 from agent_bus.core.model import new_message_id
 from agent_bus.store.cluster import ALONE
 from agent_bus.store.contract import KEY_LIFETIME_MS
+from agent_bus.store.postgres import transfer
 from agent_bus.store.postgres.link import connections
 from agent_bus.store.postgres.link.migrate import migrate, schema_version
 from agent_bus.store.postgres.link.pool import Readers
@@ -90,6 +91,7 @@ class PostgresStore:
         name: str = "hub",
         commit_timeout_s: float = 3.0,
     ) -> None:
+        self._address = address
         self._clock = clock
         self._listener: Listener
         self.name = f"{name}:{secrets.token_hex(4)}"
@@ -133,10 +135,7 @@ class PostgresStore:
 
     def write_backup(self, target: Path) -> Backup:
         """Copy the database to a file in the thread that calls this."""
-        raise errors.BackupFailedError(
-            f"{target.name} was not written: this release makes no backup of PostgreSQL by itself;"
-            " use pg_dump"
-        )
+        return transfer.export(self._address, target)
 
     # Writing: `store/contract.py` says what each promises.
 

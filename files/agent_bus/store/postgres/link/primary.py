@@ -37,7 +37,7 @@ class PrimaryLink:
     Attributes:
         term: the timeline of the primary, as noted in the database.
         pos: the number of the newest batch, when the link was opened.
-        trouble: why there is no connection; None: there is one, or nothing has been tried.
+        trouble: why the newest attempt to write failed; None: it succeeded.
     """
 
     def __init__(self, address: Address, *, patience_s: float) -> None:
@@ -66,6 +66,12 @@ class PrimaryLink:
         assert self._connection is not None
         self._connection.patience_s = min(within_s, self._patience_s)
         return self._connection
+
+    def prove(self) -> None:
+        """Note that a commit was acknowledged, which a mere connection does not say."""
+        if self.trouble is not None:
+            logger.warning("Writing goes on, on host %d of the database", self._host + 1)
+            self.trouble = None
 
     def lose(self, error: Exception) -> None:
         """Give the connection up; the next one is looked for from the next host on."""
@@ -114,9 +120,6 @@ class PrimaryLink:
             connection.drop()
             raise
         self._connection = connection
-        if self.trouble is not None:
-            logger.warning("Writing goes on, on host %d of the database", found.host + 1)
-        self.trouble = None
 
     @staticmethod
     def _take_over(connection: NativeConnection, timeline: int) -> tuple[int, int]:

@@ -162,6 +162,7 @@ class Writer:
                 native_sleep(PAUSE_S)
                 continue
             self._is_hopeless = False
+            self._link.prove()
             if found is not None:
                 return found
 

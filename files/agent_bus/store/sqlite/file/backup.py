@@ -147,9 +147,7 @@ def put_in_place(database: Path, *, stamp: str) -> Restored:
         DamagedError: nothing was prepared.
         OSError: no right; the old database is still in place.
     """
-    fresh = _fresh(database)
-    if not fresh.is_file():
-        raise DamagedError(f"{fresh}: nothing was prepared")
+    fresh = prepared(database)
     connection = apsw.Connection(str(fresh), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         epoch = _value(connection, META, ("epoch",))
@@ -163,6 +161,18 @@ def put_in_place(database: Path, *, stamp: str) -> Restored:
     fresh.rename(database)
     _sync(database.parent)
     return Restored(epoch, aside)
+
+
+def prepared(database: Path) -> Path:
+    """What `prepare` left for a database.
+
+    Raises:
+        DamagedError: nothing.
+    """
+    fresh = _fresh(database)
+    if not fresh.is_file():
+        raise DamagedError(f"{fresh}: nothing was prepared")
+    return fresh
 
 
 def _fresh(database: Path) -> Path:
