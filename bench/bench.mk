@@ -2,7 +2,12 @@
 
 WATCHERS ?= 9
 RESTARTS ?= 200
+STREAMS ?= 1000
 
 .PHONY: bench-reconnect
 bench-reconnect: setup ## Measure how soon WATCHERS real watchers are back after RESTARTS restarts of a hub (about 30 minutes; BEFORE=revision: that release beside it)
 	nice -n 5 $(BIN)/python -m bench.reconnect --watchers $(WATCHERS) --restarts $(RESTARTS) $(if $(BEFORE),--before $(BEFORE))
+
+.PHONY: bench-hub-death
+bench-hub-death: setup ## Measure how soon STREAMS streams of a killed hub are at others (2 minutes; POSTGRES=1: hubs on one PostgreSQL)
+	nice -n 5 $(BIN)/python -m bench.hub_death --streams $(STREAMS) $(if $(POSTGRES),--postgres)

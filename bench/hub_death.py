@@ -1,0 +1,258 @@
+"""How soon the streams of a hub that dies are all at other hubs.
+
+Run by `make bench-hub-death` from the project's root. Three real hubs run here, with a database
+each or, with `--postgres`, one PostgreSQL for all. The watchers' own stream threads open all
+streams at the first hub; half of them have the second hub next, half the third. Then the first
+hub is killed. A stream has moved when the `hello` of another hub has come. It prints a table and
+writes .cache/bench-hub-death.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.reconnect import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FILES: Final = ROOT / "files"
+OUT: Final = ROOT / ".cache" / "bench-hub-death.json"
+ADMIN: Final = "a" * 43
+HUBS: Final = 3
+PROCESSES: Final = 4
+"""Each holds a part of the streams, one thread per stream as in a watcher."""
+GIVE_UP_S: Final = 180.0
+STACK_BYTES: Final = 256 * 1024
+
+
+class Hub:
+    """One real hub."""
+
+    def __init__(self, folder: Path, database: str | None) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        (folder / "admin-tokens").write_text(_digest(ADMIN) + "\n", encoding="ascii")
+        settings: dict[str, Any] = {
+            "name": folder.name,
+            "bind": f"127.0.0.1:{self.port}",
+            "database": database or str(folder / "bus.db"),
+            "admin_tokens_file": str(folder / "admin-tokens"),
+        }
+        if database:
+            settings["data_folder"] = str(folder)
+        (folder / "hub.json").write_text(json.dumps(settings), encoding="utf-8")
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(str(folder / "notify"))
+        notify.settimeout(GIVE_UP_S)
+        with (folder / "log").open("wb") as log, contextlib.closing(notify):
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "agent_bus", "serve"),
+                    *("--config", str(folder / "hub.json")),
+                ],
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(FILES),
+                    "NOTIFY_SOCKET": str(folder / "notify"),
+                },
+                stderr=log,
+                start_new_session=True,
+            )
+            while b"READY=1" not in notify.recv(4096):
+                pass
+
+    def kill(self) -> None:
+        """End the hub's processes at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(GIVE_UP_S)
+
+    def put_roster(self, nodes: list[str]) -> None:
+        """Register the nodes, with an agent each."""
+        roster = {
+            "agents": [{"name": f"agent-{node}", "node": node} for node in nodes],
+            "groups": {},
+            "tokens": [{"node": node, "sha256": [_digest(_token(node))]} for node in nodes],
+        }
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=GIVE_UP_S)
+        with contextlib.closing(connection):
+            headers = {"Authorization": f"Bearer {ADMIN}"}
+            connection.request("PUT", "/api/agents", json.dumps(roster), headers)
+            answer = connection.getresponse()
+            said = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"roster: {answer.status} {said!r}")
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the hub's processes so far."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[2]) == self.process.pid:  # their process group
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def hold(spec: dict[str, Any]) -> None:
+    """Hold the streams of some nodes; say `NODE HUB SECONDS` for each hello."""
+    sys.path.insert(0, str(FILES))
+    from agent_bus_client.hub.hubs import Hubs
+    from agent_bus_client.hub.transport import HubClient
+    from agent_bus_client.watcher.stream import Received, StreamThread
+
+    threading.stack_size(STACK_BYTES)
+    lock = threading.Lock()
+
+    def start(number: int, node: str) -> None:
+        first, *others = spec["urls"]
+        urls = [first, *(others if number % 2 else reversed(others))]
+        hubs = Hubs(tuple(HubClient(url, lambda: _token(node)) for url in urls))
+
+        def put(item: object) -> None:
+            if isinstance(item, Received) and item.type == "hello":
+                with lock:
+                    print(node, spec["urls"].index(hubs.url), item.at, flush=True)
+
+        StreamThread(hubs, None, put).start()
+
+    for number, node in enumerate(spec["nodes"]):
+        start(number, node)
+    sys.stdin.read()  # until the parent ends
+    os._exit(0)
+
+
+def measure(folder: Path, streams: int, database: str | None) -> dict[str, Any]:
+    """Open all streams, kill the first hub, and return what became of them."""
+    nodes = [f"n{number}" for number in range(streams)]
+    hubs: list[Hub] = []
+    holders: list[subprocess.Popen[str]] = []
+    try:
+        hubs += (Hub(folder / f"hub-{number}", database) for number in range(HUBS))
+        for hub in hubs[: 1 if database else HUBS]:
+            hub.put_roster(nodes)
+        urls = [hub.url for hub in hubs]
+        hellos: list[tuple[str, int, float]] = []
+        for number in range(PROCESSES):
+            spec = json.dumps({"urls": urls, "nodes": nodes[number::PROCESSES]})
+            holder = subprocess.Popen(
+                [sys.executable, "-m", "bench.hub_death", "--hold", spec],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            holders.append(holder)
+            threading.Thread(target=_listen, args=(holder, hellos), daemon=True).start()
+        _wait(lambda: len({node for node, _, _ in hellos}) == streams, "all streams are open")
+        before_s = [hub.cpu_s() for hub in hubs[1:]]
+        began = len(hellos)
+        killed_at = time.monotonic()
+        hubs[0].kill()
+        _wait(lambda: len({n for n, hub, _ in hellos[began:] if hub}) == streams, "all moved")
+        moved = {n: (hub, at - killed_at) for n, hub, at in reversed(hellos[began:]) if hub}
+        return {
+            "seconds": sorted(seconds for _, seconds in moved.values()),
+            "at": [sum(hub == number for hub, _ in moved.values()) for number in (1, 2)],
+            "cpu_s": [
+                hub.cpu_s() - before for hub, before in zip(hubs[1:], before_s, strict=True)
+            ],
+        }
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.wait()
+        for hub in hubs:
+            hub.kill()
+
+
+def table(rounds: list[dict[str, Any]]) -> Iterator[str]:
+    """One line per round."""
+    yield "seconds from the kill to the hello of another hub"
+    yield f"{'p50':>6} {'p99':>6} {'max':>6}   streams at the others   their CPU, s"
+    for one in rounds:
+        seconds = one["seconds"]
+        figures = " ".join(
+            f"{value:6.2f}" for value in (quantile(seconds, 0.5), quantile(seconds, 0.99))
+        )
+        cpu = " ".join(f"{value:5.2f}" for value in one["cpu_s"])
+        yield f"{figures} {seconds[-1]:6.2f}   {one['at'][0]:9} {one['at'][1]:9}     {cpu}"
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--postgres", action="store_true", help="one PostgreSQL for all hubs")
+    parser.add_argument("--hold", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.hold:
+        hold(json.loads(options.hold))
+    rounds = []
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory(prefix="agent-bus-hub-death-") as name:
+            folder = Path(name)
+            database = _postgres(folder) if options.postgres else None
+            rounds.append(measure(folder, options.streams, database))
+        print("\n".join(table(rounds[-1:])), flush=True)
+    print()
+    print("\n".join(table(rounds)))
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(rounds), encoding="utf-8")
+
+
+def _postgres(folder: Path) -> str:
+    """The URL of an empty database; its server ends with this run."""
+    from tests.support import postgres
+
+    return postgres.database(folder)
+
+
+def _listen(holder: subprocess.Popen[str], hellos: list[tuple[str, int, float]]) -> None:
+    assert holder.stdout is not None
+    for line in holder.stdout:
+        node, hub, at = line.split()
+        hellos.append((node, int(hub), float(at)))
+
+
+def _wait(condition: Any, what: str) -> None:  # noqa: ANN401 - a function without arguments
+    deadline = time.monotonic() + GIVE_UP_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within {GIVE_UP_S:g} s: {what}")
+        time.sleep(0.05)
+
+
+def _token(node: str) -> str:
+    return f"{node}-token-{'n' * 40}"[:43]
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()
