@@ -55,7 +55,8 @@ HOPS: Final = (
 )
 HOPS_OF: Final = (
     f"{_CROSSING}unnest(%(agents)s::text[]) AS a(name) CROSS JOIN LATERAL ("
-    "SELECT o.* FROM delivery o WHERE o.agent = a.name ORDER BY o.seq DESC LIMIT %(share)s) AS d"
+    "SELECT o.* FROM delivery o WHERE o.agent >= a.name AND o.agent <= a.name"  # see history.py
+    " ORDER BY o.agent DESC, o.seq DESC LIMIT %(share)s) AS d"
     " JOIN message m ON m.pk = d.message_pk ORDER BY m.created_at"
 )
 

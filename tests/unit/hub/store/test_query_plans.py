@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
-from typing import TYPE_CHECKING
 
 import apsw
 import pytest
@@ -13,13 +10,10 @@ import pytest
 import agent_bus.store.sqlite
 from agent_bus.store.sqlite.file.migrate import migrate
 from agent_bus.store.sqlite.read import history
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support.statements import statements
 
 BIG = re.compile(r"SCAN (?:m|d|message|delivery|archive_message|archive_delivery)\b")
 SORTED = re.compile(r"USE TEMP B-TREE FOR")
-STATEMENT = re.compile(r"(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 ALLOWED: dict[str, str] = {}
 """Statement -> why its scan of a big table is right."""
 SORTS = dict.fromkeys(
@@ -32,34 +26,7 @@ SORTS = dict.fromkeys(
 """Statement -> why sorting what it found is right."""
 
 
-def constants() -> Iterator[tuple[str, str]]:
-    """(name, SQL) of all statements in the modules of the SQLite store."""
-    for module in pkgutil.walk_packages(
-        agent_bus.store.sqlite.__path__, "agent_bus.store.sqlite."
-    ):
-        loaded = importlib.import_module(module.name)
-        short = module.name.rpartition(".")[2]
-        for name, value in vars(loaded).items():
-            if name.startswith("_"):
-                continue
-            for key, text in flattened(value):
-                if STATEMENT.match(text):
-                    yield f"{short}.{name}{key}", text
-
-
-def flattened(value: object) -> Iterator[tuple[str, str]]:
-    """Strings in a constant, with where they stand in it."""
-    if isinstance(value, str):
-        yield "", value
-    elif isinstance(value, dict):
-        for key, one in value.items():
-            yield from ((f"[{key}]{rest}", text) for rest, text in flattened(one))
-    elif isinstance(value, tuple):
-        for number, one in enumerate(value):
-            yield from ((f"[{number}]{rest}", text) for rest, text in flattened(one))
-
-
-STATEMENTS = dict(constants())
+STATEMENTS = statements(agent_bus.store.sqlite)
 
 
 @pytest.fixture(scope="module")

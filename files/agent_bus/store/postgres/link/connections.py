@@ -34,7 +34,8 @@ FACTS: Final = (
 TUNED: Final = (
     # Every statement goes by an index, and is planned once, before there are statistics.
     "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
-    " SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+    " SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off;"
+    " SET random_page_cost = 1.1; SET jit = off"
 )
 SET_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', %s, false)"
 """A little less than this side waits: a session that was given up must not stay in the queue for

@@ -3,6 +3,10 @@
 Every query walks one index from the cursor on; what an agent sent and what it received are two
 walks, merged. Direction and table are part of the SQL text, so the statements are in dictionaries
 that a test can go through.
+
+`x >= a AND x <= a ORDER BY x, seq` says `x = a ORDER BY seq` in words that only the index of x and
+seq can answer. Otherwise PostgreSQL may walk over everybody's mail by the primary key, which is a
+long way for an agent with little mail.
 """
 
 from __future__ import annotations
@@ -39,8 +43,14 @@ def _statements(prefix: str, order: str) -> dict[str, str]:
     return {
         "all": f"{select}{message} WHERE true{by_message}",
         "thread": f"{select}{message} WHERE m.thread_id = %(thread)s{by_message}",
-        "sent": f"{select}{message} WHERE m.sender = %(agent)s{by_message}",
-        "received": f"{select}{joined} WHERE d.agent = %(agent)s{by_delivery}",
+        "sent": (
+            f"{select}{message} WHERE m.sender >= %(agent)s AND m.sender <= %(agent)s"
+            f"{by_message.replace('ORDER BY', f'ORDER BY m.sender {order},')}"
+        ),
+        "received": (
+            f"{select}{joined} WHERE d.agent >= %(agent)s AND d.agent <= %(agent)s"
+            f"{by_delivery.replace('ORDER BY', f'ORDER BY d.agent {order},')}"
+        ),
         "pair": f"{select}{joined} WHERE d.agent = %(to)s AND d.sender = %(sender)s{by_delivery}",
     }
 
@@ -54,7 +64,7 @@ DELIVERIES: Final = {
     archived: (
         f"SELECT d.message_pk, {rows.DELIVERY_COLUMNS}"
         f" FROM {'archive_' if archived else ''}delivery d"
-        " WHERE d.message_pk = ANY(%s) ORDER BY d.seq"
+        " WHERE d.message_pk = ANY(%s)"
     )
     for archived in (False, True)
 }
@@ -98,4 +108,4 @@ def page(
         DELIVERIES[wanted.archived], ([m.first_seq for m in messages],)
     ):
         of[pk].append(rows.delivery(row, distinct[pk]))
-    return [(m, of[m.first_seq]) for m in messages]
+    return [(m, sorted(of[m.first_seq], key=lambda d: d.seq)) for m in messages]

@@ -42,12 +42,11 @@ INBOX_ALL: Final = _inbox(_AFTER)
 INBOX_ALL_RANK: Final = _inbox(f"{_RANK}{_AFTER}")
 
 
-def _replay(more: str, where: str) -> str:
+def _replay(more: str, where: str, order: str) -> str:
     """A walk per agent (and rank), each no longer than the page that they are merged into."""
     walk = (
-        f"{_BOTH}{_FROM} WHERE d.agent = a.name{where}"
-        f" AND d.seq > %(after)s AND d.seq <= %(until)s{_FRESH}"
-        " ORDER BY d.seq LIMIT %(limit)s"
+        f"{_BOTH}{_FROM} WHERE {where} AND d.seq > %(after)s AND d.seq <= %(until)s{_FRESH}"
+        f" ORDER BY {order} LIMIT %(limit)s"
     )
     return (
         f"SELECT walk.* FROM unnest(%(agents)s::text[]) AS a(name){more}"
@@ -55,9 +54,13 @@ def _replay(more: str, where: str) -> str:
     )
 
 
-REPLAY_ALL: Final = _replay("", "")
+REPLAY_ALL: Final = _replay(  # why a range: see history.py
+    "", "d.agent >= a.name AND d.agent <= a.name", "d.agent, d.seq"
+)
 REPLAY_UNREAD: Final = _replay(
-    f" CROSS JOIN (VALUES {_RANKS}) AS r(rank)", f"{_OPEN} AND d.rank = r.rank"
+    f" CROSS JOIN (VALUES {_RANKS}) AS r(rank)",
+    f"d.agent = a.name{_OPEN} AND d.rank = r.rank",
+    "d.seq",
 )
 LOWEST_UNREAD: Final = (
     "SELECT min(low.seq) FROM unnest(%(agents)s::text[]) AS a(name)"
@@ -75,11 +78,11 @@ MESSAGE: Final = {
 DELIVERIES: Final = {
     "live": (
         f"SELECT {rows.DELIVERY_COLUMNS} FROM message m JOIN delivery d ON d.message_pk = m.pk"
-        " WHERE m.id = %s ORDER BY d.seq"
+        " WHERE m.id = %s"
     ),
     "archive": (
         f"SELECT {rows.DELIVERY_COLUMNS} FROM archive_message m"
-        " JOIN archive_delivery d ON d.message_pk = m.pk WHERE m.id = %s ORDER BY d.seq"
+        " JOIN archive_delivery d ON d.message_pk = m.pk WHERE m.id = %s"
     ),
 }
 
@@ -154,5 +157,5 @@ def message(
         row = by_id.fetchone()
         if row is not None:
             found = rows.message(row)
-            return found, [rows.delivery(one, found) for one in of]
+            return found, sorted((rows.delivery(one, found) for one in of), key=lambda d: d.seq)
     return None

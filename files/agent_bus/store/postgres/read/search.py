@@ -40,11 +40,15 @@ def _statements(prefix: str) -> dict[str, str]:
     )
     return {
         "all": f"{select}{message} WHERE true{by_message}",
-        "sent": f"{select}{message} WHERE m.sender = %(agent)s{by_message}",
+        "sent": (  # why ranges: see history.py
+            f"{select}{message} WHERE m.sender >= %(agent)s AND m.sender <= %(agent)s"
+            f"{by_message.replace('ORDER BY', 'ORDER BY m.sender DESC,')}"
+        ),
         "received": (
-            f"{select}{delivery} JOIN {message} ON m.pk = d.message_pk WHERE d.agent = %(agent)s"
+            f"{select}{delivery} JOIN {message} ON m.pk = d.message_pk"
+            " WHERE d.agent >= %(agent)s AND d.agent <= %(agent)s"
             f" AND d.seq > %(low)s AND d.seq < %(before)s{_TEXT}"
-            " ORDER BY d.seq DESC LIMIT %(limit)s"
+            " ORDER BY d.agent DESC, d.seq DESC LIMIT %(limit)s"
         ),
     }
 

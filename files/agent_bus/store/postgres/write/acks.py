@@ -36,8 +36,9 @@ FETCHED_UP_TO: Final = (
     "SELECT l.seq FROM message o JOIN delivery l ON l.message_pk = o.pk AND l.agent = w.agent"
     " WHERE o.id = w.id UNION ALL SELECT l.seq FROM archive_message o"
     " JOIN archive_delivery l ON l.message_pk = o.pk AND l.agent = w.agent WHERE o.id = w.id) u"
-    " JOIN delivery d ON d.agent = w.agent AND d.read_at IS NULL AND d.expired_at IS NULL"
-    " AND d.fetched_at IS NOT NULL AND d.seq <= u.seq"
+    " CROSS JOIN LATERAL (SELECT * FROM delivery o WHERE o.agent = w.agent"
+    " AND o.read_at IS NULL AND o.expired_at IS NULL AND o.fetched_at IS NOT NULL"
+    " AND o.seq <= u.seq OFFSET 0) d"  # OFFSET 0: agent by agent, not all open mail
     " JOIN message m ON m.pk = d.message_pk ORDER BY w.n, d.rank, d.seq"
 )
 MARK_READ: Final = (

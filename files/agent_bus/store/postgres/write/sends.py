@@ -32,8 +32,10 @@ FIND_KEYS: Final = (
 )
 FIND_PARENTS: Final = (
     "SELECT w.n, p.thread_id, p.hops, p.sender,"
-    " EXISTS (SELECT FROM delivery d WHERE d.message_pk = p.pk AND d.agent = w.sender)"
-    " OR EXISTS (SELECT FROM archive_delivery d WHERE d.message_pk = p.pk AND d.agent = w.sender)"
+    # OFFSET 0: it may not read and hash all deliveries instead.
+    " EXISTS (SELECT FROM delivery d WHERE d.message_pk = p.pk AND d.agent = w.sender OFFSET 0)"
+    " OR EXISTS (SELECT FROM archive_delivery d WHERE d.message_pk = p.pk AND d.agent = w.sender"
+    " OFFSET 0)"
     " FROM json_to_recordset(%s::json) AS w(n int, sender text, id text) CROSS JOIN LATERAL ("
     "SELECT pk, thread_id, hops, sender FROM message WHERE id = w.id"
     " UNION ALL SELECT pk, thread_id, hops, sender FROM archive_message WHERE id = w.id) p"
