@@ -99,6 +99,18 @@ def firewall_sets(
     }
 
 
+def hub_sets(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the sets `ipv4` and `ipv6` of what may reach the hubs' database: the hubs.
+
+    Args:
+        hosts: the variables of every hub.
+    """
+    buses = {host: {"ansible_host": own.get("bus_address", host)} for host, own in hosts.items()}
+    both = [*fleet_addresses(hosts).values(), *fleet_addresses(buses).values()]
+    found = list(dict.fromkeys(address for addresses in both for address in addresses))
+    return firewall_sets({"message_bus_firewall_fleet": found}, {})
+
+
 def address_of(variables: Mapping[str, Any], host: str) -> str:
     """Return the name or address at which Ansible reaches a host, without brackets and zone.
 
@@ -212,6 +224,7 @@ class FilterModule:
         return {
             "firewall_findings": firewall_findings,
             "firewall_sets": firewall_sets,
+            "hub_sets": hub_sets,
             "address_of": address_of,
             "same_address_findings": same_address_findings,
             "one_machine_errors": one_machine_errors,

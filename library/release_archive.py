@@ -38,6 +38,9 @@ options:
     default: ""
   files: {description: Further files of the release and their text., type: dict, default: {}}
   requirements: {description: Locked requirements with hashes., type: path}
+  more_requirements:
+    description: A second file of that kind, for what only some hosts need.
+    type: path
   sources:
     description:
       - Requirements that come as source only. Their wheels are made on the control node, by the
@@ -100,7 +103,7 @@ def content_hash(parts: dict[str, bytes]) -> str:
 
 
 def download_wheels(
-    requirements: Path, python: str, machine: str, cache: Path, *, sources: Sequence[str] = ()
+    lock: str, python: str, machine: str, cache: Path, *, sources: Sequence[str] = ()
 ) -> Path:
     """Return the folder with all wheels of the lock file for that Python and machine.
 
@@ -109,16 +112,14 @@ def download_wheels(
     Raises:
         ValueError: pip cannot get them; the message ends with its last words.
     """
-    key = content_hash(
-        {"lock": requirements.read_bytes(), "python": python.encode(), "on": machine.encode()}
-    )
+    key = content_hash({"lock": lock.encode(), "python": python.encode(), "on": machine.encode()})
     folder = cache / "wheels" / f"cp{python.replace('.', '')}-{machine}-{key}"
     if folder.exists():
         return folder
     have_folder(folder.parent)
     abi = f"cp{python.replace('.', '')}"
     pip = (sys.executable, "-m", "pip")
-    ready, to_make = split_lock(requirements.read_text(encoding="utf-8"), sources)
+    ready, to_make = split_lock(lock, sources)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         made = Path(work, "wheels")
         Path(work, "ready.txt").write_text(ready, encoding="utf-8")
@@ -136,6 +137,15 @@ def download_wheels(
             path.chmod(FOLDER if path.is_dir() else FILE)
         made.rename(folder)
     return folder
+
+
+def merged(locks: Sequence[str]) -> str:
+    """Return lock files as one, in which each requirement stands once."""
+    first, *others = locks
+    known = set(re.findall(r"^([\w.-]+)==", first, re.MULTILINE))
+    for other in others:
+        first += split_lock(other, sorted(known))[0]
+    return first
 
 
 def split_lock(lock: str, sources: Sequence[str]) -> tuple[str, str]:
@@ -226,8 +236,9 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
     hashed = dict(parts) | {"layout": LAYOUT}
     wheels = None
     if parameters["requirements"]:
-        requirements = Path(parameters["requirements"])
-        parts["requirements.txt"] = hashed["requirements.txt"] = requirements.read_bytes()
+        files = [parameters["requirements"], parameters.get("more_requirements")]
+        lock = merged([Path(file).read_text(encoding="utf-8") for file in files if file])
+        parts["requirements.txt"] = hashed["requirements.txt"] = lock.encode()
         hashed["for"] = f"{parameters['python']} {parameters['machine']}".encode()
     release = f"{version}-{content_hash(hashed)}"
     archive = cache / "releases" / f"{parameters['name']}-{release}.tar"
@@ -235,13 +246,12 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
     if built:
         if parameters["requirements"]:
             wheels = download_wheels(
-                requirements,
+                lock,
                 parameters["python"],
                 parameters["machine"],
                 cache,
                 sources=sources,
             )
-            lock = requirements.read_text(encoding="utf-8")
             parts["requirements.txt"] = (
                 locked_here(lock, sources, wheels) if sources else lock
             ).encode()
@@ -277,6 +287,7 @@ def main() -> None:
             "version": {"type": "str", "default": ""},
             "files": {"type": "dict", "default": {}},
             "requirements": {"type": "path"},
+            "more_requirements": {"type": "path"},
             "sources": {"type": "list", "elements": "str", "default": []},
             "python": {"type": "str"},
             "machine": {"choices": ["x86_64", "aarch64"]},

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CREDENTIALS = "/run/credentials/agent-bus.service"
+FOLDER = "/var/lib/agent-bus-hub"
+DATABASE_CA = "/etc/agent-bus/database-ca.crt"
 
 
-def hub_settings(hub: Mapping[str, Any], tls_pair: str) -> dict[str, str]:
+def hub_settings(
+    hub: Mapping[str, Any], tls_pair: str, database: str = "", *, has_password: bool = False
+) -> dict[str, str]:
     """Return the settings for /etc/agent-bus/hub.json, in the order in which they stand there.
 
     Args:
         hub: what `hub_of` says.
         tls_pair: the name under which the hub keeps its certificate and key.
+        database: the address of its PostgreSQL; empty for SQLite.
+        has_password: whether the hub has a password for that.
     """
     settings = {
         "bind": hub["listens"],
-        "database": "/var/lib/agent-bus-hub/bus.db",
+        "database": database or f"{FOLDER}/bus.db",
         "admin_tokens_file": f"{CREDENTIALS}/admin-tokens",
     }
+    if database:
+        settings["data_folder"] = FOLDER
+    if has_password:
+        settings["database_password_file"] = f"{CREDENTIALS}/database-password"
     if hub["tls"] != "off":
         settings["tls_certificate_file"] = f"/etc/agent-bus/tls/{tls_pair}.crt"
         settings["tls_key_file"] = f"{CREDENTIALS}/tls-key"
@@ -30,9 +41,30 @@ def hub_settings(hub: Mapping[str, Any], tls_pair: str) -> dict[str, str]:
     return settings
 
 
+def database_url(members: Mapping[str, str], port: int) -> str:
+    """Return the address of the PostgreSQL that the hubs run themselves."""
+    hosts = ",".join(f"{address}:{port}" for address in members.values())
+    options = {
+        "target_session_attrs": "read-write",
+        "sslmode": "verify-full",
+        "sslrootcert": DATABASE_CA,
+    }
+    return f"postgresql://agent_bus@{hosts}/agent_bus?{urlencode(options, safe='/')}"
+
+
+def with_ca(url: str) -> str:
+    """Return the address of a PostgreSQL whose certificate is checked by the operator's CA."""
+    if "sslrootcert=" in url:
+        return url
+    options = {"sslrootcert": DATABASE_CA}
+    if "sslmode=" not in url:
+        options["sslmode"] = "verify-full"
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(options, safe='/')}"
+
+
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"hub_settings": hub_settings}
+        return {"hub_settings": hub_settings, "database_url": database_url, "with_ca": with_ca}

@@ -31,7 +31,7 @@ def hub_findings(
     found = [*_differing(variables), *_urls(hubs, databases)]
     if len(hubs) > ALONE and not any(databases):
         found += _count(hubs)
-    if not found and (len(hubs) > ALONE or any(databases)):
+    if not found and len(hubs) > ALONE:
         found += _unfinished(hubs, variables)
     return found
 
@@ -41,7 +41,7 @@ def _unfinished(
 ) -> Iterator[Finding]:
     if not all(found.get("preflight_several_hubs") for found in variables.values()):
         what = f"group 'hub' has {len(hubs)} hosts ({', '.join(hubs)})"
-        says = f"{what} or {DATABASE}; the bus does not run on PostgreSQL yet, so keep one hub"
+        says = f"{what}, which do not tell each other of messages yet, so keep one hub"
         yield {"keys": ["hub", hubs[-1]], "says": says}
 
 

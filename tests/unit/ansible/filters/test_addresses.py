@@ -116,3 +116,11 @@ def test_name_servers_that_do_not_answer_hold_nothing_up(monkeypatch: pytest.Mon
 
 def test_machines_that_did_not_say_what_they_are_are_not_one() -> None:
     assert addresses.one_machine_errors({"mini": "", "attic": ""}, {"mini": {}, "attic": {}}) == []
+
+
+def test_only_hubs_reach_their_database_by_whatever_address() -> None:
+    hosts = {
+        "a": {"ansible_host": "192.0.2.1", "bus_address": "198.51.100.1"},
+        "b": {"ansible_host": "192.0.2.2", "bus_address": "192.0.2.2"},
+    }
+    assert addresses.hub_sets(hosts)["ipv4"] == ["192.0.2.1/32", "192.0.2.2/32", "198.51.100.1/32"]

@@ -111,3 +111,39 @@ def test_every_folder_that_is_unpacked_has_an_entry(parameters: dict[str, Any]) 
             for parent in PurePosixPath(name).parents
             if str(parent) != "."
         ), name
+
+
+LOCK = """# by make lock
+flask==3.1 \\
+    --hash=sha256:aa
+pip==26.3 \\
+    --hash=sha256:bb
+"""
+MORE = """# by make lock
+pip==26.3 \\
+    --hash=sha256:bb
+psycopg==3.3.9 \\
+    --hash=sha256:cc
+"""
+
+
+def test_what_two_lock_files_have_in_common_stands_once() -> None:
+    both = release_archive.merged([LOCK, MORE])
+    assert [line for line in both.splitlines() if "==" in line] == [
+        "flask==3.1 \\",
+        "pip==26.3 \\",
+        "psycopg==3.3.9 \\",
+    ]
+    assert release_archive.merged([LOCK]) == LOCK
+
+
+def test_wheels_made_here_are_locked_by_their_own_hashes(tmp_path: Path) -> None:
+    (tmp_path / "python_etcd-0.4.5-py3-none-any.whl").write_bytes(b"made")
+    lock = LOCK + "python-etcd==0.4.5 \\\n    --hash=sha256:dd\n"
+    ready, to_make = release_archive.split_lock(lock, ["python-etcd"])
+    assert ready == LOCK
+    assert to_make.startswith("python-etcd==0.4.5")
+    found = release_archive.locked_here(lock, ["python-etcd"], tmp_path)
+    assert "dd" not in found.splitlines()[-1]
+    assert found.startswith(LOCK)
+    assert "python-etcd==0.4.5 --hash=sha256:" in found

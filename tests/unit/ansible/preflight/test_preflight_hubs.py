@@ -29,8 +29,9 @@ def test_two_and_four_are_refused_with_the_reason(count: int, better: str) -> No
     assert "no majority" in said(count)
 
 
-def test_several_hubs_are_refused_until_the_bus_runs_on_postgresql() -> None:
-    assert "does not run on PostgreSQL yet" in said(3, finished=False)
+def test_several_hubs_are_refused_until_they_tell_each_other_of_messages() -> None:
+    assert "do not tell each other" in said(3, finished=False)
+    assert said(1, finished=False, message_bus_database=URL) == ""
 
 
 def test_more_than_five_are_refused() -> None:
