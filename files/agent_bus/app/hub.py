@@ -39,7 +39,7 @@ class Hub:
         version = release()
         self._lock = instance.lock(settings.folder)
         admins = load_digests(settings.admin_tokens_file)
-        self._backend = parts.build_backend(settings, clock)
+        self._backend = parts.build_backend(settings, clock, version)
         self._core = core = assemble(settings, self._backend, clock)
         auth = parts.build_authenticator(settings, admins, core)
         refusals: Counter[str] = Counter()

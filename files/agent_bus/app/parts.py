@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from agent_bus.store.contract import Backend
 
 
-def build_backend(settings: Settings, clock: Clock) -> Backend:
+def build_backend(settings: Settings, clock: Clock, version: str) -> Backend:
     """The store that this hub runs on; what PostgreSQL needs is imported with it alone."""
     if not isinstance(settings.database, Path):
         from agent_bus.store.postgres.link.address import Address
@@ -54,13 +54,22 @@ def build_backend(settings: Settings, clock: Clock) -> Backend:
             clock=clock,
             readers=settings.readers,
             commit_timeout_s=settings.commit_timeout_s,
+            name=settings.hub_name,
+            url=settings.hub_url,
+            version=version,
+            fatal=give_up,
         )
     return SqliteStore(
         settings.database,
         clock=clock,
         readers=settings.readers,
-        fatal=lambda: os._exit(70),  # EX_SOFTWARE: systemd and gunicorn start a new worker
+        fatal=give_up,
     )
+
+
+def give_up() -> None:
+    """End the process; systemd and gunicorn start a new worker."""
+    os._exit(70)  # EX_SOFTWARE
 
 
 def build_backups(settings: Settings, backend: Backend, clock: Clock) -> Backups:

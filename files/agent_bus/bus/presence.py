@@ -20,6 +20,8 @@ from agent_bus.store import cluster as told
 from agent_bus.store.cluster import ALONE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, NodeName
@@ -218,6 +220,7 @@ class Presence:
             elif not is_own_lease:  # it has ended here, and is dropped next
                 self._leases.pop(taken.node, None)
             return None
+        self._see(self._directory.agents_of(taken.node))
         if lease is not None and is_own_lease and not lease.is_heard:
             return None
         self._leases[taken.node] = Lease(
@@ -235,6 +238,7 @@ class Presence:
 
     def hear_report(self, report: told.LeaseReported) -> None:
         """A watcher reported to another hub."""
+        self._see(report.gateways)
         lease = self._leases.get(report.node)
         if lease is not None:
             self._take_report(lease, report)
@@ -277,6 +281,11 @@ class Presence:
                 seen[agent] = self._seen[agent][1]
         self._saved.clear()
         return told.Beat(0, renewed, seen)
+
+    def _see(self, agents: Iterable[AgentName]) -> None:
+        """Another hub has seen these agents, and keeps it."""
+        now = (self._clock.monotonic(), self._clock.now_ms())
+        self._seen.update(dict.fromkeys(agents, now))
 
     def _take_report(self, lease: Lease, report: told.LeaseReported) -> None:
         lease.renewed = self._clock.monotonic()

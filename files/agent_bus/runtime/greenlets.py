@@ -30,6 +30,7 @@ __all__ = [
     "ThreadedPool",
     "Waiter",
     "has_hung_up",
+    "in_loop",
     "native_sleep",
     "offload",
     "share_interpreter",
@@ -54,6 +55,11 @@ BATCH_LIMIT: Final = 256
 _NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
 _native_poll: Final = monkey.get_original("select", "poll")
 _native_epoll: Final = monkey.get_original("select", "epoll")
+
+
+def in_loop(call: Callable[[], object]) -> None:
+    """Call something in the loop itself, in its next turn; it must not block."""
+    gevent.get_hub().loop.run_callback(call)
 
 
 class Waiter(Generic[T]):

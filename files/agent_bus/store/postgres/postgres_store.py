@@ -15,9 +15,10 @@ import psycopg
 
 from agent_bus.core import errors
 from agent_bus.core.model import new_message_id
-from agent_bus.store.cluster import ALONE
 from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.postgres import transfer
+from agent_bus.store.postgres.cluster.postgres_cluster import PostgresCluster
+from agent_bus.store.postgres.cluster.statements import Me
 from agent_bus.store.postgres.link import connections
 from agent_bus.store.postgres.link.migrate import migrate, schema_version
 from agent_bus.store.postgres.link.pool import Readers
@@ -33,7 +34,7 @@ from agent_bus.store.postgres.write.transaction import Applied
 from agent_bus.store.postgres.write.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agent_bus.core.clock import Clock
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
         Stamp,
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
-    from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Listener
     from agent_bus.store.postgres.link.address import Address
 
@@ -74,13 +74,14 @@ class PostgresStore:
 
     Args:
         name: this hub's name, in what other hubs are told.
+        url: under which clients reach it, for other hubs to tell.
+        version: the release that runs.
+        fatal: ends the process, when it has missed too much to go on.
         commit_timeout_s: how long the database may take for a commit, standbys included.
 
     Raises:
         errors.StartupError: there is no primary, or its schema is too new.
     """
-
-    cluster: Cluster = ALONE
 
     def __init__(
         self,
@@ -89,6 +90,9 @@ class PostgresStore:
         clock: Clock,
         readers: int,
         name: str = "hub",
+        url: str | None = None,
+        version: str = "",
+        fatal: Callable[[], None] = lambda: None,
         commit_timeout_s: float = 3.0,
     ) -> None:
         self._address = address
@@ -104,6 +108,17 @@ class PostgresStore:
         }
         self._writer = Writer(self._link, hub=self.name, clock=clock)
         self._readers = Readers(address, size=readers)
+        self.cluster = PostgresCluster(
+            Me(name, self.name, url, version),
+            address=address,
+            readers=self._readers,
+            writer=self._writer,
+            told=self._link.pos,
+            load_roster=self.roster,
+            clock=clock,
+            fatal=fatal,
+        )
+        self._writer.follower = self.cluster
         self.records = PostgresRecords(readers=self._readers, writer=self._writer)
 
     def _first_connection(self, address: Address) -> connections.NativeConnection:
@@ -130,6 +145,7 @@ class PostgresStore:
 
     def close(self) -> None:
         """Finish what waits, then close all connections."""
+        self.cluster.close()
         self._writer.close()
         self._readers.close()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import errors
@@ -225,6 +224,10 @@ class PostgresCluster:
             self._writer.do(self._applied(told.HubEnded(self.name)))
         except errors.BusError as error:
             logger.info("Other hubs were not told of the end: %s", error.detail)
+
+    def close(self) -> None:
+        """Neither ring nor hear any more."""
+        self._is_over = True
         self._listening.close()
         self._ringer.close()
 
@@ -342,6 +345,8 @@ class PostgresCluster:
     def _heard(self, change: Change) -> None:
         """Another hub's batch: it lives, and may ask for an answer."""
         hub = change.hub
+        if not self._members.lives(hub):
+            greenlets.in_loop(self._count)
         self._members.hear(hub)
         for fact in change.facts:
             if fact[0] == facts.ROSTER:
@@ -367,11 +372,6 @@ class PostgresCluster:
         kept = [one for fact in spoken for one in statements.of(fact, self._me, now=now)]
         kept += [one for one in words_and_more if isinstance(one, Statement)]
         return _work(kept, spoken)
-
-
-def process_name(hub: str) -> str:
-    """A name for this process of a hub."""
-    return f"{hub}/{secrets.token_hex(4)}"
 
 
 def _work(kept: Sequence[Statement], spoken: list[Any]) -> Applied:

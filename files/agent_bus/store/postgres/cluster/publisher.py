@@ -134,8 +134,9 @@ class Publisher:
                 try:
                     self._publish(item)
                 except Exception:
-                    logger.exception("A change of another hub could not be published")
-                    self._drop(item)
+                    logger.exception("What another hub did could not be published")
+                    if self._queue and self._queue[0] is item:
+                        self._drop(item)
         finally:
             self._is_running = False
 
@@ -176,8 +177,7 @@ class Publisher:
         if self._hearer is not None:
             self._hearer.on_missed()
         if item.tell is None:
-            if self._queue and self._queue[0] is item:
-                self._queue.popleft()
+            self._queue.popleft()
             return
         item.changes = []
         self._finish(item, Needed({}, {}))
@@ -195,7 +195,7 @@ class Publisher:
         finally:
             self.told = max(self.told, item.pos)
             if item.answer is not None:
-                item.answer()
+                greenlets.in_loop(item.answer)
 
     def _lacking(self, item: Item, needed: Needed) -> Iterator[tuple[str, Any]]:
         """(kind, what) of everything that has to be read before this can be told."""

@@ -1,0 +1,72 @@
+"""Several hubs on one database, of which one dies: its leases are lost, its clients go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.support.hubs import hubs_in
+from tests.support.patience import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.hub import HubProcess
+
+
+def status_of(hub: HubProcess, name: str) -> str:
+    listed: list[dict[str, Any]] = hub.client(None).get("/api/agents").body["agents"]
+    return str(next(one["status"] for one in listed if one["name"] == name))
+
+
+def test_a_hub_that_is_killed_loses_its_leases_and_its_streams_go_on_elsewhere(
+    tmp_path: Path,
+) -> None:
+    with hubs_in(tmp_path) as hubs:
+        stream = hubs[0].stream("n2", "role=watcher")
+        stream.of_type("hello")
+        wait_until(lambda: status_of(hubs[1], "gamma") == "online", "the other hub knows it")
+        hubs[1].client("n1").send("before", **{"from": "alpha", "to": "gamma"})
+        assert stream.of_type("message").data["body"] == "before"
+        cursor = stream.last_id or ""
+        hubs[0].hang_up()
+        hubs[0].kill()
+        hubs[1].client("n1").send("meanwhile", **{"from": "alpha", "to": "gamma"})
+        wait_until(lambda: status_of(hubs[1], "gamma") == "deaf", "its lease is lost")
+        again = hubs[1].stream("n2", "role=watcher", cursor)
+        again.of_type("hello")
+        assert again.of_type("message").data["body"] == "meanwhile"
+        assert status_of(hubs[1], "gamma") == "online"
+
+
+def test_a_hub_that_comes_back_knows_what_happened_and_who_is_where(tmp_path: Path) -> None:
+    with hubs_in(tmp_path) as hubs:
+        stream = hubs[1].stream("n2", "role=watcher")
+        stream.of_type("hello")
+        hubs[0].hang_up()
+        hubs[0].kill()
+        hubs[1].client(None).post("/api/agents/gamma/mute", {"for_s": 3600})
+        hubs[1].client("n1").send("meanwhile", **{"from": "alpha", "to": "gamma"})
+        hubs[0].start()
+        assert status_of(hubs[0], "gamma") == "online"
+        told = [
+            next(
+                a
+                for a in hub.client(None).get("/api/agents").body["agents"]
+                if a["name"] == "gamma"
+            )
+            for hub in hubs
+        ]
+        assert told[0]["unread"] == told[1]["unread"] == 1
+        assert told[0]["muted_until"] == told[1]["muted_until"] is not None
+        hubs[0].client("n1").send("and now", **{"from": "alpha", "to": "gamma"})
+        bodies = [stream.of_type("message").data["body"] for _ in range(2)]
+        assert bodies == ["meanwhile", "and now"]
+
+
+def test_a_hub_that_stops_says_so_at_once(tmp_path: Path) -> None:
+    with hubs_in(tmp_path) as hubs:
+        stream = hubs[0].stream("n2", "role=watcher")
+        stream.of_type("hello")
+        wait_until(lambda: status_of(hubs[1], "gamma") == "online", "the other hub knows it")
+        assert hubs[0].stop() == 0
+        wait_until(lambda: status_of(hubs[1], "gamma") == "deaf", "its lease is given back")
