@@ -66,7 +66,8 @@ def test_problems_stand_first_and_changes_come_live(page: Page, fleet: Watchers)
 def test_every_state_is_shown_and_the_worst_stands_first(
     chromium: Browser, tmp_path: Path
 ) -> None:
-    with running(tmp_path, retry_ms=200, keepalive_s=1, offline_after_s=5) as hub:
+    slow = {"keepalive_s": patience(1), "offline_after_s": patience(5)}
+    with running(tmp_path, retry_ms=200, **slow) as hub:
         assert hub.enrol(FLEET, force=True).status == 200
         watchers = Watchers(hub)
         watchers.connect("nuc-01", "nuc-02", "pi-kitchen", "mac-mini")
