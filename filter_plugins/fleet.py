@@ -83,7 +83,14 @@ def hub_urls(
     hubs: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], secrets: str = ""
 ) -> list[str]:
     """Return the addresses by which the nodes reach the bus, one per hub, in the given order."""
-    return [str(hub_of(hub, hostvars, secrets)["url"]) for hub in hubs]
+    return [hub["url"] for hub in named_hubs(hubs, hostvars, secrets)]
+
+
+def named_hubs(
+    hubs: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], secrets: str = ""
+) -> list[dict[str, str]]:
+    """Return `name` and `url` of each hub, in the given order: setting `hubs` of the server."""
+    return [{"name": hub, "url": str(hub_of(hub, hostvars, secrets)["url"])} for hub in hubs]
 
 
 def _certificate_name(hub: str, own: Mapping[str, Any]) -> str:
@@ -192,6 +199,7 @@ class FilterModule:
             "tls_mode": tls_mode,
             "hub_of": hub_of,
             "hub_urls": hub_urls,
+            "named_hubs": named_hubs,
             "local_address": local_address,
             "nodes_with_agents": nodes_with_agents,
             "nodes_in": nodes_in,

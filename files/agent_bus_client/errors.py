@@ -137,8 +137,6 @@ class HubUnreachableError(ClientError):
 class NoHubError(HubUnreachableError):
     """None of several hubs was reached, so nothing was sent; the message has a reason for each."""
 
-    code = "no_hub"
-
     def __init__(self, failures: list[HubUnreachableError]) -> None:
         super().__init__(
             ", ".join(failure.url for failure in failures),

@@ -16,7 +16,6 @@ from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
     HubUnreachableError,
-    NoHubError,
     OutboxWaitsError,
 )
 
@@ -28,7 +27,6 @@ NEXT: dict[str, str] = {
     Problem.UNKNOWN_MESSAGE: "agent-bus inbox, or agent-bus history",
     Problem.INVALID_CURSOR: "the same command without --cursor",
     HubUnreachableError.code: "agent-bus doctor",
-    NoHubError.code: "agent-bus doctor",
     OutboxWaitsError.code: "agent-bus doctor",
 }
 """What to look at next, in the words of this program, not those of the API."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 CREDENTIALS = "/run/credentials/agent-bus.service"
 FOLDER = "/var/lib/agent-bus-hub"
@@ -14,8 +14,13 @@ DATABASE_CA = "/etc/agent-bus/database-ca.crt"
 
 
 def hub_settings(
-    hub: Mapping[str, Any], tls_pair: str, database: str = "", *, has_password: bool = False
-) -> dict[str, str]:
+    hub: Mapping[str, Any],
+    tls_pair: str,
+    database: str = "",
+    *,
+    has_password: bool = False,
+    hubs: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:
     """Return the settings for /etc/agent-bus/hub.json, in the order in which they stand there.
 
     Args:
@@ -23,12 +28,15 @@ def hub_settings(
         tls_pair: the name under which the hub keeps its certificate and key.
         database: the address of its PostgreSQL; empty for SQLite.
         has_password: whether the hub has a password for that.
+        hubs: what `named_hubs` says of all hubs.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "bind": hub["listens"],
         "database": database or f"{FOLDER}/bus.db",
         "admin_tokens_file": f"{CREDENTIALS}/admin-tokens",
     }
+    if len(hubs) > 1:
+        settings |= {"name": hub["name"], "hubs": list(hubs)}
     if database:
         settings["data_folder"] = FOLDER
     if has_password:

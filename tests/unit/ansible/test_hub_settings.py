@@ -50,3 +50,15 @@ def test_an_operator_s_ca_is_checked_unless_the_address_says_how() -> None:
     own = "postgresql://u@db/bus?sslmode=verify-ca"
     assert with_ca(own) == f"{own}&sslrootcert={DATABASE_CA}"
     assert with_ca("postgresql://u@db/bus?sslrootcert=system").endswith("sslrootcert=system")
+
+
+def test_each_of_several_hubs_knows_its_name_and_all_addresses() -> None:
+    hubs = [{"name": name, "url": f"http://{name}:8091"} for name in ("t440", "nuc")]
+    one, several = (
+        hub_settings({**HUB, "name": "nuc"}, "hub-0123", hubs=known) for known in (hubs[:1], hubs)
+    )
+    assert list(one) == PLAIN
+    settings = Settings.model_validate(several)
+    assert settings.hub_name == "nuc"
+    assert settings.hub_url == "http://nuc:8091"
+    assert [hub.name for hub in settings.hubs] == ["t440", "nuc"]
