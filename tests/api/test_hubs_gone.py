@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.hubs import hubs_in
+from tests.support import postgres
+from tests.support.database_way import way_to
+from tests.support.hubs import hubs_in, hubs_on
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.hub import HubProcess
 
 
@@ -70,3 +72,30 @@ def test_a_hub_that_stops_says_so_at_once(tmp_path: Path) -> None:
         wait_until(lambda: status_of(hubs[1], "gamma") == "online", "the other hub knows it")
         assert hubs[0].stop() == 0
         wait_until(lambda: status_of(hubs[1], "gamma") == "deaf", "its lease is given back")
+
+
+def test_a_hub_that_cannot_reach_the_database_sends_its_clients_away_until_it_can(
+    tmp_path: Path,
+) -> None:
+    url = postgres.database(tmp_path)
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as short,
+        way_to(url, Path(short)) as way,
+        hubs_on([url, way.url], tmp_path) as hubs,
+    ):
+        stream = hubs[1].stream("n2", "role=watcher")
+        stream.of_type("hello")
+        hubs[1].client("n1").send("before", **{"from": "alpha", "to": "gamma"})
+        stream.of_type("message")
+        way.cut()
+        assert stream.of_type("bye").data["reason"] == "shutdown"
+        assert hubs[1].client("n1").get("/readyz").status == 503
+        away = hubs[1].stream("n2")
+        assert [event.type for event in away.rest()] == ["bye"]
+        hubs[0].client("n1").send("meanwhile", **{"from": "alpha", "to": "gamma"})
+        wait_until(lambda: status_of(hubs[0], "gamma") == "deaf", "the others go on without it")
+        way.mend()
+        wait_until(hubs[1].is_ready, "it is back")
+        again = hubs[1].stream("n2", last_event_id=stream.last_id or "")
+        again.of_type("hello")
+        assert again.of_type("message").data["body"] == "meanwhile"

@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def hubs_on(
-    url: str, folder: Path, *, count: int = 2, **settings: Any
-) -> Iterator[list[HubProcess]]:
-    """So many hubs on the database at `url`, with the test fleet; killed at the end."""
+def hubs_on(urls: list[str], folder: Path, **settings: Any) -> Iterator[list[HubProcess]]:
+    """A hub for each of these URLs of one database, with the test fleet; killed at the end."""
     hubs = []
-    for number in range(count):
+    for number, url in enumerate(urls):
         own = folder / f"hub{number}"
         own.mkdir()
         named = {"data_folder": str(own), "name": f"hub{number}"}
@@ -29,7 +27,7 @@ def hubs_on(
         for hub in hubs:
             hub.start()
         assert hubs[0].enrol().status == 200
-        told = f"{count} hubs live"
+        told = f"{len(urls)} hubs live"
         wait_until(lambda: all(told in hub.log() for hub in hubs), "all know of all")
         yield hubs
     finally:
@@ -42,5 +40,5 @@ def hubs_on(
 def hubs_in(folder: Path, *, count: int = 2, **settings: Any) -> Iterator[list[HubProcess]]:
     """So many hubs on a database of their own."""
     url = postgres.database(folder)
-    with hubs_on(url, folder, count=count, **settings) as hubs:
+    with hubs_on([url] * count, folder, **settings) as hubs:
         yield hubs

@@ -193,8 +193,9 @@ class Broker:
         return tuple(self._streams.get(node, ()))
 
     def watcher_of(self, node: NodeName) -> Stream | None:
-        """The node's watcher stream, if one is open."""
-        return next((s for s in self._streams.get(node, ()) if s.is_watcher), None)
+        """The node's watcher stream, if one is open; one that was asked to end hears nothing."""
+        streams = self._streams.get(node, ())
+        return next((s for s in streams if s.is_watcher and not s.has_ended()), None)
 
     def wake_inbox(self, agent: AgentName) -> None:
         """Let every long poll for this agent's inbox look again."""

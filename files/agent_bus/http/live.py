@@ -126,6 +126,8 @@ class LiveStream:
             yield from self._live()
         except errors.UnauthenticatedError:
             self._stream.end(states.REVOKED)
+        except errors.NoPrimaryError:  # its backlog cannot be read here, perhaps at another hub
+            self._stream.end(states.SHUTDOWN)
         finally:
             self.close()
         if self._stream.end_reason == states.GONE:

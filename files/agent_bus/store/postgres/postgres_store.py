@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
 
@@ -17,6 +17,7 @@ from agent_bus.core import errors
 from agent_bus.core.model import new_message_id
 from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.postgres import transfer
+from agent_bus.store.postgres.cluster import elsewhere
 from agent_bus.store.postgres.cluster.postgres_cluster import PostgresCluster
 from agent_bus.store.postgres.cluster.statements import Me
 from agent_bus.store.postgres.link import connections
@@ -60,9 +61,12 @@ if TYPE_CHECKING:
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
     from agent_bus.store.contract import Listener
     from agent_bus.store.postgres.link.address import Address
+    from agent_bus.store.postgres.link.connections import NativeConnection
 
 logger = logging.getLogger(__name__)
 logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of is reported here
+
+T = TypeVar("T")
 
 PATIENCE_AT_START_S: Final = 30.0
 """How long a hub that starts waits for a primary: longer than a takeover takes."""
@@ -249,11 +253,11 @@ class PostgresStore:
     def replay(self, wanted: ReplaySlice) -> list[Delivery]:
         """The next deliveries of some agents."""
         now = self._clock.steady_ms()
-        return self._readers.run(lambda c: reads.replay(c, wanted, now=now))
+        return self._published(lambda c: reads.replay(c, wanted, now=now))
 
     def lowest_unread(self, agents: Sequence[AgentName]) -> Seq | None:
         """The oldest unread delivery over these agents."""
-        return self._readers.run(lambda c: reads.lowest_unread(c, agents))
+        return self._published(lambda c: reads.lowest_unread(c, agents))
 
     def archived_seq(self, agents: Sequence[AgentName]) -> Seq:
         """The newest archived delivery over these agents."""
@@ -266,6 +270,21 @@ class PostgresStore:
     def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
         """One message with all its deliveries."""
         return self._readers.run(lambda c: snapshot(c, lambda s: reads.message(s, message_id)))
+
+    def _published(self, work: Callable[[NativeConnection], T]) -> T:
+        """Read from a server that knows all that this hub has published.
+
+        A stream that begins goes on from there: what a standby had not heard of would be missing.
+        """
+        told = self.cluster.publisher.told
+
+        def read(connection: NativeConnection) -> T:
+            if elsewhere.position(connection) < told:
+                connection.drop()  # the next one may lead to the primary
+                raise errors.NoPrimaryError
+            return work(connection)
+
+        return self._readers.run(read)
 
     def oldest_unread(self) -> dict[AgentName, int]:
         """When each agent's oldest unread message was created."""
