@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hubs import hubs_in
+from tests.support.hub import ADMIN, StreamReader
+from tests.support.hubs import hubs_in, log_in
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.hub import Event, HubProcess, StreamReader
+    from tests.support.hub import Event, HubProcess
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +138,14 @@ def test_a_key_that_one_hub_knows_is_answered_alike_by_the_other(hubs: list[HubP
     first = hubs[0].client("n1").post("/api/send", body, Idempotency_Key="k1").body
     again = hubs[1].client("n1").post("/api/send", body, Idempotency_Key="k1").body
     assert first["id"] == again["id"]
+
+
+def test_an_open_page_shows_what_another_hub_took(hubs: list[HubProcess]) -> None:
+    cookie = f"agent_bus_session_{hubs[1].port}={log_in(hubs[1], ADMIN)[1]}"
+    page = StreamReader(hubs[1].port, "", path="/ui/stream", cookie=cookie)
+    page.of_type("fleet")
+    sent = hubs[0].client("n1").send("look", **{"from": "alpha", "to": "delta"})
+    shown = page.of_type("feed").data["messages"]
+    while sent["id"] not in [message["id"] for message in shown]:
+        shown = page.of_type("feed").data["messages"]
+    page.close()

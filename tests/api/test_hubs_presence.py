@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.hub import ADMIN, FLEET, digest, roster
-from tests.support.hubs import hubs_in
-from tests.support.patience import patience, wait_until
+from tests.support.hubs import hubs_in, log_in
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,16 +120,6 @@ def test_a_rotated_token_is_refused_at_all_hubs_once_the_roster_is_put(
         assert hubs[1].enrol().status == 200
     for hub in hubs:
         assert hub.client("n2").get("/api/inbox").status == 200
-
-
-def log_in(hub: HubProcess, secret: str) -> tuple[int, str]:
-    """(status, the cookie's value) of a sign-in."""
-    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
-    with contextlib.closing(connection):
-        connection.request("POST", "/login", f"token={secret}")
-        answer = connection.getresponse()
-        cookie = answer.getheader("Set-Cookie") or ""
-    return answer.status, cookie.partition(";")[0].partition("=")[2]
 
 
 def is_signed_in(hub: HubProcess, cookie: str) -> bool:

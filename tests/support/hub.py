@@ -116,13 +116,14 @@ class StreamReader:
         last_event_id: str = "",
         *,
         host: str = "127.0.0.1",
+        path: str = "/api/stream",
+        cookie: str = "",
     ) -> None:
         self._socket = socket.create_connection((host, port), timeout=patience())
-        path = f"/api/stream?{query}".rstrip("?")
+        path = f"{path}?{query}".rstrip("?")
         cursor = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
-        request = (
-            f"GET {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n{cursor}\r\n"
-        )
+        who = f"Cookie: {cookie}" if cookie else f"Authorization: Bearer {token}"
+        request = f"GET {path} HTTP/1.1\r\nHost: hub:{port}\r\n{who}\r\n{cursor}\r\n"
         self._response = http.client.HTTPResponse(self._socket)
         try:
             self._socket.sendall(request.encode())

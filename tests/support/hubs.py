@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 from typing import TYPE_CHECKING, Any
 
 from tests.support import postgres
 from tests.support.hub import HubProcess
-from tests.support.patience import wait_until
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,3 +43,13 @@ def hubs_in(folder: Path, *, count: int = 2, **settings: Any) -> Iterator[list[H
     url = postgres.database(folder)
     with hubs_on([url] * count, folder, **settings) as hubs:
         yield hubs
+
+
+def log_in(hub: HubProcess, secret: str) -> tuple[int, str]:
+    """(status, the cookie's value) of a sign-in."""
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
+    with contextlib.closing(connection):
+        connection.request("POST", "/login", f"token={secret}")
+        answer = connection.getresponse()
+        cookie = answer.getheader("Set-Cookie") or ""
+    return answer.status, cookie.partition(";")[0].partition("=")[2]

@@ -42,7 +42,7 @@ class Hearing:
 
     def on_sent(self, sent: Sent) -> None:
         """Push it."""
-        self._core.fanout.fan_out(sent)
+        self._core.fanout.on_heard(sent)
 
     def on_passed(
         self, first_seq: int, agents: Sequence[AgentName], expires_at: int | None

@@ -117,6 +117,7 @@ def build_housekeeper(settings: Settings, core: Core) -> Housekeeper:
         sweep_interval_s=settings.sweep_interval_s,
         retain_read_days=settings.retain_read_days,
         retain_archive_days=settings.retain_archive_days,
+        leads=core.cluster.leads,
     )
 
 

@@ -26,9 +26,16 @@ class Counters:
     def __init__(self, *, head: Seq, mailboxes: Iterable[MailboxCounts]) -> None:
         self.head = head
         self.sent_count = 0
+        self.heard_count = 0
+        """Messages that other hubs accepted."""
         self.pushed_count = 0
         self.acked_count = 0
         self._mailboxes = {box.agent: box for box in mailboxes}
+
+    @property
+    def accepted_count(self) -> int:
+        """Messages that any hub accepted since this one started."""
+        return self.sent_count + self.heard_count
 
     def mailbox(self, agent: AgentName) -> MailboxCounts:
         """An agent's counters."""

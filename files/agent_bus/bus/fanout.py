@@ -87,10 +87,14 @@ class Fanout:
         if sent.replayed:
             return
         self._counters.sent_count += 1
-        self.fan_out(sent)
+        self._fan_out(sent)
 
-    def fan_out(self, sent: Sent) -> None:
-        """Push a stored message, whichever hub stored it."""
+    def on_heard(self, sent: Sent) -> None:
+        """Fan a message out that another hub stored."""
+        self._counters.heard_count += 1
+        self._fan_out(sent)
+
+    def _fan_out(self, sent: Sent) -> None:
         self._counters.head = sent.deliveries[-1].seq
         committed = self._clock.monotonic()
         for delivery in sent.deliveries:
@@ -118,6 +122,7 @@ class Fanout:
 
     def pass_by(self, first_seq: int, agents: Sequence[AgentName], expires_at: int | None) -> None:
         """Keep count of a message of another hub that no stream here carries."""
+        self._counters.heard_count += 1
         self._counters.head = Seq(first_seq + len(agents) - 1)
         for agent in agents:
             self._broker.wake_inbox(agent)

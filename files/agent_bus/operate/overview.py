@@ -139,7 +139,7 @@ class Overview:
             "nodes": len(self._nodes),
             "connected": self._connected,
             "unread": sum(row["unread"] for row in active),
-            "last_min": self._counters.sent_count - recent.sent,
+            "last_min": self._counters.accepted_count - recent.sent,
             "operator_unread": self._counters.mailbox(OPERATOR).unread,
             "version": self._version,
             "reserves": " · ".join(reserves.words(self._samples.newest.left)),

@@ -12,6 +12,8 @@ from agent_bus.core.slices import SweepBounds
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent_bus.bus.hops import Hops
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
@@ -40,6 +42,7 @@ class Housekeeper:
 
     Args:
         sweep_interval_s: the longest time between two sweeps.
+        leads: whether this hub is the one of several that sweeps; two at once do no harm.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class Housekeeper:
         sweep_interval_s: float,
         retain_read_days: float,
         retain_archive_days: float,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._leads = leads
         self._store = store
         self._presence = presence
         self._hops = hops
@@ -128,7 +133,8 @@ class Housekeeper:
                     self._expect(expires_at)
                 self._wait()
                 self._next_expiry = math.inf
-                self.sweep()
+                if self._leads():
+                    self.sweep()
             except errors.BusError as error:
                 logger.warning("A retention sweep failed: %s", error.detail)
                 greenlets.sleep(self._interval_s)

@@ -77,7 +77,7 @@ class Samples:
             Sample(
                 at=self._clock.monotonic(),
                 wall=self._clock.now_ms(),
-                sent=self._counters.sent_count,
+                sent=self._counters.accepted_count,
                 pushed=self._counters.pushed_count,
                 acked=self._counters.acked_count,
                 hops={hop: list(of.histogram.counts) for hop, of in self._latency.hops.items()},

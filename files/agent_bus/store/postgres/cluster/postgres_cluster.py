@@ -98,7 +98,7 @@ class PostgresCluster:
         self._beaten = self._looked = self._pruned = clock.monotonic()
         self._marks: list[tuple[float, int]] = []
         self._live_count = 1
-        self._is_beating = self._beats_again = False
+        self._is_beating = self._beats_again = self._is_looking = False
         self._roster_pos = 0
         self._is_fenced = False
         self._is_over = False
@@ -250,11 +250,21 @@ class PostgresCluster:
             self._beat_now()
         self._fence(now)
         self._count()
-        if now - self._looked >= LOOK_S and not self._is_fenced:
+        if now - self._looked >= LOOK_S and not self._is_looking and not self._is_fenced:
             self._looked = now
+            self._is_looking = True
+            greenlets.spawn(self._look)
+
+    def _look(self) -> None:
+        """See whether a ring was missed: then a beat brings along what it was about."""
+        try:
             seen = self._readers.run(elsewhere.position)
             if seen > self.publisher.told and not self._is_beating:
                 self._beat_now()
+        except errors.BusError as error:
+            logger.info("The database could not be looked at: %s", error.detail)
+        finally:
+            self._is_looking = False
 
     def _beat_now(self) -> None:
         """Write a beat; when one is on its way, another one behind it."""
