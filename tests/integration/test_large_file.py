@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -26,11 +28,12 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 BREAKS = """
-import pathlib
+import os, pathlib, time
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection import local
 DOCUMENTATION = local.DOCUMENTATION.replace("name: local", "name: breaks")
 CALLS = pathlib.Path(__file__).with_name("calls")
+RUN = os.getppid()
 class Connection(local.Connection):
     transport = "breaks"
     def exec_command(self, cmd, in_data=None, sudoable=True):
@@ -44,6 +47,20 @@ class Connection(local.Connection):
         self._connected = False
 """
 """A connection that breaks again and again, each time after the host has done its task."""
+HOLDS = (
+    BREAKS.partition("    def exec_command")[0].replace("breaks", "holds")
+    + """
+    def exec_command(self, cmd, in_data=None, sudoable=True):
+        with CALLS.open("a") as calls:
+            print("x", file=calls)
+        while CALLS.stat().st_size // 2 > 3:
+            if os.getppid() != RUN:
+                os._exit(1)
+            time.sleep(0.01)
+        return super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+"""
+)
+"""A connection that is silent from the third part on, for as long as the run goes on."""
 
 
 def filled(path: Path, size: int) -> bytes:
@@ -74,6 +91,24 @@ def environment() -> dict[str, str]:
     plugins = str(ROOT / "playbooks" / "action_plugins")
     config = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_ACTION_PLUGINS": plugins}
     return {**os.environ, **config, "ANSIBLE_NOCOLOR": "1"}
+
+
+def troubled(folder: Path) -> dict[str, str]:
+    """Return the environment in which there are connections that break or hold."""
+    plugins = folder / "connections"
+    plugins.mkdir()
+    (plugins / "breaks.py").write_text(BREAKS)
+    (plugins / "holds.py").write_text(HOLDS)
+    one_call_per_part = {"ANSIBLE_PIPELINING": "true"}
+    return {**environment(), "ANSIBLE_CONNECTION_PLUGINS": str(plugins), **one_call_per_part}
+
+
+def is_free(file: Path) -> bool:
+    """Whether nobody writes a file any more."""
+    with file.open("rb") as opened, contextlib.suppress(BlockingIOError):
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def carried(folder: Path, **task: str) -> subprocess.CompletedProcess[str]:
@@ -131,18 +166,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, direction: str) -> N
 
 
 @backed_up
-def test_a_connection_that_breaks_is_made_anew(
-    tmp_path: Path, direction: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_that_breaks_is_made_anew(tmp_path: Path, direction: str) -> None:
     source, task, target = ways(tmp_path, direction)
     content = filled(source, 4 * carrier.PART_BYTES)
-    (tmp_path / "connections").mkdir()
-    (tmp_path / "connections" / "breaks.py").write_text(BREAKS)
-    monkeypatch.setenv("ANSIBLE_CONNECTION_PLUGINS", str(tmp_path / "connections"))
-    monkeypatch.setenv("ANSIBLE_PIPELINING", "true")  # one call of the connection per part
     words = [*command(tmp_path, **task), "--extra-vars", "ansible_connection=breaks"]
     done = subprocess.run(
-        words, env=environment(), cwd=ROOT, text=True, check=False, timeout=patience(),
+        words, env=troubled(tmp_path), cwd=ROOT, text=True, check=False, timeout=patience(),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -162,15 +191,17 @@ def test_what_is_not_as_it_was_is_thrown_away(tmp_path: Path) -> None:
 
 def test_a_run_that_is_cut_off_leaves_no_file_and_the_next_one_works(tmp_path: Path) -> None:
     source, task, target = ways(tmp_path, "fetch")
-    content = filled(source, 12 * carrier.PART_BYTES)
+    content = filled(source, 3 * carrier.PART_BYTES)
     part = tmp_path / ".bus-here.db.part"
     run = subprocess.Popen(
-        command(tmp_path, **task), env=environment(), cwd=ROOT, start_new_session=True,
+        [*command(tmp_path, **task), "--extra-vars", "ansible_connection=holds"],
+        env=troubled(tmp_path), cwd=ROOT, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_until(lambda: part.exists() and part.stat().st_size > 0, "the first part is here")
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
+    wait_until(lambda: is_free(part), "the last process of the run has ended")
     assert part.exists()
     assert not target.exists()
     task["local"] = str(tmp_path / "bus-later.db")  # the next backup has another name

@@ -126,7 +126,9 @@ def test_a_hub_that_is_not_ready_or_not_there_is_passed_over(
         node = make_node(leading(starting.url, silent, hubs[0].url), silent, hubs[0].url)
         node.start()
         until(lambda: is_online(hubs[0]), what="it is at the one that is well")
-        (node.folder / "outbox" / "last-hub").unlink()
+        noted = node.folder / "outbox" / "last-hub"
+        until(noted.exists, what="the watcher has noted who answered it")
+        noted.unlink()
         told(node, "send", "--as", "alpha", "beta", "once")
     assert bodies(hubs[0], "beta") == ["once"]
 
@@ -152,8 +154,9 @@ def test_a_send_is_kept_only_when_no_hub_takes_it_and_arrives_once(
     assert "Kept in the outbox" in told(node, "send", "--as", "alpha", "beta", "later")
     hubs[1].start()
     node.start()
-    until(lambda: bodies(hubs[1], "beta") == ["later"], what="the outbox was sent")
-    assert not list((node.folder / "outbox").glob("*.json"))
+    until(lambda: bodies(hubs[1], "beta") == ["later"], what="it has arrived")
+    until(lambda: not list((node.folder / "outbox").glob("*.json")), what="it is kept no more")
+    assert bodies(hubs[1], "beta") == ["later"]
 
 
 def test_a_hub_that_hangs_after_it_took_a_message_makes_no_second_one(
