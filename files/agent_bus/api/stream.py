@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agent_bus.core.states import ResetReason
     from agent_bus.http.call import Answer, Call
     from agent_bus.http.live import LiveStreams
+    from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Store
 
 REPLAY_PAGE: Final = 50
@@ -51,6 +52,7 @@ class StreamParts:
     counters: Counters
     fanout: Fanout
     hops: Hops
+    cluster: Cluster
 
 
 class Streams:
@@ -133,6 +135,10 @@ class Subscription:
 
     def resume_id(self) -> str:
         """The cursor that came, if it can be resumed."""
+        epoch, _, number = (self._cursor or "").rpartition("-")
+        if self._parts.cluster.is_plural and epoch == self._parts.store.epoch:
+            # Another hub may know it, and the database may be away.
+            return f"{epoch}-{number}" if SEQ.fullmatch(number) else ""
         position, _ = self._resume(self.agents())
         return "" if position is None else f"{self._parts.store.epoch}-{position}"
 
@@ -159,6 +165,11 @@ class Subscription:
         # Read before the store is asked: what is committed in between has a higher number.
         head = self._parts.counters.head
         position, reset_reason = self._resume(agents)
+        if reset_reason == states.AHEAD and self._parts.cluster.is_plural:
+            # Another hub pushed what this one has not heard of yet, because it died meanwhile.
+            self._parts.cluster.catch_up()
+            head = self._parts.counters.head
+            position, reset_reason = self._resume(agents)
         unread_only = position is None
         if position is None:
             lowest = store.lowest_unread(agents)

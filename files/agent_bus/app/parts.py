@@ -265,6 +265,7 @@ def stream_parts(core: Core) -> StreamParts:
         counters=core.counters,
         fanout=core.fanout,
         hops=core.hops,
+        cluster=core.cluster,
     )
 
 

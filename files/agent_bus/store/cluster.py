@@ -215,6 +215,13 @@ class Cluster(Protocol):
     def leads(self) -> bool:
         """Whether this hub does what one hub does for all; rarely two do for a moment."""
 
+    def catch_up(self) -> None:
+        """Block until this hub has heard all that was acknowledged before now.
+
+        Raises:
+            errors.NoPrimaryError: it cannot.
+        """
+
     def settle(self) -> None:
         """Block until every live hub has heard of this hub's last change of the roster."""
 
@@ -250,6 +257,9 @@ class Alone:
     def leads(self) -> bool:
         """Nobody else does it."""
         return True
+
+    def catch_up(self) -> None:
+        """Everything is done here."""
 
     def settle(self) -> None:
         """Nobody is behind."""

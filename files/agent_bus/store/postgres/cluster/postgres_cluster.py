@@ -173,6 +173,10 @@ class PostgresCluster:
         """Whether this hub comes first among those that live."""
         return not self._is_fenced and self._members.is_first()
 
+    def catch_up(self) -> None:
+        """Block until this hub has heard all that was acknowledged before now."""
+        self._writer.do(self._applied(self._beat()), committed=self._on_own)
+
     def settle(self) -> None:
         """Block until every live hub has heard of this hub's last change of the roster."""
         goal = self._roster_pos
