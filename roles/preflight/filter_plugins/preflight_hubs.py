@@ -31,18 +31,7 @@ def hub_findings(
     found = [*_differing(variables), *_urls(hubs, databases)]
     if len(hubs) > ALONE and not any(databases):
         found += _count(hubs)
-    if not found and len(hubs) > ALONE:
-        found += _unfinished(hubs, variables)
     return found
-
-
-def _unfinished(
-    hubs: Sequence[str], variables: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Finding]:
-    if not all(found.get("preflight_several_hubs") for found in variables.values()):
-        what = f"group 'hub' has {len(hubs)} hosts ({', '.join(hubs)})"
-        says = f"{what}, which do not tell each other of messages yet, so keep one hub"
-        yield {"keys": ["hub", hubs[-1]], "says": says}
 
 
 def _count(hubs: Sequence[str]) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ ROLES = [ROOT / "roles" / name for name in ("message_bus", "bus_watcher")]
 VARIABLES = [*(role / "vars/main.yml" for role in ROLES), ROOT / "playbooks/vars/hub.yml"]
 URLS = (
     "message_bus_hub.local_url",
-    "bus_watcher_bus.plain_url",
+    "bus_watcher_asked.plain_url",
     "hub.local_url",
     "message_bus_hub.listens",
 )

@@ -11,8 +11,7 @@ from roles.preflight.filter_plugins.preflight_hubs import hub_findings
 URL = "postgresql://agent_bus@db.example:5432/agent_bus"
 
 
-def said(count: int, *, finished: bool = True, **of_all: Any) -> str:
-    of_all["preflight_several_hubs"] = finished
+def said(count: int, **of_all: Any) -> str:
     names = [f"h{number}" for number in range(count)]
     found = hub_findings({"hub": names}, {name: dict(of_all) for name in names})
     return "\n".join(one["says"] for one in found)
@@ -27,11 +26,6 @@ def test_one_three_and_five_hubs_are_fine(count: int) -> None:
 def test_two_and_four_are_refused_with_the_reason(count: int, better: str) -> None:
     assert better in said(count)
     assert "no majority" in said(count)
-
-
-def test_several_hubs_are_refused_until_they_tell_each_other_of_messages() -> None:
-    assert "do not tell each other" in said(3, finished=False)
-    assert said(1, finished=False, message_bus_database=URL) == ""
 
 
 def test_more_than_five_are_refused() -> None:
