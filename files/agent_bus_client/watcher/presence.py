@@ -58,19 +58,34 @@ class PresenceThread(threading.Thread):
         self._tells_kind = True
         self.unconfigured: list[str] = []
         self.elsewhere: frozenset[str] = frozenset()
+        self._moving = threading.Lock()
 
     def poke(self) -> None:
         """Check and report at once, for the stream has connected or a wake has failed."""
         self._poked.set()
 
-    def leave_out(self, moved: list[str]) -> None:
-        """Stop reporting on agents that the hub has on other nodes."""
-        if moved:
+    def leave_out(self, moved: list[str], *, are_all: bool = False) -> None:
+        """Stop reporting on agents that the hub has on other nodes, and warn of each only once.
+
+        A refused report and the hello of a stream tell the same, in either order.
+
+        Args:
+            moved: such agents.
+            are_all: whether all others are here.
+        """
+        with self._moving:
+            news = [name for name in moved if name not in self.elsewhere]
+            self.elsewhere = frozenset(moved) if are_all else self.elsewhere.union(moved)
+        if news:
             logger.warning(
                 "agents with settings here are on other nodes now: run the site playbook",
-                extra={"agents": moved},
+                extra={"agents": news},
             )
-        self.elsewhere |= frozenset(moved)
+
+    def take_in(self, agent: str) -> None:
+        """Report on an agent that is here, whether or not it was on another node."""
+        with self._moving:
+            self.elsewhere -= {agent}
 
     def stop(self) -> None:
         """End the thread."""

@@ -165,7 +165,7 @@ class Watcher:
                 self._keeper.keep(cursor.Cursor(*event.cursor, names))
         elif event.type == StreamEvent.MAILBOX:
             self._node.mailbox(event.at, event.facts)
-            self._presence.elsewhere -= {event.facts["agent"]}  # it may have come back
+            self._presence.take_in(event.facts["agent"])  # it may have come back
         elif event.type == StreamEvent.HELLO:
             self._hello(event)
         elif event.type == StreamEvent.WAKE:
@@ -199,8 +199,7 @@ class Watcher:
                 extra={"agents": missing},
             )
         self._presence.unconfigured = missing
-        self._presence.elsewhere = frozenset()
-        self._presence.leave_out(self._node.elsewhere)
+        self._presence.leave_out(self._node.elsewhere, are_all=True)
         self._presence.poke()
         self._keeper.connected(hub)
         self._reports.connected()

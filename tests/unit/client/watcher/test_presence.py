@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.hub.transport import HubClient
@@ -9,6 +9,16 @@ from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.presence import PresenceThread
 from tests.support.patience import wait_until
 from tests.support.played_hub import PlayedHub
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def thread_of(played: PlayedHub, *agents: str) -> PresenceThread:
+    known = tuple(Agent(name, "command", ("true",)) for name in agents)
+    settings = Settings("n1", played.url, known, presence_interval_s=0.1)
+    hubs = Hubs((HubClient(played.url, lambda: "secret"),))
+    return PresenceThread(hubs, settings, Gateway(settings, lambda: "x"), lambda _: None)
 
 
 def test_a_hub_that_does_not_know_kinds_of_gateways_is_told_none() -> None:
@@ -19,11 +29,8 @@ def test_a_hub_that_does_not_know_kinds_of_gateways_is_told_none() -> None:
             return 400, {"code": "invalid_request", "detail": "gateway_kind: unknown field"}
         return 204, None
 
-    agents = (Agent("alpha", "command", ("true",)),)
     with PlayedHub(older) as played:
-        settings = Settings("n1", played.url, agents, presence_interval_s=0.1)
-        hubs = Hubs((HubClient(played.url, lambda: "secret"),))
-        thread = PresenceThread(hubs, settings, Gateway(settings, lambda: "x"), lambda _: None)
+        thread = thread_of(played, "alpha")
         thread.start()
         wait_until(lambda: len(played.bodies) > 3, "it reports again and again")
         thread.stop()
@@ -31,3 +38,29 @@ def test_a_hub_that_does_not_know_kinds_of_gateways_is_told_none() -> None:
     told = ["gateway_kind" in body for body in played.bodies]
     assert told[0]
     assert not any(told[1:])
+
+
+def test_that_an_agent_has_moved_is_warned_of_once_whoever_tells_it_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The first report may be refused before the stream's hello has come, or after it."""
+    moved: list[str] = ["beta"]
+
+    def strict(_method: str, _path: str, body: Any) -> tuple[int, Any]:
+        wrong = [agent["name"] for agent in body["agents"] if agent["name"] in moved]
+        return (403, {"code": "forbidden", "agents": wrong}) if wrong else (204, None)
+
+    with PlayedHub(strict) as played:
+        thread = thread_of(played, "alpha", "beta", "gamma")
+        thread.start()
+        wait_until(lambda: thread.elsewhere, "a report was refused")
+        thread.leave_out(["beta"], are_all=True)  # as the hello says
+        moved.append("gamma")
+        wait_until(lambda: len(thread.elsewhere) > 1, "another report was refused")
+        thread.stop()
+        thread.join()
+    thread.leave_out(["gamma"], are_all=True)  # beta is back
+    thread.take_in("gamma")
+    assert not thread.elsewhere
+    warned = [vars(record)["agents"] for record in caplog.records if "agents" in vars(record)]
+    assert warned == [["beta"], ["gamma"]]
