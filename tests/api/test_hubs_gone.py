@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support import postgres
 from tests.support.database_way import way_to
 from tests.support.hubs import hubs_in, hubs_on
-from tests.support.patience import wait_until
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from tests.support.hub import HubProcess
@@ -99,3 +102,27 @@ def test_a_hub_that_cannot_reach_the_database_sends_its_clients_away_until_it_ca
         again = hubs[1].stream("n2", last_event_id=stream.last_id or "")
         again.of_type("hello")
         assert again.of_type("message").data["body"] == "meanwhile"
+
+
+def test_a_client_that_has_seen_more_than_the_hub_it_comes_to_is_not_reset(
+    tmp_path: Path,
+) -> None:
+    """The request waits in the stopped hub's queue, as do the news of what the other one did."""
+    with hubs_in(tmp_path) as hubs, ThreadPoolExecutor() as pool:
+        for _ in range(5):
+            stream = hubs[0].stream("n2")
+            stream.of_type("hello")
+            assert hubs[1].process is not None
+            os.killpg(hubs[1].process.pid, signal.SIGSTOP)
+            try:
+                hubs[0].client("n1").send("seen", **{"from": "alpha", "to": "gamma"})
+                cursor = stream.of_type("message").id or ""
+                coming = pool.submit(hubs[1].stream, "n2", last_event_id=cursor)
+                hubs[0].client("n1").send("not yet", **{"from": "alpha", "to": "gamma"})
+            finally:
+                os.killpg(hubs[1].process.pid, signal.SIGCONT)
+            moved = coming.result(patience())
+            moved.of_type("hello")
+            event = moved.next()
+            assert event is not None
+            assert (event.type, event.data.get("body")) == ("message", "not yet")

@@ -156,13 +156,23 @@ class StreamThread(threading.Thread):
             connect_s=connect_s,
         )
 
+    def _open_back_at(self, number: int) -> transport.Stream:
+        """Open a stream at this hub if it is ready: one without its database ends it at once.
+
+        Raises:
+            ClientError: see `HubClient.open_stream`.
+        """
+        connect_s = self._choice.connect_s
+        self._hubs.clients[number].call("GET", "/readyz", connect_s=connect_s)
+        return self._open_at(number)
+
     def _way_back(self, stream: transport.Stream) -> WayBack | None:
         """Return what tries the hubs before the current one; None at the node's first hub."""
         if self._choice.current == 0:
             return None
         way_back = WayBack(
             self._choice,
-            open_at=self._open_at,
+            open_at=self._open_back_at,
             leave=stream.close,
             still_away=lambda: self._hubs.use(self._hubs.current),
         )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from agent_bus_client.hub.transport import Stream
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+READY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+NOT_READY = b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}"
 HELLO = b'event: hello\ndata: {"keepalive_s": 15}\n\n'
 
 
@@ -39,8 +41,10 @@ def message(seq: int) -> bytes:
 class StreamingHub:
     """Answers each request with a stream that begins with hello; the test says what follows."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, is_ready: bool = True) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.is_ready = is_ready
+        self.was_asked = threading.Event()
         self.requests: list[str] = []
         self.streams: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -51,7 +55,13 @@ class StreamingHub:
         with contextlib.suppress(OSError):
             while True:
                 peer, _ = self._listener.accept()
-                self.requests.append(peer.recv(65536).decode())
+                request = peer.recv(65536).decode()
+                if request.startswith("GET /readyz"):
+                    self.was_asked.set()
+                    peer.sendall(READY if self.is_ready else NOT_READY)
+                    peer.close()
+                    continue
+                self.requests.append(request)
                 peer.sendall(HEAD + HELLO)
                 self.streams.append(peer)
 
@@ -119,6 +129,24 @@ def test_it_moves_back_without_losing_or_repeating_an_event(
     wait_until(lambda: len(second.streams) == 2, "the second hub has the stream again")
     second.say(message(4))
     wait_until(lambda: seqs(told) == [1, 2, 3, 4], "its events come")
+
+
+def test_a_hub_that_is_not_ready_is_not_returned_to(
+    two: tuple[StreamThread, list[Any], int, StreamingHub, LastHub],
+) -> None:
+    _, told, port, second, _ = two
+    second.say(message(1))
+    first = StreamingHub(port, is_ready=False)
+    try:
+        for _ in range(3):
+            first.was_asked.clear()
+            assert first.was_asked.wait(patience())
+        assert not first.streams
+        first.is_ready = True
+        first.say(message(2))
+        wait_until(lambda: seqs(told) == [1, 2], "it moves back once the hub is ready")
+    finally:
+        first.die()
 
 
 def test_a_hub_that_dies_while_the_stream_moves_back_is_no_trouble(
