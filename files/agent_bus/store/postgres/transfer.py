@@ -66,7 +66,7 @@ GO_ON_AFTER: Final = (
     "SELECT setval(pg_get_serial_sequence('audit', 'pk'),"
     " (SELECT coalesce(max(pk), 0) + 1 FROM audit), false)"
 )
-SEQ: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'delivery'"
+_OF_SQLITE: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'delivery'"
 ROWS_AT_ONCE: Final = 1000
 PATIENCE_S: Final = 300.0
 
@@ -119,7 +119,7 @@ def load(file: Path, address: Address, *, epoch: str, now: int) -> None:
             migrate_target(target)
             with target.transaction():
                 _require_silence(target, now)
-                row = source.execute(SEQ).fetchone()
+                row = source.execute(_OF_SQLITE).fetchone()
                 target.execute(TAKE, (row[0] if row else 0,))
                 target.execute(EMPTY)
                 for table, columns in TABLES.items():

@@ -45,12 +45,14 @@ REPLAYED: Final = tuple(
     f" JOIN {delivery} d ON d.message_pk = m.pk WHERE m.id = ANY(%s) ORDER BY d.seq"
     for message, delivery in (("message", "delivery"), ("archive_message", "archive_delivery"))
 )
-STORE: Final = (
-    "WITH r AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::json) AS r("
+ROWS: Final = (
+    "SELECT * FROM json_to_recordset(%(rows)s::json) AS r("
     "pk bigint, id text, thread_id text, sender text, subject text, body text, data text,"
     " rank bigint, reply_to text, hops bigint, created_at bigint, expires_at bigint,"
-    " recipients json, key text, sha256 text, steady bigint)),"
-    " h AS (UPDATE head SET seq = %s),"
+    " recipients json, key text, since bigint, sha256 text, steady bigint)"
+)
+STORE: Final = (
+    f"WITH r AS MATERIALIZED ({ROWS}), h AS (UPDATE head SET seq = %(seq)s),"
     " m AS (INSERT INTO message (pk, id, thread_id, sender, subject, body, data, rank, reply_to,"
     " hops, created_at, expires_at, open_count) SELECT pk, id, thread_id, sender, subject, body,"
     " data, rank, reply_to, hops, created_at, expires_at, json_array_length(recipients) FROM r),"
@@ -78,6 +80,14 @@ class Send:
     now: int
     steady: int
     depth_limit: int
+
+    def deliveries(self, message: Message) -> tuple[Delivery, ...]:
+        """One for each recipient, in their order."""
+        first = message.first_seq
+        return tuple(
+            Delivery(Seq(first + place), agent, message)
+            for place, agent in enumerate(self.draft.recipients)
+        )
 
 
 class Sends:
@@ -141,7 +151,7 @@ class Sends:
         """Store what is new."""
         if self._rows:
             document = json.dumps(self._rows, separators=(",", ":"))
-            self._stored = connection.execute(STORE, (document, self._seq))
+            self._stored = connection.execute(STORE, {"rows": document, "seq": self._seq})
 
     def facts(self) -> list[Fact]:
         """What other hubs are told."""
@@ -203,31 +213,34 @@ class Sends:
         thread_id, depth = _thread(one, parent)
         if depth > one.depth_limit:
             raise errors.ThreadBudgetError(thread_id, one.depth_limit)
-        lifetime_s = draft.expires_in_s
-        message = Message(
-            one.message_id,
-            Seq(pk),
-            thread_id,
-            draft.sender,
-            draft.subject,
-            draft.body,
-            draft.data_json,
-            draft.rank,
-            draft.reply_to,
-            depth,
-            one.now,
-            None if lifetime_s is None else one.steady + lifetime_s * 1000,
-        )
-        self._rows.append(_row(one, message))
+        message = built(one, thread_id, depth, pk)
+        self._rows.append(row_of(one, message))
         self._agents.update(dict.fromkeys(draft.recipients))
-        deliveries = tuple(
-            Delivery(Seq(pk + place), agent, message)
-            for place, agent in enumerate(draft.recipients)
-        )
-        return Sent(message, deliveries, ())
+        return Sent(message, one.deliveries(message), ())
 
 
-def _row(one: Send, message: Message) -> dict[str, Any]:
+def built(one: Send, thread_id: MessageId, depth: int, pk: int) -> Message:
+    """The message as it is stored."""
+    draft = one.draft
+    lifetime_s = draft.expires_in_s
+    return Message(
+        one.message_id,
+        Seq(pk),
+        thread_id,
+        draft.sender,
+        draft.subject,
+        draft.body,
+        draft.data_json,
+        draft.rank,
+        draft.reply_to,
+        depth,
+        one.now,
+        None if lifetime_s is None else one.steady + lifetime_s * 1000,
+    )
+
+
+def row_of(one: Send, message: Message) -> dict[str, Any]:
+    """Its row in ROWS."""
     draft = one.draft
     sha256 = draft.payload_sha256
     return {

@@ -17,6 +17,7 @@ from agent_bus.store import rows
 from agent_bus.store.group_commit import Outcome
 from agent_bus.store.postgres.write import facts
 from agent_bus.store.postgres.write.acks import Ack, Acks
+from agent_bus.store.postgres.write.at_once import SendsAtOnce
 from agent_bus.store.postgres.write.facts import Fact, encoded
 from agent_bus.store.postgres.write.fetches import Fetch, Fetches
 from agent_bus.store.postgres.write.sends import Send, Sends
@@ -35,6 +36,8 @@ KEEP_CHANGE: Final = (
     " (SELECT json_agg(json_build_array(agent, unfetched, unread, last_seq)) FROM mailbox"
     " WHERE agent = ANY(%s)))"
 )
+LOCK: Final = "SELECT pos FROM head WHERE term = %s FOR UPDATE"
+SENT_BY: Final = "SELECT facts FROM change WHERE pos = %s"
 MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE agent = ANY(%s)"
 
 
@@ -102,6 +105,11 @@ class Transaction:
         self._sends = Sends([_work(one, Send) for one in self._send_commands])
         self._fetches = Fetches([_work(one, Fetch) for one in self._fetch_commands])
         self._acks = Acks([_work(one, Ack) for one in self._ack_commands])
+        is_plain = self._send_commands and not (
+            self._ack_commands or self._fetch_commands or self._applied
+        )
+        sends = [_work(one, Send) for one in self._send_commands]
+        self._at_once = SendsAtOnce(sends) if is_plain and SendsAtOnce.can(sends) else None
         self._others: list[Outcome] = []
         self._facts: list[Fact] = []
         self._begun = 0.0
@@ -109,8 +117,11 @@ class Transaction:
         self.is_committing = False
         self.commit_s = 0.0
 
-    def run(self, term: int) -> None:
+    def run(self, term: int, *, is_sure: bool = True) -> None:
         """Commit the batch.
+
+        `is_sure` says that the primary answered the last batch. If it did not, the commit is sent
+        only once the lock is held: so a batch that never got that far is known not to be there.
 
         Raises:
             OtherTermError: nothing was written.
@@ -119,6 +130,9 @@ class Transaction:
         """
         connection = self._connection
         connection.warnings.clear()
+        if is_sure and self._at_once is not None and self._store_at_once(self._at_once, term):
+            return
+        self._at_once = None
         with connection.pipeline():
             self._decide(term)
             for step in (self._sends, self._fetches, self._acks):
@@ -130,9 +144,7 @@ class Transaction:
             self._others = [self._apply(command) for command in self._applied]
             with connection.pipeline():
                 self._commit()
-        self.commit_s = time.perf_counter() - self._begun
-        if connection.warnings:
-            raise UnknownFateError(connection.warnings[0])
+        self._acknowledge()
         for step in (self._sends, self._fetches, self._acks):
             step.finish(None)
 
@@ -144,6 +156,14 @@ class Transaction:
     def found(self, connection: NativeConnection, pos: int) -> None:
         """Complete the results of a batch that was committed though no answer came."""
         self.pos = pos
+        if self._at_once is not None:
+            (told,) = connection.execute(SENT_BY, (pos,)).fetchone() or ("[]",)
+            sent = facts.decoded(told)
+            touched = list({agent for fact in sent for agent in facts.touched(fact)})
+            boxes = rows.mailboxes(connection.execute(MAILBOXES, (touched,)))
+            self._at_once.settle(sent[0][1] - 1, boxes)
+            self._facts = sent
+            return
         for step in (self._sends, self._fetches, self._acks):
             agents: list[AgentName] = list(step.counted())
             step.finish(rows.mailboxes(connection.execute(MAILBOXES, (agents,))))
@@ -152,7 +172,7 @@ class Transaction:
         """What became of each command."""
         found = [Outcome(command) for command in self._stamps]
         for commands, step in (
-            (self._send_commands, self._sends),
+            (self._send_commands, self._at_once or self._sends),
             (self._fetch_commands, self._fetches),
             (self._ack_commands, self._acks),
         ):
@@ -161,6 +181,39 @@ class Transaction:
                 for command, result in zip(commands, step.results, strict=True)
             ]
         return found + self._others
+
+    def _store_at_once(self, sends: SendsAtOnce, term: int) -> bool:
+        """Store sends in one exchange; False when one has to be looked at."""
+        connection, sign = self._connection, self._sign
+        self._begun = time.perf_counter()
+        with connection.pipeline():
+            connection.execute("BEGIN")
+            locked = connection.execute(LOCK, (term,))
+            if self._stamping is not None:
+                self._stamping.write(connection)
+            sends.write(connection, term=term, hub=sign.hub, batch=sign.batch, at=sign.at)
+            self.is_committing = True
+            connection.execute("COMMIT")
+        self._acknowledge()
+        if locked.fetchone() is None:
+            raise OtherTermError
+        pos = sends.stored()
+        if pos is None:
+            self.is_committing = False
+            return False
+        self.pos = pos
+        self._facts = sends.facts()
+        return True
+
+    def _acknowledge(self) -> None:
+        """The commit was answered.
+
+        Raises:
+            UnknownFateError: with a warning.
+        """
+        self.commit_s = time.perf_counter() - self._begun
+        if self._connection.warnings:
+            raise UnknownFateError(self._connection.warnings[0])
 
     def _decide(self, term: int) -> None:
         connection = self._connection

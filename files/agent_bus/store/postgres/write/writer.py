@@ -193,7 +193,7 @@ class Writer:
         )
         begun = time.perf_counter()
         try:
-            transaction.run(self._link.term)
+            transaction.run(self._link.term, is_sure=self._link.trouble is None)
         except psycopg.Error as error:
             if self._link.is_lost(error):
                 if transaction.is_committing:
