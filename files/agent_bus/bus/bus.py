@@ -174,7 +174,7 @@ class Bus:
         if not self.ask_to_wake(agent, node):
             if not self._presence.is_elsewhere(node):
                 raise errors.NoWatcherError(agent, node)
-            self._cluster.tell(WakeAsked(agent, node))
+            self._cluster.assure(WakeAsked(agent, node))
         return node
 
     def ask_to_wake(self, agent: AgentName, node: NodeName) -> bool:

@@ -32,6 +32,9 @@ SEEN_TOLD_S: Final = 10.0
 """An agent's signs of life are told to other hubs at most this often: it is offline after minutes
 without one."""
 
+AGAIN_S: Final = 10.0
+"""A lease that this hub has not heard itself tell for this time is told again."""
+
 
 @dataclass(slots=True)
 class Lease:
@@ -50,6 +53,7 @@ class Lease:
     gateway_kind: GatewayKind = states.UNKNOWN
     hub: str = ""
     term: int = 0
+    told: float = 0.0
     is_heard: bool = False
 
 
@@ -100,16 +104,7 @@ class Presence:
             lease.gateway_kind = old.gateway_kind
         self._leases[node] = lease
         self.seen(*agents)
-        self._cluster.tell(
-            told.LeaseTaken(
-                node,
-                lease.term,
-                lease.since_at,
-                lease.version,
-                lease.gateways,
-                gateway_kind=lease.gateway_kind,
-            )
-        )
+        self._tell_taken(node, lease)
 
     def closed(self, node: NodeName, stream: object) -> None:
         """A watcher's stream ended: drop the lease, unless a newer stream holds it.
@@ -155,8 +150,8 @@ class Presence:
         Forgotten when the hub restarts, unless there are others.
         """
         until_at = self._clock.now_ms() + int(for_s * 1000)
+        self._cluster.assure(told.Muted(agent, until_at if for_s else 0))
         self._muted[agent] = (self._clock.monotonic() + for_s, until_at)
-        self._cluster.tell(told.Muted(agent, until_at if for_s else 0))
 
     def muted_until(self, agent: AgentName) -> int | None:
         """Wall-clock ms of the end of an agent's mute; None when it is not muted."""
@@ -280,7 +275,24 @@ class Presence:
                 self._seen_told[agent] = now
                 seen[agent] = self._seen[agent][1]
         self._saved.clear()
+        for node, lease in self._leases.items():
+            if not lease.hub and not lease.is_heard and now - lease.told >= AGAIN_S:
+                self._tell_taken(node, lease)  # the database was away when it was told
         return told.Beat(0, renewed, seen)
+
+    def _tell_taken(self, node: NodeName, lease: Lease) -> None:
+        lease.told = self._clock.monotonic()
+        self._cluster.tell(
+            told.LeaseTaken(
+                node,
+                lease.term,
+                lease.since_at,
+                lease.version,
+                lease.gateways,
+                lease.unconfigured,
+                lease.gateway_kind,
+            )
+        )
 
     def _see(self, agents: Iterable[AgentName]) -> None:
         """Another hub has seen these agents, and keeps it."""

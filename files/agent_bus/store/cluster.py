@@ -209,6 +209,13 @@ class Cluster(Protocol):
     def tell(self, fact: Fact) -> None:
         """Let all hubs hear a fact; returns at once, it may be lost with this process."""
 
+    def assure(self, fact: Fact) -> None:
+        """As `tell`, but blocks until all hubs hear it.
+
+        Raises:
+            errors.NoPrimaryError: nobody does.
+        """
+
     def lives(self, hub: str) -> bool:
         """Whether a hub has given a sign of life within the last seconds."""
 
@@ -248,6 +255,9 @@ class Alone:
         """Nobody tells anything."""
 
     def tell(self, fact: Fact) -> None:
+        """Nobody hears it."""
+
+    def assure(self, fact: Fact) -> None:
         """Nobody hears it."""
 
     def lives(self, hub: str) -> bool:

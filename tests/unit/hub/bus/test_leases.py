@@ -32,6 +32,8 @@ class Line(Alone):
     def tell(self, fact: told.Fact) -> None:
         self._log.append((self.name, fact))
 
+    assure = tell
+
     def lives(self, hub: str) -> bool:
         return hub not in self.dead
 
@@ -180,6 +182,22 @@ def test_signs_of_life_are_told_at_most_every_ten_seconds() -> None:
     hubs[1].presence.hear_beat(beat)
     assert hubs[1].presence.status(BETA) == "deaf"
     assert hubs[1].presence.take_untold().seen == {}, "what was heard is not told again"
+
+
+def test_a_lease_whose_word_was_lost_is_told_again() -> None:
+    log, hubs, clock = fleet()
+    hubs[0].connect("stream")
+    log.clear()  # the database was away
+    hubs[0].presence.take_untold()
+    assert log == []
+    clock.advance(11)
+    hubs[0].presence.take_untold()
+    hear_all(hubs)
+    assert [hub.presence.status(BETA) for hub in hubs] == ["online"] * 3
+    clock.advance(11)
+    before = len(log)
+    hubs[0].presence.take_untold()
+    assert len(log) == before, "it has been heard"
 
 
 def test_a_mute_ends_at_all_hubs_at_the_same_time() -> None:

@@ -15,6 +15,7 @@ from agent_bus.runtime import greenlets
 from agent_bus.store import cluster as told
 from agent_bus.store.cluster import HubFacts
 from agent_bus.store.postgres.cluster import elsewhere, statements, words
+from agent_bus.store.postgres.cluster.chores import KEPT_S, Chores
 from agent_bus.store.postgres.cluster.members import DEAD_S, Members
 from agent_bus.store.postgres.cluster.publisher import Publisher
 from agent_bus.store.postgres.cluster.ring import Listening, Ringer
@@ -45,13 +46,8 @@ FENCE_S: Final = 5.0
 than DEAD_S: it stops before others go on without it."""
 SETTLE_S: Final = 20.0
 """Longest time that a change of the roster waits for other hubs; a dead one is left out sooner."""
-PRUNE_S: Final = 60.0
-KEPT_S: Final = 600.0
-"""How long changes are kept; a hub that was away for longer starts anew."""
 LEASES_MS: Final = 600_000
 """Leases that were not renewed for this time are not worth looking at."""
-FORGET_MS: Final = 24 * 3600 * 1000
-"""A hub that was not seen for this time is not shown any more."""
 
 
 class PostgresCluster:
@@ -95,8 +91,8 @@ class PostgresCluster:
         self._listening = Listening(address, rung=self.publisher.rung)
         self._members = Members(me.process, clock)
         self._news = greenlets.Event()
-        self._beaten = self._looked = self._pruned = clock.monotonic()
-        self._marks: list[tuple[float, int]] = []
+        self._beaten = self._looked = clock.monotonic()
+        self._chores = Chores(me, clock)
         self._live_count = 1
         self._is_beating = self._beats_again = self._is_looking = False
         self._roster_pos = 0
@@ -164,6 +160,10 @@ class PostgresCluster:
         """Let all hubs hear a fact; returns at once."""
         if self._hearer is not None and not self._is_over:
             self._writer.post(self._applied(fact), committed=self._on_own)
+
+    def assure(self, fact: Fact) -> None:
+        """Let all hubs hear a fact; blocks until it is committed."""
+        self._writer.do(self._applied(fact), committed=self._on_own)
 
     def lives(self, hub: str) -> bool:
         """Whether a hub was heard within the last seconds in which this one heard anything."""
@@ -283,7 +283,7 @@ class PostgresCluster:
 
     def _write_beat(self) -> None:
         try:
-            more = self._chores() if self.leads() else []
+            more = self._chores.due(self.publisher.told) if self.leads() else []
             self._writer.do(self._applied(self._beat(), *more), committed=self._on_own)
         except errors.BusError as error:
             logger.info("A beat was not written: %s", error.detail)
@@ -304,24 +304,6 @@ class PostgresCluster:
             for row in self._readers.run(elsewhere.hubs)
             if row.name == self._me.name and row.process != self.name
         ]
-
-    def _chores(self) -> list[Statement]:
-        """What one hub does for all: forget what nobody needs any more."""
-        now = self._clock.monotonic()
-        if now - self._pruned < PRUNE_S:
-            return []
-        self._pruned = now
-        self._marks.append((now, self.publisher.told))
-        old = [pos for at, pos in self._marks if now - at >= KEPT_S]
-        self._marks = [mark for mark in self._marks if now - mark[0] < KEPT_S]
-        wall = self._clock.now_ms()
-        found = [
-            Statement(statements.FORGET_HUBS, (wall - FORGET_MS, self._me.name)),
-            Statement(statements.FORGET_LEASES, (wall - FORGET_MS,)),
-        ]
-        if old:
-            found.append(Statement(statements.PRUNE, (max(old),)))
-        return found
 
     def _fence(self, now: float) -> None:
         """Send clients away while nothing is acknowledged, if another hub might serve them."""
