@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from agent_bus.core.clock import SystemClock
@@ -71,6 +72,9 @@ class Ear:
     def on_hubs(self, live_count: int) -> None:
         self.live = live_count
 
+    def on_fatal(self) -> None:
+        self.heard.append(("starts anew", []))
+
     def on_fence(self, *, is_fenced: bool) -> None:
         self.is_fenced = is_fenced
 
@@ -80,7 +84,9 @@ class Ear:
 
 @contextlib.contextmanager
 def hub(url: str, name: str, ear: Ear) -> Iterator[PostgresStore]:
-    store = PostgresStore(Address(url), clock=SystemClock(), readers=2, name=name)
+    store = PostgresStore(
+        Address(url), clock=SystemClock(), readers=2, name=name, fatal=ear.on_fatal
+    )
     store.listen(ear)
     store.cluster.hear(ear)
     try:
@@ -233,3 +239,19 @@ def test_a_link_signs_in_once_at_whichever_hub(url: str) -> None:
         first.cluster.keep_link("code", "token", until_ms)
         assert second.cluster.take_link("code") == "token"
         assert first.cluster.take_link("code") is None
+
+
+def test_a_hub_that_has_missed_changes_starts_anew(url: str) -> None:
+    one, two = Ear(), Ear()
+    with hub(url, "one", one) as first:
+        enrolled(first)
+        with hub(url, "two", two) as second:
+            second.cluster.close()  # it neither beats nor hears
+            for n in range(3):
+                first.send(draft(body=str(n)), depth_limit=50)
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("DELETE FROM change WHERE pos < (SELECT pos FROM head)")
+            assert ("starts anew", []) not in two.heard
+            second.send(draft(body="after"), depth_limit=50)
+            assert ("starts anew", []) in two.heard
+        assert ("starts anew", []) not in one.heard

@@ -15,7 +15,7 @@ from agent_bus.runtime import greenlets
 from agent_bus.store import cluster as told
 from agent_bus.store.cluster import HubFacts
 from agent_bus.store.postgres.cluster import elsewhere, statements, words
-from agent_bus.store.postgres.cluster.chores import KEPT_S, Chores
+from agent_bus.store.postgres.cluster.chores import Chores
 from agent_bus.store.postgres.cluster.members import DEAD_S, Members
 from agent_bus.store.postgres.cluster.publisher import Publisher
 from agent_bus.store.postgres.cluster.ring import Listening, Ringer
@@ -87,6 +87,7 @@ class PostgresCluster:
             readers=readers,
             load_roster=load_roster,
             heard=self._heard,
+            missed=self._missed,
         )
         self._listening = Listening(address, rung=self.publisher.rung)
         self._members = Members(me.process, clock)
@@ -308,9 +309,6 @@ class PostgresCluster:
     def _fence(self, now: float) -> None:
         """Send clients away while nothing is acknowledged, if another hub might serve them."""
         away_s = now - self._members.acked
-        if away_s > KEPT_S / 2:
-            logger.critical("This hub was away for too long and starts anew")
-            self._fatal()
         if not self._is_fenced and away_s > FENCE_S and self._members:
             logger.warning(
                 "The primary was out of reach for %.1f s: clients are sent away", away_s
@@ -335,6 +333,11 @@ class PostgresCluster:
             self._live_count = live
             logger.info("%d hubs live", live)
             self._hearer.on_hubs(live)
+
+    def _missed(self) -> None:
+        """Changes are pruned after minutes; a hub that was stopped for longer begins again."""
+        logger.critical("This hub has missed what others did, and starts anew")
+        self._fatal()
 
     # Hearing
 

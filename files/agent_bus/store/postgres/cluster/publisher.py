@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_bus.core import errors
 from agent_bus.core.model import Acked
 from agent_bus.runtime import greenlets
 from agent_bus.store.postgres.cluster import elsewhere, words
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PAUSE_S: Final = 0.5
 ATTEMPTS: Final = 3
 """Reads of what a change needs; past it, streams that may have missed something begin anew."""
 
@@ -61,6 +63,7 @@ class Publisher:
         told: the position up to which memory knows everything at the start.
         load_roster: reads the stored roster and all agents; blocks the greenlet.
         heard: called for each change of another hub, before the listeners.
+        missed: called when a change is there no more; positions have no gaps.
     """
 
     def __init__(
@@ -71,12 +74,14 @@ class Publisher:
         readers: Readers,
         load_roster: Callable[[], tuple[Roster, list[Agent]]],
         heard: Callable[[Change], None],
+        missed: Callable[[], None],
     ) -> None:
         self.told = told
         self._hub = hub
         self._readers = readers
         self._load_roster = load_roster
         self._heard = heard
+        self._missed = missed
         self._hearer: Hearer | None = None
         self._queue: deque[Item] = deque()
         self._is_running = False
@@ -156,7 +161,12 @@ class Publisher:
     def _before(self, item: Item) -> list[Change]:
         """What came before an own batch, where the writer could not read it."""
         after = self.told
-        return self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos - 1))
+        for _ in range(ATTEMPTS):
+            try:
+                return self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos - 1))
+            except errors.NoPrimaryError:
+                greenlets.sleep(PAUSE_S)
+        return []
 
     def _before_own(self, item: Item) -> list[Change]:
         """What can be published of what was rung: not past an own batch that is on its way.
@@ -176,19 +186,22 @@ class Publisher:
         """Let streams begin anew, which read from the store what was not published to them."""
         if self._hearer is not None:
             self._hearer.on_missed()
-        if item.tell is None:
-            self._queue.popleft()
-            return
-        item.changes = []
-        self._finish(item, Needed({}, {}))
+        if item.changes is None and item.tell is None:
+            self._queue.popleft()  # a beat brings it along
+        else:
+            self._finish(item, Needed({}, {}))
 
     def _finish(self, item: Item, needed: Needed) -> None:
         """Tell a batch with all that came before it, and let its callers go on; never blocks."""
         self._queue.popleft()
         for change in item.changes or ():
             if change.pos > self.told:
+                if change.pos > self.told + 1:
+                    self._missed()
                 self._tell(change, needed)
                 self.told = change.pos
+        if item.pos > self.told + 1:
+            self._missed()
         try:
             if item.tell is not None:
                 item.tell()
