@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import apsw
 import pytest
 
 from agent_bus.api import openapi
@@ -21,13 +20,9 @@ def entries(hub: HubProcess) -> list[dict[str, Any]]:
     """The audit of a hub, oldest first; stops it."""
     hub.hang_up()
     hub.stop()
-    connection = apsw.Connection(str(hub.folder / "bus.db"))
-    rows = connection.execute(
-        "SELECT address, way, action, agent, detail, outcome FROM audit ORDER BY pk"
-    )
     names = ("address", "way", "action", "agent", "detail", "outcome")
+    rows = hub.rows(f"SELECT {', '.join(names)} FROM audit ORDER BY pk")
     found = [dict(zip(names, row, strict=True)) for row in rows]
-    connection.close()
     return [{**entry, "detail": json.loads(entry["detail"])} for entry in found]
 
 

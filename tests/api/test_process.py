@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.support.hub import REPOSITORY, HubProcess, running
+from tests.support.hub import ON_SQLITE, REPOSITORY, HubProcess, running
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def test_a_second_process_on_the_same_database_refuses_to_start(tmp_path: Path) 
         assert "another agent-bus is using its folder" in log
 
 
+@ON_SQLITE
 def test_a_damaged_file_is_refused_with_the_way_back(tmp_path: Path) -> None:
     with running(tmp_path) as hub:
         for n in range(50):
@@ -67,6 +68,7 @@ def test_a_damaged_file_is_refused_with_the_way_back(tmp_path: Path) -> None:
         assert "damaged" in log
 
 
+@ON_SQLITE
 def test_a_file_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     import apsw
 
@@ -81,6 +83,7 @@ def test_a_file_of_a_newer_release_is_refused(tmp_path: Path) -> None:
         assert "schema 99" in log
 
 
+@ON_SQLITE
 def test_a_file_that_a_newer_release_extended_compatibly_still_opens(tmp_path: Path) -> None:
     import apsw
 

@@ -8,11 +8,12 @@ import apsw
 import pytest
 
 from agent_bus.store.sqlite.file.migrate import migrate, migrations
-from tests.support.hub import FLEET, HubProcess, digest
+from tests.support.hub import FLEET, ON_SQLITE, HubProcess, digest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = ON_SQLITE
 NEWEST = migrations()[-1][0]
 IDS = {name: name[0].upper() * 26 for name in ("read", "waiting")}
 AT = 1_790_000_000_000

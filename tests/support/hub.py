@@ -9,9 +9,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.support.nursery import Child, served
 from tests.support.patience import patience, wait_until
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ADMIN = "admin-token"
+STORE_VARIABLE = "AGENT_BUS_STORE"  # postgres: hubs run on it where a test does not say
+ON_SQLITE = pytest.mark.skipif(
+    os.environ.get(STORE_VARIABLE, "sqlite") != "sqlite", reason="about SQLite's file"
+)
 FLEET = {"n1": ("alpha", "beta"), "n2": ("gamma",), "n3": ("delta",)}
 """Node -> its agents; a node's token is `token-<node>`."""
 
@@ -189,7 +196,7 @@ class HubProcess:
     port: int = 0
     opened: list[Client | StreamReader] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
-    store: str = field(default_factory=lambda: os.environ.get("AGENT_BUS_STORE", "sqlite"))
+    store: str = field(default_factory=lambda: os.environ.get(STORE_VARIABLE, "sqlite"))
 
     def start(self, *, wait: bool = True) -> None:
         """Start the server and wait until it is ready."""
@@ -246,6 +253,18 @@ class HubProcess:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(patience())
             self.process = None
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a query finds in its database, on either store."""
+        if self.store == "sqlite":
+            with contextlib.closing(sqlite3.connect(self.folder / "bus.db")) as file:
+                return file.execute(sql).fetchall()
+        import psycopg
+
+        from tests.support import postgres
+
+        with psycopg.connect(postgres.database(self.folder)) as connection:
+            return connection.execute(sql.encode()).fetchall()
 
     def log(self) -> str:
         """What the server wrote to stderr."""

@@ -145,7 +145,9 @@ def prepare() -> None:
     monkey.patch_all()  # as `serve` begins
 
     import agent_bus.__main__
-    import agent_bus.server.gunicorn_conf  # noqa: F401
+    import agent_bus.server.gunicorn_conf
+    import agent_bus.store.postgres.link.address
+    import agent_bus.store.postgres.postgres_store  # noqa: F401
 
 
 def main() -> None:

@@ -134,5 +134,8 @@ class Hearing:
             older.end(states.SUPERSEDED)
 
     def _mute(self, fact: told.Muted) -> None:
-        left_s = self._core.presence.hear_mute(fact)
-        self._core.bus.tell_mute(fact.agent, left_s)
+        presence = self._core.presence
+        known = presence.muted_until(fact.agent)
+        left_s = presence.hear_mute(fact)
+        if presence.muted_until(fact.agent) != known:  # otherwise it is this hub's own
+            self._core.bus.tell_mute(fact.agent, left_s)
