@@ -16,7 +16,6 @@ from agent_bus.bus import reconnect
 from agent_bus.bus.broker import WRITE_BYTES, Stream
 from agent_bus.core import errors, sse, states
 from agent_bus.core.slices import ReplaySlice
-from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 REPLAY_PAGE: Final = 50
 """Deliveries that are read from the store at once while catching up: about 1 ms of a reader's
 time. A peer that stops in the middle of its backlog keeps at most 3 MB in memory."""
-CATCH_UP_LOOK_S: Final = 0.02
-CATCH_UP_LOOKS: Final = 150
-"""For 3 s: a hub whose ring was missed looks each second."""
 SEQ: Final = re.compile(r"[0-9]{1,18}")
 """A seq in a cursor; SQLite's integers end at 19 digits."""
 
@@ -170,11 +166,6 @@ class Subscription:
         # Read before the store is asked: what is committed in between has a higher number.
         head = self._parts.counters.head
         position, reset_reason = self._resume(agents)
-        if reset_reason == states.AHEAD and self._parts.cluster.is_plural:
-            # Another hub pushed what this one has not heard of yet, because it died meanwhile.
-            self._parts.cluster.catch_up()
-            head = self._parts.counters.head
-            position, reset_reason = self._resume(agents)
         unread_only = position is None
         if position is None:
             lowest = store.lowest_unread(agents)
@@ -201,19 +192,15 @@ class Subscription:
         yield from self._backlog(position, unread_only=unread_only)
 
     def _catch_up(self) -> None:
-        """Wait until this hub has heard of what the client has seen at another one.
+        """Hear first what the client has seen at another hub, which may have died since.
 
-        What was committed there is in the store before it is pushed. A cursor beyond that has
-        no use, and waits for nothing.
+        A cursor that nobody has given asks for it once, and is reset.
         """
         epoch, _, number = (self._cursor or "").rpartition("-")
         if epoch != self._parts.store.epoch or not SEQ.fullmatch(number):
             return
-        pause = greenlets.Event()
-        for _ in range(CATCH_UP_LOOKS):
-            if int(number) <= self._parts.counters.head or self._parts.store.head() < int(number):
-                return
-            pause.wait(CATCH_UP_LOOK_S)
+        if int(number) > self._parts.counters.head:
+            self._parts.cluster.catch_up()
 
     def _resume(self, agents: tuple[AgentName, ...]) -> tuple[int | None, ResetReason | None]:
         """(position or None for the unread backlog, reason of a reset or None)."""
