@@ -1,7 +1,7 @@
 """Open streams with their bounded queues, and long polls that wait for an inbox.
 
 Everything is in memory, runs in the loop's thread and never blocks. Streams live in this process
-only, so there is exactly one server process: `app/hub.py` holds a lock file against a second.
+only, so each hub has exactly one: `app/hub.py` holds a lock file against a second.
 """
 
 from __future__ import annotations
