@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -26,9 +29,9 @@ from tests.support.store import ALPHA, BETA, GAMMA, Told, draft, enrolled, inbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 until = functools.partial(wait_until, pause=gevent.sleep)
+FILES = Path(__file__).resolve().parents[4] / "files"
 WAITING = "wait_event = 'SyncRep'"
 
 
@@ -260,3 +263,8 @@ def test_a_server_that_comes_back_is_written_to_again(quorum: Quorum) -> None:
     quorum.server.start()
     assert job.get(timeout=patience()).deliveries[0].seq == 2
     assert inbox(quorum.store, "beta") == ["1", "2"]
+
+
+def test_a_hub_on_sqlite_imports_no_psycopg() -> None:
+    code = "import agent_bus.app.hub, sys; sys.exit('psycopg' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(FILES)})
