@@ -15,6 +15,7 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -207,10 +209,11 @@ def main() -> None:
         hold(json.loads(options.hold))
     rounds = []
     for _ in range(options.rounds):
-        with tempfile.TemporaryDirectory(prefix="agent-bus-hub-death-") as name:
-            folder = Path(name)
-            database = _postgres(folder) if options.postgres else None
-            rounds.append(measure(folder, options.streams, database))
+        with (
+            tempfile.TemporaryDirectory(prefix="agent-bus-hub-death-") as name,
+            _postgres(Path(name)) if options.postgres else nullcontext() as database,
+        ):
+            rounds.append(measure(Path(name), options.streams, database))
         print("\n".join(table(rounds[-1:])), flush=True)
     print()
     print("\n".join(table(rounds)))
@@ -218,11 +221,20 @@ def main() -> None:
     OUT.write_text(json.dumps(rounds), encoding="utf-8")
 
 
-def _postgres(folder: Path) -> str:
-    """The URL of an empty database; its server ends with this run."""
-    from tests.support import postgres
+@contextlib.contextmanager
+def _postgres(folder: Path) -> Iterator[str]:
+    """The URL of an empty database on a server of its own."""
+    from tests.support.postgres import TEMPORARY, Server
 
-    return postgres.database(folder)
+    server = Server(TEMPORARY / folder.name.replace("hub-death", "postgres"))
+    try:
+        server.start()
+        with server.connect() as connection:
+            connection.execute("CREATE DATABASE bus")
+        yield server.url("bus")
+    finally:
+        server.kill()
+        shutil.rmtree(server.folder, ignore_errors=True)
 
 
 def _listen(holder: subprocess.Popen[str], hellos: list[tuple[str, int, float]]) -> None:
