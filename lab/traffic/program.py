@@ -34,6 +34,7 @@ from agent_bus_client.cli.context import read_token
 from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.hub.transport import HubClient
 
+NODE = Path("/etc/agent-bus/node.json")
 RETRY_S = 0.5
 LATER = {429, 502, 503, 504, 507}
 
@@ -185,6 +186,16 @@ def fill(options: argparse.Namespace) -> None:
             return
 
 
+def _hub(node: dict[str, Any]) -> Any:  # noqa: ANN401 - one hub or several, with the same calls
+    """Return the hub, or all of them: an older release on the node knows only one."""
+    if "hub_urls" not in node:
+        return HubClient(node["hub_url"], read_token, ca_file=node.get("hub_ca_file"))
+    from agent_bus_client import settings
+    from agent_bus_client.hub.hubs import Hubs
+
+    return Hubs.of(settings.load(NODE), read_token)
+
+
 def main() -> None:
     """Send and listen, or fill the hub's disk."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -195,8 +206,8 @@ def main() -> None:
     parser.add_argument("--cli-interval", type=float, default=1.0)
     parser.add_argument("--http-interval", type=float, default=0.5)
     options = parser.parse_args()
-    node = json.loads(Path("/etc/agent-bus/node.json").read_text())
-    options.hub = HubClient(node["hub_url"], read_token, ca_file=node.get("hub_ca_file"))
+    node = json.loads(NODE.read_text())
+    options.hub = _hub(node)
     if options.verb == "fill":
         fill(options)
         return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus_client.hub.order import ordered
+from tests.support.certificates import Authority
 from tests.support.cli import told
 from tests.support.names import black_hole
 from tests.support.node_side import HubWithNodes, Node, StandinProcess, token_of, until
@@ -131,6 +132,36 @@ def test_a_hub_that_is_not_ready_or_not_there_is_passed_over(
         noted.unlink()
         told(node, "send", "--as", "alpha", "beta", "once")
     assert bodies(hubs[0], "beta") == ["once"]
+
+
+def test_a_hub_that_cannot_be_trusted_is_passed_over(
+    tmp_path: Path, make_node: Callable[..., Node]
+) -> None:
+    """The first hub has another authority's certificate, the second one speaks no TLS."""
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    strange, good = (
+        HubWithNodes(tmp_path / name, NODES, ca_file=str(one.ca_file), **one.issue("hub"))
+        for name, one in (("strange", theirs), ("good", ours))
+    )
+    plain = HubWithNodes(tmp_path / "plain", NODES)
+    try:
+        second = leading(plain.url.replace("http:", "https:"), good.url)
+        node = make_node(leading(strange.url, second, good.url), second, good.url)
+        node.settings["hub_ca_file"] = str(ours.ca_file)
+        node.write()
+        told(node, "send", "--as", "alpha", "beta", "in secret")
+        assert bodies(good, "beta") == ["in secret"]
+        node.start()
+        until(lambda: is_online(good), what="the watcher is at the one that is trusted")
+        facts = json.loads(node.cli("doctor", "--json").stdout)
+    finally:
+        for hub in (strange, good, plain):
+            hub.process.kill()
+    found = {check["name"]: check for check in facts["checks"]}
+    assert "is not signed by" in found[f"hub {node.settings['hub_url']}"]["found"]
+    assert "it speaks plain HTTP" in found[f"hub {second}"]["found"]
+    assert found[f"hub {good.url}"]["ok"]
+    assert found[f"certificate of {good.url}"]["ok"]
 
 
 def test_a_send_whose_first_hub_is_dead_is_taken_by_another_one_and_not_kept(
