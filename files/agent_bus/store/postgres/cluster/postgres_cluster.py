@@ -88,6 +88,7 @@ class PostgresCluster:
             load_roster=load_roster,
             heard=self._heard,
             missed=self._missed,
+            is_busy=lambda: writer.is_busy,
         )
         self._listening = Listening(address, rung=self.publisher.rung)
         self._members = Members(me.process, clock)

@@ -64,6 +64,7 @@ class Publisher:
         load_roster: reads the stored roster and all agents; blocks the greenlet.
         heard: called for each change of another hub, before the listeners.
         missed: called when a change is there no more; positions have no gaps.
+        is_busy: whether a batch of this hub is on its way.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Publisher:
         load_roster: Callable[[], tuple[Roster, list[Agent]]],
         heard: Callable[[Change], None],
         missed: Callable[[], None],
+        is_busy: Callable[[], bool],
     ) -> None:
         self.told = told
         self._hub = hub
@@ -82,6 +84,7 @@ class Publisher:
         self._load_roster = load_roster
         self._heard = heard
         self._missed = missed
+        self._is_busy = is_busy
         self._hearer: Hearer | None = None
         self._queue: deque[Item] = deque()
         self._is_running = False
@@ -108,7 +111,13 @@ class Publisher:
             self.rung(self._rung)
 
     def rung(self, pos: int) -> None:
-        """Read and publish the batches of other hubs up to one that is acknowledged."""
+        """Read and publish the batches of other hubs up to one that is acknowledged.
+
+        A batch of this hub that is on its way brings them along, as a rule.
+        """
+        if self._is_busy():
+            self._rung = max(self._rung, pos)
+            return
         if pos > self.told and all(item.pos < pos for item in self._queue):
             self._add(Item(pos, None))
 

@@ -90,6 +90,7 @@ class Writer:
         self._patience_s = patience_s
         self._last_pos = link.pos
         self._number = 0
+        self._waiting = 0
         self._is_hopeless = False
         self.follower: Follower | None = None
         self.batches = 0
@@ -116,12 +117,19 @@ class Writer:
     def do(self, work: Work, *, committed: Callable[[Any], None] | None = None) -> Any:  # noqa: ANN401 - each kind of work has its result
         """Commit work with others of its kind; blocks the greenlet until it is durable."""
         waiter: Waiter[Any] = Waiter()
+        self._waiting += 1
         self._thread.submit(Command(work, committed, waiter))
         return waiter.wait()
 
     def post(self, work: Work, *, committed: Callable[[Any], None] | None = None) -> None:
         """Commit work some time soon; nobody waits."""
+        self._waiting += 1
         self._thread.submit(Command(work, committed, None))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is on its way or waits; known in the loop."""
+        return self._waiting > 0
 
     @property
     def trouble(self) -> str | None:
@@ -244,6 +252,7 @@ class Writer:
         return told
 
     def _hand_out(self, told: Sequence[_Told]) -> None:
+        self._waiting -= sum(len(one.outcomes) for one in told)
         for one in told:
             if self.follower is None or one.pos == 0:
                 hand_out(one.outcomes)
