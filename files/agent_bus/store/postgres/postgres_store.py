@@ -111,7 +111,7 @@ class PostgresStore:
             "schema_version": schema_version(connection),
         }
         self._writer = Writer(self._link, hub=self.name, clock=clock)
-        self._readers = Readers(address, size=readers)
+        self._readers = Readers(address, size=readers, lead=lambda: self._link.lead)
         self.cluster = PostgresCluster(
             Me(name, self.name, url, version),
             address=address,

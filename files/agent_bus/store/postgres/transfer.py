@@ -83,7 +83,7 @@ def export(address: Address, target: Path) -> Backup:
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     try:
-        source = connections.to_reader(address, patience_s=PATIENCE_S)
+        source, _ = connections.to_reader(address, patience_s=PATIENCE_S)
         try:
             _require_room(source, target.parent)
             _copy(source, part)

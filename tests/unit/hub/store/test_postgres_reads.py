@@ -78,7 +78,7 @@ def both(
         heavy.execute("UPDATE head SET seq = %s", (sqlite_reads.head(light),))
         rotations = list(light.execute("SELECT * FROM meta WHERE key GLOB 'rotation:*'"))
         heavy.cursor().executemany("INSERT INTO meta (key, value) VALUES (%s, %s)", rotations)
-    reader = connections.to_reader(Address(url))
+    reader, _ = connections.to_reader(Address(url))
     yield light, reader, clock
     reader.close()
     light.close()

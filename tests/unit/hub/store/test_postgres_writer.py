@@ -149,6 +149,19 @@ def test_a_takeover_skips_seqs_and_stops_who_does_not_know_of_it(
         assert "was primary before" in former.writing()
 
 
+def test_readers_follow_the_writer_to_another_primary(store: PostgresStore) -> None:
+    found = {store._readers.run(pid) for _ in range(4)}
+    assert len(found) == 1
+    store._link.lose(errors.NoPrimaryError())
+    store.send(draft(), depth_limit=2)
+    assert store._readers.run(pid) not in found
+    assert inbox(store, "beta") == ["hello"]
+
+
+def pid(connection: Any) -> int:
+    return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+
 @dataclass
 class Quorum:
     """A server whose commits can be made to wait, and a store on it."""

@@ -85,6 +85,18 @@ class Primary:
     timeline: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Where the writer found the primary: its host's place in the URL, and its timeline.
+
+    `number` counts how often it has looked.
+    """
+
+    number: int = 0
+    host: int = 0
+    timeline: int = 0
+
+
 def to_primary(
     address: Address, *, first: int = 0, timeline: int = 0, patience_s: float | None = None
 ) -> Primary:
@@ -116,24 +128,33 @@ def to_primary(
     raise psycopg.OperationalError("; ".join(failures))
 
 
-def to_reader(address: Address, *, patience_s: float | None = None) -> NativeConnection:
-    """A connection that only reads: of the primary or, without one, of any host.
+def to_reader(
+    address: Address, *, first: int = 0, timeline: int = 0, patience_s: float | None = None
+) -> tuple[NativeConnection, bool]:
+    """A connection that only reads, and whether it is the primary's.
+
+    Without a primary, from `first` on, of `timeline` or later, it is any host's.
 
     Raises:
         psycopg.OperationalError: no host answers.
     """
-    failures: list[psycopg.Error] = []
+    hosts = address.hosts()
+    in_turn = [hosts[(first + step) % len(hosts)] for step in range(len(hosts))]
+    failure: psycopg.Error | None = None
     for wanted in ("primary", "any"):
-        for host in address.hosts():
+        for host in in_turn:
             try:
                 connection = _connect({**host, "target_session_attrs": wanted})
+                connection.patience_s = patience_s
+                if wanted == "primary" and int(one(connection, TIMELINE)) < timeline:
+                    connection.drop()
+                    continue
+                connection.execute(READ_ONLY)
             except psycopg.Error as error:
-                failures.append(error)
+                failure = error
                 continue
-            connection.execute(f"{READ_ONLY}; {TUNED}")
-            connection.patience_s = patience_s
-            return connection
-    raise psycopg.OperationalError(str(failures[-1]).strip())
+            return connection, wanted == "primary"
+    raise psycopg.OperationalError(str(failure).strip())
 
 
 def facts(connection: NativeConnection) -> dict[str, object]:

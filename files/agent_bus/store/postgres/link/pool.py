@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
@@ -10,6 +12,7 @@ import psycopg
 from agent_bus.core import errors
 from agent_bus.runtime.greenlets import ThreadedPool
 from agent_bus.store.postgres.link import connections
+from agent_bus.store.postgres.link.connections import Lead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,15 +24,24 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+AWAY_S: Final = 2.0
+"""How long a connection to a standby is kept, which may be behind; then the primary is tried."""
 PATIENCE_S: Final = 10.0
 """For one answer of the server: longer than any query may take, shorter than a caller waits."""
 
 
 class Readers:
-    """A pool of reading connections."""
+    """A pool of reading connections.
 
-    def __init__(self, address: Address, *, size: int) -> None:
-        self._pool = ThreadedPool([_Reader(address) for _ in range(size)])
+    They follow the writer from primary to primary. One of a deposed primary would go on to answer,
+    without what was written since, and a stream that reads its backlog there would have a gap.
+
+    Args:
+        lead: where the writer has found the primary; called in any thread.
+    """
+
+    def __init__(self, address: Address, *, size: int, lead: Callable[[], Lead] = Lead) -> None:
+        self._pool = ThreadedPool([_Reader(address, lead) for _ in range(size)])
 
     def run(self, work: Callable[[NativeConnection], T]) -> T:
         """Run `work(connection)` in a native thread and answer its result; blocks the greenlet.
@@ -59,9 +71,12 @@ class _Failed:
 class _Reader:
     """One connection of the pool; opened when it is first needed."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, lead: Callable[[], Lead]) -> None:
         self._address = address
+        self._lead = lead
+        self._followed = Lead()
         self._connection: NativeConnection | None = None
+        self._looks_again = 0.0
 
     def attempt(self, work: Callable[[NativeConnection], T]) -> T | _Failed:
         """The result of the work, or its error."""
@@ -77,6 +92,9 @@ class _Reader:
             self._connection = None
 
     def _attempt(self, work: Callable[[NativeConnection], T]) -> T:
+        lead = self._lead()
+        if lead != self._followed or time.monotonic() >= self._looks_again:
+            self.close()
         if self._connection is not None:
             try:
                 return work(self._connection)
@@ -84,7 +102,11 @@ class _Reader:
                 logger.info("A reading connection was lost: %s", str(error).strip())
                 self.close()
         try:
-            self._connection = connections.to_reader(self._address, patience_s=PATIENCE_S)
+            self._connection, is_primary = connections.to_reader(
+                self._address, first=lead.host, timeline=lead.timeline, patience_s=PATIENCE_S
+            )
+            self._followed = lead
+            self._looks_again = math.inf if is_primary else time.monotonic() + AWAY_S
             return work(self._connection)
         except psycopg.OperationalError as error:
             self.close()

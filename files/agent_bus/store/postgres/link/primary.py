@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from agent_bus.store.postgres.link import connections
+from agent_bus.store.postgres.link.connections import Lead
 
 if TYPE_CHECKING:
     from agent_bus.store.postgres.link.address import Address
@@ -39,6 +40,7 @@ class PrimaryLink:
     Attributes:
         term: the timeline of the primary, as noted in the database.
         pos: the number of the newest batch, when the link was opened.
+        lead: where the primary was found.
         trouble: why the newest attempt to write failed; None: it succeeded.
     """
 
@@ -50,6 +52,7 @@ class PrimaryLink:
         self.term = 0
         self.pos = 0
         self.trouble: str | None = None
+        self.lead = Lead()
 
     def connection(self, within_s: float) -> NativeConnection:
         """The connection to the primary, opened anew if it was lost.
@@ -122,6 +125,7 @@ class PrimaryLink:
             connection.drop()
             raise
         self._connection = connection
+        self.lead = Lead(self.lead.number + 1, found.host, found.timeline)
 
     @staticmethod
     def _take_over(connection: NativeConnection, timeline: int) -> tuple[int, int]:
