@@ -139,7 +139,20 @@ class PostgresCluster:
     # What the bus calls
 
     def hear(self, hearer: Hearer) -> None:
-        """Begin to live among the others; blocks until all that they did is known."""
+        """Begin to live among the others; blocks until all that they did is known.
+
+        Raises:
+            errors.StartupError: the primary was lost meanwhile.
+        """
+        try:
+            self._begin(hearer)
+        except errors.NoPrimaryError as error:
+            raise errors.StartupError(f"The database was lost: {error.detail}") from error
+        self._count()
+        self._listening.start()
+        greenlets.spawn(self._run)
+
+    def _begin(self, hearer: Hearer) -> None:
         self._hearer = hearer
         self.publisher.hear(hearer)
         since = self._clock.now_ms() - LEASES_MS
@@ -154,9 +167,6 @@ class PostgresCluster:
             hearer.on_fact(hub, lease)
         for mute in self._readers.run(lambda c: elsewhere.mutes(c, now=self._clock.now_ms())):
             hearer.on_fact(self.name, mute)
-        self._count()
-        self._listening.start()
-        greenlets.spawn(self._run)
 
     def tell(self, fact: Fact) -> None:
         """Let all hubs hear a fact; returns at once."""
@@ -358,6 +368,8 @@ class PostgresCluster:
                     self._news.set()
                 elif isinstance(one, told.HubEnded):
                     self._members.drop(one.process)
+                    if one.process == self.name:
+                        logger.error("Another hub has the same name: %s", self._me.name)
                     self._news.set()
 
     def _on_own(self, found: Sequence[Fact]) -> None:
