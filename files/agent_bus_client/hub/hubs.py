@@ -114,7 +114,8 @@ class Hubs:
             HubUnreachableError: no hub gave a complete answer.
             HubRefusedError: the status is not 2xx.
         """
-        may_repeat = is_harmless(method, path, headers or {})
+        may_repeat = is_harmless(method, path, query or {}, headers or {})
+        waits = bool((query or {}).get("wait_s"))  # a long poll takes its time at every hub
 
         def ask(client: HubClient, patience: Patience) -> Any:  # noqa: ANN401 - as above
             return client.call(
@@ -122,7 +123,7 @@ class Hubs:
                 path,
                 query=query,
                 body=body,
-                timeout_s=min(timeout_s, patience.answer_s or timeout_s),
+                timeout_s=timeout_s if waits else min(timeout_s, patience.answer_s or timeout_s),
                 connect_s=patience.connect_s,
                 headers=headers,
             )
@@ -170,14 +171,16 @@ class Hubs:
         if len(self.clients) == 1:
             return ask(self.current, Patience(None, None))
         failed: dict[HubClient, ClientError] = {}
-        others = [client for client in self.clients if client is not self.current]
-        for client in (self.current, *others):
-            is_last = len(failed) == len(others)
+        order = [self.current, *(one for one in self.clients if one is not self.current)]
+        for client in order:
+            is_last = client is order[-1]
             answer_s = None if is_last or not may_repeat else ANSWER_S
             try:
                 return self._taken(client, ask(client, Patience(CONNECT_S, answer_s)))
             except (HubUnreachableError, HubRefusedError) as error:
                 if not _goes_on(error, may_repeat=may_repeat):
+                    if isinstance(error, HubUnreachableError):  # whoever asks again asks another
+                        self.use(order[0 if is_last else order.index(client) + 1])
                     raise
                 failed[client] = error
         slow = next((one for one, error in failed.items() if _was_slow(error)), None)
@@ -195,14 +198,16 @@ class Hubs:
         return answer
 
 
-def is_harmless(method: str, path: str, headers: Mapping[str, str]) -> bool:
+def is_harmless(
+    method: str, path: str, query: Mapping[str, object], headers: Mapping[str, str]
+) -> bool:
     """Tell whether a request may come twice, which nobody notices then.
 
-    A page of the inbox counts as fetched: asked for twice, it would show mail as if another turn
-    had it in hand.
+    A page of the inbox counts as fetched, except for a look: asked for twice, it would show mail
+    as if another turn had it in hand.
     """
     if method == "GET":
-        return path != "/api/inbox"
+        return path != "/api/inbox" or bool(query.get("peek"))
     return "Idempotency-Key" in headers or path == "/api/ack"
 
 

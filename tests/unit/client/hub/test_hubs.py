@@ -95,25 +95,27 @@ def test_a_page_that_may_have_been_shown_is_not_asked_for_elsewhere(
         hubs.call("GET", "/api/inbox")
     assert caught.value.sent
     assert not asked
+    assert hubs.url == second.url  # which is asked by whoever asks again
     assert Hubs(clients(dead(), second.url)).call("GET", "/api/inbox") == {}
     assert asked == ["/api/inbox"]
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "headers", "harmless"),
+    ("method", "path", "query", "headers", "harmless"),
     [
-        ("GET", "/api/agents", {}, True),
-        ("GET", "/api/inbox", {}, False),
-        ("POST", "/api/send", {}, False),
-        ("POST", "/api/send", KEY, True),
-        ("POST", "/api/ack", {}, True),
-        ("POST", "/api/wakes", {}, False),
+        ("GET", "/api/agents", {}, {}, True),
+        ("GET", "/api/inbox", {"peek": None}, {}, False),
+        ("GET", "/api/inbox", {"peek": 1}, {}, True),
+        ("POST", "/api/send", {}, {}, False),
+        ("POST", "/api/send", {}, KEY, True),
+        ("POST", "/api/ack", {}, {}, True),
+        ("POST", "/api/wakes", {}, {}, False),
     ],
 )
 def test_what_may_come_twice(
-    method: str, path: str, headers: dict[str, str], *, harmless: bool
+    method: str, path: str, query: dict[str, object], headers: dict[str, str], *, harmless: bool
 ) -> None:
-    assert is_harmless(method, path, headers) is harmless
+    assert is_harmless(method, path, query, headers) is harmless
 
 
 def test_if_all_are_dead_each_is_named_and_nothing_was_sent() -> None:
