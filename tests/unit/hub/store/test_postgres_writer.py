@@ -19,10 +19,12 @@ import pytest
 
 from agent_bus.core import errors
 from agent_bus.core.clock import SystemClock
-from agent_bus.core.model import Seq
+from agent_bus.core.model import AgentName, Seq
 from agent_bus.store.postgres.link import connections, primary
 from agent_bus.store.postgres.link.address import Address
 from agent_bus.store.postgres.postgres_store import PostgresStore
+from agent_bus.store.postgres.write.transaction import Command
+from agent_bus.store.postgres.write.writer import parts
 from tests.support import guard, postgres
 from tests.support.patience import patience, wait_until
 from tests.support.store import ALPHA, BETA, GAMMA, Told, draft, enrolled, inbox, opened_postgres
@@ -63,6 +65,18 @@ def test_what_waits_is_committed_together_and_seqs_have_no_gap(store: PostgresSt
     assert after["commands"] - before["commands"] == 100
     assert after["commits"] - before["commits"] < 60
     assert [d.seq for one in sent for d in one.deliveries] == list(range(1, 201))
+
+
+def test_messages_to_many_are_parted_into_bounded_transactions(store: PostgresStore) -> None:
+    everybody = tuple(AgentName(f"agent-{n}") for n in range(900))
+    before = store.counts()["head"]
+    found = at_once(store, [draft(recipients=everybody) for _ in range(6)])
+    assert [one.deliveries[-1].seq - before for one in found] == [900 * n for n in range(1, 7)]
+    sizes = [
+        len(part)
+        for part in parts([Command(work, None, None) for work in [[1] * 1500, [1] * 600, [1]]])
+    ]
+    assert sizes == [1, 2]
 
 
 def test_a_bad_command_hurts_no_neighbour(store: PostgresStore) -> None:

@@ -38,6 +38,8 @@ KEEP_CHANGE: Final = (
 )
 LOCK: Final = "SELECT pos FROM head WHERE term = %s FOR UPDATE"
 SENT_BY: Final = "SELECT facts FROM change WHERE pos = %s"
+APPLIED_PATIENCE_S: Final = 30.0
+"""For one statement of a command by itself: a sweep may touch thousands of rows."""
 MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE agent = ANY(%s)"
 
 
@@ -60,6 +62,20 @@ class Command:
     work: Work
     committed: Callable[[Any], None] | None
     waiter: Waiter[Any] | None
+
+    @property
+    def rows(self) -> int:
+        """About how many rows it touches."""
+        match self.work:
+            case Send(draft=draft):
+                return 1 + len(draft.recipients)
+            case Ack(ids=ids):
+                return len(ids)
+            case Fetch(seqs=seqs):
+                return len(seqs)
+            case list():
+                return len(self.work)
+        return 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +269,7 @@ class Transaction:
         work = _work(command, Applied)
         connection = self._connection
         connection.execute("SAVEPOINT command")
+        patience_s, connection.patience_s = connection.patience_s, APPLIED_PATIENCE_S
         try:
             outcome = Outcome(command, work.apply(connection))
         except Exception as error:
@@ -260,6 +277,8 @@ class Transaction:
                 raise
             connection.execute("ROLLBACK TO command")
             outcome = Outcome(command, error=error)
+        finally:
+            connection.patience_s = patience_s
         connection.execute("RELEASE command")
         if outcome.error is None and work.facts is not None:
             self._facts += work.facts(outcome.result)
