@@ -38,9 +38,10 @@ def test_good():
 def test_the_last_lines_name_the_failed_tests(tmp_path: Path, workers: int) -> None:
     (tmp_path / "test_some.py").write_text(FILE)
     (tmp_path / "test_unreadable.py").write_text("this is no Python")
-    options = ["-p", "no:cacheprovider", "-p", "tests.conftest", "--rootdir", str(tmp_path)]
-    options += ["-c", str(ROOT / "pyproject.toml"), "--continue-on-collection-errors"]
-    argv = [sys.executable, "-m", "pytest", *options, f"-n{workers}", str(tmp_path)]
+    plugins = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "tests.conftest"]
+    options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
+    options += ["--continue-on-collection-errors", f"-n{workers}"]
+    argv = [sys.executable, "-m", "pytest", *plugins, *options, str(tmp_path)]
     done = subprocess.run(
         argv,
         cwd=ROOT,
