@@ -68,8 +68,9 @@ logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of is repo
 
 T = TypeVar("T")
 
-PATIENCE_AT_START_S: Final = 30.0
-"""How long a hub that starts waits for a primary: longer than a takeover takes."""
+PATIENCE_AT_START_S: Final = 12.0
+"""How long a hub that starts waits for a primary; then it ends, and systemd starts it again. With
+a last round over dead hosts it stays below gunicorn's 30 s for a worker's start."""
 PAUSE_S: Final = 0.5
 
 
