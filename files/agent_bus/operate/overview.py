@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.bus.broker import Entry, Stream
-from agent_bus.core import sse, states
+from agent_bus.core import errors, sse, states
 from agent_bus.core.model import OPERATOR, PRIORITIES, rfc3339
 from agent_bus.operate import fleet_rows, reserves
 from agent_bus.runtime import greenlets
@@ -152,6 +152,8 @@ class Overview:
             self._event.clear()
             try:
                 self.tick()
+            except errors.NoPrimaryError as error:
+                logger.info("The overview of open pages was not updated: %s", error.detail)
             except Exception:
                 logger.exception("The overview of open pages could not be updated")
             greenlets.sleep(PAUSE_S)

@@ -44,6 +44,8 @@ LOOK_S: Final = 1.0
 FENCE_S: Final = 5.0
 """A hub whose writes were not acknowledged for this time sends its clients away. It is shorter
 than DEAD_S: it stops before others go on without it."""
+START_S: Final = 30.0
+"""How long a hub that starts waits for a primary that was lost meanwhile."""
 SETTLE_S: Final = 20.0
 """Longest time that a change of the roster waits for other hubs; a dead one is left out sooner."""
 LEASES_MS: Final = 600_000
@@ -106,8 +108,6 @@ class PostgresCluster:
         """This process's name among the others."""
         return self._me.process
 
-    # What the writer calls
-
     def before(self, connection: NativeConnection, *, after: int, until: int) -> list[Change]:
         """The changes between two of this hub's batches; runs in the writer's thread."""
         return elsewhere.up_to(connection, after, until)
@@ -136,18 +136,20 @@ class PostgresCluster:
 
         self.publisher.own(pos, earlier, told_and_rung, answer)
 
-    # What the bus calls
-
     def hear(self, hearer: Hearer) -> None:
         """Begin to live among the others; blocks until all that they did is known.
 
         Raises:
             errors.StartupError: the primary was lost meanwhile.
         """
-        try:
-            self._begin(hearer)
-        except errors.NoPrimaryError as error:
-            raise errors.StartupError(f"The database was lost: {error.detail}") from error
+        deadline = self._clock.monotonic() + START_S
+        while True:
+            try:
+                self._begin(hearer)
+                break
+            except errors.NoPrimaryError as error:
+                if self._clock.monotonic() >= deadline:
+                    raise errors.StartupError(f"The database is lost: {error.detail}") from error
         self._count()
         self._listening.start()
         greenlets.spawn(self._run)

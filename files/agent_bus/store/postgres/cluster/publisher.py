@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PAUSE_S: Final = 0.5
+PAUSE_S: Final = 0.2
+"""Between two reads while the database is away."""
 ATTEMPTS: Final = 3
 """Reads of what a change needs; past it, streams that may have missed something begin anew."""
 
@@ -147,12 +148,24 @@ class Publisher:
                 item = self._queue[0]
                 try:
                     self._publish(item)
+                except errors.NoPrimaryError:
+                    self._wait(item)
                 except Exception:
                     logger.exception("What another hub did could not be published")
                     if self._queue and self._queue[0] is item:
                         self._drop(item)
         finally:
             self._is_running = False
+
+    def _wait(self, item: Item) -> None:
+        """Let streams wait for the database. Callers need not: their batch is acknowledged."""
+        if item.tell is None:
+            self._queue.popleft()  # a beat brings it along
+            return
+        answer, item.answer = item.answer, None
+        if answer is not None:
+            greenlets.in_loop(answer)
+        greenlets.sleep(PAUSE_S)
 
     def _publish(self, item: Item) -> None:
         """Publish one batch, reading what it needs; blocks the greenlet."""
@@ -170,12 +183,7 @@ class Publisher:
     def _before(self, item: Item) -> list[Change]:
         """What came before an own batch, where the writer could not read it."""
         after = self.told
-        for _ in range(ATTEMPTS):
-            try:
-                return self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos - 1))
-            except errors.NoPrimaryError:
-                greenlets.sleep(PAUSE_S)
-        return []
+        return self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos - 1))
 
     def _before_own(self, item: Item) -> list[Change]:
         """What can be published of what was rung: not past an own batch that is on its way.

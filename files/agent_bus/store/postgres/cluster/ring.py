@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from agent_bus.core import errors
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import BatchThread, Readable
 from agent_bus.store.postgres.link import connections
@@ -87,10 +88,8 @@ class Listening:
 
     def _run(self) -> None:
         while not self._is_over:
-            try:
-                connection = greenlets.offload(self._connect)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                logger.info("Other hubs cannot be heard: %s", str(error).strip())
+            connection = greenlets.offload(self._connect)
+            if connection is None:
                 greenlets.sleep(AGAIN_S)
                 continue
             try:
@@ -100,9 +99,14 @@ class Listening:
             finally:
                 connection.drop()
 
-    def _connect(self) -> NativeConnection:
-        connection = connections.to_primary(self._address).connection
-        connection.execute(f"LISTEN {CHANNEL}")
+    def _connect(self) -> NativeConnection | None:
+        """A connection that listens, made in a native thread; None without a primary."""
+        try:
+            connection = connections.to_primary(self._address, patience_s=PATIENCE_S).connection
+            connection.execute(f"LISTEN {CHANNEL}")
+        except (psycopg.Error, errors.StartupError) as error:
+            logger.info("Other hubs cannot be heard: %s", str(error).strip())
+            return None
         return connection
 
     def _hear(self, connection: NativeConnection) -> None:
