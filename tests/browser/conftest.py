@@ -143,7 +143,8 @@ def signed_in(
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
         # past the form, which `test_session.py` fills in: a page less to draw for every test
-        form, deadline = {"token": ADMIN}, patience() * 1000
+        form: dict[str, str | float | bool] = {"token": ADMIN}
+        deadline = patience() * 1000
         answer = context.request.post("/login", form=form, max_redirects=0, timeout=deadline)
         assert answer.status == 303, answer.text()
         page.goto("/")
