@@ -72,7 +72,7 @@ def test_a_mute_is_told_to_the_watcher_and_its_end_too(tmp_path: Path) -> None:
         hub.client("n2").send(to="delta")
         assert stream.of_type("message").data["to_agent"] == "delta"
         assert stream.of_type("mailbox").data["muted_until"] == muted.body["muted_until"]
-        hub.client(None).post("/api/agents/delta/mute", {"for_s": 0.2})
+        hub.client(None).post("/api/agents/delta/mute", {"for_s": 2})
         assert stream.of_type("mailbox").data["muted_until"] is not None
         end = stream.of_type("mailbox").data
         assert (end["muted_until"], end["unfetched"]) == (None, 1)

@@ -188,7 +188,8 @@ class Bus:
     def mute(self, agent: AgentName, *, for_s: float) -> None:
         """Ask watchers not to wake an agent for a while; its mail still arrives."""
         self._presence.mute(agent, for_s=for_s)
-        self.tell_mute(agent, for_s)
+        if not self._cluster.is_plural:  # else this hub, too, has heard of it by then
+            self.tell_mute(agent, for_s)
 
     def tell_mute(self, agent: AgentName, for_s: float) -> None:
         """Tell the agent's watcher of a mute that begins now, and later of its end."""
