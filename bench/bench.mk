@@ -11,3 +11,7 @@ bench-reconnect: setup ## Measure how soon WATCHERS real watchers are back after
 .PHONY: bench-hub-death
 bench-hub-death: setup ## Measure how soon STREAMS streams of a killed hub are at others (2 minutes; POSTGRES=1: hubs on one PostgreSQL)
 	nice -n 5 $(BIN)/python -m bench.hub_death --streams $(STREAMS) $(if $(POSTGRES),--postgres)
+
+.PHONY: bench-stores
+bench-stores: setup ## Measure the store path on SQLite and PostgreSQL side by side (3 minutes)
+	PYTHONPATH=files $(BIN)/python -m bench.stores

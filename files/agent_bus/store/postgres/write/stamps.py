@@ -15,40 +15,52 @@ if TYPE_CHECKING:
     from agent_bus.core.states import StampKind
     from agent_bus.store.postgres.link.connections import NativeConnection
 
+# What is stamped is found stamp by stamp: OFFSET 0 keeps PostgreSQL from walking over all that has
+# no such stamp yet, which is what it would plan on a hub's first day, while there is little.
 STAMP_PUSHED: Final = (
-    "UPDATE delivery d SET pushed_at = w.at"
-    " FROM json_to_recordset(%s::json) AS w(seq bigint, at bigint)"
-    " WHERE d.seq = w.seq AND d.pushed_at IS NULL"
+    "UPDATE delivery d SET pushed_at = w.at FROM (SELECT o.seq, w.at"
+    " FROM json_to_recordset(%s::json) AS w(seq bigint, at bigint) CROSS JOIN LATERAL ("
+    "SELECT o.seq FROM delivery o WHERE o.seq = w.seq AND o.pushed_at IS NULL OFFSET 0) o) w"
+    " WHERE d.seq = w.seq"
 )
-_REPORTS: Final = (
-    " FROM json_to_recordset(%s::json)"
-    " AS w(agent text, low bigint, seq bigint, at bigint, reason text)"
-)
-_SINCE_MARK: Final = (
-    f"{_REPORTS} LEFT JOIN mailbox b ON b.agent = w.agent"
-    " WHERE d.agent = w.agent AND d.seq > w.low AND d.seq <= w.seq"
-)
-_WAITING: Final = (
-    f"{_REPORTS} WHERE d.agent = w.agent AND d.read_at IS NULL AND d.expired_at IS NULL"
-    " AND d.seq > w.low AND d.seq <= w.seq"
+
+
+def _reported(stamped: str, where: str, mark: str = "") -> str:
+    return (
+        f"UPDATE delivery d SET {stamped} FROM (SELECT o.seq, w.at, w.reason"
+        " FROM json_to_recordset(%s::json)"
+        f" AS w(agent text, low bigint, seq bigint, at bigint, reason text){mark}"
+        f" CROSS JOIN LATERAL (SELECT o.seq FROM delivery o WHERE {where} OFFSET 0) o) w"
+        " WHERE d.seq = w.seq"
+    )
+
+
+def _since(mark: str) -> str:
+    """Pairs of agent and seq: only the index of both knows their order."""
+    return (
+        f"o.agent = w.agent AND (o.agent, o.seq) > (w.agent, greatest(w.low, b.{mark}))"
+        " AND (o.agent, o.seq) <= (w.agent, w.seq)"
+    )
+
+
+_MARK: Final = " LEFT JOIN mailbox b ON b.agent = w.agent"
+_WAITS: Final = (
+    # By the index of unread mail; `+ 0` hides the seqs from the primary key, which has all mail.
+    "o.agent = w.agent AND o.read_at IS NULL AND o.expired_at IS NULL"
+    " AND o.seq + 0 > w.low AND o.seq + 0 <= w.seq"
 )
 STAMP_UP_TO: Final[dict[StampKind, str]] = {
-    states.RECEIVED: (
-        f"UPDATE delivery d SET received_at = w.at{_SINCE_MARK}"
-        " AND d.seq > coalesce(b.received_seq, 0) AND d.received_at IS NULL"
+    states.RECEIVED: _reported(
+        "received_at = w.at", f"{_since('received_seq')} AND o.received_at IS NULL", _MARK
     ),
-    states.ACCEPTED: (
-        f"UPDATE delivery d SET accepted_at = w.at{_SINCE_MARK}"
-        " AND d.seq > coalesce(b.accepted_seq, 0) AND d.accepted_at IS NULL"
+    states.ACCEPTED: _reported(
+        "accepted_at = w.at", f"{_since('accepted_seq')} AND o.accepted_at IS NULL", _MARK
     ),
-    states.FAILED: (
-        f"UPDATE delivery d SET wake_failed_at = w.at, wake_failure = w.reason{_WAITING}"
-        " AND d.fetched_at IS NULL"
+    states.FAILED: _reported(
+        "wake_failed_at = w.at, wake_failure = w.reason", f"{_WAITS} AND o.fetched_at IS NULL"
     ),
-    states.ESCALATED: (
-        f"UPDATE delivery d SET escalated_at = w.at{_WAITING} AND d.escalated_at IS NULL"
-    ),
-    states.OVERDUE: f"UPDATE delivery d SET overdue_at = w.at{_WAITING} AND d.overdue_at IS NULL",
+    states.ESCALATED: _reported("escalated_at = w.at", f"{_WAITS} AND o.escalated_at IS NULL"),
+    states.OVERDUE: _reported("overdue_at = w.at", f"{_WAITS} AND o.overdue_at IS NULL"),
 }
 """Which deliveries a report is about. `received` and `accepted` include those that the agent read
 before the report came, hence the mark; the others are only about mail that still waits."""
