@@ -42,10 +42,11 @@ def _count(hubs: Sequence[str]) -> Iterator[Finding]:
     if len(hubs) > MOST:
         says = f"{what}; more than five make each commit slower and nothing safer, so keep five"
     else:
+        fewer = len(hubs) - 1
         says = (
-            f"{what}, and no majority of them is left once {len(hubs) // 2} are lost, which is no "
-            f"better than {len(hubs) - 1}; keep {len(hubs) - 1} or add one: hubs are one, three "
-            f"or five (any number with {DATABASE}, a PostgreSQL that somebody else runs)"
+            f"{what}, of which no more may die than of {fewer}: the others have to be a majority. "
+            f"Keep {fewer} or add one: hubs are one, three or five (any number with {DATABASE}, a "
+            "PostgreSQL that somebody else runs)"
         )
     yield {"keys": ["hub", hubs[1]], "says": says}
 
