@@ -8,6 +8,7 @@ every hub's rings waiting until the batch is replicated. A ring that is missed d
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -76,15 +77,16 @@ class Listening:
         self._address = address
         self._rung = rung
         self._is_over = False
-        self._connection: NativeConnection | None = None
+        self._stop: Callable[[], object] = _nothing
 
     def start(self) -> None:
         """Begin; returns at once."""
-        greenlets.spawn(self._run)
+        self._stop = partial(greenlets.spawn(self._run).kill, block=False)
 
     def close(self) -> None:
         """Hear nothing any more."""
         self._is_over = True
+        self._stop()  # the greenlet waits for a socket, or in a thread
 
     def _run(self) -> None:
         while not self._is_over:
@@ -96,6 +98,8 @@ class Listening:
                 self._hear(connection)
             except psycopg.Error as error:
                 logger.info("Other hubs are heard no more: %s", str(error).strip())
+            except Exception:
+                logger.exception("What a ring is about could not be published")
             finally:
                 connection.drop()
 
