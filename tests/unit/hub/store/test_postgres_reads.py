@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,6 +115,16 @@ def _fill(folder: Path, clock: FakeClock, dice: random.Random) -> None:
                 clock.advance(dice.choice([60.0, 3600.0, DAY_S]))
                 store.sweep(SWEEP)
         assert store.archived_seq(EVERYBODY) > 0
+
+
+def test_readers_are_tuned_as_plans_are_tested(
+    both: tuple[apsw.Connection, NativeConnection, FakeClock],
+) -> None:
+    _, heavy, _ = both
+    for name in re.findall(r"SET (\w+)", connections.TUNED):
+        wanted = re.search(rf"SET {name} = ([^;]+)", connections.TUNED)
+        assert wanted is not None
+        assert connections.one(heavy, f"SHOW {name}") == wanted[1]
 
 
 def slices(kind: Any, **choices: Any) -> Iterator[Any]:

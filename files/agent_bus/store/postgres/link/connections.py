@@ -149,7 +149,7 @@ def to_reader(
                 if wanted == "primary" and int(one(connection, TIMELINE)) < timeline:
                     connection.drop()
                     continue
-                connection.execute(READ_ONLY)
+                connection.execute(f"{READ_ONLY}; {TUNED}")
             except psycopg.Error as error:
                 failure = error
                 continue
