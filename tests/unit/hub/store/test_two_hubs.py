@@ -255,3 +255,15 @@ def test_a_hub_that_has_missed_changes_starts_anew(url: str) -> None:
             second.send(draft(body="after"), depth_limit=50)
             assert ("starts anew", []) in two.heard
         assert ("starts anew", []) not in one.heard
+
+
+def test_a_hub_that_stopped_in_the_middle_of_a_batch_does_not_keep_the_lock(url: str) -> None:
+    one = Ear()
+    with hub(url, "one", one) as first:
+        enrolled(first)
+        with psycopg.connect(url) as stopped:
+            stopped.execute("UPDATE head SET pos = pos")
+            first.send(draft(body="goes on"), depth_limit=50)
+            with pytest.raises(psycopg.OperationalError):
+                stopped.execute("SELECT 1")
+        assert one.heard == [("goes on", [1])]

@@ -33,6 +33,16 @@ LEASES: Final = (
 MUTES: Final = "SELECT agent, until_at FROM mute WHERE until_at > %s"
 HUBS: Final = "SELECT name, process, url, version, seen_at FROM hub ORDER BY name"
 
+RELEASE: Final = (
+    "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a"
+    " WHERE a.datname = current_database() AND a.usename = current_user"
+    " AND a.wait_event = 'ClientRead' AND a.xact_start < clock_timestamp() - interval '1.5 s'"
+    " AND a.pid IN (SELECT unnest(pg_blocking_pids(b.pid)) FROM pg_stat_activity b"
+    " WHERE b.datname = current_database() AND b.wait_event_type = 'Lock')"
+)
+"""Ends sessions that keep others waiting for a lock while they wait for their own client: a hub
+that was stopped in the middle of a batch. Never one that waits for a standby."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -61,6 +71,11 @@ def position(connection: NativeConnection) -> int:
     """The newest batch's that can be seen."""
     (found,) = connection.execute(POS).fetchone() or (0,)
     return int(found)
+
+
+def release(connection: NativeConnection) -> int:
+    """Free the lock from hubs that were stopped while they held it; answers how many."""
+    return len(connection.execute(RELEASE).fetchall())
 
 
 def bodies(connection: NativeConnection, pks: Sequence[int]) -> dict[int, Message]:

@@ -44,8 +44,9 @@ LOOK_S: Final = 1.0
 FENCE_S: Final = 5.0
 """A hub whose writes were not acknowledged for this time sends its clients away. It is shorter
 than DEAD_S: it stops before others go on without it."""
-START_S: Final = 30.0
-"""How long a hub that starts waits for a primary that was lost meanwhile."""
+START_S: Final = 30.0  # how long a hub that starts waits for a primary that was lost meanwhile
+STUCK_S: Final = 1.0
+"""A beat that takes longer may wait for a hub that was stopped while it had the lock."""
 SETTLE_S: Final = 20.0
 """Longest time that a change of the roster waits for other hubs; a dead one is left out sooner."""
 LEASES_MS: Final = 600_000
@@ -249,8 +250,6 @@ class PostgresCluster:
         self._listening.close()
         self._ringer.close()
 
-    # Beats
-
     def _run(self) -> None:
         """The greenlet; an error is logged, and the next round tries again."""
         while not self._is_over:
@@ -276,6 +275,9 @@ class PostgresCluster:
     def _look(self) -> None:
         """See whether a ring was missed: then a beat brings along what it was about."""
         try:
+            is_stuck = self._is_beating and self._clock.monotonic() - self._beaten > STUCK_S
+            if is_stuck and self._readers.run(elsewhere.release):
+                logger.warning("A hub that had stopped in the middle of a batch was cut off")
             seen = self._readers.run(elsewhere.position)
             if seen > self.publisher.told and not self._is_beating:
                 self._beat_now()
