@@ -6,16 +6,19 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from agent_bus.core.clock import SystemClock
 from agent_bus.core.model import AgentName, Draft, NodeName, Roster
 from agent_bus.core.slices import InboxSlice
+from agent_bus.runtime import greenlets
 from agent_bus.store.postgres.link.address import Address
 from agent_bus.store.postgres.postgres_store import PostgresStore
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support import postgres
 from tests.support.clock import FakeClock
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -126,3 +129,12 @@ def inbox(store: Store, agent: str, *, unread: bool = True, limit: int = 100) ->
 
 def _never() -> None:
     raise AssertionError("the store gave the disk up")
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Let the loop run until something holds."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + patience()
+    while not condition():
+        assert clock.monotonic() < deadline, what
+        greenlets.sleep(0.005)

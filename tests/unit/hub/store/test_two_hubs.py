@@ -15,11 +15,10 @@ from agent_bus.store import cluster as told
 from agent_bus.store.postgres.link.address import Address
 from agent_bus.store.postgres.postgres_store import PostgresStore
 from tests.support import postgres
-from tests.support.patience import patience
-from tests.support.store import BETA, GAMMA, ROSTER, draft, enrolled
+from tests.support.store import BETA, GAMMA, ROSTER, draft, enrolled, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from agent_bus.core.model import Acked, AgentName, MailboxCounts, Roster, Sent
@@ -98,15 +97,6 @@ def hub(url: str, name: str, ear: Ear) -> Iterator[PostgresStore]:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return postgres.database(tmp_path)
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Let the loop run until something holds."""
-    clock = SystemClock()
-    deadline = clock.monotonic() + patience()
-    while not condition():
-        assert clock.monotonic() < deadline, what
-        greenlets.sleep(0.005)
 
 
 def test_each_hub_hears_what_the_other_commits_at_once(url: str) -> None:

@@ -77,6 +77,7 @@ class Listening:
         self._address = address
         self._rung = rung
         self._is_over = False
+        self._connection: NativeConnection | None = None
         self._stop: Callable[[], object] = _nothing
 
     def start(self) -> None:
@@ -90,28 +91,39 @@ class Listening:
 
     def _run(self) -> None:
         while not self._is_over:
-            connection = greenlets.offload(self._connect)
-            if connection is None:
-                greenlets.sleep(AGAIN_S)
-                continue
             try:
-                self._hear(connection)
+                greenlets.offload(self._connect)
+                if self._connection is None:
+                    greenlets.sleep(AGAIN_S)
+                else:
+                    self._hear(self._connection)
             except psycopg.Error as error:
                 logger.info("Other hubs are heard no more: %s", str(error).strip())
             except Exception:
                 logger.exception("What a ring is about could not be published")
             finally:
-                connection.drop()
+                self._let_go()
 
-    def _connect(self) -> NativeConnection | None:
-        """A connection that listens, made in a native thread; None without a primary."""
+    def _connect(self) -> None:
+        """Open a connection that listens, in a native thread; none without a primary.
+
+        Whoever waits for it may be gone when it is open: then it is closed here.
+        """
         try:
-            connection = connections.to_primary(self._address, patience_s=PATIENCE_S).connection
-            connection.execute(f"LISTEN {CHANNEL}")
+            self._connection = connections.to_primary(
+                self._address, patience_s=PATIENCE_S
+            ).connection
+            self._connection.execute(f"LISTEN {CHANNEL}")
         except (psycopg.Error, errors.StartupError) as error:
             logger.info("Other hubs cannot be heard: %s", str(error).strip())
-            return None
-        return connection
+            self._let_go()
+        if self._is_over:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.drop()
 
     def _hear(self, connection: NativeConnection) -> None:
         readable = Readable(connection.pgconn.socket)

@@ -5,6 +5,7 @@ A connect costs tens of milliseconds of CPU with TLS and SCRAM, and seconds with
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,7 +15,7 @@ from psycopg import waiting
 from agent_bus.core import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from psycopg.abc import PQGen
 
@@ -113,11 +114,12 @@ def to_primary(
     for number in ((first + step) % len(hosts) for step in range(len(hosts))):
         try:
             connection = _connect({**hosts[number], "target_session_attrs": "read-write"})
-            connection.patience_s = patience_s
-            connection.execute(TUNED)
-            if patience_s is not None:
-                connection.execute(SET_LOCK_TIMEOUT, (f"{int(patience_s * 800)}ms",))
-            found = int(one(connection, TIMELINE))
+            with _dropped_on_failure(connection):
+                connection.patience_s = patience_s
+                connection.execute(TUNED)
+                if patience_s is not None:
+                    connection.execute(SET_LOCK_TIMEOUT, (f"{int(patience_s * 800)}ms",))
+                found = int(one(connection, TIMELINE))
         except psycopg.Error as error:
             failures.append(f"{hosts[number].get('host', 'local')}: {str(error).strip()}")
             continue
@@ -126,6 +128,15 @@ def to_primary(
         connection.drop()
         failures.append(f"{hosts[number].get('host', 'local')}: it was primary before another one")
     raise psycopg.OperationalError("; ".join(failures))
+
+
+@contextlib.contextmanager
+def _dropped_on_failure(connection: NativeConnection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.drop()
+        raise
 
 
 def to_reader(
@@ -145,11 +156,12 @@ def to_reader(
         for host in in_turn:
             try:
                 connection = _connect({**host, "target_session_attrs": wanted})
-                connection.patience_s = patience_s
-                if wanted == "primary" and int(one(connection, TIMELINE)) < timeline:
-                    connection.drop()
-                    continue
-                connection.execute(f"{READ_ONLY}; {TUNED}")
+                with _dropped_on_failure(connection):
+                    connection.patience_s = patience_s
+                    if wanted == "primary" and int(one(connection, TIMELINE)) < timeline:
+                        connection.drop()
+                        continue
+                    connection.execute(f"{READ_ONLY}; {TUNED}")
             except psycopg.Error as error:
                 failure = error
                 continue
