@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 CALLS = {"uri", "get_url", "wait_for_connection"}
 """Ansible modules that make HTTP requests."""
+FROM_THE_FLEET = {
+    *("ca_path", "client_cert", "client_key", "url_username", "url_password"),
+    *("headers", "body", "body_format"),
+}
+"""Arguments that are made of the fleet's variables."""
 TASK_FILES = [
     file
     for folder in ("playbooks", "roles", "bench", "lab", "tests/e2e")
@@ -104,9 +109,7 @@ def test_each_task_that_asks_by_http_asks_the_hub_itself(
         {
             "name": name,
             "ansible.builtin.uri": {
-                key: value
-                for key, value in arguments.items()
-                if key not in {"ca_path", "headers", "body", "body_format"}
+                key: value for key, value in arguments.items() if key not in FROM_THE_FLEET
             }
             | replaced,
         }
