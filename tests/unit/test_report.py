@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab import progress
 from lab.paths import ROOT
 from tests.support.guard import marked
 from tests.support.patience import patience
@@ -45,7 +46,7 @@ def test_the_last_lines_name_the_failed_tests(tmp_path: Path, workers: int) -> N
     done = subprocess.run(
         argv,
         cwd=ROOT,
-        env=marked(),
+        env=marked(**{progress.PIPE: ""}),
         capture_output=True,
         text=True,
         check=False,
