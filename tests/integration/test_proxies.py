@@ -156,7 +156,7 @@ def test_the_node_side_asks_hub_and_gateway_itself(
     finally:
         watcher.stop()
     doctor = node.cli("doctor", "--as", "alpha")
-    assert "502" not in doctor.stdout + doctor.stderr
+    assert f"{gateway.url} answers" in doctor.stdout, doctor.stdout + doctor.stderr
 
 
 def test_the_operator_s_tool_asks_the_hub_itself(hub: HubWithNodes, tmp_path: Path) -> None:
@@ -180,7 +180,6 @@ def test_the_gateway_s_module_asks_the_gateway_itself(
     given |= {"state_dir": str(gateway.folder)}
     answer = answer_of("openclaw_gateway", given)
     assert "no gateway listens" not in " ".join(answer["notes"]), answer
-    assert "502" not in " ".join(answer["notes"]), answer
     assert proxy.asked == []
 
 

@@ -252,7 +252,7 @@ def test_a_probe_checks_the_gateway_and_wakes_nobody(
     gateway.configure(token="another token")
     results = hub.call("POST", "/api/probes", {"agents": ["alpha"]})["results"]
     assert not results[0]["ok"]
-    assert "401" in results[0]["reason"]
+    assert "answered 401" in results[0]["reason"]
     assert not gateway.wakes()
 
 
