@@ -290,7 +290,7 @@ def test_the_outbox_is_sent_when_the_hub_is_back(
     until(lambda: hub.agent("beta")["unread"] == 2, what="both arrived")
     page = hub.call("GET", "/api/inbox?agent=beta&peek=1", token=token_of("n1"))
     assert [m["body"] for m in page["messages"]] == ["one", "two"]
-    assert not list((node.folder / "outbox").glob("*.json"))
+    until(lambda: not list((node.folder / "outbox").glob("*.json")), what="the outbox is empty")
     until(lambda: gateway.wakes("beta"), what="beta is woken")
 
 
