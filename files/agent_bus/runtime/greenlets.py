@@ -11,7 +11,7 @@ import logging
 import select
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import gevent
 from gevent import event, hub, monkey, threadpool
@@ -31,6 +31,7 @@ __all__ = [
     "Waiter",
     "has_hung_up",
     "in_loop",
+    "native_rlock",
     "native_sleep",
     "offload",
     "share_interpreter",
@@ -48,6 +49,9 @@ sleep: Final = gevent.sleep
 spawn: Final = gevent.spawn
 native_sleep: Final[Callable[[float], None]] = monkey.get_original("time", "sleep")
 """For native threads: `sleep` would make a loop for the thread."""
+native_rlock: Final[Callable[[], Any]] = monkey.get_original("_thread", "RLock")
+"""A lock between native threads and the loop: gevent's own, when it is contended from a native
+thread, can be waited for for ever. Only for what never switches greenlets while it is held."""
 STOP: Final = object()
 BATCH_LIMIT: Final = 256
 """Items per batch: past it the first ones would wait long for the last ones."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Final
+from typing import Final, TextIO
+
+from agent_bus.runtime.greenlets import native_rlock
 
 PRIORITY: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
@@ -24,8 +26,23 @@ class JsonFormatter(logging.Formatter):
         return f"<{PRIORITY.get(record.levelname, 6)}>{json.dumps(fields, ensure_ascii=False)}"
 
 
+class NativeHandler(logging.StreamHandler[TextIO]):
+    """To stderr, from the loop and from native threads alike.
+
+    The lock is native: of gevent's, which `threading` has in the hub, a writer thread that logged
+    at the same time as the loop would never have come back.
+    """
+
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        """As logging does, with the native lock."""
+        super().createLock()
+        self.lock = native_rlock()
+
+
 def configure(level: str) -> None:
     """Send all loggers' records to stderr as JSON lines."""
-    handler = logging.StreamHandler()
+    # the lock of the loggers' own table, which a native thread takes when it first logs
+    logging._lock = native_rlock()  # type: ignore[attr-defined]  # noqa: SLF001
+    handler = NativeHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
