@@ -253,6 +253,17 @@ class HubProcess:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(patience())
             self.process = None
+            # the worker dies a little later, and what comes to its socket until then is cut off
+            wait_until(lambda: not self._listens(), "its port is closed")
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), patience()).close()
+        except ConnectionResetError:  # in the very moment of its end
+            return True
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query finds in its database, on either store."""

@@ -6,7 +6,6 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from agent_bus.core.clock import SystemClock
 from agent_bus.core.model import AgentName, Draft, NodeName, Roster
 from agent_bus.core.slices import InboxSlice
 from agent_bus.runtime import greenlets
@@ -15,7 +14,7 @@ from agent_bus.store.postgres.postgres_store import PostgresStore
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support import postgres
 from tests.support.clock import FakeClock
-from tests.support.patience import patience
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -133,8 +132,4 @@ def _never() -> None:
 
 def until(condition: Callable[[], object], what: str) -> None:
     """Let the loop run until something holds."""
-    clock = SystemClock()
-    deadline = clock.monotonic() + patience()
-    while not condition():
-        assert clock.monotonic() < deadline, what
-        greenlets.sleep(0.005)
+    wait_until(condition, what, pause=greenlets.sleep)
