@@ -60,6 +60,7 @@ def test_a_watcher_that_moves_ends_its_older_stream_at_the_other_hub(
     hubs: list[HubProcess],
 ) -> None:
     first = watcher(hubs[0], "n3")
+    wait_until(lambda: statuses(hubs, "delta") == ["online"] * 2, "its lease is known at both")
     second = watcher(hubs[1], "n3")
     assert first.of_type("bye").data["reason"] == "superseded"
     third = watcher(hubs[0], "n3")
