@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,12 +143,17 @@ class StreamReader:
         self.headers = {name.lower(): value for name, value in self._response.getheaders()}
         self.last_id: str | None = None
 
-    def next(self) -> Event | None:
-        """The next event, without comments; None at the end of the stream."""
+    def next(self, wanted: str = "any event") -> Event | None:
+        """The next event, without comments; None at the end of the stream.
+
+        Comments come for ever: a stream that carries nothing else fails the test, too.
+        """
         self._socket.settimeout(patience())
+        deadline = time.monotonic() + patience()
         name, identifier = "message", None
         data: list[str] = []
         while line := self._response.readline():
+            assert time.monotonic() < deadline, f"the stream brought only comments, not {wanted}"
             text = line.decode().rstrip("\n")
             key, _, value = text.partition(": ")
             if not text and data:
@@ -165,7 +171,7 @@ class StreamReader:
     def of_type(self, wanted: str) -> Event:
         """The next event of one type; others are passed over."""
         while True:
-            event = self.next()
+            event = self.next(wanted)
             assert event is not None, f"the stream ended before {wanted!r}"
             if event.type == wanted:
                 return event
