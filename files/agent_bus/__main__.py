@@ -49,9 +49,10 @@ def _serve(chosen: settings.Settings, log_level: str) -> None:
 
     monkey.patch_all()  # before anything else is imported that keeps a socket or a lock
 
+    from agent_bus.runtime.greenlets import native_rlock
     from agent_bus.server.gunicorn_conf import Server
 
-    log.configure(log_level)
+    log.configure(log_level, make_lock=native_rlock)
     _require_descriptors(chosen.worker_connections)
     Server(chosen, notify_socket=os.environ.pop("NOTIFY_SOCKET", None)).run()
 

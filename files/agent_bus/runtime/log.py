@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from agent_bus.runtime.greenlets import native_rlock
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PRIORITY: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
@@ -26,23 +27,28 @@ class JsonFormatter(logging.Formatter):
         return f"<{PRIORITY.get(record.levelname, 6)}>{json.dumps(fields, ensure_ascii=False)}"
 
 
-class NativeHandler(logging.StreamHandler[TextIO]):
+class SharedHandler(logging.StreamHandler[TextIO]):
     """To stderr, from the loop and from native threads alike.
 
-    The lock is native: of gevent's, which `threading` has in the hub, a writer thread that logged
-    at the same time as the loop would never have come back.
+    Args:
+        make_lock: makes a lock that both may wait for. `threading` has gevent's in the hub: a
+            writer's thread that logged at the same moment as the loop would never come back.
     """
 
+    def __init__(self, make_lock: Callable[[], Any]) -> None:
+        self._make_lock = make_lock
+        super().__init__()
+
     def createLock(self) -> None:  # noqa: N802 - logging's name
-        """As logging does, with the native lock."""
+        """As logging does, with that lock."""
         super().createLock()
-        self.lock = native_rlock()
+        self.lock = self._make_lock()
 
 
-def configure(level: str) -> None:
-    """Send all loggers' records to stderr as JSON lines."""
+def configure(level: str, *, make_lock: Callable[[], Any]) -> None:
+    """Send all loggers' records to stderr as JSON lines; for `make_lock` see `SharedHandler`."""
     # the lock of the loggers' own table, which a native thread takes when it first logs
-    logging._lock = native_rlock()  # type: ignore[attr-defined]  # noqa: SLF001
-    handler = NativeHandler()
+    logging._lock = make_lock()  # type: ignore[attr-defined]  # noqa: SLF001
+    handler = SharedHandler(make_lock)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

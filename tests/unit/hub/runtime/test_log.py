@@ -17,7 +17,7 @@ from gevent import monkey
 monkey.patch_all()
 import logging, gevent
 from agent_bus.runtime import greenlets, log
-log.configure("INFO")
+log.configure("INFO", make_lock=greenlets.native_rlock)
 logger = logging.getLogger("agent_bus.test")
 
 def write():
