@@ -54,6 +54,12 @@ SHOWN_LATELY_MS: Final = 120_000
 body and keeps its stamp. If the stamp moved, an agent that looks more often would never see the
 body again after the turn that saw it died. A stamp in the future was made before the clock was set
 back; it moves."""
+AUDIT_KEPT: Final = 100_000
+"""Audit entries kept: ten weeks at one per minute, about 20 MB."""
+FLOW_SEQS: Final = 100_000
+"""How many of the newest deliveries the picture of who talks to whom counts."""
+CROSSINGS: Final = 2_000
+"""How many of the newest deliveries the hops of each host are measured over."""
 
 
 class Listener(Protocol):

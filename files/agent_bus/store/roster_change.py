@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent_bus.core import errors
 from agent_bus.core.model import Roster, RosterChange
 
 if TYPE_CHECKING:
-    from agent_bus.core.model import Agent, AgentName
+    from collections.abc import Iterable
+
+    from agent_bus.core.model import Agent, AgentName, NodeName
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 RETIRE_FREELY: Final = 2
 """How many agents a roster may retire without `force`."""
 RETIRE_SHARE: Final = 0.2
 """Past RETIRE_FREELY, retiring more than this share of the fleet needs `force`: half an inventory
 by mistake must not silence half a fleet."""
+
+
+def assembled(
+    agents: list[Agent],
+    members: Iterable[tuple[str, AgentName]],
+    tokens: Iterable[tuple[NodeName, str]],
+) -> Roster:
+    """The roster of active agents, from its rows: all agents, (group, member), (node, SHA-256)."""
+    return Roster(
+        agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
+        groups=_grouped(members),
+        tokens=_grouped(tokens),
+    )
 
 
 def between(old: Roster, known: list[Agent], new: Roster, *, force: bool) -> RosterChange:
@@ -53,3 +71,10 @@ def _compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
 
 def _as_sets(groups: dict[str, tuple[AgentName, ...]]) -> dict[str, frozenset[AgentName]]:
     return {name: frozenset(members) for name, members in groups.items()}
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
+    found: dict[K, list[V]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in found.items()}

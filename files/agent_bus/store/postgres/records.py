@@ -9,8 +9,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core.model import AuditEntry, Crossing, Flow, Flows, Session
+from agent_bus.store import contract
 from agent_bus.store.postgres.read import search
+from agent_bus.store.postgres.read.search import PostgresIndex
 from agent_bus.store.postgres.read.snapshot import snapshot
+from agent_bus.store.search import first_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +24,6 @@ if TYPE_CHECKING:
     from agent_bus.core.slices import SearchSlice
     from agent_bus.store.postgres.link.pool import Readers
     from agent_bus.store.postgres.write.writer import Writer
-
-AUDIT_KEPT: Final = 100_000
-"""Audit entries kept: ten weeks at one per minute, about 20 MB."""
-FLOW_SEQS: Final = 100_000
-"""How many of the newest deliveries the picture of who talks to whom counts."""
-CROSSINGS: Final = 2_000
-"""How many of the newest deliveries the hops of each host are measured over."""
 
 SESSIONS: Final = "SELECT sha256, token_sha256, expires_at FROM session WHERE expires_at > %s"
 KEEP_SESSION: Final = "INSERT INTO session (sha256, token_sha256, expires_at) VALUES (%s, %s, %s)"
@@ -90,7 +86,7 @@ class PostgresRecords:
 
         def apply(connection: Connection[Any]) -> None:
             connection.execute(KEEP_AUDIT, row)
-            connection.execute(DROP_AUDIT, (AUDIT_KEPT,))
+            connection.execute(DROP_AUDIT, (contract.AUDIT_KEPT,))
 
         self._writer.run(apply)
 
@@ -111,10 +107,11 @@ class PostgresRecords:
         """How many deliveries each pair of agents had since a time, archived ones included."""
 
         def read(connection: Connection[Any]) -> Flows:
-            wanted = search.first_at(connection, since)
-            low = max(wanted, search.highest(connection) - FLOW_SEQS)
+            index = PostgresIndex(connection)
+            wanted = first_at(index, since)
+            low = max(wanted, index.highest() - contract.FLOW_SEQS)
             flows = [Flow(*row) for row in connection.execute(FLOWS, {"low": low})]
-            first = search.next_message(connection, low) if low > wanted else None
+            first = index.next_message(low) if low > wanted else None
             return Flows(flows, since=None if first is None else first[1])
 
         return self._readers.run(lambda c: snapshot(c, read))
@@ -122,12 +119,12 @@ class PostgresRecords:
     def crossings(self, *, head: int) -> list[Crossing]:
         """When the newest deliveries reached each hop, oldest first."""
         return self._readers.run(
-            lambda c: [Crossing(*row) for row in c.execute(HOPS, (head - CROSSINGS,))]
+            lambda c: [Crossing(*row) for row in c.execute(HOPS, (head - contract.CROSSINGS,))]
         )
 
     def crossings_of(self, agents: Sequence[AgentName]) -> list[Crossing]:
         """When the newest deliveries of some agents reached each hop, oldest first."""
-        bindings = {"agents": list(agents), "share": CROSSINGS // max(1, len(agents))}
+        bindings = {"agents": list(agents), "share": contract.CROSSINGS // max(1, len(agents))}
         return self._readers.run(
             lambda c: [Crossing(*row) for row in c.execute(HOPS_OF, bindings)]
         )

@@ -10,7 +10,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.core.model import AgentName, AuditEntry, Crossing, Flow, Flows, Session
+from agent_bus.store import contract
+from agent_bus.store.search import first_at
 from agent_bus.store.sqlite.read import search
+from agent_bus.store.sqlite.read.search import SqliteIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +24,6 @@ if TYPE_CHECKING:
     from agent_bus.core.slices import SearchSlice
     from agent_bus.runtime.greenlets import ThreadedPool
     from agent_bus.store.sqlite.write.writer import Writer
-
-AUDIT_KEPT: Final = 100_000
-"""Audit entries kept: ten weeks at one per minute, about 20 MB."""
-FLOW_SEQS: Final = 100_000
-"""How many of the newest deliveries the picture of who talks to whom counts."""
-CROSSINGS: Final = 2_000
-"""How many of the newest deliveries the hops of each host are measured over."""
 
 SESSIONS: Final = "SELECT sha256, token_sha256, expires_at FROM session WHERE expires_at > ?"
 KEEP_SESSION: Final = "INSERT INTO session (sha256, token_sha256, expires_at) VALUES (?, ?, ?)"
@@ -86,7 +82,7 @@ class SqliteRecords:
 
         def apply(connection: apsw.Connection) -> None:
             connection.execute(KEEP_AUDIT, row)
-            connection.execute(DROP_AUDIT, (AUDIT_KEPT,))
+            connection.execute(DROP_AUDIT, (contract.AUDIT_KEPT,))
 
         self._writer.run(apply)
 
@@ -107,13 +103,14 @@ class SqliteRecords:
         """How many deliveries each pair of agents had since a time, archived ones included."""
 
         def read(connection: apsw.Connection) -> Flows:
-            wanted = search.first_at(connection, since)
-            low = max(wanted, search.highest(connection) - FLOW_SEQS)
+            index = SqliteIndex(connection)
+            wanted = first_at(index, since)
+            low = max(wanted, index.highest() - contract.FLOW_SEQS)
             counts: Counter[tuple[AgentName, AgentName]] = Counter()
             for sql in FLOWS:
                 for sender, agent, count in connection.execute(sql, (low,)):
                     counts[sender, agent] += count
-            first = search.next_message(connection, low) if low > wanted else None
+            first = index.next_message(low) if low > wanted else None
             flows = [Flow(*pair, count) for pair, count in sorted(counts.items())]
             return Flows(flows, since=None if first is None else first[1])
 
@@ -122,12 +119,12 @@ class SqliteRecords:
     def crossings(self, *, head: int) -> list[Crossing]:
         """When the newest deliveries reached each hop, oldest first."""
         return self._readers.run(
-            lambda c: [Crossing(*row) for row in c.execute(HOPS, (head - CROSSINGS,))]
+            lambda c: [Crossing(*row) for row in c.execute(HOPS, (head - contract.CROSSINGS,))]
         )
 
     def crossings_of(self, agents: Sequence[AgentName]) -> list[Crossing]:
         """When the newest deliveries of some agents reached each hop, oldest first."""
-        share = CROSSINGS // max(1, len(agents))
+        share = contract.CROSSINGS // max(1, len(agents))
 
         def read(connection: apsw.Connection) -> list[Crossing]:
             found = [

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus.core.model import AuditEntry, Flow
 from agent_bus.core.slices import SearchSlice
-from agent_bus.store.sqlite import records
-from agent_bus.store.sqlite.read import search as search_of_store
+from agent_bus.store import contract
+from agent_bus.store import search as search_of_store
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, draft, enrolled, opened
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     import pytest
 
     from agent_bus.core.model import SearchPage
+    from agent_bus.store.sqlite.records import SqliteRecords
 
 
 def bodies(page: SearchPage) -> list[str]:
     return [found.message.body for found in page.messages]
 
 
-def search(of: records.SqliteRecords, **more: Any) -> SearchPage:
+def search(of: SqliteRecords, **more: Any) -> SearchPage:
     return of.search(SearchSlice(**{"limit": 10, **more}))
 
 
 def test_the_audit_is_newest_first_and_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "AUDIT_KEPT", 3)
+    monkeypatch.setattr(contract, "AUDIT_KEPT", 3)
     with opened(tmp_path) as store:
         for at in range(5):
             store.records.log(AuditEntry(at, "::1", "api", "wake", ALPHA, {"n": at}, "done"))
@@ -62,7 +63,7 @@ def test_a_search_for_text_looks_through_a_bounded_part(
 def test_a_picture_of_too_much_says_from_when_on_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "FLOW_SEQS", 2)
+    monkeypatch.setattr(contract, "FLOW_SEQS", 2)
     clock = FakeClock()
     with opened(tmp_path, clock=clock) as store:
         enrolled(store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster, RosterChange
+from agent_bus.core.model import OPERATOR, Agent, AgentName, Roster, RosterChange
 from agent_bus.store import roster_change
 
 if TYPE_CHECKING:
@@ -51,18 +51,8 @@ def load(connection: Connection[Any]) -> tuple[Roster, list[Agent]]:
     In one transaction, or what it answers may mix two rosters.
     """
     agents = [Agent(*row) for row in connection.execute(AGENTS)]
-    groups: dict[str, list[AgentName]] = {}
-    for group, member in connection.execute(MEMBERS):
-        groups.setdefault(group, []).append(member)
-    tokens: dict[NodeName, list[str]] = {}
-    for node, sha256 in connection.execute(TOKENS):
-        tokens.setdefault(node, []).append(sha256)
-    roster = Roster(
-        agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
-        groups={group: tuple(members) for group, members in groups.items()},
-        tokens={node: tuple(hashes) for node, hashes in tokens.items()},
-    )
-    return roster, agents
+    members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
+    return roster_change.assembled(agents, members, tokens), agents
 
 
 def put(

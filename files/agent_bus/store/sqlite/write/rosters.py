@@ -40,18 +40,8 @@ SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
 def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
     """The roster of active agents, and all agents: retired ones and the operator, too."""
     agents = [Agent(*row) for row in connection.execute(AGENTS)]
-    groups: dict[str, list[AgentName]] = {}
-    for group, member in connection.execute(MEMBERS):
-        groups.setdefault(group, []).append(member)
-    tokens: dict[NodeName, list[str]] = {}
-    for node, sha256 in connection.execute(TOKENS):
-        tokens.setdefault(node, []).append(sha256)
-    roster = Roster(
-        agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
-        groups={group: tuple(members) for group, members in groups.items()},
-        tokens={node: tuple(hashes) for node, hashes in tokens.items()},
-    )
-    return roster, agents
+    members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
+    return roster_change.assembled(agents, members, tokens), agents
 
 
 def put(
