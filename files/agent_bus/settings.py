@@ -194,6 +194,8 @@ class Settings(BaseModel):
     @classmethod
     def _absolute(cls, value: Path | str | None) -> Path | str | None:
         if isinstance(value, Path) and not value.is_absolute():
+            if ":/" in str(value):
+                raise ValueError("must be postgresql://..., or the absolute path of a SQLite file")
             raise ValueError("must be an absolute path")
         return value
 

@@ -65,6 +65,7 @@ def test_a_hub_finds_its_own_address_among_all(tmp_path: Path) -> None:
         ({"database": "postgresql://u@h/n"}, "data_folder"),
         ({"database": "postgresql://u:secret@h/n", "data_folder": "/d"}, "password"),
         ({"database": "postgresql://u@h/n", "data_folder": "d"}, "absolute"),
+        ({"database": "mysql://u@h/n"}, "postgresql://"),
         ({"name": "c", "hubs": HUBS}, "hubs must name each hub once, and this one too: c"),
         ({"name": "a", "hubs": [*HUBS, HUBS[0]]}, "hubs must name each hub once"),
         ({"hubs": [{"name": "a", "url": "a:8091"}]}, "hubs.0.url"),

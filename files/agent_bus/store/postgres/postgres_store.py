@@ -128,6 +128,7 @@ class PostgresStore:
 
     def _first_connection(self, address: Address) -> connections.NativeConnection:
         deadline = time.monotonic() + PATIENCE_AT_START_S
+        told = ""
         while True:
             try:
                 with connections.to_primary(address).connection as connection:
@@ -139,7 +140,9 @@ class PostgresStore:
                     raise errors.StartupError(
                         f"No primary of {address.shown} can be reached: {error}"
                     ) from error
-                logger.info("There is no primary yet: %s", error)
+                if str(error) != told:
+                    told = str(error)
+                    logger.warning("There is no primary yet: %s", told)
                 time.sleep(PAUSE_S)
             except psycopg.Error as error:
                 raise errors.StartupError(f"{address.shown} cannot be used: {error}") from error
