@@ -22,6 +22,7 @@ from tests.support.patience import patience, wait_until
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
+    import ssl
     import subprocess
     from collections.abc import Iterator
 
@@ -61,10 +62,18 @@ class Event:
 class Client:
     """HTTP with one token over one kept connection."""
 
-    def __init__(self, port: int, token: str | None, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        port: int,
+        token: str | None,
+        *,
+        host: str = "127.0.0.1",
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self._host = host
         self._port = port
         self._token = token
+        self._trust = trust
         self._connection: http.client.HTTPConnection | None = None
 
     def call(
@@ -72,9 +81,7 @@ class Client:
     ) -> Reply:
         """Send a request (a dict as JSON, bytes as they are) and read the whole answer."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(
-                self._host, self._port, timeout=patience()
-            )
+            self._connection = self._connect()
         sent = dict(headers or {})
         if self._token is not None:
             sent["Authorization"] = f"Bearer {self._token}"
@@ -90,6 +97,13 @@ class Client:
         if answer.will_close:
             self.close()
         return Reply(answer.status, found, json.loads(text) if text else None)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._trust is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=patience())
+        return http.client.HTTPSConnection(
+            self._host, self._port, timeout=patience(), context=self._trust
+        )
 
     def get(self, path: str) -> Reply:
         """GET."""
@@ -126,8 +140,11 @@ class StreamReader:
         host: str = "127.0.0.1",
         path: str = "/api/stream",
         cookie: str = "",
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._socket = socket.create_connection((host, port), timeout=patience())
+        if trust is not None:
+            self._socket = trust.wrap_socket(self._socket, server_hostname=host)
         path = f"{path}?{query}".rstrip("?")
         cursor = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
         who = f"Cookie: {cookie}" if cookie else f"Authorization: Bearer {token}"
