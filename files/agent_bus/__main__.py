@@ -1,4 +1,4 @@
-"""`python -m agent_bus serve|check-config|openapi|admin`: the hub's program."""
+"""`python -m agent_bus serve|check-config|check-database|openapi|admin`: the hub's program."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def main(argv: list[str] | None = None) -> int:
         chosen = settings.load(arguments.config)
         if arguments.verb == "serve":
             _serve(chosen, arguments.log_level)
+        elif arguments.verb == "check-database":
+            from agent_bus.app import parts
+
+            print(parts.check_database(chosen, arguments.password_file))
         else:
             print(f"{arguments.config}: ok")
     except errors.StartupError as error:
@@ -85,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", default="INFO", help="default: %(default)s")
     check = verbs.add_parser("check-config", help="validate a settings file and exit")
     check.add_argument("config", type=Path, help="settings file (JSON)")
+    database = verbs.add_parser("check-database", help="ask whether PostgreSQL can hold the bus")
+    database.add_argument("config", type=Path, help="settings file (JSON)")
+    database.add_argument(
+        "--password-file",
+        type=Path,
+        help="in place of the setting's, which only the service can read",
+    )
     verbs.add_parser("admin", help="the operator's verbs; see `admin --help`", add_help=False)
     verbs.add_parser("openapi", help="print the OpenAPI document of the API")
     return parser

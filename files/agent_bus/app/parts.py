@@ -67,6 +67,25 @@ def build_backend(settings: Settings, clock: Clock, version: str) -> Backend:
     )
 
 
+def check_database(settings: Settings, password_file: Path | None) -> str:
+    """Ask the database whether it can hold the bus, and return what it is; changes nothing.
+
+    Args:
+        settings: which database.
+        password_file: in place of the setting's, which only the service can read.
+
+    Raises:
+        errors.StartupError: it cannot; the text says what to change.
+    """
+    if isinstance(settings.database, Path):
+        return f"{settings.database}: SQLite, which is made when the hub starts"
+    from agent_bus.store.postgres.link import fitness
+    from agent_bus.store.postgres.link.address import Address
+
+    file = password_file or settings.database_password_file
+    return fitness.check(Address(settings.database, file))
+
+
 def give_up() -> None:
     """End the process; systemd and gunicorn start a new worker."""
     os._exit(70)  # EX_SOFTWARE

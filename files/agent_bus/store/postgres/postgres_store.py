@@ -20,7 +20,7 @@ from agent_bus.store.postgres import transfer
 from agent_bus.store.postgres.cluster import elsewhere
 from agent_bus.store.postgres.cluster.postgres_cluster import PostgresCluster
 from agent_bus.store.postgres.cluster.statements import Me
-from agent_bus.store.postgres.link import connections
+from agent_bus.store.postgres.link import connections, fitness
 from agent_bus.store.postgres.link.migrate import migrate, schema_version
 from agent_bus.store.postgres.link.pool import Readers
 from agent_bus.store.postgres.link.primary import PrimaryLink
@@ -132,7 +132,7 @@ class PostgresStore:
         while True:
             try:
                 with connections.to_primary(address).connection as connection:
-                    connections.require_supported(connection)
+                    fitness.require(connection)
                     migrate(connection)
                 return self._link.connection(PATIENCE_AT_START_S)
             except psycopg.OperationalError as error:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 from psycopg import waiting
 
-from agent_bus.core import errors
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -27,7 +25,6 @@ TIMELINE: Final = (
     "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 )
 """Of a primary: one more after each takeover. A standby cannot answer this."""
-OLDEST_SERVER: Final = 150_000
 FACTS: Final = (
     "SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'synchronous_commit',"
     " 'synchronous_standby_names', 'fsync', 'full_page_writes') ORDER BY name"
@@ -172,19 +169,6 @@ def to_reader(
 def facts(connection: NativeConnection) -> dict[str, object]:
     """What the server runs with."""
     return {str(name): value for name, value in connection.execute(FACTS)}
-
-
-def require_supported(connection: NativeConnection) -> None:
-    """Refuse a server that is too old.
-
-    Raises:
-        errors.StartupError: it is.
-    """
-    if connection.info.server_version < OLDEST_SERVER:
-        raise errors.StartupError(
-            f"PostgreSQL {connection.info.server_version // 10_000} is too old: "
-            f"{OLDEST_SERVER // 10_000} or newer is needed."
-        )
 
 
 def one(connection: psycopg.Connection[Any], sql: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401 - a column of any type

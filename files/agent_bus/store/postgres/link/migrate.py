@@ -71,6 +71,11 @@ def migrate(connection: Connection[Any], folder: Path = FOLDER) -> int:
     return max(version, newest)
 
 
+def is_behind(connection: Connection[Any]) -> bool:
+    """Whether there are migrations to apply, for which tables have to be made."""
+    return schema_version(connection) < migrations()[-1][0]
+
+
 def schema_version(connection: Connection[Any]) -> int:
     """The schema version of the database; 0 for an empty one."""
     row = connection.execute(HAS_META).fetchone()
