@@ -10,19 +10,13 @@ if TYPE_CHECKING:
 RUNNING = ("running", "streaming")
 
 
-def database_host_errors(host: Mapping[str, Any], releases: Sequence[str]) -> list[str]:
+def database_host_errors(host: Mapping[str, Any]) -> list[str]:
     """Return why this host cannot have a member of the database's cluster.
 
     Args:
         host: what look_at_database_host.py says of it.
-        releases: the distributions of all hubs.
     """
     wrong = []
-    if len(releases) > 1:
-        wrong.append(
-            f"it has {host['release']} and other hubs have another distribution "
-            f"({', '.join(releases)}), so their PostgreSQL would differ; give all hubs the same"
-        )
     if host["clusters"]:
         wrong.append(
             f"it has a PostgreSQL of its own ({', '.join(host['clusters'])}), which systemd would "

@@ -64,8 +64,32 @@ def machine_of(answer: Mapping[str, Any]) -> str:
     It is the machine's boot, the mount namespace of its first process and its name: containers
     of one kernel share the boot, clones of one image the machine-id and the host keys.
     """
-    found = (line for line in _lines(answer) if line.startswith("machine: "))
-    return next(found, "").removeprefix("machine: ")
+    return _said(answer, "machine: ")
+
+
+def release_errors(answers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return why these hubs cannot share a PostgreSQL, whose major is their distribution's.
+
+    Args:
+        answers: what Ansible's raw returned of each hub; one that did not answer is passed over.
+    """
+    hubs_of: dict[str, list[str]] = {}
+    for hub, answer in answers.items():
+        if release := _said(answer, "release: "):
+            hubs_of.setdefault(release, []).append(hub)
+    if len(hubs_of) <= 1:
+        return []
+    who = "; ".join(f"{release} ({', '.join(hubs)})" for release, hubs in sorted(hubs_of.items()))
+    says = (
+        f"The hubs have different distributions: {who}. Each has another major of PostgreSQL, and "
+        "no copy of a database leads from one to the other; give all hubs the same distribution"
+    )
+    return [says]
+
+
+def _said(answer: Mapping[str, Any], key: str) -> str:
+    found = (line for line in _lines(answer) if line.startswith(key))
+    return next(found, "").removeprefix(key)
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
@@ -86,4 +110,5 @@ class FilterModule:
             "for_any_shell": for_any_shell,
             "host_errors": host_errors,
             "machine_of": machine_of,
+            "release_errors": release_errors,
         }

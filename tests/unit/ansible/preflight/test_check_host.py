@@ -12,8 +12,14 @@ import pytest
 import yaml
 
 from filter_plugins.fleet import tls_mode
+from filter_plugins.hubs import hubs_with_database
 from lab.paths import ROOT
-from roles.preflight.filter_plugins.preflight_hosts import for_any_shell, host_errors, machine_of
+from roles.preflight.filter_plugins.preflight_hosts import (
+    for_any_shell,
+    host_errors,
+    machine_of,
+    release_errors,
+)
 from tests.support.plays import play, task_of
 
 if TYPE_CHECKING:
@@ -27,7 +33,9 @@ PLAIN = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 def script(*, part: str = "nodes", address: str = "192.0.2.77", **given: Any) -> str:
     """Return the check of a node, or of a hub, whose hub has that address."""
     jinja = jinja2.Environment(trim_blocks=True, autoescape=False)
-    jinja.filters.update(tls_mode=tls_mode, bool=bool, quote=shlex.quote)
+    jinja.filters.update(
+        tls_mode=tls_mode, bool=bool, quote=shlex.quote, hubs_with_database=hubs_with_database
+    )
     variables = {
         "inventory_hostname": "box",
         "groups": {"nodes": [], "hub": ["hub"], part: ["box"]},
@@ -203,3 +211,36 @@ def test_a_host_whose_check_did_not_run_drops_out(tmp_path: Path) -> None:
     assert "attic: the check did not run there" in printed
     assert "rolled mini" in printed
     assert "rolled attic" not in printed
+
+
+def test_hubs_of_one_distribution_can_share_a_postgresql() -> None:
+    answers = {hub: said("release: debian 13") for hub in ("elm", "fir")}
+    assert release_errors({**answers, "gorse": {"unreachable": True}}) == []
+
+
+def test_hubs_of_different_distributions_are_named_with_theirs() -> None:
+    answers = {
+        "elm": said("release: debian 12"),
+        "fir": said("release: debian 13"),
+        "gorse": said("release: debian 13"),
+    }
+    (error,) = release_errors(answers)
+    assert "debian 12 (elm); debian 13 (fir, gorse)" in error
+    assert "give all hubs the same distribution" in error
+
+
+@pytest.mark.parametrize(("hubs", "tells"), [(["box"], False), (["box", "b", "c"], True)])
+def test_only_one_of_several_hubs_tells_its_distribution(hubs: list[str], *, tells: bool) -> None:
+    groups = {"nodes": [], "hub": hubs}
+    done = subprocess.run(
+        ["/bin/sh", "-c", script(part="hub", groups=groups, hostvars={h: {} for h in hubs})],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ("agent-bus-check: release: " in done.stdout) == tells
+
+
+def said(line: str) -> dict[str, Any]:
+    """Return a host's answer with this line."""
+    return {"stdout": f"agent-bus-check: {line}\r\nagent-bus-check: done\r\n"}
