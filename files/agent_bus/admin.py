@@ -1,8 +1,7 @@
 """`agent-bus-admin`: the operator's verbs on the hub.
 
 Most call the API over loopback with the admin token, because no second process may open a live
-database. `restore` and `verify-db` work on the file and take the instance lock, so they run only
-while the service is stopped; `prepare-restore` works beside the database, whether it runs or not.
+database. Those for a stopped service are in `stopped.py`.
 """
 
 from __future__ import annotations
@@ -14,25 +13,24 @@ import socket
 import ssl
 import sys
 import threading
-import time
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus import settings
+from agent_bus import settings, stopped
 from agent_bus.core import errors
-from agent_bus.runtime import instance
-from agent_bus.store.sqlite.file import backup
+from agent_bus.stopped import (
+    EXIT_DENIED,
+    EXIT_FAILED,
+    EXIT_SETTINGS,
+    EXIT_TRY_LATER,
+    EXIT_UNAVAILABLE,
+    AdminError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-EXIT_FAILED: Final = 1
-EXIT_UNAVAILABLE: Final = 69
-EXIT_TRY_LATER: Final = 75
-EXIT_DENIED: Final = 77
-EXIT_SETTINGS: Final = 78
 EXITS: Final = """\
 exit codes: 0 done, 1 failed, 2 usage, 69 the hub does not answer, 75 try later (the service
 still runs, a limit, no room), 77 denied (token), 78 the settings file is wrong"""
@@ -45,14 +43,6 @@ UNBOUNDED: Final = frozenset({"backup", "archive"})
 wait: it is loopback, so a hub that dies closes it, and systemd's watchdog ends one that hangs."""
 PROGRESS_S: Final = 5.0
 """Between two lines on stderr about a backup that is being made."""
-
-
-class AdminError(Exception):
-    """An expected failure: its text says what to do."""
-
-    def __init__(self, text: str, exit_code: int) -> None:
-        super().__init__(text)
-        self.exit_code = exit_code
 
 
 class PinnedConnection(http.client.HTTPSConnection):
@@ -142,10 +132,10 @@ def main(argv: Sequence[str]) -> int:
         if arguments.verb == "check-config":
             print(f"{arguments.config}: ok")
             return 0
-        if arguments.verb == "prepare-restore":
-            return _prepare(arguments, chosen)
-        if arguments.verb in {"restore", "verify-db"}:
-            return _offline(arguments, chosen)
+        if arguments.verb in stopped.VERBS:
+            content = stopped.run(arguments, chosen)
+            _show(arguments, content, _flat(content))
+            return 0
         return _online(arguments, chosen)
     except errors.StartupError as error:
         print(error, file=sys.stderr)
@@ -208,71 +198,6 @@ def _progress(chosen: settings.Settings) -> Iterator[None]:
         yield
     finally:
         done.set()
-
-
-def _file(chosen: settings.Settings) -> Path:
-    """The database file; with PostgreSQL where one is made ready for it."""
-    return chosen.sqlite_file or chosen.folder / "bus.db"
-
-
-def _prepare(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
-    try:
-        epoch = backup.prepare(arguments.file, _file(chosen), take=arguments.take)
-    except (backup.DamagedError, OSError) as error:
-        raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error
-    content = {"epoch": epoch}
-    _show(arguments, content, _flat(content))
-    return 0
-
-
-def _offline(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
-    try:
-        instance.lock(chosen.folder)
-    except errors.StartupError as error:
-        raise AdminError(
-            f"{error} Stop it first: `systemctl stop agent-bus`.", EXIT_TRY_LATER
-        ) from error
-    try:
-        if chosen.sqlite_file is None:
-            content = _into_postgres(arguments, chosen)
-        elif arguments.verb == "restore" and arguments.keep_epoch:
-            raise AdminError("--keep-epoch is for a database on PostgreSQL", EXIT_SETTINGS)
-        elif arguments.verb == "verify-db":
-            found = backup.verify(_file(chosen))
-            content = {"path": str(found.path), "bytes": found.size_bytes, "epoch": found.epoch,
-                       "schema_version": found.schema_version, "sound": True}  # fmt: skip
-        else:
-            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            if arguments.file is not None:
-                backup.prepare(arguments.file, _file(chosen))
-            restored = backup.put_in_place(_file(chosen), stamp=stamp)
-            content = {name: str(value) for name, value in asdict(restored).items()}
-    except (backup.DamagedError, OSError) as error:
-        raise AdminError(f"{error}. Nothing was changed.", EXIT_FAILED) from error
-    _show(arguments, content, _flat(content))
-    return 0
-
-
-def _into_postgres(arguments: argparse.Namespace, chosen: settings.Settings) -> dict[str, Any]:
-    """Fill PostgreSQL with a backup; all hubs are stopped."""
-    from agent_bus.store.postgres import transfer
-    from agent_bus.store.postgres.link.address import Address
-
-    if arguments.verb == "verify-db":
-        raise AdminError(
-            "PostgreSQL checks its own pages; `pg_amcheck` looks at all of them", EXIT_SETTINGS
-        )
-    if arguments.file is not None:
-        epoch = backup.prepare(arguments.file, _file(chosen))
-        if arguments.keep_epoch:
-            epoch = backup.verify(arguments.file).epoch
-    fresh = backup.prepared(_file(chosen))
-    if arguments.file is None:
-        epoch = backup.verify(fresh).epoch
-    address = Address(str(chosen.database), chosen.database_password_file)
-    transfer.load(fresh, address, epoch=epoch, now=time.time_ns() // 1_000_000)
-    fresh.unlink()
-    return {"epoch": epoch}
 
 
 def _exit_of(status: int) -> int:
@@ -368,4 +293,11 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     prepare.add_argument("file", metavar="FILE", type=Path)
     prepare.add_argument("--take", action="store_true", help="rename it instead of copying it")
+    importing = verbs.add_parser(
+        "import-sqlite", help="fill PostgreSQL with a SQLite file, and compare (service stopped)"
+    )
+    importing.add_argument("file", metavar="FILE", type=Path)
+    importing.add_argument(
+        "--replace", action="store_true", help="although PostgreSQL has another bus's messages"
+    )
     verbs.add_parser("verify-db", help="check the whole database (service stopped)")
