@@ -185,6 +185,12 @@ class StreamReader:
                 identifier = self.last_id = value
         return None
 
+    def wait_for_comment(self) -> None:
+        """Read up to a comment, which tells that the stream lives; fails on any event before."""
+        self._socket.settimeout(patience())
+        while not (line := self._response.readline()).startswith(b":"):
+            assert line == b"\n", f"no comment: {line!r}"
+
     def of_type(self, wanted: str) -> Event:
         """The next event of one type; others are passed over."""
         while True:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support import postgres
 from tests.support.hub import HubProcess
 from tests.support.patience import patience, wait_until
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def hubs_on(urls: list[str], folder: Path, **settings: Any) -> Iterator[list[HubProcess]]:
     """A hub for each of these URLs of one database, with the test fleet; killed at the end."""
+    ports = [free_port() for _ in urls]
+    all_hubs = [
+        {"name": f"hub{number}", "url": f"http://127.0.0.1:{port}"}
+        for number, port in enumerate(ports)
+    ]
     hubs = []
-    for number, url in enumerate(urls):
+    for number, (url, port) in enumerate(zip(urls, ports, strict=True)):
         own = folder / f"hub{number}"
         own.mkdir()
-        named = {"data_folder": str(own), "name": f"hub{number}"}
-        hubs.append(HubProcess(own, {"database": url, **named, **settings}))
+        named = {"data_folder": str(own), "name": f"hub{number}", "hubs": all_hubs}
+        hubs.append(HubProcess(own, {"database": url, **named, **settings}, port=port))
     try:
         for hub in hubs:
             hub.start()

@@ -54,6 +54,7 @@ DO $$ DECLARE name text; BEGIN
 END $$;
 """
 """Makes each table as it was then. Truncating would make new files, for each index, too."""
+END_SESSIONS: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 _RUN: Final = "AGENT_BUS_TESTS_POSTGRES"  # the mark of the run, which all of its workers share
 _SETTINGS: Final = """
 listen_addresses = ''
@@ -89,6 +90,22 @@ def database(folder: Path) -> str:
         _names[folder] = name or new_database("migrated")
         _give_epoch(_names[folder])
     return shared().url(_names[folder])
+
+
+@contextlib.contextmanager
+def read_only(url: str) -> Iterator[None]:
+    """Let a database take no writes, as when there are standbys and no primary."""
+    import psycopg
+
+    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    with shared().connect() as connection:
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        connection.execute(END_SESSIONS, (name,))
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            connection.execute(END_SESSIONS, (name,))
 
 
 def new_database(template: str = "template0") -> str:

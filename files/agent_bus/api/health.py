@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent_bus.core.latency import Latency
     from agent_bus.operate.alerting import Alerting
     from agent_bus.operate.reserves import Reserves
+    from agent_bus.store.cluster import Writing
     from agent_bus.store.contract import Store, Vitals
 
 
@@ -37,6 +38,7 @@ class Health:
         reserves: Reserves,
         clock: Clock,
         version: str,
+        writing: Callable[[], Writing | None],
     ) -> None:
         self._store = store
         self._vitals = vitals
@@ -48,12 +50,20 @@ class Health:
         self._reserves = reserves
         self._clock = clock
         self._version = version
+        self._writing = writing
         self._started = clock.monotonic()
         self.is_stopping = False
 
     def livez(self, _call: Call) -> Answer:
-        """The process serves requests."""
-        return Answer(200, {"alive": True, "version": self._version})
+        """The process serves requests, and how it writes; asks nothing of the database."""
+        writing = self._writing()
+        content = {
+            "alive": True,
+            "version": self._version,
+            "written_s_ago": None if writing is None else round(writing.last_s_ago, 3),
+            "writing_for_s": None if writing is None else round(writing.for_s, 3),
+        }
+        return Answer(200, content)
 
     def readyz(self, _call: Call) -> Answer:
         """The release that runs, and whether it can take messages.
@@ -73,9 +83,11 @@ class Health:
         """Whether the hub works, or a restart would not help; feeds systemd's watchdog.
 
         A full disk is no reason for a restart: reads and streams go on, and writes do once there
-        is room.
+        is room. Nor is a database on other machines that is away: streams stay.
         """
-        return not self.is_stopping and self._check_reading() == "ok"
+        if self.is_stopping:
+            return False
+        return self._writing() is not None or self._check_reading() == "ok"
 
     def stats(self, _call: Call) -> Answer:
         """Totals, depth, latency quantiles, alerts, streams and the database's own figures."""

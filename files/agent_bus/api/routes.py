@@ -144,6 +144,8 @@ def _watching(
             "/livez",
             bare(health.livez),
             "Whether the process serves requests",
+            "`written_s_ago` and `writing_for_s` are for the other hubs on the same database; "
+            "`null` with one hub on SQLite.",
             answer=responses.LiveAnswer,
             access="open",
             at_root=True,

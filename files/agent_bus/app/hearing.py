@@ -89,7 +89,7 @@ class Hearing:
         self._core.limiter.divide(max(1, live_count))
 
     def on_fence(self, *, is_fenced: bool) -> None:
-        """Send clients to other hubs while this one cannot know what happens."""
+        """Send clients to other hubs while one of those may know what happens."""
         if is_fenced:
             self._core.broker.fence(states.SHUTDOWN)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ from agent_bus.operate.overview import Overview
 from agent_bus.operate.reserves import Reserves
 from agent_bus.operate.retention import Housekeeper
 from agent_bus.operate.samples import Samples
+from agent_bus.runtime import neighbours
 from agent_bus.runtime.process import Process
+from agent_bus.store.cluster import Writing
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
@@ -57,6 +60,11 @@ def build_backend(settings: Settings, clock: Clock, version: str) -> Backend:
             name=settings.hub_name,
             url=settings.hub_url,
             version=version,
+            asks=[
+                partial(ask_hub, hub.url, settings.tls_ca_file)
+                for hub in settings.hubs
+                if hub.name != settings.hub_name
+            ],
             fatal=give_up,
         )
     return SqliteStore(
@@ -84,6 +92,17 @@ def check_database(settings: Settings, password_file: Path | None) -> str:
 
     file = password_file or settings.database_password_file
     return fitness.check(Address(settings.database, file))
+
+
+def ask_hub(url: str, ca_file: Path | None) -> Writing | None:
+    """How another hub writes; None when it does not say.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    found = neighbours.livez(url, ca_file)
+    last_s_ago, for_s = found.get("written_s_ago"), found.get("writing_for_s")
+    return None if last_s_ago is None or for_s is None else Writing(last_s_ago, for_s)
 
 
 def give_up() -> None:
@@ -212,6 +231,7 @@ def build_health(core: Core, alerting: Alerting, reserves: Reserves, version: st
         reserves=reserves,
         clock=core.clock,
         version=version,
+        writing=core.cluster.writing,
     )
 
 

@@ -8,7 +8,7 @@ come to the same picture of who holds which lease. SQLite has one hub, which tel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,6 +150,16 @@ class HubFacts:
     seen_at: int
 
 
+class Writing(NamedTuple):
+    """How long ago (s) a hub's last write was acknowledged, and how long it had written then.
+
+    A pause in which it missed a beat begins the second one anew.
+    """
+
+    last_s_ago: float
+    for_s: float
+
+
 class Hearer(Protocol):
     """Hears in the loop what other hubs commit, in the order of all commits; must not block."""
 
@@ -189,7 +199,7 @@ class Hearer(Protocol):
         """How many hubs live has changed, this one counted."""
 
     def on_fence(self, *, is_fenced: bool) -> None:
-        """The database went out of reach for too long, or is back."""
+        """Send clients to other hubs and take none, or take them again."""
 
 
 class Cluster(Protocol):
@@ -221,6 +231,9 @@ class Cluster(Protocol):
 
     def leads(self) -> bool:
         """Whether this hub does what one hub does for all; rarely two do for a moment."""
+
+    def writing(self) -> Writing | None:
+        """How this hub writes; None: nobody needs to know."""
 
     def catch_up(self) -> None:
         """Block until this hub has heard all that was acknowledged before now.
@@ -267,6 +280,9 @@ class Alone:
     def leads(self) -> bool:
         """Nobody else does it."""
         return True
+
+    def writing(self) -> None:
+        """No other hub asks."""
 
     def catch_up(self) -> None:
         """Everything is done here."""

@@ -381,10 +381,12 @@ class StatsAnswer(AnswerModel):
 
 
 class LiveAnswer(AnswerModel):
-    """The process serves requests."""
+    """The process serves requests; how long ago it wrote, and for how long without a pause."""
 
     alive: Literal[True]
     version: str
+    written_s_ago: float | None
+    writing_for_s: float | None
 
 
 class ReadyAnswer(AnswerModel):

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
     from agent_bus.store.contract import Listener
+    from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
     from agent_bus.store.postgres.link.connections import NativeConnection
 
@@ -81,6 +82,7 @@ class PostgresStore:
         name: this hub's name, in what other hubs are told.
         url: under which clients reach it, for other hubs to tell.
         version: the release that runs.
+        asks: for each other hub, what asks it how it writes.
         fatal: ends the process, when it has missed too much to go on.
         commit_timeout_s: how long the database may take for a commit, standbys included.
 
@@ -97,6 +99,7 @@ class PostgresStore:
         name: str = "hub",
         url: str | None = None,
         version: str = "",
+        asks: Sequence[Ask] = (),
         fatal: Callable[[], None] = lambda: None,
         commit_timeout_s: float = 3.0,
     ) -> None:
@@ -120,6 +123,7 @@ class PostgresStore:
             writer=self._writer,
             told=self._link.pos,
             load_roster=self.roster,
+            asks=asks,
             clock=clock,
             fatal=fatal,
         )

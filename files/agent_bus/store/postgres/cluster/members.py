@@ -25,8 +25,9 @@ class Members:
         self._clock = clock
         self._heard: dict[str, float] = {}
         self._told: dict[str, int] = {}
-        self.acked = clock.monotonic()
-        """When a write of this hub was acknowledged last: until then it has heard everything."""
+        self.acked = self.since = clock.monotonic()
+        """When a write of this hub was acknowledged last: until then it has heard everything; and
+        since when without a long pause."""
 
     def __bool__(self) -> bool:
         """Whether there may be others."""
@@ -54,6 +55,7 @@ class Members:
         gap_s = now - self.acked
         if gap_s > STALL_S:
             self._heard = {name: at + gap_s for name, at in self._heard.items()}
+            self.since = now
         self.acked = now
 
     def lives(self, name: str) -> bool:

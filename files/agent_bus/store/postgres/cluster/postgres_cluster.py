@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.core import errors
 from agent_bus.runtime import greenlets
 from agent_bus.store import cluster as told
-from agent_bus.store.cluster import HubFacts
+from agent_bus.store.cluster import HubFacts, Writing
 from agent_bus.store.postgres.cluster import elsewhere, statements, words
 from agent_bus.store.postgres.cluster.chores import Chores
+from agent_bus.store.postgres.cluster.fence import Fence
 from agent_bus.store.postgres.cluster.members import DEAD_S, Members
 from agent_bus.store.postgres.cluster.publisher import Publisher
 from agent_bus.store.postgres.cluster.ring import Listening, Ringer
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from agent_bus.core.model import Agent, Roster
     from agent_bus.store.cluster import Beat, Fact, Hearer
     from agent_bus.store.postgres.cluster.elsewhere import Change
+    from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
     from agent_bus.store.postgres.link.connections import NativeConnection
     from agent_bus.store.postgres.link.pool import Readers
@@ -41,9 +43,6 @@ TICK_S: Final = 0.5
 BEAT_S: Final = 2.0
 LOOK_S: Final = 1.0
 """How often a hub looks whether a ring was missed."""
-FENCE_S: Final = 5.0
-"""A hub whose writes were not acknowledged for this time sends its clients away. It is shorter
-than DEAD_S: it stops before others go on without it."""
 START_S: Final = 30.0  # how long a hub that starts waits for a primary that was lost meanwhile
 STUCK_S: Final = 1.0
 """A beat that takes longer may wait for a hub that was stopped while it had the lock."""
@@ -60,6 +59,7 @@ class PostgresCluster:
         me: what this hub's row says of it.
         told: the position up to which memory knows everything at the start.
         load_roster: reads the stored roster and all agents; blocks the greenlet.
+        asks: for each other hub of the fleet, what asks it how it writes; see `Fence`.
         fatal: ends the process, which has missed too much.
     """
 
@@ -74,6 +74,7 @@ class PostgresCluster:
         writer: Writer,
         told: int,
         load_roster: Callable[[], tuple[Roster, list[Agent]]],
+        asks: Sequence[Ask],
         clock: Clock,
         fatal: Callable[[], None],
     ) -> None:
@@ -101,7 +102,7 @@ class PostgresCluster:
         self._live_count = 1
         self._is_beating = self._beats_again = self._is_looking = False
         self._roster_pos = 0
-        self._is_fenced = False
+        self._fence = Fence(self._members, asks, clock=clock, turn=self._turn)
         self._is_over = False
 
     @property
@@ -186,7 +187,12 @@ class PostgresCluster:
 
     def leads(self) -> bool:
         """Whether this hub comes first among those that live."""
-        return not self._is_fenced and self._members.is_first()
+        return not self._fence.is_away and self._members.is_first()
+
+    def writing(self) -> Writing:
+        """How this hub writes."""
+        acked = self._members.acked
+        return Writing(self._clock.monotonic() - acked, acked - self._members.since)
 
     def catch_up(self) -> None:
         """Block until this hub has heard all that was acknowledged before now."""
@@ -265,9 +271,9 @@ class PostgresCluster:
         now = self._clock.monotonic()
         if now - self._beaten >= BEAT_S and not self._is_beating:
             self._beat_now()
-        self._fence(now)
+        self._fence.look()
         self._count()
-        if now - self._looked >= LOOK_S and not self._is_looking and not self._is_fenced:
+        if now - self._looked >= LOOK_S and not self._is_looking and not self._fence.is_away:
             self._looked = now
             self._is_looking = True
             greenlets.spawn(self._look)
@@ -321,25 +327,15 @@ class PostgresCluster:
             if row.name == self._me.name and row.process != self.name
         ]
 
-    def _fence(self, now: float) -> None:
-        """Send clients away while nothing is acknowledged, if another hub might serve them."""
-        away_s = now - self._members.acked
-        if not self._is_fenced and away_s > FENCE_S and self._members:
-            logger.warning(
-                "The primary was out of reach for %.1f s: clients are sent away", away_s
-            )
-            self._is_fenced = True
-            if self._hearer is not None:
-                self._hearer.on_fence(is_fenced=True)
+    def _turn(self, *, is_fenced: bool) -> None:
+        """Turn clients away, or take them again."""
+        if self._hearer is not None:
+            self._hearer.on_fence(is_fenced=is_fenced)
 
     def _acknowledged(self) -> None:
         """A write of this hub was acknowledged: it knows what happens."""
         self._members.acknowledge()
-        if self._is_fenced:
-            logger.warning("The primary is in reach again")
-            self._is_fenced = False
-            if self._hearer is not None:
-                self._hearer.on_fence(is_fenced=False)
+        self._fence.lift()
 
     def _count(self) -> None:
         """Tell how many hubs live, when that has changed."""
