@@ -30,7 +30,8 @@ def test_a_commit_waits_for_a_standby(database: Database) -> None:
     names = database.ask(leader, "SHOW synchronous_standby_names")
     assert names.startswith("ANY 1 ("), names
     assert database.ask(leader, "SHOW data_checksums") == "on"
-    assert database.ask(leader, "SHOW lc_collate") == "C"
+    collation = "SELECT DISTINCT datcollate FROM pg_database"
+    assert database.ask(leader, collation) == "C"
 
 
 def test_systemd_starts_only_what_the_rollout_has_made(database: Database) -> None:
