@@ -49,13 +49,17 @@ def _resolve(name: str) -> list[str]:
 
 
 def firewall_findings(
-    variables: Mapping[str, Any], *, hosts: Mapping[str, Mapping[str, Any]]
+    variables: Mapping[str, Any],
+    *,
+    hosts: Mapping[str, Mapping[str, Any]],
+    hubs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Finding]:
     """Return what keeps the rule for the port from being written.
 
     Args:
         variables: the hub's.
         hosts: the variables of every host that has agents.
+        hubs: those of every hub with a part of the fleet's own database, which only hubs reach.
     """
     if str(variables.get("message_bus_firewall", False)).lower() not in {"true", "yes", "1"}:
         return []
@@ -79,6 +83,18 @@ def firewall_findings(
                 "addresses in message_bus_firewall_fleet"
             )
             found.append({"keys": ["message_bus_firewall"], "says": says})
+    found += [
+        {
+            "keys": [hub, "message_bus_firewall"],
+            "says": (
+                f"this machine cannot tell the address of {hub}, by which message_bus_firewall "
+                "is to let it reach the other hubs' database; set its ansible_host or "
+                "bus_address to it"
+            ),
+        }
+        for hub, own in (hubs or {}).items()
+        if not any(hub_sets({hub: own}).values())
+    ]
     return found
 
 

@@ -48,6 +48,18 @@ def test_what_is_no_address_is_refused() -> None:
     assert "'10.0.0.300', which is neither" in rule(message_bus_firewall_allow=["10.0.0.300"])[0]
 
 
+def test_each_hub_has_an_address_by_which_its_database_is_reached() -> None:
+    hubs = {
+        "elm": {"ansible_host": "192.168.1.21"},
+        "fir": {"bus_address": "192.168.1.22"},
+        "nobody.invalid": {},
+    }
+    given = {"message_bus_firewall": True}
+    (found,) = addresses.firewall_findings(given, hosts=HOSTS, hubs=hubs)
+    assert found["says"].startswith("this machine cannot tell the address of nobody.invalid, by")
+    assert addresses.firewall_findings({}, hosts=HOSTS, hubs=hubs) == []
+
+
 def test_nothing_is_asked_without_the_rule() -> None:
     assert rule({"nobody.invalid": {}}, message_bus_firewall=False) == []
 
