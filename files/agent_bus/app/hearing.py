@@ -78,6 +78,8 @@ class Hearing:
             self._mute(fact)
         elif not is_own:
             self._on_foreign(hub, fact)
+        elif isinstance(fact, told.LeaseReported | told.LeaseDropped):
+            self._core.presence.hear_own(fact)
 
     def beat(self) -> told.Beat:
         """What was noticed here."""
@@ -87,6 +89,10 @@ class Hearing:
     def on_hubs(self, live_count: int) -> None:
         """Share each sender's rate among the hubs: a sender may use all of them."""
         self._core.limiter.divide(max(1, live_count))
+
+    def on_back(self) -> None:
+        """Tell others again what they cannot have heard."""
+        self._core.presence.tell_again()
 
     def on_fence(self, *, is_fenced: bool) -> None:
         """Send clients to other hubs while one of those may know what happens."""

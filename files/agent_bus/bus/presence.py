@@ -89,6 +89,7 @@ class Presence:
         self._renewed: set[NodeName] = set()
         self._saved: set[AgentName] = set()
         self._seen_told: dict[AgentName, float] = {}
+        self._unheard: dict[NodeName, told.LeaseReported | told.LeaseDropped] = {}
         for name, agent in directory.agents.items():
             if agent.last_seen_at is not None:
                 self._remember(name, agent.last_seen_at)
@@ -103,6 +104,7 @@ class Presence:
             lease.gateways = old.gateways
             lease.gateway_kind = old.gateway_kind
         self._leases[node] = lease
+        self._unheard.pop(node, None)
         self.seen(*agents)
         self._tell_taken(node, lease)
 
@@ -114,7 +116,7 @@ class Presence:
         lease = self._leases.get(node)
         if lease is not None and lease.stream is stream:
             del self._leases[node]
-            self._cluster.tell(told.LeaseDropped(node, lease.term))
+            self._tell(told.LeaseDropped(node, lease.term))
 
     def renewed(
         self,
@@ -132,7 +134,7 @@ class Presence:
             return
         report = told.LeaseReported(node, version, gateways, unconfigured, gateway_kind)
         if _tells_anew(lease, report):
-            self._cluster.tell(report)
+            self._tell(report)
         else:
             self._renewed.add(node)
         self._take_report(lease, report)
@@ -238,6 +240,11 @@ class Presence:
         if lease is not None:
             self._take_report(lease, report)
 
+    def hear_own(self, fact: told.LeaseReported | told.LeaseDropped) -> None:
+        """What this hub has told has its place in the common order."""
+        if self._unheard.get(fact.node) == fact:
+            del self._unheard[fact.node]
+
     def hear_dropped(self, hub: str, dropped: told.LeaseDropped) -> None:
         """A watcher's stream ended at another hub."""
         lease = self._leases.get(dropped.node)
@@ -279,6 +286,19 @@ class Presence:
             if not lease.hub and not lease.is_heard and now - lease.told >= AGAIN_S:
                 self._tell_taken(node, lease)  # the database was away when it was told
         return told.Beat(0, renewed, seen)
+
+    def tell_again(self) -> None:
+        """Tell what the other hubs have not heard, since the database was away."""
+        for node, lease in self._leases.items():
+            if not lease.hub and not lease.is_heard:
+                self._tell_taken(node, lease)
+        for fact in self._unheard.values():
+            self._cluster.tell(fact)
+
+    def _tell(self, fact: told.LeaseReported | told.LeaseDropped) -> None:
+        if self._cluster.is_plural:
+            self._unheard[fact.node] = fact
+        self._cluster.tell(fact)
 
     def _tell_taken(self, node: NodeName, lease: Lease) -> None:
         lease.told = self._clock.monotonic()

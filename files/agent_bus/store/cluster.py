@@ -65,6 +65,11 @@ class Beat:
     seen: dict[AgentName, int] = field(default_factory=dict)
     woken: dict[AgentName, int] = field(default_factory=dict)
 
+    def joined(self, later: Beat) -> Beat:
+        """What this one, which was not written, and a later one have noticed."""
+        renewed = tuple(sorted({*self.renewed, *later.renewed}))
+        return Beat(later.told, renewed, self.seen | later.seen, self.woken | later.woken)
+
 
 @dataclass(frozen=True, slots=True)
 class HubEnded:
@@ -197,6 +202,9 @@ class Hearer(Protocol):
 
     def on_hubs(self, live_count: int) -> None:
         """How many hubs live has changed, this one counted."""
+
+    def on_back(self) -> None:
+        """Writes are acknowledged again after a while in which what was told got lost."""
 
     def on_fence(self, *, is_fenced: bool) -> None:
         """Send clients to other hubs and take none, or take them again."""

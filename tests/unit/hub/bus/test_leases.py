@@ -79,6 +79,8 @@ class Hub:
                 self.presence.hear_dropped(hub, fact)
             case told.LeaseReported() if hub != self.name:
                 self.presence.hear_report(fact)
+            case told.LeaseReported() | told.LeaseDropped():
+                self.presence.hear_own(fact)
             case _:
                 pass
         return True
@@ -215,3 +217,30 @@ def report(hub: Hub, *, up: bool = True) -> None:
     hub.presence.renewed(
         NODE, version="v", gateways={BETA: up}, unconfigured=(), gateway_kind="unknown"
     )
+
+
+def test_what_was_told_while_the_database_was_away_is_told_again_when_it_is_back() -> None:
+    log, hubs, _ = fleet()
+    hubs[0].connect("stream")
+    report(hubs[0])
+    hear_all(hubs)
+    heard = len(log)
+    report(hubs[0], up=False)
+    del log[heard:]
+    hubs[0].presence.tell_again()
+    hear_all(hubs)
+    assert [hub.presence.status(BETA) for hub in hubs] == ["gateway-down"] * 3
+    heard = len(log)
+    hubs[0].hang_up()
+    del log[heard:]
+    hubs[0].presence.tell_again()
+    hear_all(hubs)
+    assert [hub.presence.lease(NODE) for hub in hubs] == [None] * 3
+    heard = len(log)
+    hubs[0].presence.tell_again()
+    assert len(log) == heard, "all of it has been heard"
+
+
+def test_beats_that_were_not_written_are_joined() -> None:
+    first = told.Beat(1, (NODE,), {BETA: 1}, {BETA: 1})
+    assert first.joined(told.Beat(2, (), {BETA: 2})) == told.Beat(2, (NODE,), {BETA: 2}, {BETA: 1})

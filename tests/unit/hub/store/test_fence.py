@@ -22,7 +22,9 @@ class Played:
         self.turns: list[bool] = []
         self.others: list[Writing | OSError | None] = [OSError("silent")] * 2
         asks = [lambda: self.answer(0), lambda: self.answer(1)]
-        self.fence = Fence(self.members, asks, clock=self.clock, turn=self.turn)
+        self.backs = 0
+        self.fence = Fence(self.members, asks, clock=self.clock)
+        self.fence.hear(self)  # type: ignore[arg-type] # of a hearer, these are used
 
     def answer(self, number: int) -> Writing | None:
         answer = self.others[number]
@@ -30,8 +32,11 @@ class Played:
             raise answer
         return answer
 
-    def turn(self, *, is_fenced: bool) -> None:
+    def on_fence(self, *, is_fenced: bool) -> None:
         self.turns.append(is_fenced)
+
+    def on_back(self) -> None:
+        self.backs += 1
 
     def pass_time(self, seconds: float) -> None:
         for _ in range(int(seconds * 2)):
@@ -70,6 +75,10 @@ def test_clients_stay_while_no_hub_writes(played: Played) -> None:
         played.fence.look()
         greenlets.sleep(0)
     assert not played.turns
+    played.members.acknowledge()
+    played.fence.lift()
+    played.fence.lift()
+    assert played.backs == 1
 
 
 def test_clients_stay_when_another_hub_has_just_found_the_primary(played: Played) -> None:
@@ -106,13 +115,12 @@ def test_one_of_two_that_answers_is_a_majority_of_three(played: Played) -> None:
 
 
 def test_without_addresses_clients_are_sent_away_if_there_are_other_hubs() -> None:
-    clock = FakeClock()
-    members = Members("a", clock)
-    turns: list[bool] = []
-    fence = Fence(members, [], clock=clock, turn=lambda *, is_fenced: turns.append(is_fenced))
-    clock.advance(60)
+    played = Played()
+    fence = Fence(played.members, [], clock=played.clock)
+    fence.hear(played)  # type: ignore[arg-type]
+    played.clock.advance(60)
     fence.look()
-    assert not turns
-    members.hear("b")
+    assert not played.turns
+    played.members.hear("b")
     fence.look()
-    assert turns == [True]
+    assert played.turns == [True]

@@ -74,6 +74,9 @@ class Ear:
     def on_fatal(self) -> None:
         self.heard.append(("starts anew", []))
 
+    def on_back(self) -> None:
+        self.heard.append(("back", []))
+
     def on_fence(self, *, is_fenced: bool) -> None:
         self.is_fenced = is_fenced
 

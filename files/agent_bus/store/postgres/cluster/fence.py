@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent_bus.core.clock import Clock
-    from agent_bus.store.cluster import Writing
+    from agent_bus.store.cluster import Hearer, Writing
     from agent_bus.store.postgres.cluster.members import Members
 
     Ask = Callable[[], Writing | None]
@@ -65,7 +65,6 @@ class Fence:
     Args:
         asks: one for each other hub of the fleet. Without any, clients are sent away as soon as
             the primary is, if others were heard of.
-        turn: turns clients away from now on (`is_fenced`), or takes them again.
     """
 
     def __init__(
@@ -74,15 +73,18 @@ class Fence:
         asks: Sequence[Ask],
         *,
         clock: Clock,
-        turn: Callable[..., None],
     ) -> None:
         self._members = members
         self._others = [_Other(ask) for ask in asks]
         self._clock = clock
-        self._turn = turn
+        self._hearer: Hearer | None = None
         self._is_closed = False
         self._has_sent_away = False
         self._told = ""
+
+    def hear(self, hearer: Hearer) -> None:
+        """Tell `hearer` from now on."""
+        self._hearer = hearer
 
     @property
     def is_away(self) -> bool:
@@ -104,11 +106,14 @@ class Fence:
 
     def lift(self) -> None:
         """A write was acknowledged."""
-        if self._told:
-            logger.warning("The primary is in reach again")
-            self._told = ""
+        if not self._told:
+            return
+        logger.warning("The primary is in reach again")
+        self._told = ""
         self._has_sent_away = False
         self._open()
+        if self._hearer is not None:
+            self._hearer.on_back()
 
     def _judge(self, now: float, away_s: float) -> None:
         """Send clients away where that can help them.
@@ -164,9 +169,13 @@ class Fence:
     def _close(self) -> None:
         if not self._is_closed:
             self._is_closed = self._has_sent_away = True
-            self._turn(is_fenced=True)
+            self._turn()
 
     def _open(self) -> None:
         if self._is_closed:
             self._is_closed = False
-            self._turn(is_fenced=False)
+            self._turn()
+
+    def _turn(self) -> None:
+        if self._hearer is not None:
+            self._hearer.on_fence(is_fenced=self._is_closed)

@@ -6,14 +6,14 @@ primary, brings along what other hubs did, and covers it with its acknowledgemen
 
 from __future__ import annotations
 
-import dataclasses
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import errors
 from agent_bus.runtime import greenlets
 from agent_bus.store import cluster as told
-from agent_bus.store.cluster import HubFacts, Writing
+from agent_bus.store.cluster import Beat, HubFacts, Writing
 from agent_bus.store.postgres.cluster import elsewhere, statements, words
 from agent_bus.store.postgres.cluster.chores import Chores
 from agent_bus.store.postgres.cluster.fence import Fence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import Agent, Roster
-    from agent_bus.store.cluster import Beat, Fact, Hearer
+    from agent_bus.store.cluster import Fact, Hearer
     from agent_bus.store.postgres.cluster.elsewhere import Change
     from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
@@ -102,7 +102,8 @@ class PostgresCluster:
         self._live_count = 1
         self._is_beating = self._beats_again = self._is_looking = False
         self._roster_pos = 0
-        self._fence = Fence(self._members, asks, clock=clock, turn=self._turn)
+        self._fence = Fence(self._members, asks, clock=clock)
+        self._unwritten = Beat(0)
         self._is_over = False
 
     @property
@@ -159,8 +160,11 @@ class PostgresCluster:
     def _begin(self, hearer: Hearer) -> None:
         self._hearer = hearer
         self.publisher.hear(hearer)
+        self._fence.hear(hearer)
         since = self._clock.now_ms() - LEASES_MS
-        self._writer.do(self._applied(self._beat(), *self._former()), committed=self._on_own)
+        rows = self._readers.run(elsewhere.hubs)
+        former = [row for row in rows if row.name == self._me.name and row.process != self.name]
+        self._beat(*(told.HubEnded(row.process) for row in former))  # they may have been killed
         for row in self._readers.run(elsewhere.hubs):
             fresh = self._clock.now_ms() - row.seen_at < DEAD_S * 1000
             if row.process != self.name and fresh:
@@ -196,7 +200,7 @@ class PostgresCluster:
 
     def catch_up(self) -> None:
         """Block until this hub has heard all that was acknowledged before now."""
-        self._writer.do(self._applied(self._beat()), committed=self._on_own)
+        self._beat()
 
     def settle(self) -> None:
         """Block until every live hub has heard of this hub's last change of the roster."""
@@ -306,7 +310,7 @@ class PostgresCluster:
     def _write_beat(self) -> None:
         try:
             more = self._chores.due(self.publisher.told) if self.leads() else []
-            self._writer.do(self._applied(self._beat(), *more), committed=self._on_own)
+            self._beat(*more)
         except errors.BusError as error:
             logger.info("A beat was not written: %s", error.detail)
         finally:
@@ -315,22 +319,20 @@ class PostgresCluster:
             self._beats_again = False
             self._beat_now()
 
-    def _beat(self) -> Beat:
-        noticed = told.Beat(0) if self._hearer is None else self._hearer.beat()
-        return dataclasses.replace(noticed, told=self.publisher.told)
+    def _beat(self, *more: Fact | Statement) -> None:
+        """Write a beat; what it has noticed goes into the next one if that fails.
 
-    def _former(self) -> list[Fact]:
-        """The ends of this hub's processes before this one, which may have been killed."""
-        return [
-            told.HubEnded(row.process)
-            for row in self._readers.run(elsewhere.hubs)
-            if row.name == self._me.name and row.process != self.name
-        ]
-
-    def _turn(self, *, is_fenced: bool) -> None:
-        """Turn clients away, or take them again."""
-        if self._hearer is not None:
-            self._hearer.on_fence(is_fenced=is_fenced)
+        Raises:
+            errors.BusError: it failed.
+        """
+        noticed = Beat(0) if self._hearer is None else self._hearer.beat()
+        beat = self._unwritten.joined(replace(noticed, told=self.publisher.told))
+        self._unwritten = Beat(0)
+        try:
+            self._writer.do(self._applied(beat, *more), committed=self._on_own)
+        except errors.BusError:
+            self._unwritten = beat.joined(self._unwritten)
+            raise
 
     def _acknowledged(self) -> None:
         """A write of this hub was acknowledged: it knows what happens."""
@@ -363,7 +365,7 @@ class PostgresCluster:
                 self._beat_now()  # whoever has put it waits for this
             elif fact[0] == words.TOLD:
                 one = words.decoded(fact)
-                if isinstance(one, told.Beat):
+                if isinstance(one, Beat):
                     self._members.hear_told(hub, one.told)
                     self._news.set()
                 elif isinstance(one, told.HubEnded):
