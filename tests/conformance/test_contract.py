@@ -160,7 +160,7 @@ def test_presence_is_the_watchers_alone(bus: Bus) -> None:
     assert status() in {"offline", "deaf"}
     watcher = bus.stream("right", "role=watcher")
     watcher.of_type("hello")
-    assert status() == "online"
+    wait_until(lambda: status() == "online", "every hub has heard of the watcher")
     watcher.close()
     bus.client("left").send(**{"from": bus.name("a"), "to": bus.name("c")})
     assert status() in {"online", "deaf"}  # a dead peer is noticed at the next write
