@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +37,16 @@ def database_host_errors(host: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
+def newest_major(found: Mapping[str, Any]) -> int:
+    """Return the newest major of PostgreSQL whose server is there; 0 without one.
+
+    Args:
+        found: what Ansible's find got of the servers, /usr/lib/postgresql/MAJOR/bin/postgres.
+    """
+    paths = (PurePath(file["path"]) for file in found.get("files", []))
+    return max((int(path.parts[-3]) for path in paths), default=0)
+
+
 def is_in_place(cluster: Mapping[str, Any], name: str, majority: int) -> bool:
     """Tell whether a member runs in a cluster that takes writes.
 
@@ -61,6 +72,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "database_host_errors": database_host_errors,
+            "newest_major": newest_major,
             "is_in_place": is_in_place,
             "absent_entries": absent_entries,
         }

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from roles.bus_database.filter_plugins.bus_database import database_host_errors, is_in_place
+from roles.bus_database.filter_plugins.bus_database import (
+    database_host_errors,
+    is_in_place,
+    newest_major,
+)
 
 HOST = {
     "python": "3.11",
@@ -32,6 +36,12 @@ def test_a_host_without_a_database_is_fine() -> None:
 def test_a_host_that_cannot_take_part_is_told_why(differs: dict[str, Any], words: str) -> None:
     (error,) = database_host_errors({**HOST, **differs})
     assert words in error
+
+
+def test_the_newest_server_counts() -> None:
+    files = [{"path": f"/usr/lib/postgresql/{major}/bin/postgres"} for major in (9, 17, 15)]
+    assert newest_major({"files": files}) == 17
+    assert newest_major({}) == newest_major({"files": []}) == 0
 
 
 def cluster(**members: tuple[str, str]) -> dict[str, Any]:
