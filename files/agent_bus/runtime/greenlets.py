@@ -240,21 +240,31 @@ class BatchThread(Generic[Item]):
 
 
 class ThreadedPool(Generic[T]):
-    """A few resources (database connections), each used by one native thread at a time."""
+    """A few resources (database connections), each used by one native thread at a time.
+
+    A greenlet that is killed leaves its thread at work: the resource is free when that is done.
+    """
 
     def __init__(self, resources: Sequence[T]) -> None:
         self._threads = threadpool.ThreadPool(len(resources))
         self._free = list(resources)
         self._size = len(resources)
         self._waiting: deque[Waiter[T]] = deque()
+        self._gone: set[Waiter[T]] = set()
 
     def run(self, work: Callable[[T], Item]) -> Item:
         """Run `work(resource)` in a native thread and answer its result; blocks the greenlet."""
         resource = self._take()
+        working: Any = None
         try:
-            return self._threads.apply(work, (resource,))
+            working = self._threads.spawn(work, resource)
+            found: Item = working.get()
+            return found
         finally:
-            self._give(resource)
+            if working is None or working.ready():
+                self._give(resource)
+            else:
+                working.rawlink(lambda _: self._give(resource))
 
     def close(self, close: Callable[[T], None]) -> None:
         """Wait for all resources and close each."""
@@ -267,7 +277,11 @@ class ThreadedPool(Generic[T]):
             return self._free.pop()
         waiter: Waiter[T] = Waiter()
         self._waiting.append(waiter)
-        return waiter.wait()
+        try:
+            return waiter.wait()
+        except BaseException:
+            self._gone.add(waiter)
+            raise
 
     def _give(self, resource: T) -> None:
         """Hand it straight to the greenlet that has waited longest.
@@ -276,9 +290,16 @@ class ThreadedPool(Generic[T]):
         loop goes on: a few clients that read in a loop would shut out all others.
         """
         if self._waiting:
-            gevent.get_hub().loop.run_callback(self._waiting.popleft().resolve, resource)
+            gevent.get_hub().loop.run_callback(self._hand_over, self._waiting.popleft(), resource)
         else:
             self._free.append(resource)
+
+    def _hand_over(self, waiter: Waiter[T], resource: T) -> None:
+        if waiter in self._gone:
+            self._gone.discard(waiter)
+            self._give(resource)
+        else:
+            waiter.resolve(resource)
 
 
 def has_hung_up(peer: socket.socket | None) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
+import gevent
 import gevent.event
 import pytest
 
@@ -131,3 +133,49 @@ def test_a_connection_that_is_closed_already_is_told_at_once(
     calls: list[str] = []
     hang_ups.watch(own, lambda: calls.append("own"))
     assert calls == ["own"]
+
+
+@pytest.fixture
+def pool() -> Iterator[greenlets.ThreadedPool[list[str]]]:
+    """Of one resource: what was done with it."""
+    made = greenlets.ThreadedPool[list[str]]([[]])
+    yield made
+    made.close(lambda _: None)
+
+
+def at_work(pool: greenlets.ThreadedPool[list[str]]) -> tuple[Any, threading.Event]:
+    """A greenlet whose thread is at work with the resource, until the event is set."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(done: list[str]) -> None:
+        begun.set()
+        go_on.wait(patience())
+        done.append("first")
+
+    killed = gevent.spawn(pool.run, work)
+    wait_until(begun.is_set, "the thread works", pause=gevent.sleep)
+    return killed, go_on
+
+
+def test_what_a_killed_greenlet_used_is_free_once_its_thread_is_done(
+    pool: greenlets.ThreadedPool[list[str]],
+) -> None:
+    killed, go_on = at_work(pool)
+    killed.kill()
+    next_one = gevent.spawn(pool.run, lambda done: [*done, "second"])
+    gevent.sleep(0)
+    assert not next_one.ready()
+    go_on.set()
+    assert next_one.get(timeout=patience()) == ["first", "second"]
+
+
+def test_a_greenlet_that_is_killed_while_it_waits_keeps_nothing(
+    pool: greenlets.ThreadedPool[list[str]],
+) -> None:
+    working, go_on = at_work(pool)
+    waiting = [gevent.spawn(pool.run, list) for _ in range(2)]
+    gevent.sleep(0)
+    waiting[0].kill()
+    go_on.set()
+    assert waiting[1].get(timeout=patience()) == ["first"]
+    assert working.get(timeout=patience()) is None
