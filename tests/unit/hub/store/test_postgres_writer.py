@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import pytest
 
-from agent_bus.core import errors
+from agent_bus.core import errors, states
 from agent_bus.core.clock import SystemClock
-from agent_bus.core.model import AgentName, Seq
+from agent_bus.core.model import AgentName, Seq, Stamp
 from agent_bus.store.postgres.link import connections, primary
 from agent_bus.store.postgres.link.address import Address
 from agent_bus.store.postgres.postgres_store import PostgresStore
@@ -143,6 +143,22 @@ def test_a_lost_connection_is_opened_anew(store: PostgresStore, tmp_path: Path) 
     assert store.send(draft(), depth_limit=2).deliveries[0].seq == 1
     assert inbox(store, "beta") == ["hello"]
     assert store.writing() == "ok"
+
+
+def test_stamps_wait_for_a_primary(store: PostgresStore, tmp_path: Path) -> None:
+    (sent,) = store.send(draft(), depth_limit=50).deliveries
+
+    def pushed_at() -> int | None:
+        found = store.message(sent.message.id)
+        assert found is not None
+        return found[1][0].pushed_at
+
+    with postgres.read_only(postgres.database(tmp_path)):
+        until(lambda: at_once(store, [draft()])[0].code == "no_primary", "sends are refused")
+        store.stamp([Stamp(states.PUSHED, BETA, sent.seq, 1234)])
+        assert at_once(store, [draft()])[0].code == "no_primary"  # after the stamp
+    until(lambda: not isinstance(at_once(store, [draft()])[0], Exception), "sends are taken")
+    until(lambda: pushed_at() == 1234, "the stamp is stored")
 
 
 def test_a_takeover_skips_seqs_and_stops_who_does_not_know_of_it(

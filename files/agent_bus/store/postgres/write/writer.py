@@ -47,6 +47,8 @@ HOPELESS_S: Final = 0.5
 ROWS_AT_ONCE: Final = 2_000
 """Rows in one transaction, which takes up to 0.1 s for them: messages to the whole fleet must not
 let a batch take longer than a commit may, nor other hubs wait."""
+STAMPS_KEPT: Final = 10_000
+"""How many stamps wait for a primary; of those that come later, the times stay unknown."""
 UNCONFIRMED: Final = "The database has not confirmed the commit in time"
 GO_THROUGH: Final = "UPDATE head SET pos = pos WHERE term = %s"
 MINE: Final = (
@@ -94,6 +96,7 @@ class Writer:
         self._last_pos = link.pos
         self._number = 0
         self._waiting = 0
+        self._stamps: list[Any] = []
         self._is_hopeless = False
         self.follower: Follower | None = None
         self.batches = 0
@@ -259,12 +262,30 @@ class Writer:
     def _hand_out(self, told: Sequence[_Told]) -> None:
         self._waiting -= sum(len(one.outcomes) for one in told)
         for one in told:
-            if self.follower is None or one.pos == 0:
+            if one.pos == 0:
+                hand_out(one.outcomes)
+                self._keep_stamps(one.outcomes)
+                continue
+            self._write_stamps()
+            if self.follower is None:
                 hand_out(one.outcomes)
             else:
                 self.follower.publish(
                     one.pos, one.facts, one.earlier, tell=one.tell, answer=one.answer
                 )
+
+    def _keep_stamps(self, refused: Sequence[Outcome]) -> None:
+        """Nobody waits for them, so nobody would repeat them."""
+        for one in refused:
+            assert isinstance(one.command, Command)
+            is_away = isinstance(one.error, (errors.NoPrimaryError, errors.CommitUnknownError))
+            if is_away and isinstance(one.command.work, list):
+                self._stamps += one.command.work[: STAMPS_KEPT - len(self._stamps)]
+
+    def _write_stamps(self) -> None:
+        if self._stamps:
+            stamps, self._stamps = self._stamps, []
+            self.post(stamps)
 
 
 def parts(batch: Sequence[Command]) -> list[list[Command]]:
