@@ -4,7 +4,7 @@ FLEET ?= demo
 PYTHON ?= .venv/bin/python
 FOLLOW := $(PYTHON) -m lab.follow --
 
-.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle hubs faults lab-setup
+.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle hubs faults faults-hubs lab-setup
 
 lab-setup:
 	@tools/setup
@@ -49,3 +49,10 @@ hubs: venv lab-setup ## Test three hubs on four hosts: their PostgreSQL is made,
 faults: venv lab-setup ## Test faults under traffic on four hosts: kills, hangs, lost packets, a full disk, clock jumps, power cuts
 	@rm -f .cache/faults.md
 	@trap 'cat .cache/faults.md 2>/dev/null || true' EXIT; tools/molecule test -s faults
+
+# FLEET is the demo's by default; these faults have a fleet of their own.
+faults-hubs: venv lab-setup $(if $(shell command -v node),client-setup) ## Test faults of three hubs under traffic: ROWS="hub-killed power-lost", MINUTES=5 of random kills, SEED=, KEEP=1
+	@rm -f .cache/faults-hubs.md
+	@trap 'cat .cache/faults-hubs.md 2>/dev/null || true' EXIT; \
+	PYTHONPATH=files $(FOLLOW) --log .cache/faults-hubs.log -- $(PYTHON) -m lab.faults.hubs \
+	    $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)

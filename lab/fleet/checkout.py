@@ -17,6 +17,8 @@ PARTS = (
     "filter_plugins",
     "library",
     "playbooks",
+    "requirements-patroni.txt",
+    "requirements-postgres.txt",
     "requirements.txt",
     "roles",
     "site.yml",
