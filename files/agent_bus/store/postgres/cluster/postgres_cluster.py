@@ -45,7 +45,7 @@ LOOK_S: Final = 1.0
 """How often a hub looks whether a ring was missed."""
 START_S: Final = 30.0  # how long a hub that starts waits for a primary that was lost meanwhile
 STUCK_S: Final = 1.0
-"""A beat that takes longer may wait for a hub that was stopped while it had the lock."""
+"""A batch that takes longer may wait for a hub that died or was stopped while it had the lock."""
 SETTLE_S: Final = 20.0
 """Longest time that a change of the roster waits for other hubs; a dead one is left out sooner."""
 LEASES_MS: Final = 600_000
@@ -277,7 +277,8 @@ class PostgresCluster:
             self._beat_now()
         self._fence.look()
         self._count()
-        if now - self._looked >= LOOK_S and not self._is_looking and not self._fence.is_away:
+        every_s = TICK_S if self._writer.stands_still_s() > STUCK_S else LOOK_S
+        if now - self._looked >= every_s and not self._is_looking and not self._fence.is_away:
             self._looked = now
             self._is_looking = True
             greenlets.spawn(self._look)
@@ -285,7 +286,7 @@ class PostgresCluster:
     def _look(self) -> None:
         """See whether a ring was missed: then a beat brings along what it was about."""
         try:
-            is_stuck = self._is_beating and self._clock.monotonic() - self._beaten > STUCK_S
+            is_stuck = self._writer.stands_still_s() > STUCK_S
             if is_stuck and self._readers.run(elsewhere.release):
                 logger.warning("A hub that had stopped in the middle of a batch was cut off")
             seen = self._readers.run(elsewhere.position)

@@ -96,6 +96,7 @@ class Writer:
         self._last_pos = link.pos
         self._number = 0
         self._waiting = 0
+        self._progressed = 0.0
         self._stamps: list[Any] = []
         self._is_hopeless = False
         self.follower: Follower | None = None
@@ -123,19 +124,27 @@ class Writer:
     def do(self, work: Work, *, committed: Callable[[Any], None] | None = None) -> Any:  # noqa: ANN401 - each kind of work has its result
         """Commit work with others of its kind; blocks the greenlet until it is durable."""
         waiter: Waiter[Any] = Waiter()
-        self._waiting += 1
-        self._thread.submit(Command(work, committed, waiter))
+        self._submit(Command(work, committed, waiter))
         return waiter.wait()
 
     def post(self, work: Work, *, committed: Callable[[Any], None] | None = None) -> None:
         """Commit work some time soon; nobody waits."""
+        self._submit(Command(work, committed, None))
+
+    def _submit(self, command: Command) -> None:
+        if not self._waiting:
+            self._progressed = time.monotonic()
         self._waiting += 1
-        self._thread.submit(Command(work, committed, None))
+        self._thread.submit(command)
 
     @property
     def is_busy(self) -> bool:
         """Whether a batch is on its way or waits; known in the loop."""
         return self._waiting > 0
+
+    def stands_still_s(self) -> float:
+        """For how long commands have waited without any being answered; known in the loop."""
+        return time.monotonic() - self._progressed if self._waiting else 0.0
 
     @property
     def trouble(self) -> str | None:
@@ -261,6 +270,7 @@ class Writer:
 
     def _hand_out(self, told: Sequence[_Told]) -> None:
         self._waiting -= sum(len(one.outcomes) for one in told)
+        self._progressed = time.monotonic()
         for one in told:
             if one.pos == 0:
                 hand_out(one.outcomes)
