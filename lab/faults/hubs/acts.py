@@ -61,7 +61,6 @@ class HubActs:
                 check=lambda: self._look.accepts(besides=hub),
             ),
             victims=(hub,),
-            others_stay=False,  # while nobody has the primary, no hub has streams
             pause_s=TAKEOVER_S,
         )
 
@@ -85,7 +84,6 @@ class HubActs:
             ),
             victims=(hub,),
             silent=(hub,),
-            others_stay=False,
             pause_s=TAKEOVER_S,
         )
 
@@ -109,11 +107,17 @@ class HubActs:
         """Two of three lose power: what is left refuses sends, and goes on reading."""
         left = self._look.standby()
         lost = [hub for hub in self._fleet.hubs if hub != left]
+        kept = f"kept at {time.time():.0f}"
+
+        def check() -> None:
+            self._look.refuses(left, kept)
+            self._look.listens(left)
 
         def end() -> None:
             self._fleet.start_hosts(lost[0])
             self._look.accepts()
             self._fleet.start_hosts(lost[1])
+            self._look.arrives(kept)
 
         return HubsFault(
             fault(
@@ -122,10 +126,11 @@ class HubActs:
                 lambda: self._fleet.kill_hosts(*lost),
                 end,
                 lasts_s=LEASE_S,
-                check=lambda: self._look.refuses(left),
+                check=check,
             ),
+            victims=tuple(lost),
             silent=tuple(self._fleet.hubs),
-            others_stay=False,
+            others_stay=False,  # the last hub sends its clients away once
         )
 
     def power_lost(self) -> HubsFault:

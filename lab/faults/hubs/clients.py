@@ -264,6 +264,10 @@ class Clients:
         for source in self.event_sources:
             source.end()
 
+    def places(self) -> set[str]:
+        """Return at which hubs the listeners are; an empty name for one without a stream."""
+        return {listener.at for listener in self.listeners}
+
     def agents(self) -> dict[str, Sequence[str]]:
         """Return the agents of each listener."""
         found = {one.name: one.agents for one in self.listeners}

@@ -126,6 +126,7 @@ class HubsTrial:
         fault = planned.fault
         say(f"faults-hubs: {fault.name}: {fault.done}")
         trouble: list[str] = []
+        broken = 0.0
         began = fault.began = time.time()
         try:
             fault.begin()
@@ -135,7 +136,10 @@ class HubsTrial:
         except (AssertionError, LabError, OSError) as error:
             trouble.append(f"while it lasted: {error}")
         silent_until = time.time()
-        fault.end()
+        try:
+            fault.end()
+        except (AssertionError, LabError, OSError) as error:
+            trouble.append(f"at its end: {error}")
         ended = fault.ended = time.time()
         with contextlib.suppress(AssertionError):
             self._wait_until_whole()
@@ -146,7 +150,7 @@ class HubsTrial:
         verdict, notes = self._settled(began)
         trouble.append(verdict.words())
         share = _Share(notes, began, healed)
-        if planned.silent and not trouble[0].startswith("while"):
+        if planned.silent and broken:
             trouble.append(_spoke(planned, share.sent, broken, silent_until))
         trouble += _unlike(planned, share)
         row = HubsRow(

@@ -40,8 +40,8 @@ class Witness:
 
         until(accepted, what="a send is accepted")
 
-    def refuses(self, left: str) -> None:
-        """Fail unless the last hub refuses sends clearly, keeps them outside, and reads."""
+    def refuses(self, left: str, kept: str) -> None:
+        """Fail unless the last hub refuses sends clearly, and reads, and a command keeps one."""
         began = time.time()
 
         def refused() -> bool:
@@ -50,9 +50,23 @@ class Witness:
 
         until(refused, what=f"{left} refuses a send")
         assert self._fleet.apis[left].get("/api/history?limit=1")["messages"]
-        words = "agent-bus send --json --as bert --to cleo 'while two hosts are away'"
+        words = f"agent-bus send --json --as bert --to cleo '{kept}'"
         answer = json.loads(self._fleet.running.as_user("hazel", words))
         assert answer["spooled"], answer
+
+    def arrives(self, body: str) -> None:
+        """Wait until the hubs store a message that a command has kept."""
+
+        def is_stored() -> bool:
+            with contextlib.suppress(*NO_ANSWER):
+                return any(one.body == body for one in self._fleet.stored())
+            return False
+
+        until(is_stored, what=f"'{body}' leaves the outbox")
+
+    def listens(self, hub: str) -> None:
+        """Wait until all clients have a stream at a hub."""
+        until(lambda: self._clients.places() == {hub}, what=f"all clients listen at {hub}")
 
     def still_leads(self, hub: str) -> None:
         """Fail unless a hub's Patroni runs and nobody else leads."""
