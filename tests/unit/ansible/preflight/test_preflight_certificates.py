@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from filter_plugins.fleet import tls_mode
 from roles.preflight.filter_plugins.preflight_certificates import tls_findings
 from tests.support.certificates import Authority
+from tests.support.plays import play, task_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +83,29 @@ def test_what_is_no_pem_is_said(authority: Authority, kind: str) -> None:
 def test_a_wildcard_covers_one_label_only(authority: Authority) -> None:
     given = texts(authority, names=["*.lan"])
     assert "not for a.b.lan" in tls({**OWN, "bus_address": "a.b.lan"}, given)[0]
+
+
+def test_each_of_several_hubs_has_a_certificate_of_its_own_name(
+    authority: Authority, tmp_path: Path
+) -> None:
+    hubs = {}
+    for hub, name in {"elm": "elm", "fir": "fir", "gorse": "fir"}.items():
+        made = authority.issue(hub, names=[name])
+        hubs[hub] = {
+            "message_bus_tls": "own",
+            "message_bus_tls_certificate": made["tls_certificate_file"],
+            "message_bus_tls_key": made["tls_key_file"],
+            "message_bus_tls_ca": str(authority.ca_file),
+        }
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"hub": {"hosts": hubs}}))
+    name = "Check the operator's own certificate of each other hub"
+    done = play(
+        [task_of("roles/preflight/tasks/inventory.yml", name)],
+        tmp_path,
+        variables={"preflight_hub_name": "elm"},
+        hosts="hub",
+        inventory=[str(inventory)],
+    )
+    assert "gorse: the certificate is for fir, not for gorse" in done.stdout
+    assert "fir: the" not in done.stdout
