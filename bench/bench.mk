@@ -15,3 +15,8 @@ bench-hub-death: setup ## Measure how soon STREAMS streams of a killed hub are a
 .PHONY: bench-stores
 bench-stores: setup ## Measure the store path on SQLite and PostgreSQL side by side (3 minutes)
 	PYTHONPATH=files $(BIN)/python -m bench.stores
+
+.PHONY: bench-hubs
+bench-hubs: setup ## Measure one hub on SQLite, PostgreSQL and a quorum of three, and three hubs beside one (as root, 10 minutes)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
+	PYTHONPATH=files $(BIN)/python -m bench.hubs

@@ -156,11 +156,18 @@ def shared() -> Server:
 
 
 class Server:
-    """A PostgreSQL in a folder of its own, reached by a Unix socket, without passwords."""
+    """A PostgreSQL in a folder of its own, reached by a Unix socket, without passwords.
 
-    def __init__(self, folder: Path, *, fsync: bool = False, mark: str | None = None) -> None:
+    Args:
+        settings: lines of postgresql.conf besides the common ones.
+    """
+
+    def __init__(
+        self, folder: Path, *, fsync: bool = False, mark: str | None = None, settings: str = ""
+    ) -> None:
         self.folder = folder
         self._fsync = fsync
+        self._settings = settings
         self.mark = mark or guard.mark()
         self._data = folder / "data"
 
@@ -184,9 +191,23 @@ class Server:
             settings = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
             self._run(programs / "initdb", "-U", "postgres", *settings, "-D", self._data)
             with (self._data / "postgresql.conf").open("a", encoding="ascii") as file:
-                file.write(_SETTINGS + ("" if self._fsync else _WITHOUT_SYNC))
+                file.write(_SETTINGS + ("" if self._fsync else _WITHOUT_SYNC) + self._settings)
         argv = ["-D", self._data, "-l", self.folder / "log", "-o", f"-k {self.folder}"]
         self._run(programs / "pg_ctl", *argv, "-w", "-t", str(int(patience())), "start")
+
+    def start_as_standby(self, primary: Server, name: str) -> None:
+        """Copy another server, and start as its standby of this name."""
+        self.folder.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(self.folder, *_nobody())
+        source = f"host={primary.folder} user=postgres application_name={name}"
+        argv = ["-d", source, "-D", self._data, "-R", "-c", "fast", "--no-sync"]
+        self._run(_programs(self.folder) / "pg_basebackup", *argv)
+        self.start()
+
+    def promote(self) -> None:
+        """Make a standby the primary; returns when it is."""
+        self._run(_programs(self.folder) / "pg_ctl", "-D", self._data, "-w", "promote")
 
     def kill(self) -> None:
         """SIGKILL for the postmaster; its other processes notice it and end by themselves."""
