@@ -31,9 +31,9 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.verb == "serve":
             _serve(chosen, arguments.log_level)
         elif arguments.verb == "check-database":
-            from agent_bus.app import parts
+            from agent_bus.app import backend
 
-            print(parts.check_database(chosen, arguments.password_file))
+            print(backend.check_database(chosen, arguments.password_file))
         else:
             print(f"{arguments.config}: ok")
     except errors.StartupError as error:

@@ -76,6 +76,19 @@ class Settings(BaseModel):
         description="All hubs of the fleet, this one too, as objects with name and url (the "
         "address by which clients reach it); for `GET /api/hubs`.",
     )
+    patroni_url: Annotated[str | None, Field(pattern=r"^https?://[^\s]+$")] = Field(
+        default=None,
+        description="REST API of the Patroni on the hub's own host, which is asked every 5 s how "
+        "the members of the database are; only with PostgreSQL.",
+    )
+    patroni_ca_file: Path | None = Field(
+        default=None, description="Certificate (PEM) of the authority that Patroni is known by."
+    )
+    etcd_metrics_url: Annotated[str | None, Field(pattern=r"^https?://[^\s]+$")] = Field(
+        default=None,
+        description="Where the etcd on the hub's own host tells its health and its figures; only "
+        "with PostgreSQL.",
+    )
     admin_tokens_file: Path = Field(
         description="One SHA-256 (hex) of a valid admin token per line; two during a rotation."
     )
@@ -185,6 +198,7 @@ class Settings(BaseModel):
         "database",
         "database_password_file",
         "data_folder",
+        "patroni_ca_file",
         "admin_tokens_file",
         "metrics_tokens_file",
         "tls_certificate_file",

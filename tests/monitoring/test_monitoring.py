@@ -19,9 +19,13 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from agent_bus.core import alerts, errors
+from tests.api.test_metrics import scrape
+from tests.support import postgres
 from tests.support.certificates import Authority
+from tests.support.database_host import database_host, member
 from tests.support.hub import ADMIN, REPOSITORY, digest, running
-from tests.support.patience import patience
+from tests.support.hubs import hubs_on
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +117,23 @@ def exported(folder: Path) -> str:
         connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN}"})
         text = connection.getresponse().read().decode()
         connection.close()
-    return text
+    return text + exported_by_hubs(folder)
+
+
+def exported_by_hubs(folder: Path) -> str:
+    """What one of two hubs exports besides, with a played Patroni and etcd on its host."""
+    said = [member("hub0", "leader"), member("hub1")]
+    with (
+        database_host(members=said) as played,
+        hubs_on(
+            [postgres.database(folder)] * 2,
+            folder,
+            hubs=[{"name": one["name"], "url": "http://hub:8091"} for one in said],
+            **played.settings,
+        ) as hubs,
+    ):
+        wait_until(lambda: "agent_bus_database_lag_bytes{" in scrape(hubs[0])[1], "its first look")
+        return scrape(hubs[0])[1]
 
 
 def labels_of(text: str) -> dict[str, set[str]]:
@@ -216,6 +236,9 @@ def test_the_page_and_prometheus_have_the_same_alerts() -> None:
         ("AgentBusTokensInRotation", alerts.ROTATION_S),
         ("AgentBusBackupOld", alerts.BACKUP_S),
         ("AgentBusArchiveBehind", alerts.ARCHIVE_S),
+        ("AgentBusNoPrimary", alerts.NO_PRIMARY_S),
+        ("AgentBusReplicaBehind", alerts.LAG_BYTES),
+        ("AgentBusEtcdFull", alerts.ETCD_USED),
     ):
         assert float(re.split("[<>]", theirs[name]["expr"])[-1]) == bound, name
     assert f"{alerts.DISK_FULL_S})" in theirs["AgentBusDiskFilling"]["expr"]

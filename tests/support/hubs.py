@@ -12,13 +12,24 @@ from tests.support.patience import patience, wait_until
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
 @contextlib.contextmanager
-def hubs_on(urls: list[str], folder: Path, **settings: Any) -> Iterator[list[HubProcess]]:
-    """A hub for each of these URLs of one database, with the test fleet; killed at the end."""
+def hubs_on(
+    urls: list[str],
+    folder: Path,
+    own: Sequence[dict[str, Any]] = (),
+    /,
+    **settings: Any,
+) -> Iterator[list[HubProcess]]:
+    """A hub for each of these URLs of one database, with the test fleet; killed at the end.
+
+    Args:
+        own: settings of each hub alone.
+        settings: those of all.
+    """
     ports = [free_port() for _ in urls]
     all_hubs = [
         {"name": f"hub{number}", "url": f"http://127.0.0.1:{port}"}
@@ -26,10 +37,11 @@ def hubs_on(urls: list[str], folder: Path, **settings: Any) -> Iterator[list[Hub
     ]
     hubs = []
     for number, (url, port) in enumerate(zip(urls, ports, strict=True)):
-        own = folder / f"hub{number}"
-        own.mkdir()
-        named = {"data_folder": str(own), "name": f"hub{number}", "hubs": all_hubs}
-        hubs.append(HubProcess(own, {"database": url, **named, **settings}, port=port))
+        place = folder / f"hub{number}"
+        place.mkdir()
+        named = {"data_folder": str(place), "name": f"hub{number}", "hubs": all_hubs}
+        chosen = {**named, **settings, **(own[number] if own else {})}
+        hubs.append(HubProcess(place, {"database": url, **chosen}, port=port))
     try:
         for hub in hubs:
             hub.start()

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from agent_bus.core import errors
 from agent_bus.core.model import rfc3339
 from agent_bus.http.call import Answer, Call
+from agent_bus.operate.hubs import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_bus.operate.hubs.watch import HubsWatch
     from agent_bus.settings import Settings
     from agent_bus.store.cluster import Cluster, HubFacts
 
@@ -21,6 +23,7 @@ class Hubs:
     Args:
         is_ready: whether this hub can take messages.
         version: the release that runs here.
+        watch: what looks after the hubs and their database.
     """
 
     def __init__(
@@ -30,12 +33,14 @@ class Hubs:
         settings: Settings,
         is_ready: Callable[[], bool],
         version: str,
+        watch: HubsWatch,
     ) -> None:
         self._cluster = cluster
         self._name = settings.hub_name
         self._urls: dict[str, str | None] = {hub.name: hub.url for hub in settings.hubs}
         self._is_ready = is_ready
         self._version = version
+        self._watch = watch
 
     def read(self, call: Call) -> Answer:
         """All hubs by name; this one with the address that the caller used, if no other is set."""
@@ -47,6 +52,20 @@ class Hubs:
         if own["url"] is None and "host" in call.headers:
             own["url"] = f"{call.scheme}://{call.headers['host']}"
         return Answer(200, {"hubs": entries})
+
+    def cluster(self, call: Call) -> Answer:
+        """The hubs with their database as this one knows them; a hub alone tells of itself."""
+        state = self._watch.state
+        if state is not None:
+            return Answer(200, rows.cluster(state))
+        names = ("name", "url", "version", "last_seen_at", "answers")
+        content = self.read(call).content
+        assert isinstance(content, dict)
+        hubs = [
+            {**{name: hub[name] for name in names}, "live": hub["answers"] or None}
+            for hub in content["hubs"]
+        ]
+        return Answer(200, {"hubs": hubs, "database": None, "etcd": None, "words": []})
 
     def _entry(self, name: str, facts: HubFacts | None) -> dict[str, Any]:
         """What is known of a hub; of its readiness nothing, unless a cluster tells."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agent_bus.api.agents import has_changed_roster
 from agent_bus.api.models import requests, responses
 from agent_bus.api.models.events import EVENTS
-from agent_bus.api.models.hubs import HubsAnswer
+from agent_bus.api.models.hubs import ClusterAnswer, HubsAnswer
 from agent_bus.core import errors
 from agent_bus.http.endpoint import bare, with_body, with_both, with_query
 from agent_bus.http.route import Action, Header, Route
@@ -78,16 +78,7 @@ def routes(
         *_messages(messages),
         *_past(messages),
         *_agents(agents),
-        Route(
-            "GET",
-            "/hubs",
-            bare(hubs.read),
-            "Which hubs there are",
-            "For clients that can go on to another hub when one does not answer. `ready` is false "
-            "of a hub that the others do not hear.",
-            answer=HubsAnswer,
-            headers=HUBS_HEADERS,
-        ),
+        *_hubs(hubs),
         *_reports(reports),
         *_operator(operator),
         *_upkeep(operator),
@@ -272,6 +263,31 @@ def _agents(agents: Agents) -> list[Route]:
             problems=(*ADMIN, *WRITES, errors.RosterShrinksError),
             access="admin",
             action=ROSTER,
+        ),
+    ]
+
+
+def _hubs(hubs: Hubs) -> list[Route]:
+    return [
+        Route(
+            "GET",
+            "/hubs",
+            bare(hubs.read),
+            "Which hubs there are",
+            "For clients that can go on to another hub when one does not answer. `ready` is false "
+            "of a hub that the others do not hear.",
+            answer=HubsAnswer,
+            headers=HUBS_HEADERS,
+        ),
+        Route(
+            "GET",
+            "/cluster",
+            bare(hubs.cluster),
+            "How the hubs and their database are",
+            "Roles, how far standbys are behind, how many members are there and how many are "
+            "needed, and etcd: as the hub knows it that answers, a few seconds old.",
+            answer=ClusterAnswer,
+            headers=HUBS_HEADERS,
         ),
     ]
 

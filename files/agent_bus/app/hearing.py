@@ -18,16 +18,26 @@ if TYPE_CHECKING:
     from agent_bus.core.model import Acked, Agent, AgentName, MailboxCounts, Roster, Sent
     from agent_bus.http.session import Sessions
     from agent_bus.operate.fleet import Fleet
+    from agent_bus.operate.hubs.watch import HubsWatch
 
 
 class Hearing:
     """See `agent_bus.store.cluster.Hearer`."""
 
-    def __init__(self, core: Core, *, fleet: Fleet, prober: Prober, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        core: Core,
+        *,
+        fleet: Fleet,
+        prober: Prober,
+        sessions: Sessions,
+        watch: HubsWatch,
+    ) -> None:
         self._core = core
         self._fleet = fleet
         self._prober = prober
         self._sessions = sessions
+        self._watch = watch
         self._name = core.cluster.name
 
     # Messages
@@ -84,7 +94,8 @@ class Hearing:
     def beat(self) -> told.Beat:
         """What was noticed here."""
         beat = self._core.presence.take_untold()
-        return dataclasses.replace(beat, woken=self._fleet.take_woken())
+        host = self._watch.take_told()
+        return dataclasses.replace(beat, woken=self._fleet.take_woken(), host=host)
 
     def on_hubs(self, live_count: int) -> None:
         """Share each sender's rate among the hubs: a sender may use all of them."""
@@ -96,6 +107,7 @@ class Hearing:
 
     def on_fence(self, *, is_fenced: bool) -> None:
         """Send clients to other hubs while one of those may know what happens."""
+        self._watch.is_fenced = is_fenced
         if is_fenced:
             self._core.broker.fence(states.SHUTDOWN)
         else:
@@ -110,6 +122,7 @@ class Hearing:
                 core.presence.hear_dropped(hub, fact)
             case told.Beat():
                 core.presence.hear_beat(fact)
+                self._watch.hear(hub, fact.host)
                 for agent, at in fact.woken.items():
                     self._fleet.hear_wake(Stamp(states.ACCEPTED, agent, Seq(0), at))
             case told.HubEnded():

@@ -10,10 +10,9 @@ from agent_bus import __version__
 from agent_bus.api import openapi
 from agent_bus.api.agents import Agents
 from agent_bus.api.health import metrics_endpoint
-from agent_bus.api.operator import Operator
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
-from agent_bus.app import parts
+from agent_bus.app import backend, parts
 from agent_bus.app.assembly import assemble
 from agent_bus.app.hearing import Hearing
 from agent_bus.bus.auth import load_digests
@@ -39,7 +38,7 @@ class Hub:
         version = release()
         self._lock = instance.lock(settings.folder)
         admins = load_digests(settings.admin_tokens_file)
-        self._backend = parts.build_backend(settings, clock, version)
+        self._backend = backend.build_backend(settings, clock, version)
         self._core = core = assemble(settings, self._backend, clock)
         auth = parts.build_authenticator(settings, admins, core)
         refusals: Counter[str] = Counter()
@@ -47,8 +46,11 @@ class Hub:
         housekeeper = parts.build_housekeeper(settings, core)
         fleet = parts.build_fleet(core)
         samples = parts.build_samples(core, refusals, reserves)
-        alerting = parts.build_alerting(core, fleet, samples)
-        overview = parts.build_overview(core, fleet, alerting, samples, version=version)
+        watch = parts.build_watch(settings, core, version)
+        alerting = parts.build_alerting(core, fleet, samples, watch)
+        overview = parts.build_overview(
+            core, fleet, alerting, samples, watch=watch, version=version
+        )
         core.observers.extend((housekeeper, fleet, overview))
         for one in (housekeeper, fleet, overview):
             one.start()
@@ -58,16 +60,9 @@ class Hub:
         self.health = parts.build_health(core, alerting, reserves, version)
         prober = parts.build_prober(core)
         messages = parts.build_messages(settings, core, auth)
-        operator = Operator(
-            bus=core.bus,
-            counters=core.counters,
-            directory=core.directory,
-            presence=core.presence,
-            hops=core.hops,
-            prober=prober,
-            housekeeper=housekeeper,
-            backups=parts.build_backups(settings, self._backend, clock),
-            sessions=sessions,
+        backups = parts.build_backups(settings, self._backend, clock)
+        operator = parts.build_operator(
+            core, prober=prober, housekeeper=housekeeper, backups=backups, sessions=sessions
         )
         api = routes(
             messages=messages,
@@ -76,9 +71,11 @@ class Hub:
             operator=operator,
             streams=Streams(parts=parts.stream_parts(core), live=live, version=version),
             health=self.health,
-            hubs=parts.build_hubs(settings, core, self.health, version),
+            hubs=parts.build_hubs(settings, core, self.health, watch=watch, version=version),
             document=openapi.endpoint(),
-            metrics=metrics_endpoint(parts.build_exporter(core, refusals, reserves, version)),
+            metrics=metrics_endpoint(
+                parts.build_exporter(core, refusals, reserves, watch=watch, version=version)
+            ),
         )
         pages = Pages()
         sign_in = SignIn(sessions=sessions, pages=pages, audit=audit, refusals=refusals)
@@ -90,7 +87,10 @@ class Hub:
         table = [*api, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
-        core.cluster.hear(Hearing(core, fleet=fleet, prober=prober, sessions=sessions))
+        core.cluster.hear(
+            Hearing(core, fleet=fleet, prober=prober, sessions=sessions, watch=watch)
+        )
+        watch.start()
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_bus.api.health import Health
 from agent_bus.api.hubs import Hubs
 from agent_bus.api.messages import Messages
+from agent_bus.api.operator import Operator
 from agent_bus.api.reports import Reports
 from agent_bus.api.stream import StreamParts
 from agent_bus.bus.auth import Authenticator, load_digests
@@ -23,15 +21,13 @@ from agent_bus.http.session import Sessions
 from agent_bus.operate.alerting import Alerting
 from agent_bus.operate.backups import Backups
 from agent_bus.operate.fleet import Fleet
-from agent_bus.operate.metrics import Exporter, HostCollector, HubCollector
+from agent_bus.operate.hubs.watch import HubsWatch
+from agent_bus.operate.metrics import ClusterCollector, Exporter, HostCollector, HubCollector
 from agent_bus.operate.overview import Overview
 from agent_bus.operate.reserves import Reserves
 from agent_bus.operate.retention import Housekeeper
 from agent_bus.operate.samples import Samples
-from agent_bus.runtime import neighbours
 from agent_bus.runtime.process import Process
-from agent_bus.store.cluster import Writing
-from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -44,70 +40,6 @@ if TYPE_CHECKING:
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
     from agent_bus.store.contract import Backend
-
-
-def build_backend(settings: Settings, clock: Clock, version: str) -> Backend:
-    """The store that this hub runs on; what PostgreSQL needs is imported with it alone."""
-    if not isinstance(settings.database, Path):
-        from agent_bus.store.postgres.link.address import Address
-        from agent_bus.store.postgres.postgres_store import PostgresStore
-
-        return PostgresStore(
-            Address(settings.database, settings.database_password_file),
-            clock=clock,
-            readers=settings.readers,
-            commit_timeout_s=settings.commit_timeout_s,
-            name=settings.hub_name,
-            url=settings.hub_url,
-            version=version,
-            asks=[
-                partial(ask_hub, hub.url, settings.tls_ca_file)
-                for hub in settings.hubs
-                if hub.name != settings.hub_name
-            ],
-            fatal=give_up,
-        )
-    return SqliteStore(
-        settings.database,
-        clock=clock,
-        readers=settings.readers,
-        fatal=give_up,
-    )
-
-
-def check_database(settings: Settings, password_file: Path | None) -> str:
-    """Ask the database whether it can hold the bus, and return what it is; changes nothing.
-
-    Args:
-        settings: which database.
-        password_file: in place of the setting's, which only the service can read.
-
-    Raises:
-        errors.StartupError: it cannot; the text says what to change.
-    """
-    if isinstance(settings.database, Path):
-        return f"{settings.database}: SQLite, which is made when the hub starts"
-    from agent_bus.store.postgres.link import fitness
-    from agent_bus.store.postgres.link.address import Address
-
-    file = password_file or settings.database_password_file
-    return fitness.check(Address(settings.database, file))
-
-
-def ask_hub(url: str, ca_file: Path | None) -> Writing | None:
-    """How another hub writes; None when it does not say.
-
-    Raises:
-        OSError: it does not answer.
-    """
-    found = neighbours.livez(url, ca_file)
-    last_s_ago, for_s = found.get("written_s_ago"), found.get("writing_for_s")
-    return None if last_s_ago is None or for_s is None else Writing(last_s_ago, for_s)
-
-
-def give_up() -> None:
-    """End the process; systemd and gunicorn start a new worker."""
-    os._exit(70)  # EX_SOFTWARE
 
 
 def build_backups(settings: Settings, backend: Backend, clock: Clock) -> Backups:
@@ -193,7 +125,18 @@ def build_samples(core: Core, refusals: Counter[str], reserves: Reserves) -> Sam
     )
 
 
-def build_alerting(core: Core, fleet: Fleet, samples: Samples) -> Alerting:
+def build_watch(settings: Settings, core: Core, version: str) -> HubsWatch:
+    """What looks after the hubs and their database."""
+    return HubsWatch(
+        settings=settings,
+        cluster=core.cluster,
+        vitals=core.vitals,
+        clock=core.clock,
+        version=version,
+    )
+
+
+def build_alerting(core: Core, fleet: Fleet, samples: Samples, watch: HubsWatch) -> Alerting:
     """What knows which alerts fire."""
     return Alerting(
         fleet=fleet,
@@ -201,11 +144,18 @@ def build_alerting(core: Core, fleet: Fleet, samples: Samples) -> Alerting:
         vitals=core.vitals,
         broker=core.broker,
         clock=core.clock,
+        watch=watch,
     )
 
 
 def build_overview(
-    core: Core, fleet: Fleet, alerting: Alerting, samples: Samples, *, version: str
+    core: Core,
+    fleet: Fleet,
+    alerting: Alerting,
+    samples: Samples,
+    *,
+    watch: HubsWatch,
+    version: str,
 ) -> Overview:
     """What open pages are shown of the fleet."""
     return Overview(
@@ -215,6 +165,7 @@ def build_overview(
         counters=core.counters,
         clock=core.clock,
         version=version,
+        watch=watch,
     )
 
 
@@ -235,13 +186,21 @@ def build_health(core: Core, alerting: Alerting, reserves: Reserves, version: st
     )
 
 
-def build_hubs(settings: Settings, core: Core, health: Health, version: str) -> Hubs:
-    """What tells clients which hubs there are."""
-    return Hubs(cluster=core.cluster, settings=settings, is_ready=health.is_ready, version=version)
+def build_hubs(
+    settings: Settings, core: Core, health: Health, *, watch: HubsWatch, version: str
+) -> Hubs:
+    """What tells which hubs there are, and how they and their database are."""
+    return Hubs(
+        cluster=core.cluster,
+        settings=settings,
+        is_ready=health.is_ready,
+        watch=watch,
+        version=version,
+    )
 
 
 def build_exporter(
-    core: Core, refusals: Counter[str], reserves: Reserves, version: str
+    core: Core, refusals: Counter[str], reserves: Reserves, *, watch: HubsWatch, version: str
 ) -> Exporter:
     """The figures for Prometheus."""
     hub = HubCollector(
@@ -255,7 +214,11 @@ def build_exporter(
         refusals=refusals,
         version=version,
     )
-    return Exporter(hub=hub, host=HostCollector(reserves=reserves, process=Process()))
+    return Exporter(
+        hub=hub,
+        host=HostCollector(reserves=reserves, process=Process()),
+        cluster=ClusterCollector(watch=watch),
+    )
 
 
 def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messages:
@@ -281,6 +244,28 @@ def build_reports(core: Core, prober: Prober) -> Reports:
         latency=core.latency,
         prober=prober,
         clock=core.clock,
+    )
+
+
+def build_operator(
+    core: Core,
+    *,
+    prober: Prober,
+    housekeeper: Housekeeper,
+    backups: Backups,
+    sessions: Sessions,
+) -> Operator:
+    """The operator's calls."""
+    return Operator(
+        bus=core.bus,
+        counters=core.counters,
+        directory=core.directory,
+        presence=core.presence,
+        hops=core.hops,
+        prober=prober,
+        housekeeper=housekeeper,
+        backups=backups,
+        sessions=sessions,
     )
 
 

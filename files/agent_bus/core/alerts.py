@@ -7,6 +7,7 @@ for Prometheus under the same names, and a test compares the two.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ BACKUP_S: Final = 8 * DAY_S
 """A week and a day, so that weekly backups never raise it."""
 ARCHIVE_S: Final = DAY_S
 """How far the archive may be past its retention; sweeps come every minute."""
+NO_PRIMARY_S: Final = 30
+"""A takeover takes up to 26 s."""
+LAG_BYTES: Final = 100_000_000
+"""A standby that is connected is behind by kilobytes; after a restart it has this in seconds."""
+ETCD_USED: Final = 0.8
+"""Of etcd's quota. It holds kilobytes; when it is full, no primary can be chosen any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +147,94 @@ RULES: Final = {
             "warning",
             "Old mail is not dropped, so the database grows. Look at the hub's log for sweeps.",
         ),
+        Rule(
+            "AgentBusHubLost",
+            60,
+            "warning",
+            "Its watchers use the other hubs. On that host: systemctl status agent-bus.",
+        ),
+        Rule(
+            "AgentBusHubFenced",
+            15,
+            "critical",
+            "It reaches no primary and sends its clients to other hubs. Look at its network.",
+        ),
+        Rule(
+            "AgentBusDatabaseMemberLost",
+            60,
+            "warning",
+            "Start its host, or replace it before another is lost. On any hub: "
+            "agent-bus-patronictl list.",
+        ),
+        Rule(
+            "AgentBusQuorumLost",
+            15,
+            "critical",
+            "No message is accepted until enough members are there. Start one of their hosts; "
+            "nothing else is to be done.",
+        ),
+        Rule(
+            "AgentBusNoPrimary",
+            0,
+            "critical",
+            "Sends wait in outboxes. Start the hosts of a majority of the hubs; on one of them: "
+            "agent-bus-patronictl list.",
+        ),
+        Rule(
+            "AgentBusReplicaBehind",
+            300,
+            "warning",
+            "It cannot take over yet. On its host: journalctl -u agent-bus-database, and look at "
+            "its disk.",
+        ),
+        Rule(
+            "AgentBusEtcdMemberLost",
+            60,
+            "warning",
+            "The others agree without it. On that host: systemctl status agent-bus-etcd.",
+        ),
+        Rule(
+            "AgentBusEtcdNoLeader",
+            15,
+            "critical",
+            "No member takes over while that is so. Start agent-bus-etcd on a majority of the "
+            "hubs.",
+        ),
+        Rule(
+            "AgentBusEtcdFull",
+            300,
+            "warning",
+            "When it is full, no primary can be chosen. On that host, with etcdctl: compact, "
+            "defrag, alarm disarm.",
+        ),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
+class HubsFigures:
+    """Of several hubs and their database; `needed` members must be `there` for a commit."""
+
+    name: str
+    lost_hubs: tuple[str, ...]
+    is_fenced: bool
+    lost_members: tuple[str, ...]
+    member_count: int
+    there: int
+    needed: int
+    without_primary_s: float
+    lag_bytes: Mapping[str, int]
+    silent_etcds: tuple[str, ...]
+    has_etcd_leader: bool
+    etcd_used: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """What the rules look at. `silent_nodes` have no watcher, `deaf_gateways` are agents."""
+    """What the rules look at. `silent_nodes` have no watcher, `deaf_gateways` are agents.
+
+    `hubs` is empty for a hub that is alone.
+    """
 
     silent_nodes: tuple[str, ...]
     deaf_gateways: tuple[str, ...]
@@ -162,6 +250,7 @@ class Figures:
     rotating_s: Mapping[str, float]
     backup_age_s: float
     archive_over_s: float
+    hubs: tuple[HubsFigures, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +287,7 @@ def holding(figures: Figures) -> Iterator[Alert]:
         words = f"{figures.refused_5m:.0f} requests with a wrong token in five minutes"
         yield Alert(RULES["AgentBusTokensRefused"], "", words)
     yield from _running_out(figures)
+    yield from chain(*map(_of_hubs, figures.hubs), *map(_of_etcd, figures.hubs))
 
 
 def _running_out(figures: Figures) -> Iterator[Alert]:
@@ -226,6 +316,40 @@ def _running_out(figures: Figures) -> Iterator[Alert]:
     if figures.archive_over_s > ARCHIVE_S:
         words = f"The archive holds mail {figures.archive_over_s / DAY_S:.0f} days too long"
         yield Alert(RULES["AgentBusArchiveBehind"], "", words)
+
+
+def _of_hubs(hubs: HubsFigures) -> Iterator[Alert]:
+    """What is wrong with the hubs and with the database that they share."""
+    for hub in hubs.lost_hubs:
+        yield Alert(RULES["AgentBusHubLost"], hub, f"The hub {hub} is not heard")
+    if hubs.is_fenced:
+        yield Alert(RULES["AgentBusHubFenced"], hubs.name, f"The hub {hubs.name} is fenced")
+    for member in hubs.lost_members:
+        words = f"The database's member {member} is not there"
+        yield Alert(RULES["AgentBusDatabaseMemberLost"], member, words)
+    if hubs.there < hubs.needed and hubs.member_count:
+        words = f"{hubs.there} members of the database are there, and {hubs.needed} are needed"
+        yield Alert(RULES["AgentBusQuorumLost"], "", words)
+    if hubs.without_primary_s > NO_PRIMARY_S:
+        words = f"There has been no primary for {hubs.without_primary_s:.0f} s"
+        yield Alert(RULES["AgentBusNoPrimary"], "", words)
+    for member, lag_bytes in hubs.lag_bytes.items():
+        if lag_bytes > LAG_BYTES:
+            words = f"The standby {member} is {lag_bytes / 1e6:.0f} MB behind"
+            yield Alert(RULES["AgentBusReplicaBehind"], member, words)
+
+
+def _of_etcd(hubs: HubsFigures) -> Iterator[Alert]:
+    """What is wrong with that by which the hubs agree on the primary."""
+    for member in hubs.silent_etcds:
+        words = f"The etcd of {member} is not healthy"
+        yield Alert(RULES["AgentBusEtcdMemberLost"], member, words)
+    if not hubs.has_etcd_leader:
+        yield Alert(RULES["AgentBusEtcdNoLeader"], "", "etcd has no leader")
+    for member, used in hubs.etcd_used.items():
+        if used > ETCD_USED:
+            words = f"The etcd of {member} has used {used:.0%} of its quota"
+            yield Alert(RULES["AgentBusEtcdFull"], member, words)
 
 
 class Watch:

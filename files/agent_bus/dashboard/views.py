@@ -250,6 +250,7 @@ class Dashboard:
             rfc3339=rfc3339,
             priorities=PRIORITIES,
             operator=OPERATOR,
+            elsewhere=self._overview.elsewhere(),
             **context,
         )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.broker import Broker
     from agent_bus.core.clock import Clock
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
+    from agent_bus.operate.hubs.watch import HubsWatch
     from agent_bus.operate.reserves import Remaining
     from agent_bus.operate.samples import Samples
     from agent_bus.store.contract import Vitals
@@ -26,13 +27,21 @@ class Alerting:
     """Looks at the rules, and remembers which alerts fired at the last look."""
 
     def __init__(
-        self, *, fleet: Fleet, samples: Samples, vitals: Vitals, broker: Broker, clock: Clock
+        self,
+        *,
+        fleet: Fleet,
+        samples: Samples,
+        vitals: Vitals,
+        broker: Broker,
+        clock: Clock,
+        watch: HubsWatch,
     ) -> None:
         self._fleet = fleet
         self._samples = samples
         self._vitals = vitals
         self._broker = broker
         self._clock = clock
+        self._hubs = watch
         self._watch = alerts.Watch()
         self._firing: list[dict[str, str]] = []
 
@@ -75,6 +84,7 @@ class Alerting:
             refused_5m=samples.refused_since(then, "unauthenticated", "auth_throttled"),
             commit_p99_s=quantile(grown, commits.bounds, 0.99),
             wal_bytes=samples.newest.wal_bytes,
+            hubs=() if (state := self._hubs.state) is None else (state.figures,),
             queue_events_max=max((stream.waiting for stream in self._broker), default=0),
             **_running_out(samples.newest.left),
         )

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
     from agent_bus.core.latency import Histogram, Latency
+    from agent_bus.operate.hubs.facts import ClusterState
+    from agent_bus.operate.hubs.watch import HubsWatch
     from agent_bus.operate.reserves import Reserves
     from agent_bus.runtime.process import Process
     from agent_bus.store.contract import Vitals
@@ -47,10 +49,12 @@ class Exporter:
         *,
         hub: HubCollector,
         host: HostCollector,
+        cluster: ClusterCollector,
     ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(hub)
         self._registry.register(host)
+        self._registry.register(cluster)
 
     def render(self) -> bytes:
         """The figures as of now; reads the database once."""
@@ -279,6 +283,69 @@ class HostCollector(Collector):
             ("start_time_seconds", "When the process started.", usage.started_at),
         ):
             yield GaugeMetricFamily(f"process_{name}", words, value)
+
+
+class ClusterCollector(Collector):
+    """Tells of the hubs and their database what was seen at the last look; nothing if alone."""
+
+    def __init__(self, *, watch: HubsWatch) -> None:
+        self._watch = watch
+
+    def describe(self) -> list[Metric]:
+        """Nothing: there is one collector of this kind, so no names can collide."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; never blocks."""
+        state = self._watch.state
+        if state is not None:
+            yield from self._hubs(state)
+            yield from self._members(state)
+            yield from self._etcd(state)
+
+    def _hubs(self, state: ClusterState) -> Iterator[Metric]:
+        live = {hub.name: hub.is_live is True for hub in state.hubs}
+        yield _by("hub_up", "1 while a hub is heard.", "hub", live)
+        yield _gauge("hub_fenced", "1 while this hub sends its clients away.", state.is_fenced)
+        yield _gauge(
+            "barrier_age_seconds", "Since a write of this hub was acknowledged.", state.acked_s
+        )
+
+    def _members(self, state: ClusterState) -> Iterator[Metric]:
+        found, primary = state.members, state.primary
+        there = {one.name: one.is_there for one in found}
+        yield _by("database_member_up", "1 while a member is there.", "member", there)
+        leads = {one.name: one is primary for one in found}
+        yield _by("database_primary", "1 for the primary.", "member", leads)
+        lag = {one.name: one.lag_bytes for one in found if one.lag_bytes is not None}
+        yield _by("database_lag_bytes", "How far a standby is behind.", "member", lag)
+        lag_s = {one.name: one.lag_s for one in found if one.lag_s is not None}
+        yield _by("database_lag_seconds", "For how long a standby is behind.", "member", lag_s)
+        for name, words, value in (
+            ("members", "Members there should be.", len(found)),
+            ("members_there", "Members that are there.", state.there_count),
+            ("members_needed", "Members that a commit needs.", state.needed),
+            ("without_primary_seconds", "Since a primary was reached.", state.without_primary_s),
+            ("paused", "1 while Patroni is paused.", state.is_paused),
+        ):
+            yield _gauge(f"database_{name}", words, value)
+
+    def _etcd(self, state: ClusterState) -> Iterator[Metric]:
+        known = [one for one in state.etcds if one.is_healthy is not None]
+        up = {one.name: one.is_healthy is True for one in known}
+        yield _by("etcd_member_up", "1 while etcd is healthy on a host.", "member", up)
+        yield _gauge("etcd_has_leader", "1 while etcd has a leader.", state.has_etcd_leader)
+        size = {one.name: one.size_bytes for one in known if one.quota_bytes}
+        yield _by("etcd_size_bytes", "Size of etcd's database.", "member", size)
+        quota = {one.name: one.quota_bytes for one in known if one.quota_bytes}
+        yield _by("etcd_quota_bytes", "How large it may become.", "member", quota)
+
+
+def _by(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:
+    found = GaugeMetricFamily(f"agent_bus_{name}", words, labels=[label])
+    for key, value in values.items():
+        found.add_metric([key], value)
+    return found
 
 
 def _counter(name: str, words: str, value: float) -> Metric:

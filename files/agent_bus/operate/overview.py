@@ -15,6 +15,7 @@ from agent_bus.bus.broker import Entry, Stream
 from agent_bus.core import errors, sse, states
 from agent_bus.core.model import OPERATOR, PRIORITIES, rfc3339
 from agent_bus.operate import fleet_rows, reserves
+from agent_bus.operate.hubs import rows as hub_rows
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import Event
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from agent_bus.core.model import Acked, AgentName, Sent, Stamp
     from agent_bus.operate.alerting import Alerting
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
+    from agent_bus.operate.hubs.watch import HubsWatch
     from agent_bus.operate.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -56,8 +58,10 @@ class Overview:
         counters: Counters,
         clock: Clock,
         version: str,
+        watch: HubsWatch,
     ) -> None:
         self._fleet = fleet
+        self._watch = watch
         self._alerting = alerting
         self._samples = samples
         self._counters = counters
@@ -70,6 +74,7 @@ class Overview:
         self._shown: dict[AgentName, dict[str, Any]] = {}
         self._told: tuple[dict[AgentName, dict[str, Any]], object] = ({}, None)
         self._nodes: list[dict[str, Any]] = []
+        self._hubs: dict[str, Any] = {}
         self._connected = 0
 
     def start(self) -> None:
@@ -105,7 +110,7 @@ class Overview:
         """Take an open page in; answers its first event, the whole fleet."""
         if not self._pages:
             self._look()
-            self._told = (self._shown, (self._alerting.firing, self._nodes))
+            self._told = (self._shown, self._rest())
         self._pages.add(page)
         return self._event_of(list(self._shown.values()), [], full=True)
 
@@ -126,7 +131,14 @@ class Overview:
             "nodes": self._nodes,
             "alerts": self._alerting.firing,
             "totals": self.totals(),
+            "hubs": self._hubs,
         }
+
+    def elsewhere(self) -> list[dict[str, str]]:
+        """The other hubs' names and addresses, for a page whose hub is lost."""
+        state = self._watch.state
+        hubs = () if state is None else state.hubs
+        return [{"name": h.name, "url": h.url} for h in hubs if h.url and not h.answers]
 
     def totals(self) -> dict[str, Any]:
         """The figures above the list."""
@@ -175,7 +187,7 @@ class Overview:
     def _publish(self) -> None:
         before, rest_before = self._told  # not what was shown: one page alone may have seen that
         self._look()
-        rest = (self._alerting.firing, self._nodes)
+        rest = self._rest()
         self._told = (self._shown, rest)
         changed = [row for name, row in self._shown.items() if before.get(name) != row]
         gone = [name for name in before if name not in self._shown]
@@ -203,8 +215,13 @@ class Overview:
             "nodes": self._nodes,
             "alerts": self._alerting.firing,
             "totals": self.totals(),
+            **({"hubs": self._hubs} if self._hubs else {}),
         }
         return sse.control("fleet", fields)
+
+    def _rest(self) -> object:
+        """What pages are told besides agents, to compare."""
+        return (self._alerting.firing, self._nodes, self._hubs)
 
     def _look(self) -> None:
         """Bring rows and alerts up to date; reads the database only after a change."""
@@ -214,6 +231,8 @@ class Overview:
         self._shown = {facts.name: agent_row(facts) for facts in agents}
         self._nodes = [node_row(facts) for facts in nodes]
         self._connected = sum(facts.connected for facts in nodes)
+        state = self._watch.state
+        self._hubs = hub_rows.panel(state) if state is not None and state.is_plural else {}
         self._alerting.look(agents, nodes)
 
 

@@ -8,7 +8,7 @@ come to the same picture of who holds which lease. SQLite has one hub, which tel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,17 +58,20 @@ class Beat:
 
     `told` is the position up to which it has heard all. `renewed` are nodes whose watchers
     reported nothing new, `seen` (ms) signs of life, `woken` (ms) wakes that gateways accepted.
+    `host` is what the database's programs on the hub's host say of themselves (JSON), if anew.
     """
 
     told: int
     renewed: tuple[NodeName, ...] = ()
     seen: dict[AgentName, int] = field(default_factory=dict)
     woken: dict[AgentName, int] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
 
     def joined(self, later: Beat) -> Beat:
         """What this one, which was not written, and a later one have noticed."""
         renewed = tuple(sorted({*self.renewed, *later.renewed}))
-        return Beat(later.told, renewed, self.seen | later.seen, self.woken | later.woken)
+        seen, woken = self.seen | later.seen, self.woken | later.woken
+        return Beat(later.told, renewed, seen, woken, later.host or self.host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ never the loop.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -60,6 +61,31 @@ FLOW_SEQS: Final = 100_000
 """How many of the newest deliveries the picture of who talks to whom counts."""
 CROSSINGS: Final = 2_000
 """How many of the newest deliveries the hops of each host are measured over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A copy of the database; how far it is behind is None where the bus may not know."""
+
+    name: str
+    state: str
+    is_sync: bool
+    lag_bytes: int | None
+    lag_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """The database's servers, as the one says that was asked; only a primary knows standbys.
+
+    `needed` is how many standbys have to have a commit before it is acknowledged.
+    """
+
+    server: str
+    is_primary: bool
+    timeline: int
+    needed: int
+    standbys: tuple[Standby, ...]
 
 
 class Listener(Protocol):
@@ -178,6 +204,9 @@ class Vitals(Protocol):
 
     def histograms(self) -> dict[str, Histogram]:
         """Distributions since the start: batch_commands, transaction_s, commit_s (the fsync)."""
+
+    def replication(self) -> Replication | None:
+        """The database's servers; None where it is a file."""
 
     def facts(self) -> dict[str, object]:
         """What the database runs with: journal_mode, synchronous, auto_vacuum, versions."""

@@ -20,6 +20,7 @@ def hub_settings(
     *,
     has_password: bool = False,
     hubs: Sequence[Mapping[str, str]] = (),
+    looks_at: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the settings for /etc/agent-bus/hub.json, in the order in which they stand there.
 
@@ -29,6 +30,7 @@ def hub_settings(
         database: the address of its PostgreSQL; empty for SQLite.
         has_password: whether the hub has a password for that.
         hubs: what `named_hubs` says of all hubs.
+        looks_at: what `database_looks` says; nothing without a database of the fleet's own.
     """
     settings: dict[str, Any] = {
         "bind": hub["listens"],
@@ -41,6 +43,7 @@ def hub_settings(
         settings["data_folder"] = FOLDER
     if has_password:
         settings["database_password_file"] = f"{CREDENTIALS}/database-password"
+    settings |= looks_at or {}
     if hub["tls"] != "off":
         settings["tls_certificate_file"] = f"/etc/agent-bus/tls/{tls_pair}.crt"
         settings["tls_key_file"] = f"{CREDENTIALS}/tls-key"
@@ -60,6 +63,15 @@ def database_url(members: Mapping[str, str], port: int) -> str:
     return f"postgresql://agent_bus@{hosts}/agent_bus?{urlencode(options, safe='/')}"
 
 
+def database_looks(address: str, patroni_port: int, etcd_port: int) -> dict[str, str]:
+    """Return where a hub asks how the database's programs on its own host are."""
+    return {
+        "patroni_url": f"https://{address}:{patroni_port}",
+        "patroni_ca_file": DATABASE_CA,
+        "etcd_metrics_url": f"http://127.0.0.1:{etcd_port}",
+    }
+
+
 def with_ca(url: str) -> str:
     """Return the address of a PostgreSQL whose certificate is checked by the operator's CA."""
     if "sslrootcert=" in url:
@@ -75,4 +87,9 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"hub_settings": hub_settings, "database_url": database_url, "with_ca": with_ca}
+        return {
+            "hub_settings": hub_settings,
+            "database_url": database_url,
+            "database_looks": database_looks,
+            "with_ca": with_ca,
+        }

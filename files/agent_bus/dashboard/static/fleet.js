@@ -115,7 +115,45 @@ function showHosts(nodes) {
   );
 }
 
-let kept = { alerts: "", nodes: "" };
+// The hubs and their database; the panel is there when there are several.
+function showHubs(hubs) {
+  const place = document.getElementById("hub-rows");
+  if (!place) return;
+  const blank = document.getElementById("hub-row").content.querySelector("tr");
+  place.replaceChildren(
+    ...hubs.rows.map((fact) => {
+      const row = blank.cloneNode(true);
+      row.dataset.host = fact.name;
+      const link = part(row, "name");
+      const isElsewhere = Boolean(fact.url) && !fact.answers;
+      link.hidden = !isElsewhere;
+      link.href = `${fact.url}/`;
+      part(row, "here").hidden = isElsewhere;
+      for (const element of [link, part(row, "here")]) setText(element, fact.name);
+      part(row, "own").hidden = !fact.answers;
+      for (const name of ["hub", "database", "etcd"]) {
+        const chip = part(row, name);
+        setText(chip, fact[name]);
+        chip.dataset.state = fact[name];
+        chip.hidden = !fact[name];
+      }
+      setText(part(row, "lag"), fact.lag || "–");
+      setText(part(row, "timeline"), fact.timeline ?? "–");
+      setTime(part(row, "seen_at"), fact.seen_at);
+      setText(part(row, "version"), fact.version ?? "–");
+      return row;
+    }),
+  );
+  document.getElementById("hub-words").replaceChildren(
+    ...hubs.words.map((line) => {
+      const item = document.createElement("li");
+      item.textContent = line;
+      return item;
+    }),
+  );
+}
+
+let kept = { alerts: "", nodes: "", hubs: "" };
 live({
   fleet: (event) => {
     if (event.full) {
@@ -134,9 +172,14 @@ live({
     }
     if (event.agents.length) arrange();
     sift();
-    const now = { alerts: JSON.stringify(event.alerts), nodes: JSON.stringify(event.nodes) };
+    const now = {
+      alerts: JSON.stringify(event.alerts),
+      nodes: JSON.stringify(event.nodes),
+      hubs: JSON.stringify(event.hubs ?? ""),
+    };
     if (now.alerts !== kept.alerts) showAlerts(event.alerts);
     if (now.nodes !== kept.nodes) showHosts(event.nodes);
+    if (event.hubs && now.hubs !== kept.hubs) showHubs(event.hubs);
     kept = now;
     for (const shown of document.querySelectorAll("[data-t]")) setText(shown, event.totals[shown.dataset.t]);
   },

@@ -4,14 +4,22 @@
 import { follow } from "./stream.js";
 
 const UNSEEN_MS = 60000;
+const GONE_MS = 3000; // a hub that restarts is back by then, as a rule
 const WORDS = { on: "live", off: "connecting", lost: "connection lost, retrying" };
 
 export function listen(handlers) {
   const shown = document.getElementById("link");
+  const elsewhere = document.getElementById("elsewhere");
+  let gone = 0;
   const take = (type, value) => {
     if (type === "link") {
       shown.dataset.is = value;
       shown.textContent = WORDS[value];
+      if (elsewhere && value !== "lost") {
+        clearTimeout(gone);
+        gone = 0;
+        elsewhere.hidden = true;
+      } else if (elsewhere && !gone) gone = setTimeout(() => (elsewhere.hidden = false), GONE_MS);
     } else if (type === "login") location.assign("/login");
     else handlers[type]?.(value);
   };

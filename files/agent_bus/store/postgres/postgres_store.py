@@ -24,7 +24,7 @@ from agent_bus.store.postgres.link import connections, fitness
 from agent_bus.store.postgres.link.migrate import migrate, schema_version
 from agent_bus.store.postgres.link.pool import Readers
 from agent_bus.store.postgres.link.primary import PrimaryLink
-from agent_bus.store.postgres.read import history, reads, vitals
+from agent_bus.store.postgres.read import history, reads, replication, vitals
 from agent_bus.store.postgres.read.snapshot import snapshot
 from agent_bus.store.postgres.records import PostgresRecords
 from agent_bus.store.postgres.write import facts, rosters, sweeps
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         Stamp,
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
-    from agent_bus.store.contract import Listener
+    from agent_bus.store.contract import Listener, Replication
     from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
     from agent_bus.store.postgres.link.connections import NativeConnection
@@ -327,6 +327,10 @@ class PostgresStore:
             "commit_s": self._writer.commit_times,
             "transaction_s": self._writer.transaction_times,
         }
+
+    def replication(self) -> Replication:
+        """The database's servers."""
+        return self._readers.run(replication.look)
 
     def facts(self) -> dict[str, object]:
         """What the database runs with, read back from it at start."""

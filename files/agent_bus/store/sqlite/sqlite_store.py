@@ -280,6 +280,9 @@ class SqliteStore:
             "transaction_s": self._writer.transaction_times,
         }
 
+    def replication(self) -> None:
+        """A file has no copies."""
+
     def facts(self) -> dict[str, object]:
         """What the database runs with, read back from it at start."""
         return dict(self._facts)

@@ -51,4 +51,5 @@ def test_the_ports_are_the_role_s() -> None:
         "bus_database_patroni_port": hubs.PATRONI_PORT,
         "bus_database_etcd_port": hubs.ETCD_PORT,
         "bus_database_etcd_peer_port": hubs.ETCD_PEER_PORT,
+        "bus_database_etcd_metrics_port": hubs.ETCD_METRICS_PORT,
     }

@@ -11,9 +11,13 @@ from agent_bus.api.hubs import Hubs
 from agent_bus.bus.auth import NOBODY
 from agent_bus.core import errors
 from agent_bus.http.call import Call
+from agent_bus.operate.hubs.watch import HubsWatch
 from agent_bus.settings import HubAddress, Settings
 from agent_bus.store.cluster import Alone, HubFacts
+from tests.support.clock import FakeClock
 
+NO_VITALS: Any = None
+"""A hub that is alone never asks them."""
 A, B, C = (HubAddress(name=name, url=f"http://{name}:8091") for name in "abc")
 
 
@@ -38,7 +42,12 @@ def said(
     settings = Settings(
         database=Path("/d/bus.db"), admin_tokens_file=Path("/d/t"), name=name, hubs=hubs
     )
-    endpoint = Hubs(cluster=cluster, settings=settings, is_ready=lambda: ready, version="1.2")
+    watch = HubsWatch(
+        settings=settings, cluster=cluster, vitals=NO_VITALS, clock=FakeClock(), version="1.2"
+    )
+    endpoint = Hubs(
+        cluster=cluster, settings=settings, is_ready=lambda: ready, watch=watch, version="1.2"
+    )
     answer = endpoint.read(Call(NOBODY, None, None, headers={"host": host} if host else {}))
     assert isinstance(answer.content, dict)
     found: list[dict[str, Any]] = answer.content["hubs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -24,6 +25,26 @@ CALM: dict[str, Any] = {
     "backup_age_s": 86_400,
     "archive_over_s": -86_400,
 }
+HUBS = alerts.HubsFigures(
+    name="h1",
+    lost_hubs=(),
+    is_fenced=False,
+    lost_members=(),
+    member_count=3,
+    there=3,
+    needed=2,
+    without_primary_s=0.0,
+    lag_bytes={"h2": 20_000},
+    silent_etcds=(),
+    has_etcd_leader=True,
+    etcd_used={"h1": 0.01},
+)
+
+
+def hubs(**more: Any) -> dict[str, Any]:
+    return {"hubs": (dataclasses.replace(HUBS, **more),)}
+
+
 TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "AgentBusWatcherGone": ({"silent_nodes": ("n1",)}, "n1"),
     "AgentBusGatewayDown": ({"deaf_gateways": ("alpha",)}, "alpha"),
@@ -40,6 +61,15 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "AgentBusTokensInRotation": ({"rotating_s": {"n1": 90_000, "n2": 5}}, "n1"),
     "AgentBusBackupOld": ({"backup_age_s": 9 * 86_400}, ""),
     "AgentBusArchiveBehind": ({"archive_over_s": 2 * 86_400}, ""),
+    "AgentBusHubLost": (hubs(lost_hubs=("h2",)), "h2"),
+    "AgentBusHubFenced": (hubs(is_fenced=True), "h1"),
+    "AgentBusDatabaseMemberLost": (hubs(lost_members=("h3",), there=2), "h3"),
+    "AgentBusQuorumLost": (hubs(there=1), ""),
+    "AgentBusNoPrimary": (hubs(without_primary_s=31.0), ""),
+    "AgentBusReplicaBehind": (hubs(lag_bytes={"h2": 200_000_000, "h3": 5}), "h2"),
+    "AgentBusEtcdMemberLost": (hubs(silent_etcds=("h1",)), "h1"),
+    "AgentBusEtcdNoLeader": (hubs(has_etcd_leader=False), ""),
+    "AgentBusEtcdFull": (hubs(etcd_used={"h1": 0.85, "h2": 0.1}), "h1"),
 }
 
 
@@ -49,6 +79,7 @@ def figures(**more: Any) -> alerts.Figures:
 
 def test_a_calm_fleet_has_none_and_every_rule_has_its_trouble() -> None:
     assert list(alerts.holding(figures())) == []
+    assert list(alerts.holding(figures(**hubs()))) == []
     assert set(TROUBLE) == set(alerts.RULES)
 
 

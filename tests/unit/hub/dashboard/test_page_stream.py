@@ -42,8 +42,11 @@ class Browser:
         fleet = parts.build_fleet(core)
         fleet.start()
         samples = parts.build_samples(core, Counter(), left)
-        alerting = parts.build_alerting(core, fleet, samples)
-        self.overview = parts.build_overview(core, fleet, alerting, samples, version="1")
+        watch = parts.build_watch(settings, core, "1")
+        alerting = parts.build_alerting(core, fleet, samples, watch)
+        self.overview = parts.build_overview(
+            core, fleet, alerting, samples, watch=watch, version="1"
+        )
         core.observers.append(self.overview)
         live = parts.build_live(settings, core, greenlets.HangUps())
         self._streams = PageStreams(overview=self.overview, sessions=self.sessions, live=live)

@@ -34,9 +34,10 @@ class Watched:
         self.fleet.start()
         left = parts.build_reserves(settings_in(folder), core, admin_tokens=1)
         self.samples = parts.build_samples(core, Counter(), left)
-        self.alerting = parts.build_alerting(core, self.fleet, self.samples)
+        watch = parts.build_watch(settings_in(folder), core, "1")
+        self.alerting = parts.build_alerting(core, self.fleet, self.samples, watch)
         self.overview = parts.build_overview(
-            core, self.fleet, self.alerting, self.samples, version="1"
+            core, self.fleet, self.alerting, self.samples, watch=watch, version="1"
         )
         core.observers.extend((self.fleet, self.overview))
 

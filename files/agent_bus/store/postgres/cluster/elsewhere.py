@@ -132,6 +132,12 @@ def hubs(connection: NativeConnection) -> list[HubRow]:
     return [HubRow(*row) for row in connection.execute(HUBS)]
 
 
+def shown(row: HubRow, *, lives: bool) -> told.HubFacts:
+    """A hub as others are told of it; one that has stopped does not live."""
+    is_alive = row.seen_at > 0 and lives
+    return told.HubFacts(row.name, row.url, row.version, is_alive=is_alive, seen_at=row.seen_at)
+
+
 def sent(message: Message, agents: Sequence[Any]) -> Sent:
     """What another hub stored; the seqs of a message's deliveries follow one another."""
     deliveries = tuple(

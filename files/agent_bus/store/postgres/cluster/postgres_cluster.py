@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.core import errors
 from agent_bus.runtime import greenlets
 from agent_bus.store import cluster as told
-from agent_bus.store.cluster import Beat, HubFacts, Writing
+from agent_bus.store.cluster import Beat, Writing
 from agent_bus.store.postgres.cluster import elsewhere, statements, words
 from agent_bus.store.postgres.cluster.chores import Chores
 from agent_bus.store.postgres.cluster.fence import Fence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import Agent, Roster
-    from agent_bus.store.cluster import Fact, Hearer
+    from agent_bus.store.cluster import Fact, Hearer, HubFacts
     from agent_bus.store.postgres.cluster.elsewhere import Change
     from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
@@ -216,16 +216,8 @@ class PostgresCluster:
 
     def hubs(self) -> list[HubFacts]:
         """All hubs that are known, by name; blocks for a read."""
-        return [
-            HubFacts(
-                row.name,
-                row.url,
-                row.version,
-                is_alive=row.seen_at > 0 and self.lives(row.process),
-                seen_at=row.seen_at,
-            )
-            for row in self._readers.run(elsewhere.hubs)
-        ]
+        found = self._readers.run(elsewhere.hubs)
+        return [elsewhere.shown(row, lives=self.lives(row.process)) for row in found]
 
     def keep_link(self, sha256: str, token_sha256: str, expires_at: int) -> None:
         """Keep a one-time sign-in link."""

@@ -1,0 +1,158 @@
+"""Looks after the hubs and their database: one look every few seconds, for all who tell of it.
+
+A greenlet of its own asks the programs of the own host, then the database; nobody else waits for
+them. A hub alone on SQLite has none. What the own host says goes to the other hubs with a beat, so
+each hub knows all hosts without asking them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core import errors
+from agent_bus.operate.hubs import facts
+from agent_bus.operate.hubs.facts import ClusterState, HubState
+from agent_bus.operate.hubs.host import Etcd, Host, OwnHost, PatroniMember
+from agent_bus.runtime import greenlets
+
+if TYPE_CHECKING:
+    from agent_bus.core.clock import Clock
+    from agent_bus.settings import Settings
+    from agent_bus.store.cluster import Cluster, HubFacts
+    from agent_bus.store.contract import Replication, Vitals
+
+logger = logging.getLogger(__name__)
+
+LOOK_S: Final = 5.0
+STALE_S: Final = 16.0
+"""What another hub told of its host counts for this time: three looks."""
+
+
+class HubsWatch:
+    """See the module; used in the loop's thread."""
+
+    def __init__(
+        self, *, settings: Settings, cluster: Cluster, vitals: Vitals, clock: Clock, version: str
+    ) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._vitals = vitals
+        self._clock = clock
+        self._version = version
+        self._host = Host()
+        self._untold: dict[str, Any] = {}
+        self._told: dict[str, tuple[float, Etcd, PatroniMember | None]] = {}
+        self._hubs: list[HubFacts] = []
+        self._sql: Replication | None = None
+        self._needed: int | None = None
+        self._own = OwnHost(settings)
+        self.is_fenced = False
+
+    def start(self) -> None:
+        """Begin to look, if there is anything to look at."""
+        if self._cluster.is_plural:
+            greenlets.spawn(self._run)
+
+    @property
+    def state(self) -> ClusterState | None:
+        """All that is known now; None alone on SQLite. Never blocks."""
+        if not self._cluster.is_plural:
+            return None
+        now = self._clock.monotonic()
+        told = {name: one for name, one in self._told.items() if now - one[0] < STALE_S}
+        expected = self._expected()
+        host = self._host
+        writing = self._cluster.writing()
+        acked_s = 0.0 if writing is None else writing.last_s_ago
+        by_patroni = {name: member for name, (_, _, member) in told.items() if member is not None}
+        members = facts.members_of(
+            expected if self._own.is_known else (), host, by_patroni, self._sql
+        )
+        etcds = facts.etcds_of(
+            expected if self._settings.etcd_metrics_url else (),
+            self._settings.hub_name,
+            host,
+            {name: etcd for name, (_, etcd, _) in told.items()},
+        )
+        return ClusterState(
+            hubs=self._hub_states(hears=acked_s <= facts.AWAY_S),
+            members=members,
+            etcds=etcds,
+            needed=self._needed or facts.needed(None, len(members)),
+            is_fenced=self.is_fenced,
+            acked_s=acked_s,
+            is_paused=host.is_paused,
+        )
+
+    def take_told(self) -> dict[str, Any]:
+        """What the own host says, once after each look; for the other hubs."""
+        told, self._untold = self._untold, {}
+        return told
+
+    def hear(self, process: str, host: dict[str, Any]) -> None:
+        """Another hub told what its own host says; nothing in most of its beats."""
+        if not host:
+            return
+        try:
+            etcd = Etcd(**host["etcd"])
+            member = None if host["patroni"] is None else PatroniMember(**host["patroni"])
+        except (KeyError, TypeError):  # a hub of another release tells other fields
+            return
+        name = process.rpartition(":")[0]
+        self._told[name] = (self._clock.monotonic(), etcd, member)
+
+    def look(self) -> None:
+        """Ask the own host, then the database; blocks the greenlet."""
+        if self._own.is_known:
+            self._host = host = self._own.ask()
+            self._untold = {
+                "etcd": dataclasses.asdict(host.etcd or _NO_ETCD),
+                "patroni": None if host.own is None else dataclasses.asdict(host.own),
+            }
+        try:
+            self._hubs = self._cluster.hubs()
+            self._sql = self._vitals.replication()
+            if self._sql is not None and self._sql.is_primary:
+                self._needed = facts.needed(self._sql, 0)
+        except errors.BusError as error:
+            self._sql = None
+            logger.info("The database does not say how it is: %s", error.detail)
+
+    def _run(self) -> None:
+        """The greenlet; an error is logged, and the next look tries again."""
+        while True:
+            try:
+                self.look()
+            except Exception:
+                logger.exception("The hubs and their database could not be looked at")
+            greenlets.sleep(LOOK_S)
+
+    def _expected(self) -> list[str]:
+        return sorted(hub.name for hub in self._settings.hubs) or [self._settings.hub_name]
+
+    def _hub_states(self, *, hears: bool) -> tuple[HubState, ...]:
+        urls: dict[str, str | None] = {hub.name: hub.url for hub in self._settings.hubs}
+        known = {one.name: one for one in self._hubs}
+        own = self._settings.hub_name
+        found = []
+        for name in sorted({own, *urls, *known}):
+            one = known.get(name)
+            is_live = None if not hears else one is not None and one.is_alive
+            found.append(
+                HubState(
+                    name=name,
+                    url=urls.get(name) or (one.url if one else None),
+                    version=self._version if name == own else one.version if one else None,
+                    is_live=True if name == own else is_live,
+                    answers=name == own,
+                    seen_at=(one.seen_at or None) if one else None,
+                )
+            )
+        return tuple(found)
+
+
+_NO_ETCD: Final = Etcd(
+    is_healthy=False, has_leader=False, is_leader=False, size_bytes=0, quota_bytes=0
+)
