@@ -1,11 +1,13 @@
 """Check how many hubs there are, and whose database they have.
 
-Reads what Ansible knows only. What it finds has the form of preflight_values.py's findings.
+Reads what Ansible knows, and one file that it names. What it finds has the form of
+preflight_values.py's findings.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 ALONE, TOGETHER = 1, (3, 5)
 MOST = max(TOGETHER)
 DATABASE = "message_bus_database"
+AUTHORITY = "message_bus_database_ca"
 OF_ALL_HUBS = (DATABASE, "message_bus_tls")
 """What makes several hubs one bus for everybody else."""
 URL = re.compile(r"postgres(ql)?://\S+")
@@ -28,7 +31,7 @@ def hub_findings(
     hubs = list(groups.get("hub", []))
     variables = {hub: hostvars[hub] for hub in hubs}
     databases = [str(found.get(DATABASE) or "") for found in variables.values()]
-    found = [*_differing(variables), *_urls(hubs, databases)]
+    found = [*_differing(variables), *_urls(hubs, databases), *_authorities(variables)]
     if len(hubs) > ALONE and not any(databases):
         found += _count(hubs)
     return found
@@ -73,6 +76,21 @@ def _urls(hubs: Sequence[str], databases: Sequence[str]) -> Iterator[Finding]:
                 "logs; put it into message_bus_database_password, encrypted by Ansible Vault"
             )
             yield {"keys": [hub, DATABASE], "says": says}
+
+
+def _authorities(variables: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Find files of an authority that are not there: no hub could verify its database."""
+    for path in {str(own[AUTHORITY]) for own in variables.values() if own.get(AUTHORITY)}:
+        if not _is_authority(Path(path)):
+            says = f"{AUTHORITY}: {path} on this machine is no file with a certificate (PEM)"
+            yield {"keys": [AUTHORITY], "says": says}
+
+
+def _is_authority(path: Path) -> bool:
+    try:
+        return path.is_absolute() and "BEGIN CERTIFICATE" in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 class FilterModule:

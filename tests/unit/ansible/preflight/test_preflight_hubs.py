@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from roles.preflight.filter_plugins.preflight_hubs import hub_findings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 URL = "postgresql://agent_bus@db.example:5432/agent_bus"
 
@@ -35,6 +38,17 @@ def test_more_than_five_are_refused() -> None:
 @pytest.mark.parametrize("count", [1, 2, 4, 7])
 def test_any_number_shares_a_database_that_somebody_else_runs(count: int) -> None:
     assert said(count, message_bus_database=URL) == ""
+
+
+def test_the_authority_of_that_database_is_a_certificate_here(tmp_path: Path) -> None:
+    file = tmp_path / "ca.crt"
+    given = {"message_bus_database": URL, "message_bus_database_ca": str(file)}
+    wanted = f"message_bus_database_ca: {file} on this machine is no file with a certificate"
+    assert said(2, **given).startswith(wanted)
+    file.write_text("a key\n")
+    assert said(2, **given).startswith(wanted)
+    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    assert said(2, **given) == ""
 
 
 @pytest.mark.parametrize("database", ["/var/lib/bus.db", "mysql://db/bus", "postgresql://"])
