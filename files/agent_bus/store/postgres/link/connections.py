@@ -39,6 +39,8 @@ SET_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', %s, false)"
 """A little less than this side waits: a session that was given up must not stay in the queue for
 `head`, where one more would come with every attempt."""
 READ_ONLY: Final = "SET default_transaction_read_only = on"
+NO_ANSWER: Final = "wait timeout expired"
+"""psycopg's words for a server that takes too long."""
 EPOCH: Final = "SELECT value FROM meta WHERE key = 'epoch'"
 
 
@@ -61,7 +63,13 @@ class NativeConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait in C, without the interpreter lock: half the cost of gevent's way."""
         patience_s = self.patience_s if timeout is None else timeout
-        found: T = waiting.wait_c(gen, self.pgconn.socket, interval=interval, timeout=patience_s)
+        socket = self.pgconn.socket
+        try:
+            found: T = waiting.wait_c(gen, socket, interval=interval, timeout=patience_s)
+        except psycopg.OperationalError as error:
+            if timeout is None and str(error) == NO_ANSWER:
+                self.drop()  # or the end of a pipeline would wait as long once more
+            raise
         return found
 
     def _note(self, notice: psycopg.errors.Diagnostic) -> None:

@@ -23,8 +23,6 @@ TAKE_OVER: Final = (
     "UPDATE head SET seq = CASE WHEN term = 0 THEN seq ELSE seq + %s END, term = %s"
     " WHERE term < %s RETURNING term"
 )
-NO_ANSWER: Final = ("wait timeout expired", "cannot exit pipeline mode while busy")
-"""psycopg's words for a server that takes too long, outside a pipeline and at the end of one."""
 LOST_CLASSES: Final = ("08", "57P", "25006", "55P03")
 """Beginnings of SQLSTATE: the connection, the server's end, a primary that is one no more, a lock
 that another session keeps for too long."""
@@ -81,7 +79,7 @@ class PrimaryLink:
     def lose(self, error: Exception) -> None:
         """Give the connection up; the next one is looked for from the next host on."""
         words = str(error).strip()
-        if self._connection is not None and words in NO_ANSWER:
+        if self._connection is not None and words == connections.NO_ANSWER:
             words = f"no answer within {self._connection.patience_s:g} s"
         if self.trouble is None:
             logger.warning("Nothing can be written: %s", words)
