@@ -13,11 +13,13 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from agent_bus import settings, stopped
+from agent_bus import checkup, settings, stopped
 from agent_bus.core import errors
 from agent_bus.stopped import (
     EXIT_DENIED,
@@ -38,6 +40,9 @@ CONFIG: Final = Path("/etc/agent-bus/hub.json")
 TOKEN_FILE: Final = Path("/etc/agent-bus/secrets/admin.token")
 TIMEOUT_S: Final = 60
 """For what the hub answers at once."""
+OTHER_S: Final = 5
+"""For one answer while many are asked."""
+MEMBER_CERTIFICATE: Final = Path("/etc/agent-bus-database/member.crt")
 UNBOUNDED: Final = frozenset({"backup", "archive"})
 """Verbs that take as long as the database is large. Nothing but the end of the connection ends the
 wait: it is loopback, so a hub that dies closes it, and systemd's watchdog ends one that hangs."""
@@ -64,6 +69,7 @@ class RunningHub:
     def __init__(self, chosen: settings.Settings, token_file: Path) -> None:
         self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(chosen.host, chosen.host)  # noqa: S104 - compared, not bound
         self._port = chosen.port
+        self._ca = chosen.tls_ca_file
         self._certificate = None if chosen.tls is None else chosen.tls.certificate
         try:
             self._token = token_file.read_text(encoding="ascii").strip()
@@ -100,6 +106,32 @@ class RunningHub:
                 "`systemctl status agent-bus`",
                 EXIT_UNAVAILABLE,
             ) from error
+        if status >= 400:  # noqa: PLR2004 - the first of the refusals
+            raise AdminError(f"{content['detail']} ({content['code']})", _exit_of(status))
+        return content
+
+    def ask(self, url: str | None, path: str) -> Any:  # noqa: ANN401 - decoded JSON
+        """What this hub (None) or another one answers to a GET.
+
+        Raises:
+            AdminError: no answer, or a refusal.
+        """
+        if url is None:
+            return self.call("GET", path, timeout_s=OTHER_S)
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        connection = http.client.HTTPConnection(host, port, timeout=OTHER_S)
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=self._ca)
+            connection = http.client.HTTPSConnection(host, port, timeout=OTHER_S, context=context)
+        try:
+            with closing(connection):
+                headers = {"Authorization": f"Bearer {self._token}"}
+                connection.request("GET", path, headers=headers)
+                answer = connection.getresponse()
+                status, content = answer.status, json.loads(answer.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise AdminError(f"{url} does not answer: {error}", EXIT_UNAVAILABLE) from error
         if status >= 400:  # noqa: PLR2004 - the first of the refusals
             raise AdminError(f"{content['detail']} ({content['code']})", _exit_of(status))
         return content
@@ -152,6 +184,12 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         content = hub.call("POST", "/api/probes", {"agents": arguments.names or None})
         _show(arguments, content, _probes(content))
         return 0 if all(result["ok"] for result in content["results"]) else EXIT_FAILED
+    if verb == "status":
+        content = hub.call("GET", "/api/cluster")
+        _show(arguments, content, _status(content))
+        return 0
+    if verb == "doctor":
+        return _doctor(arguments, chosen, hub)
     if verb == "roster":
         content = hub.call("GET", "/api/agents")
         _show(arguments, content, _roster(content))
@@ -228,6 +266,34 @@ def _roster(content: dict[str, Any]) -> Iterable[str]:
     return _table(columns, content["agents"])
 
 
+def _status(content: dict[str, Any]) -> Iterable[str]:
+    """The sums, then a table for hubs, members of the database and members of etcd each."""
+    yield from content["words"]
+    yield ""
+    yield from _table(("name", "live", "version", "last_seen_at", "url"), content["hubs"])
+    if content["database"] is not None:
+        columns = ("name", "role", "state", "there", "synchronous", "lag_bytes", "timeline")
+        yield ""
+        yield from _table(columns, content["database"]["members"])
+    if content["etcd"] is not None:
+        yield ""
+        of_etcd = ("name", "healthy", "leads", "size_bytes")
+        yield from _table(of_etcd, content["etcd"]["members"])
+
+
+def _doctor(arguments: argparse.Namespace, chosen: settings.Settings, hub: RunningHub) -> int:
+    found = list(
+        checkup.checks(
+            chosen,
+            hub.ask,
+            now=time.time_ns() // 1_000_000,
+            member_certificate=MEMBER_CERTIFICATE,
+        )
+    )
+    _show(arguments, {"checks": [one._asdict() for one in found]}, checkup.lines(found))
+    return 0 if all(one.ok for one in found) else EXIT_FAILED
+
+
 def _probes(content: dict[str, Any]) -> Iterable[str]:
     columns = ("agent", "node", "status", "ok", "gateway_ms", "total_ms", "reason")
     return _table(columns, content["results"])
@@ -266,6 +332,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verbs.add_parser("check-config", help="validate the settings file")
     verbs.add_parser("roster", help="all agents and whether they can be reached")
+    verbs.add_parser("status", help="the hubs, their database and etcd")
+    verbs.add_parser("doctor", help="check what this hub's host needs, and say what to do")
     verbs.add_parser("stats", help="totals, latency, streams, database")
     verbs.add_parser("backup", help="make a verified backup now")
     verbs.add_parser("archive", help="run retention now")

@@ -10,7 +10,7 @@ from agent_bus.core.alerts import HubsFigures
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent_bus.operate.hubs.host import Etcd, Host, PatroniMember
+    from agent_bus.runtime.database_host import Etcd, Host, PatroniMember
     from agent_bus.store.contract import Replication, Standby
 
 PRIMARY: Final = "primary"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.core import errors
 from agent_bus.operate.hubs import facts
 from agent_bus.operate.hubs.facts import ClusterState, HubState
-from agent_bus.operate.hubs.host import Etcd, Host, OwnHost, PatroniMember
 from agent_bus.runtime import greenlets
+from agent_bus.runtime.database_host import Etcd, Host, OwnHost, PatroniMember
 
 if TYPE_CHECKING:
     from agent_bus.core.clock import Clock
@@ -47,7 +47,12 @@ class HubsWatch:
         self._hubs: list[HubFacts] = []
         self._sql: Replication | None = None
         self._needed: int | None = None
-        self._own = OwnHost(settings)
+        self._own = OwnHost(
+            settings.hub_name,
+            settings.patroni_url,
+            settings.patroni_ca_file,
+            settings.etcd_metrics_url,
+        )
         self.is_fenced = False
 
     def start(self) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 from agent_bus.operate.hubs import facts, rows
 from agent_bus.operate.hubs.facts import ClusterState, HubState
-from agent_bus.operate.hubs.host import Etcd, Host, PatroniMember
+from agent_bus.runtime.database_host import Etcd, Host, PatroniMember
 from agent_bus.store.contract import Replication, Standby
 
 NAMES = ("elm", "fir", "gorse")

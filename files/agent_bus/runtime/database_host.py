@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from agent_bus.settings import Settings
+    from pathlib import Path
 
 ANSWER_S: Final = 2.0
 """For each byte of an answer; it is the own host, so one that takes longer hangs."""
@@ -74,15 +74,24 @@ class OwnHost:
 
     Args:
         name: of the member on this host.
+        patroni_url: None: there is no Patroni.
+        patroni_ca_file: the authority behind its certificate.
+        etcd_metrics_url: None: there is no etcd.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._name = settings.hub_name
-        self._patroni = settings.patroni_url
-        self._etcd = settings.etcd_metrics_url
+    def __init__(
+        self,
+        name: str,
+        patroni_url: str | None,
+        patroni_ca_file: Path | None,
+        etcd_metrics_url: str | None,
+    ) -> None:
+        self._name = name
+        self._patroni = patroni_url
+        self._etcd = etcd_metrics_url
         self._context: ssl.SSLContext | None = None
-        if self._patroni is not None and self._patroni.startswith("https"):
-            self._context = ssl.create_default_context(cafile=settings.patroni_ca_file)
+        if patroni_url is not None and patroni_url.startswith("https"):
+            self._context = ssl.create_default_context(cafile=patroni_ca_file)
 
     @property
     def is_known(self) -> bool:

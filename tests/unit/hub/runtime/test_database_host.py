@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from agent_bus.operate.hubs.host import Etcd, Host, OwnHost, patroni_itself
-from agent_bus.settings import Settings
+from agent_bus.runtime.database_host import Etcd, Host, OwnHost, patroni_itself
 from tests.support.database_host import QUOTA, DatabaseHost, database_host, member
 
 NAMES = ("elm", "fir", "gorse")
 
 
 def asked(played: DatabaseHost, name: str = "fir") -> Host:
-    settings = Settings.model_validate(
-        {"database": Path("/d/bus.db"), "admin_tokens_file": Path("/d/t"), "name": name}
-        | played.settings
-    )
-    return OwnHost(settings).ask()
+    return OwnHost(name, played.url, None, played.url).ask()
 
 
 def test_a_whole_cluster_is_read_from_patroni_and_etcd() -> None:
