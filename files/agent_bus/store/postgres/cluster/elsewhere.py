@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_bus.core.model import Delivery, MailboxCounts, Message, Sent, Seq
 from agent_bus.store import cluster as told
 from agent_bus.store import rows
+from agent_bus.store.postgres.write import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from psycopg import Cursor
+
+    from agent_bus.core.model import AgentName
     from agent_bus.store.postgres.link.connections import NativeConnection
+
+    Wants = Callable[[Sequence[AgentName]], bool]
 
 EARLIER: Final = "SELECT pos, hub, facts, boxes FROM change WHERE pos > %s ORDER BY pos"
 """Also run by the writer, behind the lock on `head`: then it finds all batches before its own."""
@@ -52,6 +58,8 @@ class Change:
     hub: str
     facts: list[list[Any]]
     boxes: tuple[MailboxCounts, ...]
+    bodies: dict[int, Message] = field(default_factory=dict)
+    """Of the messages that are wanted, as far as they have been read."""
 
 
 def changes(found: Iterable[Sequence[Any]]) -> list[Change]:
@@ -62,9 +70,36 @@ def changes(found: Iterable[Sequence[Any]]) -> list[Change]:
     ]
 
 
-def up_to(connection: NativeConnection, after: int, pos: int) -> list[Change]:
-    """All changes after a position up to another one."""
-    return changes(connection.execute(UP_TO, (after, pos)))
+def ask(connection: NativeConnection, after: int) -> Cursor[Any]:
+    """Ask for all changes after a position, behind the lock on `head`."""
+    return connection.execute(EARLIER, (after,))
+
+
+def up_to(
+    connection: NativeConnection, after: int, pos: int, *, wants: Wants = lambda _: False
+) -> list[Change]:
+    """All changes after a position up to another one, with the bodies that are wanted."""
+    return whole(connection, connection.execute(UP_TO, (after, pos)), wants)
+
+
+def whole(
+    connection: NativeConnection, found: Iterable[Sequence[Any]], wants: Wants
+) -> list[Change]:
+    """Changes from rows of EARLIER or UP_TO, with the bodies that are wanted.
+
+    `wants` is asked in the reading thread. Whoever publishes asks again, in the loop.
+    """
+    listed = changes(found)
+    places = {
+        fact[1]: change
+        for change in listed
+        for fact in change.facts
+        if fact[0] == facts.SENT and wants(fact[2])
+    }
+    if places:
+        for pk, message in bodies(connection, list(places)).items():
+            places[pk].bodies[pk] = message
+    return listed
 
 
 def position(connection: NativeConnection) -> int:

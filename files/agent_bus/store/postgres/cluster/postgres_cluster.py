@@ -16,6 +16,7 @@ from agent_bus.store import cluster as told
 from agent_bus.store.cluster import Beat, Writing
 from agent_bus.store.postgres.cluster import elsewhere, statements, words
 from agent_bus.store.postgres.cluster.chores import Chores
+from agent_bus.store.postgres.cluster.earlier import Earlier
 from agent_bus.store.postgres.cluster.fence import Fence
 from agent_bus.store.postgres.cluster.members import DEAD_S, Members
 from agent_bus.store.postgres.cluster.publisher import Publisher
@@ -94,6 +95,8 @@ class PostgresCluster:
             missed=self._missed,
             is_busy=lambda: writer.is_busy,
         )
+        earlier = Earlier(wants=self.publisher.wants)
+        self.ask, self.before = earlier.ask, earlier.before
         self._listening = Listening(address, rung=self.publisher.rung)
         self._members = Members(me.process, clock)
         self._news = greenlets.Event()
@@ -110,10 +113,6 @@ class PostgresCluster:
     def name(self) -> str:
         """This process's name among the others."""
         return self._me.process
-
-    def before(self, connection: NativeConnection, *, after: int, until: int) -> list[Change]:
-        """The changes between two of this hub's batches; runs in the writer's thread."""
-        return elsewhere.up_to(connection, after, until)
 
     def publish(
         self,

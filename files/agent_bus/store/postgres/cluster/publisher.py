@@ -22,9 +22,9 @@ from agent_bus.store.postgres.cluster import elsewhere, words
 from agent_bus.store.postgres.write import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from agent_bus.core.model import Agent, Delivery, Message, Roster
+    from agent_bus.core.model import Agent, AgentName, Delivery, Message, Roster
     from agent_bus.store.cluster import Hearer
     from agent_bus.store.postgres.cluster.elsewhere import Change
     from agent_bus.store.postgres.link.pool import Readers
@@ -95,6 +95,13 @@ class Publisher:
         """Tell `hearer` from now on."""
         self._hearer = hearer
 
+    def wants(self, agents: Sequence[AgentName]) -> bool:
+        """Whether a message to these agents is shown here; in any thread, so only most probably.
+
+        What is wanted is looked at again, in the loop, before anything is published.
+        """
+        return self._hearer is not None and self._hearer.wants(agents)
+
     def own(
         self,
         pos: int,
@@ -137,9 +144,10 @@ class Publisher:
             item = self._queue[0]
             if item.changes is None and item.pos > self.told + (item.tell is not None):
                 return False
-            if any(True for _ in self._lacking(item, Needed({}, {}))):
+            needed = _known(item)
+            if any(True for _ in self._lacking(item, needed)):
                 return False
-            self._finish(item, Needed({}, {}))
+            self._finish(item, needed)
         return True
 
     def _run(self) -> None:
@@ -171,7 +179,7 @@ class Publisher:
         """Publish one batch, reading what it needs; blocks the greenlet."""
         if item.changes is None:
             item.changes = self._before_own(item) if item.tell is None else self._before(item)
-        needed = Needed({}, {})
+        needed = _known(item)
         for _ in range(ATTEMPTS):
             lacking = list(self._lacking(item, needed))
             if not lacking:
@@ -183,7 +191,9 @@ class Publisher:
     def _before(self, item: Item) -> list[Change]:
         """What came before an own batch, where the writer could not read it."""
         after = self.told
-        return self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos - 1))
+        return self._readers.run(
+            lambda c: elsewhere.up_to(c, after, item.pos - 1, wants=self.wants)
+        )
 
     def _before_own(self, item: Item) -> list[Change]:
         """What can be published of what was rung: not past an own batch that is on its way.
@@ -191,7 +201,7 @@ class Publisher:
         The rest is read again once that batch has been published.
         """
         after = self.told
-        found = self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos))
+        found = self._readers.run(lambda c: elsewhere.up_to(c, after, item.pos, wants=self.wants))
         places = [place for place, change in enumerate(found) if change.hub == self._hub]
         if places:
             self._rung = max(self._rung, item.pos)
@@ -279,6 +289,14 @@ class Publisher:
                 one = words.decoded(fact)
                 if one is not None:
                     hearer.on_fact(hub, one)
+
+
+def _known(item: Item) -> Needed:
+    """What has been read with the changes themselves."""
+    bodies: dict[int, Message] = {}
+    for change in item.changes or ():
+        bodies |= change.bodies
+    return Needed(bodies, {})
 
 
 def _lacking(hearer: Hearer, fact: list[Any], needed: Needed) -> Iterator[tuple[str, Any]]:

@@ -98,16 +98,27 @@ class UnknownFateError(psycopg.OperationalError):
 class Transaction:
     """A batch, run once; `outcomes` are in the order of the listener's calls.
 
+    Args:
+        ask: asks for more, behind the lock.
+
     Attributes:
         pos: its number, once the lock is held.
+        asked: what `ask` answered.
         is_committing: whether the commit may have been sent.
     """
 
     def __init__(
-        self, connection: NativeConnection, commands: Sequence[Command], *, sign: Sign
+        self,
+        connection: NativeConnection,
+        commands: Sequence[Command],
+        *,
+        sign: Sign,
+        ask: Callable[[NativeConnection], Any] = lambda _: None,
     ) -> None:
         self._connection = connection
         self._sign = sign
+        self._ask = ask
+        self.asked: Any = None
         kinds: dict[type, list[Command]] = {}
         for command in commands:
             kinds.setdefault(type(command.work), []).append(command)
@@ -172,6 +183,7 @@ class Transaction:
     def found(self, connection: NativeConnection, pos: int) -> None:
         """Complete the results of a batch that was committed though no answer came."""
         self.pos = pos
+        self.asked = None
         if self._at_once is not None:
             (told,) = connection.execute(SENT_BY, (pos,)).fetchone() or ("[]",)
             sent = facts.decoded(told)
@@ -205,6 +217,7 @@ class Transaction:
         with connection.pipeline():
             connection.execute("BEGIN")
             locked = connection.execute(LOCK, (term,))
+            self.asked = self._ask(connection)
             if self._stamping is not None:
                 self._stamping.write(connection)
             sends.write(connection, term=term, hub=sign.hub, batch=sign.batch, at=sign.at)
@@ -235,6 +248,7 @@ class Transaction:
         connection = self._connection
         connection.execute("BEGIN")
         taken = connection.execute(TAKE, (term,))
+        self.asked = self._ask(connection)
         if self._stamping is not None:
             self._stamping.write(connection)
         for commands, step in (

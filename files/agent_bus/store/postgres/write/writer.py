@@ -59,8 +59,21 @@ MINE: Final = (
 class Follower(Protocol):
     """Publishes what this hub and the others did, in one order."""
 
-    def before(self, connection: NativeConnection, *, after: int, until: int) -> list[Any]:
-        """Read the changes with after < pos <= until; runs in the writer's thread."""
+    def ask(self, connection: NativeConnection, after: int) -> Any:  # noqa: ANN401 - its own
+        """Ask for the changes after a position, behind the lock and before the batch's own.
+
+        None: it does not expect any. Runs in the writer's thread, with the batch's statements.
+        """
+
+    def before(
+        self,
+        connection: NativeConnection,
+        asked: Any,  # noqa: ANN401 - its own
+        *,
+        after: int,
+        until: int,
+    ) -> list[Any]:
+        """The changes with after < pos <= until; runs in the writer's thread after the commit."""
 
     def publish(
         self,
@@ -214,7 +227,10 @@ class Writer:
                 logger.warning("A batch was committed though its answer was lost")
                 return [self._told(connection, transaction)]
         transaction = Transaction(
-            connection, batch, sign=Sign(self._hub, self._number, self._clock.now_ms())
+            connection,
+            batch,
+            sign=Sign(self._hub, self._number, self._clock.now_ms()),
+            ask=self._ask,
         )
         begun = time.perf_counter()
         try:
@@ -254,6 +270,9 @@ class Writer:
         connection.execute("COMMIT")
         return None if row is None else int(row[0])
 
+    def _ask(self, connection: NativeConnection) -> Any:  # noqa: ANN401 - the follower's
+        return None if self.follower is None else self.follower.ask(connection, self._last_pos)
+
     def _told(self, connection: NativeConnection, transaction: Transaction) -> _Told:
         """The outcomes of a committed batch, after what others did before it."""
         pos = transaction.pos
@@ -261,7 +280,9 @@ class Writer:
         told = _Told(transaction.outcomes(), pos, transaction.facts)
         if self.follower is not None and pos != before + 1:
             try:
-                told.earlier = self.follower.before(connection, after=before, until=pos - 1)
+                told.earlier = self.follower.before(
+                    connection, transaction.asked, after=before, until=pos - 1
+                )
             except psycopg.Error as error:
                 told.earlier = None
                 self._link.lose(error)
