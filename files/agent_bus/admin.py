@@ -42,7 +42,6 @@ TIMEOUT_S: Final = 60
 """For what the hub answers at once."""
 OTHER_S: Final = 5
 """For one answer while many are asked."""
-MEMBER_CERTIFICATE: Final = Path("/etc/agent-bus-database/member.crt")
 UNBOUNDED: Final = frozenset({"backup", "archive"})
 """Verbs that take as long as the database is large. Nothing but the end of the connection ends the
 wait: it is loopback, so a hub that dies closes it, and systemd's watchdog ends one that hangs."""
@@ -282,14 +281,7 @@ def _status(content: dict[str, Any]) -> Iterable[str]:
 
 
 def _doctor(arguments: argparse.Namespace, chosen: settings.Settings, hub: RunningHub) -> int:
-    found = list(
-        checkup.checks(
-            chosen,
-            hub.ask,
-            now=time.time_ns() // 1_000_000,
-            member_certificate=MEMBER_CERTIFICATE,
-        )
-    )
+    found = list(checkup.checks(chosen, hub.ask, now=time.time_ns() // 1_000_000))
     _show(arguments, {"checks": [one._asdict() for one in found]}, checkup.lines(found))
     return 0 if all(one.ok for one in found) else EXIT_FAILED
 

@@ -22,7 +22,6 @@ from agent_bus.stopped import AdminError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from agent_bus.runtime.database_host import Host, PatroniMember
     from agent_bus.settings import HubAddress, Settings
@@ -52,14 +51,13 @@ class Check(NamedTuple):
     advice: str = ""
 
 
-def checks(chosen: Settings, ask: Ask, *, now: int, member_certificate: Path) -> Iterator[Check]:
+def checks(chosen: Settings, ask: Ask, *, now: int) -> Iterator[Check]:
     """All checks of this host, one by one.
 
     Args:
         chosen: the hub's settings.
         ask: asks a hub by its API.
         now: ms since 1970.
-        member_certificate: of PostgreSQL, Patroni and etcd, where the fleet runs them.
     """
     yield _unit(BUS)
     yield _ready(ask)
@@ -74,7 +72,7 @@ def checks(chosen: Settings, ask: Ask, *, now: int, member_certificate: Path) ->
         ).ask()
         yield from _database(chosen.hub_name, host)
         yield _etcd(host)
-    yield from _certificates(chosen, member_certificate, now)
+    yield from _certificates(chosen, now)
 
 
 def lines(found: list[Check]) -> Iterator[str]:
@@ -180,12 +178,12 @@ def _etcd(host: Host) -> Check:
     return Check("etcd", ok=True, found=found)
 
 
-def _certificates(chosen: Settings, member: Path, now: int) -> Iterator[Check]:
+def _certificates(chosen: Settings, now: int) -> Iterator[Check]:
     """When each certificate ends: those in files, and those that the database's servers show."""
     files = {
         "certificate of the hub": chosen.tls_certificate_file,
         "certificate of the authority": chosen.tls_ca_file or chosen.patroni_ca_file,
-        "certificate of the database's member": member if chosen.patroni_url else None,
+        "certificate of the database's member": chosen.database_certificate_file,
     }
     for name, path in files.items():
         if path is not None:

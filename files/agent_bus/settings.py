@@ -89,6 +89,11 @@ class Settings(BaseModel):
         description="Where the etcd on the hub's own host tells its health and its figures; only "
         "with PostgreSQL.",
     )
+    database_certificate_file: Path | None = Field(
+        default=None,
+        description="Certificate (PEM) of the database's member on the hub's own host; only to "
+        "tell when it ends.",
+    )
     admin_tokens_file: Path = Field(
         description="One SHA-256 (hex) of a valid admin token per line; two during a rotation."
     )
@@ -199,6 +204,7 @@ class Settings(BaseModel):
         "database_password_file",
         "data_folder",
         "patroni_ca_file",
+        "database_certificate_file",
         "admin_tokens_file",
         "metrics_tokens_file",
         "tls_certificate_file",

@@ -36,6 +36,11 @@ SAMPLES: Final = 360
 """Six hours of free room, one figure per minute: as far as the rule for Prometheus looks back."""
 TREND_S: Final = 3600.0
 """A shorter time says nothing about how fast the disk fills: a backup looks like minutes."""
+CERTIFICATES: Final = {
+    "hub": "Certificate",
+    "authority": "Certificate of the authority",
+    "database": "Certificate of the database",
+}
 ADMIN: Final = "(admin)"
 """Stands among the nodes for the admin token."""
 
@@ -44,10 +49,10 @@ ADMIN: Final = "(admin)"
 class Remaining:
     """As of now; times in milliseconds since 1970.
 
-    `certificates` maps `hub` and `authority` to when each ends, `rotating` maps a node to since
-    when it has two valid tokens. Without a backup `backup_at` is None; `begun_at` is when the
-    first agents were registered. `disk_full_at` is estimated from the last hours, and None while
-    the free room does not shrink.
+    `certificates` maps `hub`, `authority` and `database` to when each ends, `rotating` maps a
+    node to since when it has two valid tokens. Without a backup `backup_at` is None; `begun_at`
+    is when the first agents were registered. `disk_full_at` is estimated from the last hours,
+    and None while the free room does not shrink.
     """
 
     now: int
@@ -98,6 +103,9 @@ class Reserves:
         self._has_two_admins = admin_tokens > 1
         self._begun = clock.now_ms()
         self._room: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
+        self._database = settings.database_certificate_file
+        self._database_read = 0
+        self._database_ends: dict[str, int] = {}
         self._certificates = _ends(
             {"hub": settings.tls_certificate_file, "authority": settings.tls_ca_file}
         )
@@ -111,7 +119,7 @@ class Reserves:
         now = clock.now_ms()
         return Remaining(
             now=now,
-            certificates=self._certificates,
+            certificates={**self._certificates, **self._of_database()},
             disk_free_bytes=free,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
             disk_full_at=self._full_at(free, now),
@@ -123,6 +131,18 @@ class Reserves:
             else now - max(0, clock.steady_ms() - ages.archived_at),
             retain_archive_ms=self._retain_archive_ms,
         )  # fmt: skip
+
+    def _of_database(self) -> dict[str, int]:
+        """When the certificate of the database's member ends; renewed while the hub runs."""
+        if self._database is not None:
+            try:
+                changed = self._database.stat().st_mtime_ns
+            except OSError:
+                changed = -1
+            if changed != self._database_read:
+                self._database_read = changed
+                self._database_ends = _ends({"database": self._database})
+        return self._database_ends
 
     def _rotating(self, noted: Mapping[NodeName, int]) -> dict[str, int]:
         tokens = self._directory.roster.tokens
@@ -147,8 +167,7 @@ class Reserves:
 def words(of: Remaining) -> list[str]:
     """The figures in words, one line each."""
     told = [
-        f"{ {'hub': 'Certificate', 'authority': 'Certificate of the authority'}[name] }: until"
-        f" {_day(at)} ({_span(at - of.now)})"
+        f"{CERTIFICATES[name]}: until {_day(at)} ({_span(at - of.now)})"
         for name, at in of.certificates.items()
     ]
     room = f"Disk: {of.disk_free_bytes / 1e9:.1f} GB of {of.disk_total_bytes / 1e9:.1f} GB free"

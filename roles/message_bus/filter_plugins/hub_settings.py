@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 CREDENTIALS = "/run/credentials/agent-bus.service"
 FOLDER = "/var/lib/agent-bus-hub"
 DATABASE_CA = "/etc/agent-bus/database-ca.crt"
+MEMBER_CERTIFICATE = "/etc/agent-bus-database/member.crt"
+"""Of role bus_database; all may read it."""
 
 
 def hub_settings(
@@ -69,6 +71,7 @@ def database_looks(address: str, patroni_port: int, etcd_port: int) -> dict[str,
         "patroni_url": f"https://{address}:{patroni_port}",
         "patroni_ca_file": DATABASE_CA,
         "etcd_metrics_url": f"http://127.0.0.1:{etcd_port}",
+        "database_certificate_file": MEMBER_CERTIFICATE,
     }
 
 

@@ -50,14 +50,13 @@ def checked(
             "admin_tokens_file": folder / "tokens",
             "name": "elm",
             "hubs": [{"name": name, "url": f"http://{name}:8091"} for name in NAMES],
+            "database_certificate_file": folder / "tls/member.crt",
             **files,
             **played.settings,
         }
     )
-    member_certificate = folder / "tls/member.crt"
-    now = certificate.expires_at(member_certificate) - days * DAY_MS
-    found = checkup.checks(chosen, ask, now=now, member_certificate=member_certificate)
-    return {one.name: one for one in found}
+    now = certificate.expires_at(folder / "tls/member.crt") - days * DAY_MS
+    return {one.name: one for one in checkup.checks(chosen, ask, now=now)}
 
 
 def wrong(found: dict[str, checkup.Check]) -> list[str]:

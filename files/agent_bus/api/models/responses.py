@@ -325,7 +325,7 @@ class AlertEntry(AnswerModel):
 class CertificateEnd(AnswerModel):
     """A certificate and when it ends."""
 
-    name: Literal["hub", "authority"]
+    name: Literal["hub", "authority", "database"]
     expires_at: Time
 
 

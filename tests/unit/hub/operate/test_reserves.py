@@ -45,6 +45,26 @@ def with_tokens(core: Core, *digests: str) -> None:
     core.bus.put_roster(roster, force=False, dry_run=False)
 
 
+def test_a_databases_certificate_that_was_renewed_meanwhile_is_read_again(
+    core: Core, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "tls")
+    authority.issue("member", days=10)
+    path = tmp_path / "tls/member.crt"
+    watched = build_reserves(
+        settings_in(tmp_path, database_certificate_file=path), core, admin_tokens=1
+    )
+    before = watched.look().certificates["database"]
+    assert any(
+        line.startswith("Certificate of the database") for line in reserves.words(watched.look())
+    )
+    authority.issue("member", days=100)
+    os.utime(path, ns=(1, 1))
+    assert round((watched.look().certificates["database"] - before) / DAY_MS) == 90
+    path.unlink()
+    assert watched.look().certificates == {}
+
+
 def test_both_certificates_are_told_with_their_ends(core: Core, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "tls")
     settings = settings_in(
