@@ -110,9 +110,14 @@ def encode(answer: Answer) -> bytes:
 
 
 def _view(gate: Gate, route: Route) -> Callable[..., Any]:
-    """A Flask view function for a route; its answer is a WSGI application, which Flask accepts."""
+    """A Flask view function for a route; its answer is a WSGI application, which Flask accepts.
+
+    Nothing has U+0000 in its name, and not every store can look for it.
+    """
 
     def serve(**path: str) -> WSGIApplication:
+        if any("\0" in value for value in path.values()):
+            raise NotFound
         answer = gate.answer(route, request.environ, path)
         return lambda _environ, start_response: respond(answer, start_response)
 

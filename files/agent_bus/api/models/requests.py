@@ -152,7 +152,7 @@ class WakeReport(StrictModel):
     age_ms: Annotated[float, Field(ge=0, le=WEEK_MS, description="How long ago it happened.")] = 0
     up_to_seq: Annotated[int, Field(ge=0, lt=1 << 62), WHOLE] | None = None
     reason: Annotated[Text, Field(max_length=500)] | None = None
-    probe_id: Annotated[str, Field(max_length=64)] | None = None
+    probe_id: Annotated[Text, Field(max_length=64)] | None = None
     duration_ms: Annotated[float, Field(ge=0, le=WEEK_MS)] | None = None
 
     @model_validator(mode="after")
