@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +26,42 @@ def database_of(
     if any(hostvars[hub].get("message_bus_database") for hub in hubs if hub in hostvars):
         return "own"
     return "fleet" if len(hubs) > 1 else "sqlite"
+
+
+def runs_on(answer: Mapping[str, Any]) -> str:
+    """Return what a hub keeps its messages in as it is: `sqlite`, `postgresql`, or nothing.
+
+    Args:
+        answer: what Ansible's slurp got of its /etc/agent-bus/hub.json, also if that failed.
+    """
+    try:
+        settings = json.loads(base64.b64decode(answer.get("content") or ""))
+    except ValueError:
+        return ""
+    return _kind(settings)
+
+
+def _kind(settings: Mapping[str, Any]) -> str:
+    database = str(settings.get("database") or "")
+    if not database:
+        return ""
+    return "sqlite" if database.startswith("/") else "postgresql"
+
+
+def moved_since(answer: Mapping[str, Any], current: str) -> bool:
+    """Tell whether the release before ran on another kind of database than the current one.
+
+    Args:
+        answer: what Ansible's slurp got of the hub's memory of its good releases.
+        current: the release that runs.
+    """
+    memory = json.loads(base64.b64decode(answer.get("content") or "e30="))
+    kinds: dict[bool, str] = {}
+    for entry in memory.get("good", []):
+        texts = {file["path"]: file["text"] for file in entry["files"]}
+        found = _kind(json.loads(texts.get("/etc/agent-bus/hub.json", "{}")))
+        kinds[entry["release"] == current] = found  # the newest of each
+    return len(set(kinds.values())) > 1
 
 
 def hubs_with_database(
@@ -89,6 +127,8 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "database_of": database_of,
+            "runs_on": runs_on,
+            "moved_since": moved_since,
             "hubs_with_database": hubs_with_database,
             "members_of": members_of,
             "hub_names": hub_names,

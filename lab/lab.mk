@@ -4,7 +4,7 @@ FLEET ?= demo
 PYTHON ?= .venv/bin/python
 FOLLOW := $(PYTHON) -m lab.follow --
 
-.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle hubs faults faults-hubs lab-setup
+.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle hubs grow faults faults-hubs lab-setup
 
 lab-setup:
 	@tools/setup
@@ -45,6 +45,9 @@ lifecycle: venv lab-setup ## Test upgrades, rollbacks, moves, rotation, restore 
 
 hubs: venv lab-setup ## Test three hubs on four hosts: their PostgreSQL is made, its primary moves, dies and comes back
 	@tools/molecule test -s hubs
+
+grow: venv lab-setup ## Test on four hosts how one hub on SQLite becomes three on PostgreSQL, and one again
+	@tools/molecule test -s grow
 
 faults: venv lab-setup ## Test faults under traffic on four hosts: kills, hangs, lost packets, a full disk, clock jumps, power cuts
 	@rm -f .cache/faults.md

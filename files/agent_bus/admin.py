@@ -357,7 +357,11 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "import-sqlite", help="fill PostgreSQL with a SQLite file, and compare (service stopped)"
     )
     importing.add_argument("file", metavar="FILE", type=Path)
-    importing.add_argument(
+    how = importing.add_mutually_exclusive_group()
+    how.add_argument(
+        "--only-compare", action="store_true", help="tell whether PostgreSQL has taken more"
+    )
+    how.add_argument(
         "--replace", action="store_true", help="although PostgreSQL has another bus's messages"
     )
     verbs.add_parser("verify-db", help="check the whole database (service stopped)")

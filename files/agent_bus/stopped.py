@@ -119,6 +119,8 @@ def _import(arguments: argparse.Namespace, chosen: Settings) -> dict[str, Any]:
         raise AdminError(f"{arguments.config} names no PostgreSQL to import to", EXIT_SETTINGS)
     from agent_bus.store.postgres import move
 
+    if arguments.only_compare:
+        return {"seq": move.require_nothing_newer(arguments.file, _address(chosen))}
     target = chosen.backups_folder / f"bus-{time.strftime('%Y%m%dT%H%M%S000Z', time.gmtime())}.db"
     target.parent.mkdir(mode=0o700, exist_ok=True)
     instance.give_to_owner_of_folder(target.parent)
@@ -133,9 +135,9 @@ def _import(arguments: argparse.Namespace, chosen: Settings) -> dict[str, Any]:
     except errors.BusError as error:
         raise AdminError(f"{error.detail} Nothing was changed.", EXIT_TRY_LATER) from error
     instance.give_to_owner_of_folder(target)
-    kept = moved.kept
+    kept, compared = moved.kept, moved.compared
     return {"backup": str(kept.path), "sha256": kept.sha256, "epoch": kept.epoch,
-            "seq": moved.seq, "rows": moved.counts}  # fmt: skip
+            "seq": compared.seq, "rows": compared.counts}  # fmt: skip
 
 
 def _address(chosen: Settings) -> Address:

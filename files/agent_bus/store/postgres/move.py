@@ -32,12 +32,19 @@ _DIGEST_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What both have: the newest seq, and how many rows in each table."""
+
+    seq: int
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """What is now in PostgreSQL, all of it compared; `kept` is the backup it was made from."""
 
     kept: Backup
-    seq: int
-    counts: dict[str, int]
+    compared: Compared
 
 
 def move(file: Path, target: Path, address: Address, *, replace: bool, now: int) -> Moved:
@@ -56,13 +63,13 @@ def move(file: Path, target: Path, address: Address, *, replace: bool, now: int)
     """
     kept = backup.write(file, target)
     if not replace:
-        _require_no_other_history(kept, address)
+        require_nothing_newer(kept.path, address)
     transfer.load(kept.path, address, epoch=kept.epoch, now=now)
-    return Moved(kept, _file_seq(kept.path), compare(kept.path, address))
+    return Moved(kept, compare(kept.path, address))
 
 
-def compare(file: Path, address: Address) -> dict[str, int]:
-    """Compare a file with PostgreSQL, which no hub writes to; answers the rows of each table.
+def compare(file: Path, address: Address) -> Compared:
+    """Compare a file with PostgreSQL, which no hub writes to.
 
     The rows of each table are counted and digested, and so are the newest seq and the epoch.
 
@@ -98,11 +105,14 @@ def compare(file: Path, address: Address) -> dict[str, int]:
         raise errors.StartupError(
             f"{address.shown} does not have what {file} has: {', '.join(differing)} differ."
         )
-    return {table: count for table, ((count, _), _) in found.items()}
+    counts = {table: count for table, ((count, _), _) in found.items()}
+    return Compared(int(whole["seq"][0]), counts)
 
 
-def _require_no_other_history(kept: Backup, address: Address) -> None:
-    """Refuse a database that has messages of another history, or newer ones of this history.
+def require_nothing_newer(file: Path, address: Address) -> int:
+    """Refuse a database with messages of another history, or newer ones of this history.
+
+    Answers the newest seq of the file.
 
     Raises:
         errors.StartupError: says what is there.
@@ -111,31 +121,28 @@ def _require_no_other_history(kept: Backup, address: Address) -> None:
         target = connections.to_primary(address, patience_s=transfer.PATIENCE_S).connection
     except psycopg.Error as error:
         raise errors.StartupError(f"{address.shown}: {str(error).strip()}") from error
+    source = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
     try:
+        newest = _newest_seq(source)
+        ((epoch,),) = source.execute(connections.EPOCH)
         if not schema_version(target):
-            return
-        epoch = connections.one(target, connections.EPOCH)
+            return newest
+        found = connections.one(target, connections.EPOCH)
         seq = int(connections.one(target, transfer.HEAD))
     finally:
         target.drop()
-    if seq and epoch != kept.epoch:
+        source.close()
+    if seq and found != epoch:
         raise errors.StartupError(
-            f"{address.shown} already has the messages of another bus (epoch {epoch}, this one's "
-            f"is {kept.epoch}). Give the bus a database of its own, or have what is there replaced"
+            f"{address.shown} already has the messages of another bus (epoch {found}, this one's "
+            f"is {epoch}). Give the bus a database of its own, or have what is there replaced."
         )
-    if seq > _file_seq(kept.path):
+    if seq > newest:
         raise errors.StartupError(
             f"{address.shown} has newer messages than the file (seq {seq}, the file's newest is "
-            f"{_file_seq(kept.path)}): the bus has gone on there"
+            f"{newest}): the bus has gone on there."
         )
-
-
-def _file_seq(file: Path) -> int:
-    source = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        return _newest_seq(source)
-    finally:
-        source.close()
+    return newest
 
 
 def _newest_seq(source: apsw.Connection) -> int:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,6 +29,39 @@ def test_what_the_bus_keeps_its_messages_in(
     assert hubs.hubs_with_database(groups, hostvars) == (
         groups["hub"] if expected == "fleet" else []
     )
+
+
+def slurped(content: Any) -> dict[str, str]:
+    """Return what Ansible's slurp gets of a JSON file."""
+    return {"content": base64.b64encode(json.dumps(content).encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (slurped({"database": "/var/lib/agent-bus-hub/bus.db"}), "sqlite"),
+        (slurped({"database": "postgresql://agent_bus@a,b/agent_bus"}), "postgresql"),
+        (slurped({}), ""),
+        ({"failed": True, "msg": "file not found"}, ""),
+        ({"content": base64.b64encode(b"{half").decode()}, ""),
+    ],
+)
+def test_what_a_hub_has_is_read_from_its_settings(answer: dict[str, str], expected: str) -> None:
+    assert hubs.runs_on(answer) == expected
+
+
+def test_a_release_from_before_a_move_is_known() -> None:
+    def entry(release: str, database: str) -> dict[str, Any]:
+        text = json.dumps({"database": database})
+        return {"release": release, "files": [{"path": "/etc/agent-bus/hub.json", "text": text}]}
+
+    file, server = "/var/lib/agent-bus-hub/bus.db", "postgresql://db/bus"
+    moved = slurped({"good": [entry("1", file), entry("2", server)]})
+    assert hubs.moved_since(moved, "2")
+    settled = slurped({"good": [entry("1", file), entry("2", server), entry("3", server)]})
+    assert not hubs.moved_since(settled, "3")
+    assert not hubs.moved_since(slurped({"good": [entry("1", file)]}), "1")
+    assert not hubs.moved_since({"failed": True}, "1")
 
 
 def test_hubs_reach_each_other_as_the_nodes_reach_them() -> None:

@@ -55,11 +55,11 @@ def test_all_of_it_is_there_and_the_history_goes_on(
     tmp_path: Path, address: Address, move_it: Callable[..., move.Moved]
 ) -> None:
     moved = move_it()
-    assert (moved.counts["message"], moved.seq) == (3, 3)
+    assert (moved.compared.counts["message"], moved.compared.seq) == (3, 3)
     with opened_postgres(tmp_path) as store:
         assert store.epoch == moved.kept.epoch
         assert inbox(store, "beta") == ["b0", "b1", "b2"]
-        assert store.send(draft(), depth_limit=2).deliveries[0].seq == moved.seq + 1
+        assert store.send(draft(), depth_limit=2).deliveries[0].seq == moved.compared.seq + 1
 
 
 def test_a_move_that_was_cut_off_is_repeated_with_what_came_meanwhile(
@@ -68,7 +68,7 @@ def test_a_move_that_was_cut_off_is_repeated_with_what_came_meanwhile(
     move_it()
     with opened(tmp_path) as store:
         store.send(draft(body="later"), depth_limit=2)
-    assert (move_it().counts["message"], move_it().seq) == (4, 4)
+    assert (move_it().compared.counts["message"], move_it().compared.seq) == (4, 4)
 
 
 def test_another_bus_is_not_replaced_unless_that_is_said(
@@ -79,7 +79,7 @@ def test_another_bus_is_not_replaced_unless_that_is_said(
     with pytest.raises(errors.StartupError, match="messages of another bus"):
         move_it()
     assert query(address, "SELECT value FROM meta WHERE key = 'epoch'") == "other"
-    assert move_it(replace=True).counts["message"] == 3
+    assert move_it(replace=True).compared.counts["message"] == 3
 
 
 def test_newer_messages_of_the_same_bus_are_not_replaced(
