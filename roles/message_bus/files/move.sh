@@ -5,7 +5,9 @@
 set -u
 next=$1 release=$2
 shift 2
-home=/opt/agent-bus state=/var/lib/agent-bus-hub etc=/etc/agent-bus unit=/etc/systemd/system/agent-bus.service
+root=${MOVE_ROOT-} # of a test
+home=$root/opt/agent-bus state=$root/var/lib/agent-bus-hub etc=$root/etc/agent-bus
+unit=$root/etc/systemd/system/agent-bus.service
 database=$state/bus.db
 began=
 rm -f "$next/report.json" "$next/words"
