@@ -5,8 +5,10 @@ Each is chosen when its turn comes, since it depends on who has the primary then
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from lab.faults.hubs.fleet import ETCDCTL
 from lab.faults.hubs.kills import POSTMASTER
 from lab.faults.hubs.trial import CUT_S, LEASE_S, TAKEOVER_S, HubsFault, fault
 from lab.faults.hubs.witness import DATABASE
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
 ETCD = "/var/lib/agent-bus-etcd"
 ASIDE = "/mnt/lab-etcd"
-ETCD_MB = 192
+ETCD_MB = 512
+
+
+CHURN = (
+    "for number in $(seq 24); do head -c 1000000 /dev/zero | tr '\\0' x |"
+    f" ({ETCDCTL} --endpoints=https://{{}}:2379 put /lab/churn); done"
+)
+"""etcd allots its log in advance, so Patroni's few bytes would fill no disk for a day."""
 
 
 class DatabaseActs:
@@ -150,6 +159,17 @@ class DatabaseActs:
             "systemctl start agent-bus-etcd",
         )
         until(lambda: not self._fleet.ails(), what="etcd runs on a small file system")
+        began = time.time()
+
+        def begin() -> None:
+            self._fleet.on(hub, f"dd if=/dev/zero of={ETCD}/ballast bs=64k || true")
+            other = self._look.standby()
+            self._fleet.on(other, CHURN.format(self._fleet.addresses[other]))
+
+        def check() -> None:
+            self._look.still_leads(hub)
+            log = self._fleet.journal(hub, began, "agent-bus-etcd")
+            assert "no space left" in log, "etcd has not noticed that its disk is full"
 
         def restore() -> None:
             self._fleet.on(
@@ -166,10 +186,10 @@ class DatabaseActs:
             fault(
                 "etcd's disk full",
                 f"file system of {hub}'s filled to the last byte",
-                lambda: self._fleet.on(hub, f"dd if=/dev/zero of={ETCD}/ballast bs=64k || true"),
+                begin,
                 lambda: self._fleet.on(hub, f"rm {ETCD}/ballast"),
                 lasts_s=2 * LEASE_S,
-                check=lambda: self._look.still_leads(hub),
+                check=check,
             ),
             pause_s=5,
             after=restore,
