@@ -53,9 +53,9 @@ faults: venv lab-setup ## Test faults under traffic on four hosts: kills, hangs,
 	@rm -f .cache/faults.md
 	@trap 'cat .cache/faults.md 2>/dev/null || true' EXIT; tools/molecule test -s faults
 
-# FLEET is the demo's by default; these faults have a fleet of their own.
+# They have a fleet of their own, unless make's command line names one (FLEET is the demo's by default).
 faults-hubs: venv lab-setup $(if $(shell command -v node),client-setup) ## Test faults of three hubs under traffic: ROWS="hub-killed power-lost", MINUTES=5 of random kills, SEED=, KEEP=1
 	@rm -f .cache/faults-hubs.md
 	@trap 'cat .cache/faults-hubs.md 2>/dev/null || true' EXIT; \
-	PYTHONPATH=files $(FOLLOW) --log .cache/faults-hubs.log -- $(PYTHON) -m lab.faults.hubs \
-	    $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
+	PYTHONPATH=files $(PYTHON) -m lab.follow --log .cache/faults-hubs.log -- $(PYTHON) -m lab.faults.hubs \
+	    $(if $(findstring command,$(origin FLEET)),--name $(FLEET)) $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
