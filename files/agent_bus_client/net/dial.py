@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0  # over a LAN it takes a millisecond; a lost SYN is sent again after 1 s
 STAGGER_S = 0.25  # RFC 8305, 5: "Connection Attempt Delay"
 KNOWN_AFTER_S = 1.0  # when name servers are silent for this long, the last address will do
-USER_TIMEOUT_MS = 30_000  # unacknowledged data this old means a dead peer
+DEAD_S = 30  # unacknowledged packets this old mean a dead peer
 
 
 class Dialer:
@@ -175,14 +175,23 @@ def _words(code: int) -> str:
 def _tuned(connected: socket.socket) -> socket.socket:
     """Return the socket, set up so that a dead peer is noticed."""
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    notice_death(connected, DEAD_S)
+    return connected
+
+
+def notice_death(connected: socket.socket, within_s: int) -> None:
+    """Have the kernel end a connection whose peer has acknowledged nothing for this time.
+
+    It asks on its own when nothing else is sent, and the peer's kernel answers, however busy or
+    slow its program is (tcp(7), TCP_KEEPIDLE and TCP_USER_TIMEOUT).
+    """
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
-        ("TCP_KEEPIDLE", 15),
-        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPIDLE", within_s // 2),
+        ("TCP_KEEPINTVL", within_s // 6),
         ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
+        ("TCP_USER_TIMEOUT", within_s * 1000),
     ):
         if hasattr(socket, option):
             with contextlib.suppress(OSError):
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return connected

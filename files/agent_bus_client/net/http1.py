@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Optional
 from urllib.parse import quote, urlsplit
 
 from agent_bus_client.errors import HttpError, SettingsError
+from agent_bus_client.net import dial
 from agent_bus_client.net.dial import Dialer
 
 if TYPE_CHECKING:
@@ -208,6 +209,10 @@ class Connection:
         from agent_bus_client.net import tls
 
         return tls.ends(self._socket)
+
+    def notice_death(self, within_s: int) -> None:
+        """End when the peer's kernel has acknowledged nothing for this time."""
+        dial.notice_death(self._socket, within_s)
 
     def send(
         self, method: str, path: str, *, headers: dict[str, str], body: bytes | None = None

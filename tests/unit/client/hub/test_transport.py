@@ -13,6 +13,7 @@ import pytest
 from agent_bus_client.errors import HubRefusedError, HubUnreachableError
 from agent_bus_client.hub import transport
 from agent_bus_client.hub.transport import HubClient, encode_query
+from agent_bus_client.net import dial
 from agent_bus_client.net.deadline import Deadline
 from tests.support.patience import patience
 from tests.support.ports import free_port
@@ -151,6 +152,34 @@ def test_a_stream_yields_events_and_notices_silence(
     assert (stream.last_event_id, stream.retry_ms) == ("e-1", 100)
     assert b"GET /api/stream?role=watcher HTTP/1.1" in requests[0]
     assert b"Last-Event-ID: e-0" in requests[0]
+
+
+@pytest.mark.parametrize(("connect_s", "dead_s"), [(None, 30), (patience(), 8)])
+def test_a_dead_host_is_noticed_sooner_where_another_hub_can_be_used(
+    serve: Callable[..., tuple[HubClient, list[bytes]]],
+    monkeypatch: pytest.MonkeyPatch,
+    connect_s: float | None,
+    dead_s: int,
+) -> None:
+    """Nobody says good-bye for a host that lost power: the kernel has to ask it."""
+    noticed: list[tuple[socket.socket, int]] = []
+    notice_death = dial.notice_death
+
+    def watched(connected: socket.socket, within_s: int) -> None:
+        notice_death(connected, within_s)
+        noticed.append((connected, within_s))
+
+    monkeypatch.setattr(dial, "notice_death", watched)
+    hub, _ = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n: hi", silent=True)
+    stream = hub.open_stream({}, last_event_id=None, connect_s=connect_s)
+    connected, within_s = noticed[-1]
+    assert within_s == dead_s
+    assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    idle_s = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    asks_s = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+    ends_ms = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert idle_s + asks_s < ends_ms / 1000 == dead_s  # it is asked more than once before
+    stream.close()
 
 
 def test_queries_are_encoded() -> None:
