@@ -42,11 +42,11 @@ class Hub:
         self._core = core = assemble(settings, self._backend, clock)
         auth = parts.build_authenticator(settings, admins, core)
         refusals: Counter[str] = Counter()
-        reserves = parts.build_reserves(settings, core, admin_tokens=len(admins))
+        watch = parts.build_watch(settings, core, version)
+        reserves = parts.build_reserves(settings, core, admin_tokens=len(admins), watch=watch)
         housekeeper = parts.build_housekeeper(settings, core)
         fleet = parts.build_fleet(core)
         samples = parts.build_samples(core, refusals, reserves)
-        watch = parts.build_watch(settings, core, version)
         alerting = parts.build_alerting(core, fleet, samples, watch)
         overview = parts.build_overview(
             core, fleet, alerting, samples, watch=watch, version=version

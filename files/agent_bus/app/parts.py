@@ -91,7 +91,9 @@ def build_housekeeper(settings: Settings, core: Core) -> Housekeeper:
     )
 
 
-def build_reserves(settings: Settings, core: Core, *, admin_tokens: int) -> Reserves:
+def build_reserves(
+    settings: Settings, core: Core, *, admin_tokens: int, watch: HubsWatch | None = None
+) -> Reserves:
     """What looks at what runs out."""
     return Reserves(
         vitals=core.vitals,
@@ -99,6 +101,7 @@ def build_reserves(settings: Settings, core: Core, *, admin_tokens: int) -> Rese
         clock=core.clock,
         settings=settings,
         admin_tokens=admin_tokens,
+        backup_elsewhere=(lambda: None) if watch is None else watch.backup_at,
     )
 
 

@@ -20,7 +20,7 @@ from agent_bus.operate.backups import newest_at
 from agent_bus.runtime import certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from agent_bus.bus.directory import Directory
@@ -83,6 +83,7 @@ class Reserves:
 
     Args:
         admin_tokens: how many admin tokens are valid.
+        backup_elsewhere: when the newest backup on another hub was made.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Reserves:
         clock: Clock,
         settings: Settings,
         admin_tokens: int,
+        backup_elsewhere: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._vitals = vitals
         self._directory = directory
         self._clock = clock
         self._folder = settings.folder
         self._backups_folder = settings.backups_folder
+        self._backup_elsewhere = backup_elsewhere
         self._retain_archive_ms = int(settings.retain_archive_days * DAY_MS)
         self._has_two_admins = admin_tokens > 1
         self._begun = clock.now_ms()
@@ -124,13 +127,17 @@ class Reserves:
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
             disk_full_at=self._full_at(free, now),
             rotating=self._rotating(ages.rotating),
-            backup_at=newest_at(self._backups_folder),
+            backup_at=self._backup_at(),
             begun_at=ages.begun_at,
             # the steady clock archives, which a set clock does not move
             archived_at=None if ages.archived_at is None
             else now - max(0, clock.steady_ms() - ages.archived_at),
             retain_archive_ms=self._retain_archive_ms,
         )  # fmt: skip
+
+    def _backup_at(self) -> int | None:
+        found = (newest_at(self._backups_folder), self._backup_elsewhere())
+        return max((at for at in found if at is not None), default=None)
 
     def _of_database(self) -> dict[str, int]:
         """When the certificate of the database's member ends; renewed while the hub runs."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agent_bus_client.api import Stamp
 from agent_bus_client.cli import text
 from agent_bus_client.cli.message import FRAME_BYTES, body_lines, head_line
-from agent_bus_client.errors import UsageError
+from agent_bus_client.errors import HubRefusedError, UsageError
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
@@ -147,7 +147,7 @@ def agents(context: Context) -> int:
 
 
 def hubs(context: Context) -> int:
-    """Print all hubs: whether each can take messages, and which one has answered."""
+    """Print all hubs: whether each can take messages, which one answers, and how they are."""
     found = context.hub.call("GET", "/api/hubs")
     now = context.now()
     words = {True: "yes", False: "NO", None: "not known here"}
@@ -161,8 +161,18 @@ def hubs(context: Context) -> int:
         ]
         for hub in found["hubs"]
     ]
-    context.answer(found, text.table(["HUB", "ADDRESS", "READY", "RELEASE", "SEEN"], rows))
+    lines = [text.table(["HUB", "ADDRESS", "READY", "RELEASE", "SEEN"], rows), *_database(context)]
+    context.answer(found, "\n".join(lines))
     return 0
+
+
+def _database(context: Context) -> list[str]:
+    """Return what there is to say of the hubs' database; nothing from a hub that has none."""
+    try:
+        words = context.hub.call("GET", "/api/cluster")["words"]
+    except HubRefusedError:  # an older release does not know the question
+        return []
+    return [text.line(word) for word in words]
 
 
 def stats(context: Context) -> int:

@@ -5,29 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from lab.fleet import standing
 from lab.probe.hub import LabHub
 from lab.probe.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.probe.database import Database
     from lab.probe.running import RunningFleet
 
 Hubs = dict[str, LabHub]
-
-
-@pytest.fixture
-def hubs(running: RunningFleet, database: Database) -> Hubs:
-    """Return the API of each hub."""
-    up, who = running.up, running.who
-    return {
-        hub: LabHub(up.name, standing.spec_of(up, hub).address, who.port, ca=who.ca)
-        for hub in database.hubs
-    }
 
 
 def homes(hub: LabHub) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from agent_bus.core import errors
+from agent_bus.operate.backups import newest_at
 from agent_bus.operate.hubs import facts
 from agent_bus.operate.hubs.facts import ClusterState, HubState
 from agent_bus.runtime import greenlets
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from agent_bus.settings import Settings
     from agent_bus.store.cluster import Cluster, HubFacts
     from agent_bus.store.contract import Replication, Vitals
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class HubsWatch:
         self._version = version
         self._host = Host()
         self._untold: dict[str, Any] = {}
-        self._told: dict[str, tuple[float, Etcd, PatroniMember | None]] = {}
+        self._told: dict[str, _Told] = {}
         self._hubs: list[HubFacts] = []
         self._sql: Replication | None = None
         self._needed: int | None = None
@@ -66,20 +69,22 @@ class HubsWatch:
         if not self._cluster.is_plural:
             return None
         now = self._clock.monotonic()
-        told = {name: one for name, one in self._told.items() if now - one[0] < STALE_S}
+        told = {name: one for name, one in self._told.items() if now - one.at < STALE_S}
         expected = self._expected()
         host = self._host
         writing = self._cluster.writing()
         acked_s = 0.0 if writing is None else writing.last_s_ago
-        by_patroni = {name: member for name, (_, _, member) in told.items() if member is not None}
         members = facts.members_of(
-            expected if self._own.is_known else (), host, by_patroni, self._sql
+            expected if self._own.is_known else (),
+            host,
+            {name: one.member for name, one in told.items() if one.member is not None},
+            self._sql,
         )
         etcds = facts.etcds_of(
             expected if self._settings.etcd_metrics_url else (),
             self._settings.hub_name,
             host,
-            {name: etcd for name, (_, etcd, _) in told.items()},
+            {name: one.etcd for name, one in told.items() if one.etcd is not None},
         )
         return ClusterState(
             hubs=self._hub_states(hears=acked_s <= facts.AWAY_S),
@@ -100,19 +105,25 @@ class HubsWatch:
         """Another hub told what its own host says; nothing in most of its beats."""
         if not host:
             return
-        try:
-            etcd = Etcd(**host["etcd"])
-            member = None if host["patroni"] is None else PatroniMember(**host["patroni"])
-        except (KeyError, TypeError):  # a hub of another release tells other fields
-            return
         name = process.rpartition(":")[0]
-        self._told[name] = (self._clock.monotonic(), etcd, member)
+        self._told[name] = _Told(
+            self._clock.monotonic(),
+            _made(Etcd, host.get("etcd")),
+            _made(PatroniMember, host.get("patroni")),
+            host.get("backup_at"),
+        )
+
+    def backup_at(self) -> int | None:
+        """When the newest backup on another hub was made (ms), as far as one has told."""
+        made = [one.backup_at for one in self._told.values() if one.backup_at is not None]
+        return max(made, default=None)
 
     def look(self) -> None:
         """Ask the own host, then the database; blocks the greenlet."""
+        self._untold = {"backup_at": newest_at(self._settings.backups_folder)}
         if self._own.is_known:
             self._host = host = self._own.ask()
-            self._untold = {
+            self._untold |= {
                 "etcd": dataclasses.asdict(host.etcd or _NO_ETCD),
                 "patroni": None if host.own is None else dataclasses.asdict(host.own),
             }
@@ -156,6 +167,26 @@ class HubsWatch:
                 )
             )
         return tuple(found)
+
+
+class _Told(NamedTuple):
+    """What another hub told of its host, and when (monotonic)."""
+
+    at: float
+    etcd: Etcd | None
+    member: PatroniMember | None
+    backup_at: int | None
+
+
+def _made(kind: type[T], said: dict[str, Any] | None) -> T | None:
+    """A value of a dataclass as another hub told it; its release may know other fields."""
+    if said is None:
+        return None
+    known = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type] # a dataclass
+    try:
+        return kind(**{name: value for name, value in said.items() if name in known})
+    except TypeError:
+        return None
 
 
 _NO_ETCD: Final = Etcd(
