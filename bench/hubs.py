@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from bench.quorum import Quorum
 
 OUT: Final = Path(".cache") / "bench-hubs.json"
+LAB: Final = Path(".cache") / "faults-hubs.json"
+"""What `make faults-hubs` has measured, with Patroni, which is what finds a dead primary."""
+LAB_ROW: Final = "primary's host killed"
 SENDERS: Final = 32
 """For each hub."""
 SQLITE, LOCAL, QUORUM = "SQLite", "PostgreSQL", "quorum of three"
@@ -229,6 +232,14 @@ def fail_over(folder: Path, members: Quorum) -> dict[str, float]:
         return {"promoted_s": promoted_s, "accepted_s": time.perf_counter() - began}
 
 
+def lab_pause_s() -> float | None:
+    """For how long nothing was accepted when the lab killed the primary's host; None: not run."""
+    if not LAB.exists():
+        return None
+    rows = json.loads(LAB.read_text(encoding="utf-8"))["faults"]
+    return next((float(row["pause_s"]) for row in rows if row["fault"] == LAB_ROW), None)
+
+
 def goals(found: dict[str, Any]) -> list[Goal]:
     """What several hubs and their database may cost."""
 
@@ -246,6 +257,8 @@ def goals(found: dict[str, Any]) -> list[Goal]:
     more = ratio("scale", "per_s", THREE, ONE)
     what = "three hubs of a quarter core each, messages/s"
     listed.append(Goal(what, ">= 2.2 x one's", more, 2.2, is_floor=True))
+    pause_s = found.get("lab_pause_s")
+    listed.append(Goal("failover in the lab, s without a send", "<= 30", pause_s, 30))
     for part in ("stores", "scale"):
         wrong = [one["wrong"] for one in found.get(part, {}).values() if isinstance(one, dict)]
         listed.append(Goal(f"{part}, lost or doubled", "0", sum(wrong) if wrong else None, 0))
@@ -272,7 +285,7 @@ def main() -> None:
     wanted = parser.parse_args()
     only = wanted.only.split(",")
     uvloop.install()
-    report: dict[str, Any] = {"cores": wanted.cores}
+    report: dict[str, Any] = {"cores": wanted.cores, "lab_pause_s": lab_pause_s()}
     with tempfile.TemporaryDirectory(prefix="agent-bus-hubs-", dir=postgres.TEMPORARY) as place:
         folder = Path(place)
         report |= {"machine": machine(folder), "fsync": fsync_ms(folder)}
