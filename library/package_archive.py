@@ -122,9 +122,21 @@ def fetch(
         said = [*words.stderr.splitlines()[-4:], *done.stderr.splitlines()[-6:]]
         raise ValueError(
             f"apt-get cannot fetch {', '.join(packages)} for {host['release']}:\n"
-            + "\n".join(dict.fromkeys(said))
+            + "\n".join([*dict.fromkeys(said), *_universe(host, sources)])
         )
     return sorted((root / "archives").glob("*.deb"))
+
+
+def _universe(host: dict[str, Any], sources: Sequence[str]) -> list[str]:
+    """Return what to do if Ubuntu's sources leave out the component that has etcd."""
+    texts = sources or host["sources"].values()
+    if not host["release"].startswith("ubuntu") or any("universe" in text for text in texts):
+        return []
+    says = (
+        "etcd is in Ubuntu's component universe, which these package sources leave out: add it on "
+        "the hubs (add-apt-repository universe), or name lines with it in bus_database_sources"
+    )
+    return [says]
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:

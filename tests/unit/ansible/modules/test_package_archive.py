@@ -81,3 +81,15 @@ def test_apt_s_own_words_say_what_is_wrong(
     with pytest.raises(ValueError, match=r"(?s)for debian 12:.*Unable to locate package"):
         package_archive.build(given(host, tmp_path / "cache"))
     assert list((tmp_path / "cache" / "packages").iterdir()) == []
+
+
+def test_ubuntu_without_universe_is_told_where_etcd_is(
+    host: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_apt(tmp_path / "bin", monkeypatch, "exit 100")
+    ubuntu = {**host, "release": "ubuntu 24.04"}
+    with pytest.raises(ValueError, match="add-apt-repository universe"):
+        package_archive.build(given(ubuntu, tmp_path / "cache"))
+    whole = {**given(ubuntu, tmp_path / "cache"), "sources": ["deb http://u noble main universe"]}
+    with pytest.raises(ValueError, match=r"(?s)^(?!.*add-apt-repository)"):
+        package_archive.build(whole)
