@@ -46,7 +46,9 @@ def test_a_database_of_the_role_s_own_can_hold_the_bus(place: Place) -> None:
 
 def test_a_role_that_may_not_create_tables_is_told_how_it_may(place: Place) -> None:
     name = postgres.new_database()
-    with pytest.raises(errors.StartupError, match=f"ALTER DATABASE {name} OWNER TO {place.role}"):
+    with pytest.raises(
+        errors.StartupError, match=f'ALTER DATABASE "{name}" OWNER TO "{place.role}"'
+    ):
         fitness.check(place.address(name))
 
 

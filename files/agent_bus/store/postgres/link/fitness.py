@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from psycopg import sql
 
 from agent_bus.core import errors
 from agent_bus.store.postgres.link import connections, migrate
@@ -38,14 +39,20 @@ def require(connection: NativeConnection) -> None:
     if encoding != ENCODING:
         raise errors.StartupError(
             f"Database {info.dbname} has the encoding {encoding}, which cannot hold every text. "
-            f"Make one with {ENCODING}: CREATE DATABASE {info.dbname} OWNER {info.user} "
-            f"TEMPLATE template0 ENCODING '{ENCODING}' LOCALE 'C';"
+            f"Make one with {ENCODING}: CREATE DATABASE {_quoted(info.dbname)} "
+            f"OWNER {_quoted(info.user)} TEMPLATE template0 ENCODING '{ENCODING}' LOCALE 'C';"
         )
     if migrate.is_behind(connection) and not connections.one(connection, MAY_CREATE):
         raise errors.StartupError(
             f"Role {info.user} may not create tables in database {info.dbname}. "
-            f"Make it the owner: ALTER DATABASE {info.dbname} OWNER TO {info.user};"
+            "Make it the owner: "
+            f"ALTER DATABASE {_quoted(info.dbname)} OWNER TO {_quoted(info.user)};"
         )
+
+
+def _quoted(name: str) -> str:
+    """The name as SQL takes it, whatever is in it."""
+    return sql.Identifier(name).as_string()
 
 
 def check(address: Address) -> str:
