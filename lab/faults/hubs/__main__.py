@@ -11,7 +11,7 @@ import random
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lab.faults.hubs.acts import QUIET, HubActs
 from lab.faults.hubs.clients import Clients
@@ -28,7 +28,7 @@ from lab.progress import say
 from tests.support import patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lab.faults.hubs.trial import HubsFault
@@ -39,35 +39,41 @@ MINUTES = 3.0
 LOCKS = ("deadlock detected", "still waiting for")
 
 
-def rows_of(
-    acts: HubActs, database: DatabaseActs, *, seed: int, minutes: float
-) -> Mapping[str, Callable[[], HubsFault]]:
-    """Return the faults by the names that ROWS has for them, in their order."""
-    return {
-        "hub-killed": acts.hub_killed,
-        "hub-beside-primary-killed": acts.hub_beside_primary_killed,
-        "postgres-killed": database.postgres_killed,
-        "patroni-killed": database.patroni_killed,
-        "patroni-stopped": database.patroni_stopped,
-        "primary-host-killed": acts.primary_host_killed,
-        "primary-cut": acts.primary_cut,
-        "standby-lost": acts.standby_lost,
-        "two-hosts-lost": acts.two_hosts_lost,
-        "power-lost": acts.power_lost,
-        "etcd-disk-full": database.etcd_disk_full,
-        "connection-hung": database.connection_hung,
-        "primary-unreachable": database.primary_unreachable,
-        "switchover": database.switchover,
-        "upgrade": acts.upgrade,
-        "random-kills": lambda: acts.random_kills(seed, minutes),
-    }
+class Makers(NamedTuple):
+    """What makes the faults of one run."""
+
+    hubs: HubActs
+    database: DatabaseActs
+    seed: int
+    minutes: float
+
+
+ROWS: dict[str, Callable[[Makers], HubsFault]] = {
+    "hub-killed": lambda make: make.hubs.hub_killed(),
+    "hub-beside-primary-killed": lambda make: make.hubs.hub_beside_primary_killed(),
+    "postgres-killed": lambda make: make.database.postgres_killed(),
+    "patroni-killed": lambda make: make.database.patroni_killed(),
+    "patroni-stopped": lambda make: make.database.patroni_stopped(),
+    "primary-host-killed": lambda make: make.hubs.primary_host_killed(),
+    "primary-cut": lambda make: make.hubs.primary_cut(),
+    "standby-lost": lambda make: make.hubs.standby_lost(),
+    "two-hosts-lost": lambda make: make.hubs.two_hosts_lost(),
+    "power-lost": lambda make: make.hubs.power_lost(),
+    "etcd-disk-full": lambda make: make.database.etcd_disk_full(),
+    "connection-hung": lambda make: make.database.connection_hung(),
+    "primary-unreachable": lambda make: make.database.primary_unreachable(),
+    "switchover": lambda make: make.database.switchover(),
+    "upgrade": lambda make: make.hubs.upgrade(),
+    "random-kills": lambda make: make.hubs.random_kills(make.seed, make.minutes),
+}
+"""The faults by the names that ROWS has for them, in their order."""
 
 
 def main() -> int:
     """Run the faults; return 1 if one of them did not go as promised."""
     parser = argparse.ArgumentParser(prog="python -m lab.faults.hubs", description=__doc__)
     parser.add_argument("--name", default=NAME, help=f"name of the fleet (default: {NAME})")
-    parser.add_argument("--rows", nargs="*", default=[], help="only these faults")
+    parser.add_argument("--rows", nargs="*", default=[], choices=ROWS, help="only these faults")
     parser.add_argument("--seed", type=int, default=None, help="of everything that is random")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of random kills")
     parser.add_argument("--keep", action="store_true", help="leave the fleet there")
@@ -104,9 +110,7 @@ def run(name: str, wanted: Sequence[str], *, seed: int, minutes: float) -> int:
     sources = event_sources(fleet, folder)
     clients = Clients(fleet.urls, fleet.places(), seed=seed, event_sources=sources)
     look = Witness(fleet, clients)
-    faults = rows_of(HubActs(fleet, look), DatabaseActs(fleet, look), seed=seed, minutes=minutes)
-    if unknown := set(wanted) - set(faults):
-        raise LabError(f"no fault {', '.join(sorted(unknown))}; there are {', '.join(faults)}")
+    make = Makers(HubActs(fleet, look), DatabaseActs(fleet, look), seed, minutes)
     report = Report(ROOT / ".cache", name=NAME, head=HUBS_HEAD)
     trial = HubsTrial(fleet, clients, folder)
     listen = "npm's EventSource listens, too" if sources else "no Node: nothing listens by npm's"
@@ -114,9 +118,9 @@ def run(name: str, wanted: Sequence[str], *, seed: int, minutes: float) -> int:
     began, failed = time.time(), []
     clients.start()
     try:
-        for row in wanted or faults:
+        for row in wanted or ROWS:
             trial.rest()
-            result = trial.run(faults[row]())
+            result = trial.run(ROWS[row](make))
             failed += [row] if result.trouble else []
             report.add([result], note=f"Seed {seed}.")
         locks = fleet.words_in_logs(LOCKS, began)
