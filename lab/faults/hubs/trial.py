@@ -42,8 +42,8 @@ TAKEOVER_S = 30.0
 CUT_S = 60.0
 IN_FLIGHT_S = 1.0
 """An answer that was on its way when a fault began may still come."""
-MOVE_S = 60.0
-"""Silence ends a stream after 37 s."""
+MOVE_S = 15.0
+"""The death of a host is noticed within 8 s."""
 
 
 @dataclass(slots=True)
