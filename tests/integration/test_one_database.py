@@ -20,6 +20,7 @@ from tests.support import postgres
 from tests.support.cli import sent_id, told
 from tests.support.node_side import HubWithNodes, Node, StandinProcess, fetch, token_of, until
 from tests.support.patience import patience
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +35,18 @@ def hubs(tmp_path: Path) -> Iterator[list[HubWithNodes]]:
     """Two hubs, in the order in which node n1 tries them."""
     url = postgres.database(tmp_path)
     made: list[HubWithNodes] = []
+    ports = [free_port() for _ in range(2)]
+    known = [{"name": f"hub{n}", "url": f"http://127.0.0.1:{p}"} for n, p in enumerate(ports)]
     try:
-        for number in range(2):
+        for number, port in enumerate(ports):
             own = {"database": url, "data_folder": str(tmp_path / f"hub{number}")}
             made.append(
                 HubWithNodes(
                     tmp_path / f"hub{number}",
                     NODES,
+                    port=port,
                     name=f"hub{number}",
+                    hubs=known,
                     keepalive_s=0.5,
                     sends_per_s=10_000,
                     **own,
@@ -93,6 +98,21 @@ def test_a_watcher_whose_hub_is_killed_resumes_at_the_other_by_the_same_cursor(
     until(lambda: hubs[1].agent("beta")["status"] == "online", what="its lease is there")
     assert "hub reset the stream" not in node.watcher.events()
     assert len(gateway.wakes("alpha")) == 1
+
+
+def test_a_watcher_stays_connected_while_there_is_no_primary(
+    tmp_path: Path, hubs: list[HubWithNodes], gateway: StandinProcess, node: Node
+) -> None:
+    node.start()
+    until(lambda: connected_at(hubs[0], node), what="it is at its first hub")
+    with postgres.read_only(postgres.database(tmp_path)):
+        logs = [hub.process.log for hub in hubs]
+        until(lambda: all("streams stay" in log.read_text() for log in logs), what="hubs know it")
+        assert "Kept in the outbox" in told(node, "send", "--as", "alpha", "beta", "later")
+    until(lambda: gateway.wakes("beta"), what="the message is sent, and beta is woken")
+    assert node.watcher.events().count("connected to the hub") == 1
+    page = json.loads(told(node, "inbox", "--as", "beta", "--json"))
+    assert [message["body"] for message in page["messages"]] == ["later"]
 
 
 def test_a_key_counts_at_all_hubs(hubs: list[HubWithNodes], node: Node) -> None:

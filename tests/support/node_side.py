@@ -182,7 +182,7 @@ class HubWithNodes:
         self.folder = folder
         self.listen = listen
         folder.mkdir(exist_ok=True)
-        self.port = free_port()
+        self.port = int(str(settings.pop("port", 0))) or free_port()
         self.nodes = nodes
         self.settings = settings
         self.ca_file = ca_file

@@ -1,4 +1,4 @@
-"""Asks another hub over HTTP; for a greenlet, which waits a second at most for each step."""
+"""Asks another hub over HTTP; for a greenlet, which waits two seconds at most for each step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATIENCE_S: Final = 1.0
+PATIENCE_S: Final = 2.0
 ANSWER_BYTES: Final = 65536
 
 

@@ -49,6 +49,13 @@ def test_the_bus_is_for_the_fleet_whatever_its_database_is() -> None:
         assert found["port"][-1] == "counter drop"
 
 
+def test_hubs_of_one_database_reach_each_others_bus() -> None:
+    let_in = ["ip saddr { 192.168.1.40/32 } accept", "ip6 saddr { fd00::40/128 } accept"]
+    for kind in ("fleet", "own"):
+        assert chains(message_bus_kind=kind)["port"][-3:-1] == let_in
+    assert not set(let_in) & set(chains(message_bus_kind="sqlite")["port"])
+
+
 def test_there_is_no_rule_for_a_database_that_is_not_the_fleets() -> None:
     for kind in ("sqlite", "own"):
         found = chains(message_bus_kind=kind)

@@ -38,10 +38,10 @@ LATER_S: Final = 3.5
 between, this one has begun a beat and waited for it."""
 STEADY_S: Final = 6.0
 """Another hub that has written for less has just found the primary, as this one will."""
-FRESH_S: Final = 3.0
+FRESH_S: Final = 4.0
 """How long an answer counts."""
-ALONE_S: Final = FENCE_S + 1.0
-"""Then others have been asked at least twice."""
+ALONE_S: Final = FENCE_S + 3.0
+"""Then others have been asked twice, each time for as long as an answer may take."""
 
 
 @dataclass(slots=True)
