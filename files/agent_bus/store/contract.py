@@ -65,13 +65,17 @@ CROSSINGS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """A copy of the database; how far it is behind is None where the bus may not know."""
+    """A copy of the database; how far it is behind is None where the bus may not know.
+
+    `replied_at` is when it sent its last reply (seconds, by its own clock).
+    """
 
     name: str
     state: str
     is_sync: bool
     lag_bytes: int | None
     lag_s: float | None
+    replied_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

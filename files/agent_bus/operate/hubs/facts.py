@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,12 @@ PRIMARY: Final = "primary"
 STANDBY: Final = "standby"
 LOST: Final = "lost"
 """The state of a member of whom nobody hears."""
+SILENT: Final = "silent"
+"""The state of a standby that the primary still lists, and that replies no more."""
+UNKNOWN: Final = "not known"
+"""The state of a member that is listed from a time when etcd had a majority."""
+SILENT_S: Final = 15.0
+"""A standby replies at least every 10 s; the primary drops a silent one after 60 s."""
 AWAY_S: Final = 3.0
 """A hub writes every two seconds; without an acknowledgement for longer, it has no primary."""
 
@@ -134,6 +141,31 @@ class ClusterState:
         return not told or any(one.has_leader for one in told)
 
 
+class Replies:
+    """Remembers since when each standby has sent no new reply.
+
+    It compares what one standby said with what it said before, so clocks may differ.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[float | None, float]] = {}
+
+    def judged(self, sql: Replication, now: float) -> Replication:
+        """What the primary says, with those standbys as silent that reply no more."""
+        since = {}
+        for one in sql.standbys:
+            before, at = self._since.get(one.name, (None, now))
+            since[one.name] = (one.replied_at, at if before == one.replied_at else now)
+        self._since = since
+        judged = tuple(
+            dataclasses.replace(one, state=SILENT)
+            if one.replied_at is not None and now - since[one.name][1] > SILENT_S
+            else one
+            for one in sql.standbys
+        )
+        return dataclasses.replace(sql, standbys=judged)
+
+
 def members_of(
     expected: Sequence[str],
     host: Host,
@@ -151,6 +183,11 @@ def members_of(
     primary_says = sql if sql is not None and sql.is_primary else None
     standbys = {one.name: one for one in primary_says.standbys} if primary_says else {}
     patroni = {**told, **{one.name: one for one in host.members or ()}}
+    if host.etcd is not None and not host.etcd.has_leader:  # what Patroni read last is old
+        patroni = {name: dataclasses.replace(one, state=UNKNOWN) for name, one in patroni.items()}
+        patroni |= told
+    if host.own is not None and patroni.get(host.own.name, host.own).state == UNKNOWN:
+        patroni[host.own.name] = host.own
     if host.own is not None:
         patroni.setdefault(host.own.name, host.own)
     names = sorted({*expected, *patroni, *standbys})
@@ -193,7 +230,7 @@ def _member(
         host,
         PRIMARY if patroni.is_leader else STANDBY,
         "not connected" if is_cut_off and patroni.runs else patroni.state,
-        is_there=patroni.runs and not is_cut_off,
+        is_there=not is_cut_off and (patroni.runs or (has_primary and patroni.is_leader)),
         is_sync=patroni.is_sync,
         timeline=timeline,
         lag_bytes=None if patroni.is_leader else patroni.lag_bytes,

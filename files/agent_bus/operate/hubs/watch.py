@@ -50,6 +50,7 @@ class HubsWatch:
         self._hubs: list[HubFacts] = []
         self._sql: Replication | None = None
         self._needed: int | None = None
+        self._replies = facts.Replies()
         self._own = OwnHost(
             settings.hub_name,
             settings.patroni_url,
@@ -129,9 +130,10 @@ class HubsWatch:
             }
         try:
             self._hubs = self._cluster.hubs()
-            self._sql = self._vitals.replication()
-            if self._sql is not None and self._sql.is_primary:
-                self._needed = facts.needed(self._sql, 0)
+            sql = self._vitals.replication()
+            self._sql = None if sql is None else self._replies.judged(sql, self._clock.monotonic())
+            if sql is not None and sql.is_primary:
+                self._needed = facts.needed(sql, 0)
         except errors.BusError as error:
             self._sql = None
             logger.info("The database does not say how it is: %s", error.detail)

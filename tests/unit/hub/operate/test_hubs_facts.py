@@ -147,3 +147,35 @@ def test_a_pause_of_patroni_is_said() -> None:
     assert any(
         "paused" in line for line in rows.words(state(dataclasses.replace(WHOLE, is_paused=True)))
     )
+
+
+def test_a_standby_that_replies_no_more_is_silent_before_the_primary_drops_it() -> None:
+    """A primary lists a standby whose host is dead for a minute, if there is nothing to send."""
+    replies = facts.Replies()
+
+    def said(fir: float, gorse: float | None) -> Replication:
+        standbys = [
+            dataclasses.replace(one, replied_at=at)
+            for one, at in zip(sql("fir", "gorse").standbys, (fir, gorse), strict=True)
+        ]
+        return dataclasses.replace(sql(), standbys=tuple(standbys))
+
+    assert replies.judged(said(5000.0, None), 100.0) == said(5000.0, None)
+    later = replies.judged(said(5000.0, None), 101.0 + facts.SILENT_S)
+    assert [one.state for one in later.standbys] == [facts.SILENT, "streaming"]
+    assert not state(said=later).members[1].is_there
+    assert state(said=later).figures.there == 2
+    again = replies.judged(said(5001.0, None), 102.0 + facts.SILENT_S)
+    assert [one.state for one in again.standbys] == ["streaming", "streaming"]
+
+
+def test_what_patroni_read_before_etcd_lost_its_majority_counts_no_more() -> None:
+    """It goes on to answer with it; so two hosts that died would stay members for ever."""
+    alone = dataclasses.replace(HEALTHY, is_healthy=False, has_leader=False)
+    host = dataclasses.replace(WHOLE, etcd=alone)
+    found = state(host, None, etcds={}, acked_s=40.0)
+    assert [one.state for one in found.members] == ["running", facts.UNKNOWN, facts.UNKNOWN]
+    assert (found.there_count, found.needed) == (1, 2)
+    at_standby = dataclasses.replace(host, own=patroni("fir"))
+    found = state(at_standby, sql("fir", "gorse"), etcds={})
+    assert found.there_count == 3, "the primary itself says so"

@@ -17,7 +17,8 @@ _SERVER: Final = (
 _STANDBYS: Final = (
     "SELECT application_name, coalesce(state, ''), coalesce(sync_state, ''),"
     " pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint,"
-    " extract(epoch FROM replay_lag)::float8 FROM pg_stat_replication ORDER BY application_name"
+    " extract(epoch FROM replay_lag)::float8, extract(epoch FROM reply_time)::float8"
+    " FROM pg_stat_replication ORDER BY application_name"
 )
 """A role that is not in pg_read_all_stats sees the names alone."""
 SYNC: Final = frozenset({"sync", "quorum", "potential"})
@@ -36,8 +37,8 @@ def look(connection: Connection[Any]) -> Replication:
         needed=needed(names),
         standbys=tuple(
             # once a standby has all, the time of the last wait says nothing
-            Standby(name, state, sync in SYNC, lag_bytes, lag_s if lag_bytes else lag_bytes)
-            for name, state, sync, lag_bytes, lag_s in standbys
+            Standby(name, state, sync in SYNC, lag_bytes, lag_s if lag_bytes else lag_bytes, at)
+            for name, state, sync, lag_bytes, lag_s, at in standbys
             if not name.startswith("pg_") and state != "backup"
         ),
     )
