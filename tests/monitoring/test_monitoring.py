@@ -244,6 +244,19 @@ def test_the_page_and_prometheus_have_the_same_alerts() -> None:
     assert f"{alerts.DISK_FULL_S})" in theirs["AgentBusDiskFilling"]["expr"]
 
 
+def test_every_runbook_is_a_part_of_the_page() -> None:
+    named = {
+        name: rule["annotations"]["runbook"]
+        for name, rule in rules().items()
+        if "runbook" in rule["annotations"]
+    }
+    assert len(named) == 9, "those of several hubs"
+    for name, place in named.items():
+        path, _, anchor = place.partition("#")
+        headings = re.findall(r"^#+ (.+)$", (REPOSITORY / path).read_text(), re.MULTILINE)
+        assert anchor in {one.lower().replace(" ", "-") for one in headings}, name
+
+
 def test_every_metric_and_label_asked_for_is_exported(tmp_path: Path) -> None:
     text = exported(tmp_path)
     asked = expressions()

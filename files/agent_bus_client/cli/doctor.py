@@ -29,6 +29,8 @@ SITE = "run the site playbook for this node"
 CERTIFICATE_S = (
     21 * 86400.0
 )  # as in the hub's alert; `site.yml` renews from 30 days before the end
+OF_HUBS = ("Hub", "DatabaseMember", "Quorum", "NoPrimary", "Replica", "Etcd")
+"""How the names of the hub's alerts about several hubs begin, after `AgentBus`."""
 RESERVES = ("Certificate", "Disk", "TokensInRotation", "Backup", "Archive")
 """How the names of the hub's alerts about reserves begin, after `AgentBus`."""
 KINDS: dict[str, str] = {
@@ -178,18 +180,31 @@ def _certificate(client: HubClient, now: float, name: str) -> list[Check]:
 
 
 def _reserves(context: Context) -> list[Check]:
-    """Return the hub's reserves; nothing from an older hub, which does not say them."""
+    """Return the hub's reserves, and what it says is wrong with the hubs and their database.
+
+    Nothing from an older hub, which does not say it.
+    """
     try:
         stats = context.hub.call("GET", "/api/stats", timeout_s=HUB_S)
     except ClientError as error:
         return [Check("hub's reserves", ok=False, found=str(error), advice="try again")]
+    checks = []
     words = "; ".join(stats.get("reserves", {}).get("words", []))
-    if not words:
-        return []
-    names = tuple(f"AgentBus{name}" for name in RESERVES)
-    alerts = [one for one in stats["alerts"] if one["name"].startswith(names)]
-    advice = "; ".join(f"{one['words']}: {one['advice']}" for one in alerts)
-    return [Check("hub's reserves", ok=not alerts, found=words, advice=advice)]
+    if words:
+        alerts, advice = _alerts(stats, RESERVES)
+        checks.append(Check("hub's reserves", ok=not alerts, found=words, advice=advice))
+    alerts, advice = _alerts(stats, OF_HUBS)
+    if alerts:
+        words = "; ".join(str(one["words"]) for one in alerts)
+        checks.append(Check("hubs and database", ok=False, found=words, advice=advice))
+    return checks
+
+
+def _alerts(stats: dict[str, Any], kinds: tuple[str, ...]) -> tuple[list[dict[str, Any]], str]:
+    """Return the hub's alerts of some kinds, and what to do about them."""
+    names = tuple(f"AgentBus{kind}" for kind in kinds)
+    found = [one for one in stats.get("alerts", []) if one["name"].startswith(names)]
+    return found, "; ".join(f"{one['words']}: {one['advice']}" for one in found)
 
 
 def _gateway(context: Context) -> list[Check]:
