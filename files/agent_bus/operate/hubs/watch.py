@@ -155,7 +155,7 @@ class HubsWatch:
         known = {one.name: one for one in self._hubs}
         own = self._settings.hub_name
         found = []
-        for name in sorted({own, *urls, *known}):
+        for name in sorted({own, *(urls or known)}):  # one that was taken out is known for a while
             one = known.get(name)
             is_live = None if not hears else one is not None and one.is_alive
             found.append(

@@ -24,7 +24,8 @@ class Plural(Alone):
     is_plural = True  # type: ignore[misc] # the one thing that is not so
 
     def hubs(self) -> list[HubFacts]:
-        return [HubFacts(name, None, "1", is_alive=True, seen_at=1) for name in NAMES]
+        known = (*NAMES, "taken-out")
+        return [HubFacts(name, None, "1", is_alive=name in NAMES, seen_at=1) for name in known]
 
     def writing(self) -> Any:
         return Writing(0.5, 60.0)
@@ -61,6 +62,7 @@ def test_what_another_hub_tells_counts_for_a_while_and_its_backup_for_good(
     state = one.state
     assert state is not None
     assert (state.etcd_leader, state.live_count) == ("fir", 2)
+    assert state.figures.lost_hubs == (), "one that is no longer in the settings is not missed"
     assert [etcd.is_healthy for etcd in state.etcds] == [False, True]
     clock.advance(STALE_S)
     state = one.state
