@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent_bus.api.models.hubs import ClusterAnswer
 from tests.api.test_metrics import scrape, value
 from tests.support import postgres
 from tests.support.database_host import DatabaseHost, database_host, member
 from tests.support.hub import REPOSITORY, HubProcess, running
-from tests.support.hubs import hubs_on
+from tests.support.hubs import hubs_in, hubs_on
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ NAMES = ("hub0", "hub1", "hub2")
 
 def cluster(hub: HubProcess) -> dict[str, Any]:
     found: dict[str, Any] = hub.client("n1").get("/api/cluster").body
+    assert ClusterAnswer.model_validate(found).model_dump() == found, "as the document says"
     return found
 
 
@@ -102,6 +104,15 @@ def test_a_scrape_tells_it_and_the_reference_names_all_of_it(
     begins = ("agent_bus_hub_", "agent_bus_database_", "agent_bus_etcd_", "agent_bus_barrier_")
     theirs = {name for name in exported if name.startswith(begins)} - {"agent_bus_database_bytes"}
     assert set(re.findall(r"^\| `(\w+)", of_hubs, re.MULTILINE)) == theirs
+
+
+def test_of_a_database_of_somebody_else_there_is_what_it_says_itself(tmp_path: Path) -> None:
+    with hubs_in(tmp_path) as hubs:
+        wait_until(lambda: cluster(hubs[0])["database"]["there"] == 1, "its first look")
+        found = cluster(hubs[0])
+    (only,) = found["database"]["members"]
+    assert (only["role"], only["state"], found["database"]["needed"]) == ("primary", "running", 1)
+    assert found["etcd"] is None
 
 
 def test_a_hub_alone_on_sqlite_tells_of_itself_and_exports_nothing_of_others(
