@@ -104,6 +104,28 @@ def test_a_hub_that_cannot_reach_the_database_sends_its_clients_away_until_it_ca
         assert again.of_type("message").data["body"] == "meanwhile"
 
 
+def test_a_hub_whose_connections_hang_finds_new_ones_before_it_sends_clients_away(
+    tmp_path: Path,
+) -> None:
+    url = postgres.database(tmp_path)
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as short,
+        way_to(url, Path(short)) as way,
+        hubs_on([url, way.url], tmp_path, commit_timeout_s=1.0) as hubs,
+    ):
+        stream = hubs[1].stream("n2", "role=watcher")
+        stream.of_type("hello")
+        way.hang()
+        hubs[0].client("n1").send("meanwhile", **{"from": "alpha", "to": "gamma"})
+        wait_until(lambda: "Writing goes on" in hubs[1].log(), "it has a new connection")
+        types = {"mailbox": 0, "message": 0, "bye": 0}
+        while not types["message"] and not types["bye"]:
+            event = stream.next("the message")
+            assert event is not None
+            types[event.type] = types.get(event.type, 0) + 1
+        assert not types["bye"]
+
+
 def test_a_client_that_has_seen_more_than_the_hub_it_comes_to_is_not_reset(
     tmp_path: Path,
 ) -> None:

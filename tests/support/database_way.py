@@ -28,19 +28,27 @@ class DatabaseWay:
         self._listener.bind(f"{folder}/{NAME}")
         self._listener.listen(64)
         self._ends: list[socket.socket] = []
+        self._carry: list[threading.Event] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
         """Carry nothing any more, as when the network is cut."""
         self._is_open.clear()
 
+    def hang(self) -> None:
+        """Carry nothing of the connections that are open; new ones are well."""
+        for carries in self._carry:
+            carries.clear()
+
     def mend(self) -> None:
         """Carry what waits, and all else."""
         self._is_open.set()
+        for carries in self._carry:
+            carries.set()
 
     def close(self) -> None:
         """Close everything."""
-        self._is_open.set()
+        self.mend()
         for one in (self._listener, *self._ends):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -53,13 +61,20 @@ class DatabaseWay:
                 far = socket.socket(socket.AF_UNIX)
                 far.connect(self._server)
                 self._ends += [near, far]
+                carries = threading.Event()
+                carries.set()
+                self._carry.append(carries)
                 for pair in ((near, far), (far, near)):
-                    threading.Thread(target=self._forward, args=pair, daemon=True).start()
+                    args = (*pair, carries)
+                    threading.Thread(target=self._forward, args=args, daemon=True).start()
 
-    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward(
+        self, source: socket.socket, target: socket.socket, carries: threading.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while some := source.recv(65536):
                 self._is_open.wait()
+                carries.wait()
                 target.sendall(some)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from agent_bus.runtime import greenlets
@@ -10,11 +12,14 @@ from agent_bus.store.postgres.cluster.fence import FENCE_S, STEADY_S, Fence
 from agent_bus.store.postgres.cluster.members import Members
 from tests.support.clock import FakeClock
 
+if TYPE_CHECKING:
+    from agent_bus.store.postgres.cluster.fence import Ask
+
 LONG = 3600.0
 
 
 class Played:
-    """A hub of three that has just written for the last time, and the two others."""
+    """A hub of three that has just begun to write in vain, and the two others."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -23,8 +28,16 @@ class Played:
         self.others: list[Writing | OSError | None] = [OSError("silent")] * 2
         asks = [lambda: self.answer(0), lambda: self.answer(1)]
         self.backs = 0
-        self.fence = Fence(self.members, asks, clock=self.clock)
+        self.since: float | None = self.clock.monotonic()
+        self.fence = self.made(asks)
         self.fence.hear(self)  # type: ignore[arg-type] # of a hearer, these are used
+
+    def made(self, asks: list[Ask]) -> Fence:
+        return Fence(self.members, asks, trying_since=lambda: self.since, clock=self.clock)
+
+    def write(self) -> None:
+        self.since = None
+        self.fence.lift()
 
     def answer(self, number: int) -> Writing | None:
         answer = self.others[number]
@@ -63,8 +76,8 @@ def test_clients_go_where_another_hub_writes_until_this_one_does(played: Played)
     assert played.turns == [True]
     played.pass_time(60)
     assert played.turns == [True]
-    played.members.acknowledge()
-    played.fence.lift()
+    played.write()
+    played.pass_time(60)
     assert played.turns == [True, False]
 
 
@@ -75,9 +88,8 @@ def test_clients_stay_while_no_hub_writes(played: Played) -> None:
         played.fence.look()
         greenlets.sleep(0)
     assert not played.turns
-    played.members.acknowledge()
-    played.fence.lift()
-    played.fence.lift()
+    played.write()
+    played.write()
     assert played.backs == 1
 
 
@@ -116,7 +128,7 @@ def test_one_of_two_that_answers_is_a_majority_of_three(played: Played) -> None:
 
 def test_without_addresses_clients_are_sent_away_if_there_are_other_hubs() -> None:
     played = Played()
-    fence = Fence(played.members, [], clock=played.clock)
+    fence = played.made([])
     fence.hear(played)  # type: ignore[arg-type]
     played.clock.advance(60)
     fence.look()

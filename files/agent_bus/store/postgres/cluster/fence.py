@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FENCE_S: Final = 5.0
-"""A hub whose writes were not acknowledged for this time is away from the primary."""
+"""A hub that has tried to write in vain for this time is away from the primary. A connection that
+hangs is given up after 3 s, so the next one has its chance."""
 ASK_AFTER_S: Final = FENCE_S - 1.0
 ASK_EVERY_S: Final = 1.0
-LATER_S: Final = 3.5
-"""Another hub that wrote so much later than this one reaches a primary that this one does not: in
-between, this one has begun a beat and waited for it."""
+LATER_S: Final = 1.0
+"""Another hub that wrote so much later than this one began to try reaches a primary that this one
+does not."""
 STEADY_S: Final = 6.0
 """Another hub that has written for less has just found the primary, as this one will."""
 FRESH_S: Final = 4.0
@@ -63,6 +64,7 @@ class Fence:
     """See the module; a cluster looks at it every half second.
 
     Args:
+        trying_since: since when (monotonic) this hub has tried to write in vain; None: it has not.
         asks: one for each other hub of the fleet. Without any, clients are sent away as soon as
             the primary is, if others were heard of.
     """
@@ -72,10 +74,12 @@ class Fence:
         members: Members,
         asks: Sequence[Ask],
         *,
+        trying_since: Callable[[], float | None],
         clock: Clock,
     ) -> None:
         self._members = members
         self._others = [_Other(ask) for ask in asks]
+        self._trying_since = trying_since
         self._clock = clock
         self._hearer: Hearer | None = None
         self._is_closed = False
@@ -89,20 +93,20 @@ class Fence:
     @property
     def is_away(self) -> bool:
         """Whether the primary has been out of reach for some time."""
-        return self._clock.monotonic() - self._members.acked > FENCE_S
+        since = self._trying_since()
+        return since is not None and self._clock.monotonic() - since > FENCE_S
 
     def look(self) -> None:
         """Ask the others, if it is time to, and go by what they have answered so far."""
-        now = self._clock.monotonic()
-        away_s = now - self._members.acked
-        if away_s < ASK_AFTER_S:
+        now, since = self._clock.monotonic(), self._trying_since()
+        if since is None or now - since < ASK_AFTER_S:
             return
         for other in self._others:
             if not other.is_asking and now - other.asked >= ASK_EVERY_S:
                 other.asked, other.is_asking = now, True
                 greenlets.spawn(self._ask, other)
-        if away_s > FENCE_S:
-            self._judge(now, away_s)
+        if now - since > FENCE_S:
+            self._judge(now, since)
 
     def lift(self) -> None:
         """A write was acknowledged."""
@@ -115,7 +119,7 @@ class Fence:
         if self._hearer is not None:
             self._hearer.on_back()
 
-    def _judge(self, now: float, away_s: float) -> None:
+    def _judge(self, now: float, since: float) -> None:
         """Send clients away where that can help them.
 
         - Another hub writes: to that one. None is taken here meanwhile.
@@ -123,7 +127,8 @@ class Fence:
         - Most hubs do not answer: this one may be cut off, or one of few that are left. Clients
           are sent away once. Those that find no other hub come back, and may stay.
         """
-        if self._is_served_elsewhere(now):
+        away_s = now - since
+        if self._is_served_elsewhere(now, since):
             self._tell(away_s, "another hub reaches it: clients are sent there")
             self._close()
         elif self._is_in_majority(now):
@@ -135,12 +140,13 @@ class Fence:
                 self._close()
             self._open()
 
-    def _is_served_elsewhere(self, now: float) -> bool:
+    def _is_served_elsewhere(self, now: float, since: float) -> bool:
         if not self._others:
             return bool(self._members)
-        since = self._members.acked + LATER_S
         return any(
-            one.wrote > since and now - one.wrote < FENCE_S and one.wrote - one.since > STEADY_S
+            one.wrote > since + LATER_S
+            and now - one.wrote < FENCE_S
+            and one.wrote - one.since > STEADY_S
             for one in self._others
         )
 

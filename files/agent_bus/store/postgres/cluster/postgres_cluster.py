@@ -105,7 +105,9 @@ class PostgresCluster:
         self._live_count = 1
         self._is_beating = self._beats_again = self._is_looking = False
         self._roster_pos = 0
-        self._fence = Fence(self._members, asks, clock=clock)
+        self._fence = Fence(
+            self._members, asks, trying_since=lambda: writer.trying_since, clock=clock
+        )
         self._unwritten = Beat(0)
         self._is_over = False
 
@@ -386,4 +388,4 @@ def _work(kept: Sequence[Statement], spoken: list[Any]) -> Applied:
             connection.execute(one.sql, one.values)
         return spoken
 
-    return Applied(apply, lambda found: [words.encoded(fact) for fact in found])
+    return Applied(apply, lambda found: [words.encoded(fact) for fact in found], is_quick=True)

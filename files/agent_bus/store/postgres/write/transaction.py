@@ -45,10 +45,14 @@ MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE agent = AN
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one command does by itself, and what other hubs are told of its result."""
+    """What one command does by itself, and what other hubs are told of its result.
+
+    `is_quick` says that it touches few rows, so that no answer means that there is no connection.
+    """
 
     apply: Callable[[NativeConnection], Any]
     facts: Callable[[Any], list[Fact]] | None = None
+    is_quick: bool = False
 
 
 Work = Send | Ack | Fetch | list[Any] | Applied
@@ -283,7 +287,9 @@ class Transaction:
         work = _work(command, Applied)
         connection = self._connection
         connection.execute("SAVEPOINT command")
-        patience_s, connection.patience_s = connection.patience_s, APPLIED_PATIENCE_S
+        patience_s = connection.patience_s
+        if not work.is_quick:
+            connection.patience_s = APPLIED_PATIENCE_S
         try:
             outcome = Outcome(command, work.apply(connection))
         except Exception as error:

@@ -112,6 +112,8 @@ class Writer:
         self._progressed = 0.0
         self._stamps: list[Any] = []
         self._is_hopeless = False
+        self.trying_since: float | None = None
+        """Since when (monotonic) no attempt to write was acknowledged; None: the last one was."""
         self.follower: Follower | None = None
         self.batches = 0
         self.commands = 0
@@ -186,6 +188,8 @@ class Writer:
     def _committed(self, batch: Sequence[Command]) -> list[_Told]:
         """Commit a batch, on the next primary if need be; refuse it when there is none."""
         deadline = time.monotonic() + (HOPELESS_S if self._is_hopeless else self._patience_s)
+        if self.trying_since is None:
+            self.trying_since = self._clock.monotonic()
         self._number += 1
         tried: list[Transaction] = []
         while True:
@@ -200,6 +204,7 @@ class Writer:
                 native_sleep(PAUSE_S)
                 continue
             self._is_hopeless = False
+            self.trying_since = None
             self._link.prove()
             if found is not None:
                 return found
