@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 RUNNING = ("running", "streaming")
+LEADING = ("primary", "master")
+"""What Patroni calls the member that takes writes, in this version and in older ones."""
 
 
 def database_host_errors(host: Mapping[str, Any]) -> list[str]:
@@ -60,6 +62,37 @@ def is_in_place(cluster: Mapping[str, Any], name: str, majority: int) -> bool:
     return leads and len(running) >= majority and name in {one["name"] for one in running}
 
 
+def follows(cluster: Mapping[str, Any], name: str) -> bool:
+    """Tell whether another member leads, and this one streams from it.
+
+    Args:
+        cluster: the answer of Patroni's /cluster.
+        name: the member.
+    """
+    states = {one["name"]: one.get("state") for one in cluster.get("members", [])}
+    leads = {one["name"] for one in cluster.get("members", []) if one.get("role") == "leader"}
+    return states.get(name) == "streaming" and bool(leads - {name})
+
+
+def restart_order(answers: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the members whose PostgreSQL has to be restarted, the primary last.
+
+    `heir` is the standby that a primary hands over to; it is empty for all others.
+
+    Args:
+        answers: what Ansible's uri got of each member's /patroni, also if that failed.
+    """
+    said = {name: answer.get("json") or {} for name, answer in answers.items()}
+    primaries = {name for name, one in said.items() if one.get("role") in LEADING}
+    standbys = [n for n, one in said.items() if n not in primaries and one.get("state") in RUNNING]
+    pending = [name for name, one in said.items() if one.get("pending_restart")]
+    heir = standbys[0] if standbys else ""
+    return [
+        {"name": name, "heir": heir if name in primaries else ""}
+        for name in sorted(pending, key=lambda name: name in primaries)
+    ]
+
+
 def absent_entries(paths: Sequence[str]) -> list[dict[str, str]]:
     """Return entries for module host_files that remove these."""
     return [{"path": path, "state": "absent"} for path in paths]
@@ -74,5 +107,7 @@ class FilterModule:
             "database_host_errors": database_host_errors,
             "newest_major": newest_major,
             "is_in_place": is_in_place,
+            "follows": follows,
+            "restart_order": restart_order,
             "absent_entries": absent_entries,
         }

@@ -8,8 +8,10 @@ import pytest
 
 from roles.bus_database.filter_plugins.bus_database import (
     database_host_errors,
+    follows,
     is_in_place,
     newest_major,
+    restart_order,
 )
 
 HOST = {
@@ -67,3 +69,28 @@ def test_a_member_is_in_place_once_it_runs_beside_a_leader_and_a_majority() -> N
 )
 def test_it_is_not_in_place_before(found: dict[str, Any]) -> None:
     assert not is_in_place(found, "a", 2)
+
+
+def test_standbys_are_restarted_before_the_primary_hands_over() -> None:
+    def says(role: str, *, pending: bool = True, state: str = "running") -> dict[str, object]:
+        more = {"pending_restart": True} if pending else {}
+        return {"json": {"role": role, "state": state, **more}}
+
+    assert restart_order(
+        {"a": says("primary"), "b": says("replica"), "c": says("replica", pending=False)}
+    ) == [{"name": "b", "heir": ""}, {"name": "a", "heir": "b"}]
+    alone: dict[str, dict[str, Any]] = {
+        "a": says("primary"),
+        "b": {"failed": True},
+        "c": says("replica", state="stopped"),
+    }
+    assert restart_order(alone)[-1] == {"name": "a", "heir": ""}
+    assert restart_order({"a": says("primary", pending=False)}) == []
+
+
+def test_a_member_follows_once_another_leads_and_it_streams() -> None:
+    leads, streams = ("leader", "running"), ("quorum_standby", "streaming")
+    assert follows(cluster(a=streams, b=leads), "a")
+    assert not follows(cluster(a=leads, b=streams), "a")
+    assert not follows(cluster(a=("replica", "starting"), b=leads), "a")
+    assert not follows(cluster(a=streams, b=("replica", "streaming")), "a")
