@@ -106,7 +106,6 @@ def run(name: str, wanted: Sequence[str], *, seed: int, minutes: float) -> int:
     folder = ROOT / ".cache" / NAME
     shutil.rmtree(folder, ignore_errors=True)
     fleet = HubsFleet(RunningFleet(standing.recall(name).name))
-    fleet.keep_journals()
     sources = event_sources(fleet, folder)
     clients = Clients(fleet.urls, fleet.places(), seed=seed, event_sources=sources)
     look = Witness(fleet, clients)

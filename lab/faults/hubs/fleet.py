@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.engine.podman import podman, run
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 PAGE = 500
 UNITS = ("agent-bus", "agent-bus-database", "agent-bus-etcd", "bus-watcher")
 NO_ANSWER = (OSError, http.client.HTTPException)
-PERSISTENT_JOURNAL = "mkdir -p /var/log/journal && journalctl --flush"
 ETCDCTL = (
     "cd /etc/agent-bus-database && ETCDCTL_API=3 etcdctl"
     " --cacert=ca.crt --cert=member.crt --key=etcd/member.key"
@@ -47,6 +47,7 @@ class HubsFleet:
         }
         self.urls = {hub: f"http://{self.addresses[hub]}:{port}" for hub in self.hubs}
         self._down: set[str] = set()
+        self._buried: dict[str, list[str]] = {host: [] for host in running.up.inventory.hosts}
         self._store: dict[str, list[Stored]] = {}
         self._cursor = ""
 
@@ -66,6 +67,9 @@ class HubsFleet:
 
     def kill_hosts(self, *hosts: str) -> None:
         """Take the power of hosts away at the same moment: not even a FIN leaves them."""
+        for host in hosts:
+            with contextlib.suppress(LabError):  # it may not have booted yet
+                self._buried[host] += self._own_journal(host)
         self._down |= set(hosts)
         close_connections(self.running.up.name)
         containers = [self.container(host) for host in hosts]
@@ -165,23 +169,25 @@ class HubsFleet:
         agents = self.ask("/api/agents")["agents"]
         return sum(agent["unfetched"] for agent in agents)
 
-    def keep_journals(self) -> None:
-        """Let each host's journal outlive a kill of the host."""
-        for host in self.running.up.inventory.hosts:
-            self.on(host, PERSISTENT_JOURNAL)
+    def journal(self, host: str, since: float) -> list[str]:
+        """Return the lines that the units of a host have logged since a time, over its deaths."""
+        began = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        lines = [*self._buried[host], *self._own_journal(host)]
+        return [line for line in lines if line >= began]
 
-    def journal(self, host: str, since: float, *units: str) -> str:
-        """Return what units of a host have logged since a time."""
-        wanted = " ".join(f"-u {unit}" for unit in units or UNITS)
-        began = f"--since=@{since:.0f}"
-        return self.on(host, f"journalctl --no-pager -o short-iso-precise {began} {wanted}")
+    def _own_journal(self, host: str) -> list[str]:
+        """Return what a host has logged since its last boot: a container keeps no journal."""
+        wanted = " ".join(f"-u {unit}" for unit in UNITS)
+        command = f"TZ=UTC journalctl --no-pager -o short-iso-precise {wanted}"
+        return self.on(host, command).splitlines()
 
     def save_logs(self, folder: Path, since: float) -> None:
         """Write what every host has logged since a time; a host that is down is left out."""
         folder.mkdir(parents=True, exist_ok=True)
         for host in self.running.up.inventory.hosts:
             with contextlib.suppress(LabError):
-                (folder / f"{host}.log").write_text(self.journal(host, since))
+                lines = self.journal(host, since)
+                (folder / f"{host}.log").write_text("\n".join(lines))
         members = self.database.members(asked=self.hubs[0])
         (folder / "members.txt").write_text(f"{time.time():.0f} {members}\n")
 
@@ -189,7 +195,7 @@ class HubsFleet:
         """Return the lines of the databases' own logs that have one of these words."""
         found = []
         for hub in self.hubs:
-            lines = self.journal(hub, since, "agent-bus-database").splitlines()
+            lines = self.journal(hub, since)
             found += [f"{hub}: {line}" for line in lines if any(word in line for word in words)]
         return found
 
