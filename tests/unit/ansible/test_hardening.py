@@ -50,6 +50,8 @@ VARIANTS |= {
 }
 WITHOUT_SECRETS = {"rule-for-the-port", "database", "etcd"}
 """PostgreSQL and etcd read theirs again while they run, so these are files of their users."""
+FOR_ONE_MOVE = {"agent-bus-move.service"}
+"""Runs once, by root's hand, to put other settings and another unit of the bus in their places."""
 SECRET = re.compile("token|password", re.IGNORECASE)
 variants = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -72,7 +74,7 @@ def analysed(unit: Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_unit_is_one_of_the_variants() -> None:
     installed = {path.name.removesuffix(".j2") for path in TEMPLATES.glob("*.service.j2")}
-    assert installed == {name for name, _ in VARIANTS.values()}
+    assert installed - FOR_ONE_MOVE == {name for name, _ in VARIANTS.values()}
 
 
 @variants
