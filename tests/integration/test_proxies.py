@@ -74,22 +74,26 @@ def gateway(tmp_path: Path) -> Iterator[StandinProcess]:
     found.process.stop()
 
 
-def tasks_in(entries: Any) -> Iterator[dict[str, Any]]:
-    """Return the tasks of a file, however deep in plays and blocks."""
+def tasks_in(
+    entries: Any, defaults: dict[str, Any] | None = None
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the tasks of a file, however deep in plays and blocks, and their module_defaults."""
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict):
-            yield entry
+            known = (defaults or {}) | entry.get("module_defaults", {})
+            yield entry, known
             for inner in ("pre_tasks", "tasks", "post_tasks", "block", "rescue", "always"):
-                yield from tasks_in(entry.get(inner))
+                yield from tasks_in(entry.get(inner), known)
 
 
 def asking() -> Iterator[tuple[str, dict[str, Any]]]:
     """Return the name and arguments of each task of the project that makes HTTP requests."""
     for file in TASK_FILES:
-        for task in tasks_in(yaml.safe_load(file.read_text(encoding="utf-8"))):
+        for task, defaults in tasks_in(yaml.safe_load(file.read_text(encoding="utf-8"))):
             for key, arguments in task.items():
                 if key.rpartition(".")[2] in CALLS:
-                    yield f"{file.relative_to(ROOT)}: {task['name']}", arguments
+                    name = f"{file.relative_to(ROOT)}: {task['name']}"
+                    yield name, defaults.get(key, {}) | arguments
 
 
 def test_the_proxy_is_seen_by_whoever_asks_it(proxy: RecordingProxy) -> None:
