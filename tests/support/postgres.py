@@ -210,8 +210,13 @@ class Server:
         self._run(_programs(self.folder) / "pg_ctl", "-D", self._data, "-w", "promote")
 
     def kill(self) -> None:
-        """SIGKILL for the postmaster; its other processes notice it and end by themselves."""
+        """SIGKILL for the postmaster; its other processes notice it and end by themselves.
+
+        Nothing is done if it does not run.
+        """
         told = self._data / "postmaster.pid"
+        if not told.exists():
+            return
         os.kill(int(told.read_text(encoding="ascii").split()[0]), signal.SIGKILL)
         wait_until(lambda: not self.pids(), "all of its processes are gone")
         told.unlink()  # with these it would not start before init has reaped the dead one
