@@ -159,9 +159,11 @@ def test_what_is_about_unread_mail_does_not_walk_over_read_mail(
         if re.search(r"agent = .* \w\.read_at IS NULL AND \w\.expired_at IS NULL", sql)
     }
     assert len(about_unread) >= 9
+    # Before anything was read, an index of all mail costs within a hundredth of the same.
+    wanted = {"delivery_unread"} | ({"delivery_inbox"} if state == "new" else set())
     for name, sql in about_unread.items():
         indexes = {node.get("Index Name") for node in nodes(databases[state], sql)}
-        assert "delivery_unread" in indexes, (name, indexes)
+        assert wanted & indexes, (name, indexes)
 
 
 def test_the_allow_lists_name_statements_that_exist() -> None:
