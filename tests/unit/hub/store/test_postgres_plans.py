@@ -65,11 +65,14 @@ CASES: Final = [
 
 
 @pytest.fixture(scope="module")
-def databases(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, Connection[Any]]]:
-    """A database as a hub sees it: with weeks of mail, and on its first day."""
-    urls = {state: postgres.database(tmp_path_factory.mktemp("plans")) for state in STATES}
+def databases() -> Iterator[dict[str, Connection[Any]]]:
+    """A database as a hub sees it: with weeks of mail, and on its first day.
+
+    Both are made anew: the files of one that another test has used are larger, and PostgreSQL
+    estimates by them.
+    """
+    server = postgres.shared()
+    urls = {state: server.url(postgres.new_database("migrated")) for state in STATES}
     with contextlib.ExitStack() as stack:
         opened = {
             state: stack.enter_context(psycopg.connect(url, autocommit=True))
@@ -159,11 +162,9 @@ def test_what_is_about_unread_mail_does_not_walk_over_read_mail(
         if re.search(r"agent = .* \w\.read_at IS NULL AND \w\.expired_at IS NULL", sql)
     }
     assert len(about_unread) >= 9
-    # Before anything was read, an index of all mail costs within a hundredth of the same.
-    wanted = {"delivery_unread"} | ({"delivery_inbox"} if state == "new" else set())
     for name, sql in about_unread.items():
         indexes = {node.get("Index Name") for node in nodes(databases[state], sql)}
-        assert wanted & indexes, (name, indexes)
+        assert "delivery_unread" in indexes, (name, indexes)
 
 
 def test_the_allow_lists_name_statements_that_exist() -> None:
