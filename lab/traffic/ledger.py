@@ -68,11 +68,14 @@ class Verdict:
             "not fetched": self.unfetched,
             "doubled": self.doubled,
         }
-        return "; ".join(
-            f"{len(found)} {kind}: {', '.join(found[:3])}"
-            for kind, found in kinds.items()
-            if found
-        )
+        return examples_of(kinds)
+
+
+def examples_of(kinds: Mapping[str, Sequence[str]]) -> str:
+    """Return how many there are of each kind, and the first three; empty when there are none."""
+    return "; ".join(
+        f"{len(found)} {kind}: {', '.join(found[:3])}" for kind, found in kinds.items() if found
+    )
 
 
 def judge(

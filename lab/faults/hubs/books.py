@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lab.traffic.ledger import examples_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
@@ -95,11 +97,7 @@ class Verdict:
             "out of order": self.disorder,
             "heard but not stored": self.phantoms,
         }
-        return "; ".join(
-            f"{len(found)} {kind}: {', '.join(found[:3])}"
-            for kind, found in kinds.items()
-            if found
-        )
+        return examples_of(kinds)
 
 
 def judge(
