@@ -13,7 +13,7 @@ from agent_bus.api.models.hubs import ClusterAnswer
 from tests.api.test_metrics import scrape, value
 from tests.support import postgres
 from tests.support.database_host import DatabaseHost, database_host, member
-from tests.support.hub import REPOSITORY, HubProcess, running
+from tests.support.hub import ON_SQLITE, REPOSITORY, HubProcess, running
 from tests.support.hubs import hubs_in, hubs_on
 from tests.support.patience import wait_until
 
@@ -115,12 +115,11 @@ def test_of_a_database_of_somebody_else_there_is_what_it_says_itself(tmp_path: P
     assert found["etcd"] is None
 
 
+@ON_SQLITE
 def test_a_hub_alone_on_sqlite_tells_of_itself_and_exports_nothing_of_others(
     tmp_path: Path,
 ) -> None:
     with running(tmp_path) as hub:
-        if hub.store != "sqlite":
-            pytest.skip("about SQLite")
         found = cluster(hub)
         assert [(one["live"], one["answers"]) for one in found["hubs"]] == [(True, True)]
         assert (found["database"], found["etcd"], found["words"]) == (None, None, [])

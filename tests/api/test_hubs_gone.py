@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support import postgres
@@ -15,6 +13,8 @@ from tests.support.hubs import hubs_in, hubs_on
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.hub import HubProcess
 
 
@@ -82,8 +82,7 @@ def test_a_hub_that_cannot_reach_the_database_sends_its_clients_away_until_it_ca
 ) -> None:
     url = postgres.database(tmp_path)
     with (
-        tempfile.TemporaryDirectory(dir="/tmp") as short,
-        way_to(url, Path(short)) as way,
+        way_to(url) as way,
         hubs_on([url, way.url], tmp_path) as hubs,
     ):
         stream = hubs[1].stream("n2", "role=watcher")
@@ -109,8 +108,7 @@ def test_a_hub_whose_connections_hang_finds_new_ones_before_it_sends_clients_awa
 ) -> None:
     url = postgres.database(tmp_path)
     with (
-        tempfile.TemporaryDirectory(dir="/tmp") as short,
-        way_to(url, Path(short)) as way,
+        way_to(url) as way,
         hubs_on([url, way.url], tmp_path, commit_timeout_s=1.0) as hubs,
     ):
         stream = hubs[1].stream("n2", "role=watcher")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support import guard, postgres
@@ -12,6 +10,8 @@ from tests.support.hubs import hubs_in, hubs_on
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.hub import HubProcess, StreamReader
 
 TO_GAMMA = {"from": "alpha", "to": "gamma"}
@@ -88,8 +88,7 @@ def test_a_hub_that_hears_of_nobody_sends_its_clients_away_once(tmp_path: Path) 
     """It cannot know whether it is cut off, or the last one: those that come back may stay."""
     url = postgres.database(tmp_path)
     with (
-        tempfile.TemporaryDirectory(dir="/tmp") as short,
-        way_to(url, Path(short)) as way,
+        way_to(url) as way,
         hubs_on([url, url, way.url], tmp_path, keepalive_s=SOON_S) as hubs,
     ):
         stream = hubs[2].stream("n2")

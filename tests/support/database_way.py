@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import tempfile
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NAME = ".s.PGSQL.5432"
 
@@ -18,7 +18,7 @@ NAME = ".s.PGSQL.5432"
 class DatabaseWay:
     """Forwards connections; once cut, it carries no byte any more and says nothing of it."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: str) -> None:
         parts = urlsplit(url)
         self.url = f"{parts.scheme}://{parts.netloc}{parts.path}?host={folder}"
         self._server = f"{parse_qs(parts.query)['host'][0]}/{NAME}"
@@ -81,10 +81,11 @@ class DatabaseWay:
 
 
 @contextlib.contextmanager
-def way_to(url: str, folder: Path) -> Iterator[DatabaseWay]:
-    """A way to a database; `folder` must have a short path."""
-    way = DatabaseWay(url, folder)
-    try:
-        yield way
-    finally:
-        way.close()
+def way_to(url: str) -> Iterator[DatabaseWay]:
+    """A way to a database; its folder has a short path, as a socket's must be."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        way = DatabaseWay(url, folder)
+        try:
+            yield way
+        finally:
+            way.close()

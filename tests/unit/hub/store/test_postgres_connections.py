@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,7 +11,7 @@ from psycopg import waiting
 from agent_bus.store.postgres.link import connections
 from agent_bus.store.postgres.link.address import Address
 from tests.support import postgres
-from tests.support.database_way import DatabaseWay
+from tests.support.database_way import way_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +30,7 @@ def test_a_server_that_says_nothing_is_waited_for_once_also_within_a_pipeline(
             timeouts.append(str(error))
             raise
 
-    folder = tmp_path / "way"
-    folder.mkdir()
-    with contextlib.closing(DatabaseWay(postgres.database(tmp_path), folder)) as way:
+    with way_to(postgres.database(tmp_path)) as way:
         connection = connections.to_primary(Address(way.url), patience_s=0.2).connection
         monkeypatch.setattr(waiting, "wait_c", counting)
         way.cut()
