@@ -47,9 +47,9 @@ def _count(hubs: Sequence[str]) -> Iterator[Finding]:
     else:
         fewer = len(hubs) - 1
         says = (
-            f"{what}, of which no more may die than of {fewer}: the others have to be a majority. "
-            f"Keep {fewer} or add one: hubs are one, three or five (any number with {DATABASE}, a "
-            "PostgreSQL that somebody else runs)"
+            f"{what}. That is no safer than {fewer}, because more than half of them have to live. "
+            f"Take one out or add one, so that there are one, three or five. (With {DATABASE}, a "
+            "PostgreSQL that somebody else runs, any number will do.)"
         )
     yield {"keys": ["hub", hubs[1]], "says": says}
 
