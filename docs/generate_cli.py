@@ -25,9 +25,12 @@ HEAD = """# Command line
 <!-- Made from the parser by docs/generate_cli.py; edit files/agent_bus_client/cli/parser.py. -->
 
 `agent-bus` is on every node. Answers go to stdout, errors to stderr; `--json` gives the hub's
-answer unchanged. It answers within 10 seconds. Every verb except `check-config` takes `--as AGENT`
-and `--json`. Options may stand before, between and after the other words; a body that begins with
-a dash must stand after `--`.
+answer unchanged. It answers within 10 seconds. Every verb except `check-config` and `mcp` takes
+`--as AGENT` and `--json`. Options may stand before, between and after the other words; a body that
+begins with a dash must stand after `--`.
+
+`mcp` is a server, for a client that an agent runs in: its `--as` says who speaks, and neither
+`AGENT_BUS_AGENT` nor the folder does.
 
 The command never guesses whether a message was sent. `sent` means that the hub has answered.
 `not sent yet` means that the hub was never reached. If the answer to a message is missing, the

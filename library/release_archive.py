@@ -32,6 +32,11 @@ description:
 options:
   name: {description: Folder of the program below /opt on the hosts., type: str, required: true}
   package: {description: The Python package with its version in it., type: path}
+  more_packages:
+    description: Further packages that it needs, such as those that several programs share.
+    type: list
+    elements: path
+    default: []
   version:
     description: The version of a release without a package of our own, such as Patroni's.
     type: str
@@ -232,6 +237,8 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
     package = Path(parameters["package"]) if parameters["package"] else None
     version = version_of(package) if package else parameters["version"]
     parts = package_files(package) if package else {}
+    for more in parameters.get("more_packages") or []:
+        parts.update(package_files(Path(more)))
     parts.update({name: text.encode() for name, text in parameters["files"].items()})
     hashed = dict(parts) | {"layout": LAYOUT}
     wheels = None
@@ -284,6 +291,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "package": {"type": "path"},
+            "more_packages": {"type": "list", "elements": "path", "default": []},
             "version": {"type": "str", "default": ""},
             "files": {"type": "dict", "default": {}},
             "requirements": {"type": "path"},

@@ -1,7 +1,7 @@
 """Entry points: `python3 -m agent_bus_client VERB`, the launcher and the watcher's program file.
 
-`check-config FILE` is for Ansible's `validate:`; `watch FILE` runs the watcher; everything else is
-the command line.
+`check-config FILE` is for Ansible's `validate:`; `watch FILE` runs the watcher; `mcp` runs the MCP
+server; everything else is the command line.
 """
 
 from __future__ import annotations
@@ -26,6 +26,13 @@ def command(arguments: list[str]) -> int:
     return cli.main(arguments)
 
 
+def mcp(arguments: list[str]) -> int:
+    """Run the MCP server and return its exit code."""
+    from agent_bus_client import mcp
+
+    return mcp.main(arguments)
+
+
 def check_config(config_path: str) -> int:
     """Say on stderr what is wrong with a settings file; 0 when nothing is."""
     from agent_bus_client import settings
@@ -46,6 +53,8 @@ def main(arguments: list[str]) -> int:
             return EXIT_USAGE
         run = check_config if arguments[0] == "check-config" else watch
         return run(arguments[1])
+    if arguments[:1] == ["mcp"]:
+        return mcp(arguments[1:])
     return command(arguments)
 
 

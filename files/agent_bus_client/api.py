@@ -1,20 +1,11 @@
 """The words that the hub's API and this client share, in one place.
 
-A member is equal to its text and prints as it. What the hub answers is compared with these words
-and never converted to them: a newer hub may know more.
+Those that stand in what is told of mail are in agent_bus_mcp/words/terms.py.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-
-
-class Word(str, Enum):
-    """A word of the API."""
-
-    def __str__(self) -> str:
-        """Return the word itself; before Python 3.11 there is no StrEnum that does."""
-        return str(self.value)
+from agent_bus_mcp.words.terms import Word
 
 
 class StreamEvent(Word):
@@ -49,30 +40,6 @@ class WakeEvent(Word):
     PROBED = "probed"
 
 
-class Stamp(Word):
-    """The fields of a delivery that say when it took a hop."""
-
-    STORED = "stored_at"
-    PUSHED = "pushed_at"
-    RECEIVED = "received_at"
-    ACCEPTED = "accepted_at"
-    WAKE_FAILED = "wake_failed_at"
-    ESCALATED = "escalated_at"
-    OVERDUE = "overdue_at"
-    FETCHED = "fetched_at"
-    READ = "read_at"
-
-
-class Presence(Word):
-    """Whether an agent can be reached."""
-
-    ONLINE = "online"
-    GATEWAY_DOWN = "gateway-down"
-    DEAF = "deaf"
-    OFFLINE = "offline"
-    RETIRED = "retired"
-
-
 class GatewayState(Word):
     """What a presence report says of an agent's gateway."""
 
@@ -86,14 +53,6 @@ class GatewayKind(Word):
     UNKNOWN = "unknown"
     HEARTBEAT = "heartbeat"
     FOLLOW_UP = "follow-up"
-
-
-class Priority(Word):
-    """How urgent a message is."""
-
-    NORMAL = "normal"
-    HIGH = "high"
-    URGENT = "urgent"
 
 
 class Problem(Word):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client.cli import text
 from agent_bus_client.errors import HttpError
+from agent_bus_mcp.words import text
 from tests.support.node_side import HubWithNodes, Node, StandinProcess, fetch, token_of, until
 from tests.support.patience import patience
 

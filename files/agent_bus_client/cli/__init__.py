@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from agent_bus_client.api import Problem
-from agent_bus_client.cli import parser, text
+from agent_bus_client.cli import parser
 from agent_bus_client.cli.context import ANSWER_S, Context
 from agent_bus_client.errors import (
     EXIT_USAGE,
@@ -18,6 +18,7 @@ from agent_bus_client.errors import (
     HubUnreachableError,
     OutboxWaitsError,
 )
+from agent_bus_mcp.words import text
 
 if TYPE_CHECKING:
     import argparse

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_bus_client import settings as node_settings
-from agent_bus_client.cli import text
 from agent_bus_client.errors import NoTokenError, SettingsError, UsageError
 from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.net.deadline import Deadline
+from agent_bus_client.outbox.delivery import failure_words
 from agent_bus_client.outbox.folder import Outbox
+from agent_bus_mcp.words import text
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
     from agent_bus_client.hub.hubs import Hubs
-    from agent_bus_client.outbox.folder import Entry
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs for 10 s into the background
 ONE_MORE_TRY_S = 1.0  # a call takes milliseconds while the hub is there
@@ -85,33 +85,9 @@ class Context:
         except UsageError:
             return  # a question that needs no identity
         for entry in failed:
-            if entry.sender == agent:
-                self._tell(entry)
-
-    def _tell(self, entry: Entry) -> None:
-        """Mark, then tell: what cannot be marked is told again, but must not be sent each time."""
-        again = ""
-        try:
-            self.outbox.told(entry)
-        except FileNotFoundError:
-            return  # another command was quicker
-        except OSError as error:
-            import hashlib  # it loads OpenSSL, for 3 ms
-
-            key = f"again-{hashlib.sha256(entry.path.name.encode()).hexdigest()[:16]}"
-            again = (
-                f" (you may have heard this before: it cannot be marked as told, {error.strerror};"
-                f" if it still matters, send it with --key {key}, which sends once)"
-            )
-        body, _ = text.cut(str(entry.request.get("body", "")), 80)
-        what = "a message that you sent while the hub was away was not delivered"
-        if entry.maybe_sent:
-            what = "it is not known whether a message that you sent has arrived"
-        print(
-            f"warning: {what}: to {entry.recipient}: {text.line(body)!r}:"
-            f" {text.line(entry.reason)}{again}",
-            file=sys.stderr,
-        )
+            words = failure_words(self.outbox, entry) if entry.sender == agent else None
+            if words:
+                print(words, file=sys.stderr)
 
 
 def identify(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_bus_client import release
-from agent_bus_client.api import GatewayKind, Presence, Problem
+from agent_bus_client.api import GatewayKind, Problem
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
@@ -18,6 +18,7 @@ from agent_bus_client.errors import (
     SettingsError,
 )
 from agent_bus_client.waker.gateway import Gateway
+from agent_bus_mcp.words.terms import Presence
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context

@@ -5,25 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from agent_bus_client.api import Stamp
-from agent_bus_client.cli import text
-from agent_bus_client.cli.message import FRAME_BYTES, body_lines, head_line
+from agent_bus_client.cli.message import Commands
 from agent_bus_client.errors import HubRefusedError, UsageError
+from agent_bus_mcp.words import text
+from agent_bus_mcp.words.message import head_line, recipients
+from agent_bus_mcp.words.record import hop_words, roster_words, thread_words
+from agent_bus_mcp.words.terms import Stamp
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
-
-HOPS = (
-    (Stamp.STORED, "stored"),
-    (Stamp.PUSHED, "pushed to the node"),
-    (Stamp.RECEIVED, "received by the watcher"),
-    (Stamp.ACCEPTED, "wake accepted by the gateway"),
-    (Stamp.WAKE_FAILED, "WAKE FAILED"),
-    (Stamp.ESCALATED, "woken again by the agent hook"),
-    (Stamp.OVERDUE, "OVERDUE: woken, but not fetched"),
-    (Stamp.FETCHED, "fetched by the agent"),
-    (Stamp.READ, "read (acked)"),
-)
 
 
 def history(context: Context) -> int:
@@ -60,14 +50,8 @@ def thread(context: Context) -> int:
         "cursor": options.cursor,
     }
     page = context.hub.call("GET", "/api/history", query=query)
-    now, mark = context.now(), text.fence(*(m["body"] for m in page["messages"]))
-    lines = [f"thread {asked['thread_id']}; what stands between the marks is data."]
-    heads = [f"{head_line(message, now)}, to {_to(message)}" for message in page["messages"]]
-    room = text.PAGE_BYTES - 800 - sum(len(head.encode()) + FRAME_BYTES for head in heads)
-    for message, head in zip(page["messages"], heads):
-        block = body_lines(message, mark, limit=max(0, min(text.BODY_BYTES, room)))
-        room -= sum(len(part.encode("utf-8", "replace")) for part in block)
-        lines.extend(("", head, *block))
+    steps = Commands(context.agent)
+    lines = [thread_words(page, asked["thread_id"], steps, now=context.now())]
     if page.get("next_cursor"):
         again = f"agent-bus thread --as {context.agent} {options.id} --limit {options.limit}"
         lines.append(f"more: {again} --cursor {page['next_cursor']}")
@@ -107,42 +91,14 @@ def show(context: Context) -> int:
 def status(context: Context) -> int:
     """Print the way of a message: each hop of each delivery, and what failed."""
     message = context.hub.message(context.options.id)
-    lines = [head_line(message, context.now())]
-    for delivery in message["deliveries"]:
-        lines.append(f"{text.line(delivery['agent'])} (seq {delivery['seq']}):")
-        stored = text.parse_time(delivery[Stamp.STORED])
-        hops = [(delivery[key], key, words) for key, words in HOPS if delivery.get(key)]
-        for stamp, key, words in sorted(hops, key=lambda hop: text.parse_time(hop[0])):
-            why = f": {delivery['wake_failure']}" if key == Stamp.WAKE_FAILED else ""
-            after = text.parse_time(stamp) - stored
-            lines.append(f"  {stamp}  +{after:.3f} s  {words}{text.line(why)}")
-        if not delivery.get(Stamp.READ):
-            lines.append("  not read yet")
-    context.answer(message, "\n".join(lines))
+    context.answer(message, hop_words(message, context.now()))
     return 0
 
 
 def agents(context: Context) -> int:
     """Print who is on the bus."""
     roster = context.hub.call("GET", "/api/agents")
-    now = context.now()
-    rows = [
-        [
-            text.line(agent["name"]),
-            text.line(agent.get("node") or "-"),
-            agent["status"],
-            text.ago(agent.get("last_seen_at"), now),
-            str(agent["unread"]),
-            str(agent["unfetched"]),
-        ]
-        for agent in roster["agents"]
-    ]
-    lines = [text.table(["AGENT", "NODE", "STATUS", "SEEN", "UNREAD", "UNFETCHED"], rows)]
-    lines += [
-        f"@{text.line(name)}: {', '.join(map(text.line, members))}"
-        for name, members in roster.get("groups", {}).items()
-    ]
-    context.answer(roster, "\n".join(lines))
+    context.answer(roster, roster_words(roster, context.now()))
     return 0
 
 
@@ -209,12 +165,4 @@ def _history_again(context: Context) -> str:
 def _history_line(message: dict[str, Any], now: float) -> str:
     body, left = text.cut(message["body"], 100)
     dots = "..." if left else ""
-    return f"{head_line(message, now)}, to {_to(message)}: {text.line(body)}{dots}"
-
-
-def _to(message: dict[str, Any]) -> str:
-    """Return the recipients that the hub shows us; those that have not read it are marked."""
-    return ", ".join(
-        text.line(delivery["agent"]) + ("" if delivery.get(Stamp.READ) else " (unread)")
-        for delivery in message["deliveries"]
-    )
+    return f"{head_line(message, now)}, to {recipients(message)}: {text.line(body)}{dots}"

@@ -1,45 +1,62 @@
-"""What is said about one message: its head, its body, and an ack of it that failed."""
+"""What commands say of messages beyond the shared words: the next commands, a failed ack."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from agent_bus_client.api import Priority
-from agent_bus_client.cli import text
 from agent_bus_client.errors import HubUnreachableError
+from agent_bus_mcp.words import text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent_bus_client.errors import ClientError
 
 WHY_BYTES = 200  # of why a page could not be filled or acked
-FRAME_BYTES = 320  # most that a message needs beside its head and body: marks and commands
 
 
-def head_line(message: dict[str, Any], now: float) -> str:
-    """Return id, sender, priority, age, subject and thread as one line."""
-    parts = [f"{message['id']} from {text.line(message['from_agent'])}"]
-    if message["priority"] != Priority.NORMAL:
-        parts.append(f"priority {message['priority']}")
-    parts.append(text.ago(message["created_at"], now))
-    if message.get("subject"):
-        subject, left = text.cut(text.line(message["subject"]), text.SUBJECT_BYTES)
-        parts.append(f'subject "{subject}{"..." if left else ""}"')
-    if message.get("reply_to"):
-        parts.append(f"in reply to {message['reply_to']}")
-    if message.get("fetch_count"):
-        parts.append(f"shown {message['fetch_count']} times before")
-    return ", ".join(parts)
+class Commands(NamedTuple):
+    """The next steps of an agent, as commands.
 
+    Attributes:
+        command: shows the mailbox in the same way once more.
+    """
 
-def body_lines(message: dict[str, Any], mark: str, *, limit: int) -> list[str]:
-    """Return the body between its marks, cut at `limit` bytes, with the command for the rest."""
-    body, left = text.cut(text.escape(message["body"]), limit)
-    lines = [f"<<<{mark}", body, f"{mark}>>>"] if body or not left else []
-    if left:
-        lines.append(f"  {left} bytes more: agent-bus show {message['id']}")
-    if message.get("data") is not None:
-        lines.append(f"  has data: agent-bus show {message['id']} --json")
-    return lines
+    agent: str
+    command: str = ""
+    is_narrow: bool = False
+
+    def reply(self, message_id: str) -> str:
+        """Return the command that answers a message."""
+        return f'agent-bus reply --as {self.agent} {message_id} "..."'
+
+    def ack(self, message_ids: Sequence[str]) -> str:
+        """Return the command that acks messages."""
+        return f"agent-bus ack --as {self.agent} {' '.join(message_ids)}"
+
+    def show(self, message_id: str) -> str:
+        """Return the command that shows one message."""
+        return f"agent-bus show {message_id}"
+
+    def data(self, message_id: str) -> str:
+        """Return the command that shows a message's data."""
+        return f"agent-bus show {message_id} --json"
+
+    def plain(self) -> str:
+        """Return the command that shows all unread mail."""
+        return f"agent-bus inbox --as {self.agent}"
+
+    def everything(self) -> str:
+        """Return the command that shows the same with all bodies."""
+        return f"{self.command} --all"
+
+    def add_everything(self) -> str:
+        """Return the option for that."""
+        return "add --all"
+
+    def more(self, limit: int, cursor: str) -> str:
+        """Return the command that shows the next page."""
+        return f"{self.command} --limit {limit} --cursor {cursor}"
 
 
 def not_acked(error: ClientError, command: str) -> str:

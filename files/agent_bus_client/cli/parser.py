@@ -6,9 +6,9 @@ import argparse
 from typing import Callable
 
 from agent_bus_client import release
-from agent_bus_client.api import Priority
 from agent_bus_client.cli import inbox, look, send, tail
 from agent_bus_client.cli.context import Context
+from agent_bus_mcp.words.terms import Priority
 
 Verb = Callable[[Context], int]
 
@@ -178,8 +178,30 @@ def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb = _verb(verbs, "tail", tail.tail, "print messages as they come, until interrupted")
     verb.set_defaults(answer_s=None)
     _verb(verbs, "doctor", _doctor, "check this node's chain and say what to do")
+    _mcp(verbs)
     verb = verbs.add_parser("check-config", help="check a node.json (for Ansible's validate)")
     verb.add_argument("file", metavar="FILE", help="the settings to check")
+
+
+def _mcp(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "serve MCP on stdin and stdout, for an agent's client"
+    verb = verbs.add_parser(
+        "mcp",
+        help=words,
+        description=f"{words[0].upper()}{words[1:]}.",
+    )
+    verb.add_argument(
+        "--as",
+        dest="agent",
+        metavar="AGENT",
+        help="who speaks, unless the node has one agent only",
+    )
+    verb.add_argument(
+        "--config", metavar="FILE", help="node.json; without it as for the other commands"
+    )
+    verb.add_argument(
+        "--token-file", metavar="FILE", help="the token; without it as for the other commands"
+    )
 
 
 def _doctor(context: Context) -> int:

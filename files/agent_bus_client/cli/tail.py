@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.api import StreamEvent
-from agent_bus_client.cli import text
-from agent_bus_client.cli.message import head_line
 from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.hub.cursor import is_repeated, parse_event_id
 from agent_bus_client.net.backoff import Backoff
+from agent_bus_mcp.words import text
+from agent_bus_mcp.words.message import head_line
 
 if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context

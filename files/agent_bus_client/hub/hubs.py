@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from agent_bus_client.hub.transport import Stream
     from agent_bus_client.net.deadline import Deadline
+    from agent_bus_client.net.http1 import Connection
     from agent_bus_client.settings import Settings
 
 CONNECT_S = 0.9  # of a hub that is not the last one to ask: over a LAN it takes a millisecond
@@ -68,12 +69,17 @@ class Hubs:
 
     @classmethod
     def of(
-        cls, settings: Settings, token: Callable[[], str], *, deadline: Deadline | None = None
+        cls,
+        settings: Settings,
+        token: Callable[[], str],
+        *,
+        deadline: Deadline | None = None,
+        opened: Callable[[Connection], None] | None = None,
     ) -> Hubs:
         """Return the hubs of a node's settings."""
         ca_file = settings.hub_ca_file
         clients = tuple(
-            HubClient(url, token, ca_file=ca_file, deadline=deadline)
+            HubClient(url, token, ca_file=ca_file, deadline=deadline, opened=opened)
             for url in ordered(settings.node, settings.hubs)
         )
         several = len(clients) > 1

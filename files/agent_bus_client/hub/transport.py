@@ -43,6 +43,7 @@ class HubClient:
         token: called for each request, so that a rotated token is used without a restart.
         ca_file: CA certificate of an https hub.
         deadline: by when all calls have to be done; None for no such limit.
+        opened: gets each call's connection, which another thread may close to end the call.
 
     Attributes:
         date: the Date header of the last answer, for ages without a common clock.
@@ -55,10 +56,12 @@ class HubClient:
         *,
         ca_file: str | None = None,
         deadline: Optional[Deadline] = None,
+        opened: Optional[Callable[[http1.Connection], None]] = None,
     ) -> None:
         self.url = url
         self.date = ""
         self._deadline = deadline
+        self._opened = opened
         self._server = http1.Server(url, ca_file=ca_file)
         self._token = token
 
@@ -108,6 +111,7 @@ class HubClient:
                 deadline=deadline,
                 connect_s=connect_s,
                 sent=sent,
+                opened=self._opened,
             )
         except (OSError, HttpError) as error:
             raise unreachable(self.url, error, sent=bool(sent)) from error

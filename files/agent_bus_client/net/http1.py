@@ -303,11 +303,12 @@ def exchange(
     deadline: Deadline,
     connect_s: float | None = None,
     sent: list[bool] | None = None,
+    opened: Callable[[Connection], None] | None = None,
 ) -> Response:
     """Run one request on a connection of its own and return the whole answer.
 
     `connect_s` is how long the connection may take; `sent` gets an element once the request may
-    have reached the peer.
+    have reached the peer. `opened` gets the connection, which another thread may then close.
 
     Raises:
         OSError: the connection broke, or the deadline passed before the end.
@@ -316,6 +317,8 @@ def exchange(
     """
     connection = Connection(server, deadline, connect_s=connect_s)
     try:
+        if opened is not None:
+            opened(connection)
         if sent is not None:
             sent.append(True)
         connection.send(method, path, headers=headers, body=body)

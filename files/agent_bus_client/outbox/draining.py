@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Entry, Outbox
+from agent_bus_mcp.words.message import answering
 
 if TYPE_CHECKING:
     from agent_bus_client.hub.hubs import Hubs
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_AGE_S = 20 * 3600
-MAX_SUBJECT = 200  # characters; the hub refuses more
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,8 @@ def addressed(request: dict[str, Any], hub: HubClient | Hubs) -> dict[str, Any]:
     if TO_SENDER_OF not in request:
         return request
     original = hub.message(request[TO_SENDER_OF])
-    answered = {name: value for name, value in request.items() if name != TO_SENDER_OF}
-    answered["to"] = original["from_agent"]
-    subject = original.get("subject")
-    if subject and not answered.get("subject"):
-        re = subject if subject.startswith("Re: ") else f"Re: {subject}"
-        answered["subject"] = re[:MAX_SUBJECT]
-    return answered
+    plain = {name: value for name, value in request.items() if name != TO_SENDER_OF}
+    return answering(plain, original)
 
 
 def drain(box: Outbox, hub: HubClient | Hubs, *, sender: str | None = None) -> Drained:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.api import Stamp, WakeEvent
+from agent_bus_client.api import WakeEvent
 from agent_bus_client.watcher.episode import Attempt, AttemptKind, Episode, Note, Timing
 from agent_bus_client.watcher.gateway_kind import GatewayObserver
+from agent_bus_mcp.words.terms import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from agent_bus_client.api import ByeReason, Stamp, StreamEvent
+from agent_bus_client.api import ByeReason, StreamEvent
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
@@ -26,6 +26,7 @@ from agent_bus_client.hub.hubs import ANSWER_S
 from agent_bus_client.hub.transport import OPEN_TIMEOUT_S
 from agent_bus_client.net.backoff import LONG_CAP_S
 from agent_bus_client.watcher.way_back import WayBack
+from agent_bus_mcp.words.terms import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent_bus_client import api
+from agent_bus_mcp.words import terms
 from tests.support.node_side import ROOT
 
 DOCUMENT = json.loads((ROOT / "docs" / "reference" / "openapi.json").read_text(encoding="utf-8"))
@@ -24,20 +25,20 @@ def words(schema: str, field: str) -> set[str]:
     ("shared", "schema", "field"),
     [
         (api.WakeEvent, "WakeReport", "event"),
-        (api.Presence, "AgentEntry", "status"),
-        (api.Presence, "SentTo", "reachability"),
+        (terms.Presence, "AgentEntry", "status"),
+        (terms.Presence, "SentTo", "reachability"),
         (api.GatewayState, "PresenceAgent", "gateway"),
         (api.GatewayKind, "PresenceBody", "gateway_kind"),
         (api.GatewayKind, "NodeEntry", "gateway_kind"),
-        (api.Priority, "SendBody", "priority"),
+        (terms.Priority, "SendBody", "priority"),
     ],
 )
-def test_the_words_are_those_of_the_api(shared: type[api.Word], schema: str, field: str) -> None:
+def test_the_words_are_those_of_the_api(shared: type[terms.Word], schema: str, field: str) -> None:
     assert {word.value for word in shared} == words(schema, field)
 
 
 def test_the_stamps_are_fields_of_a_timeline() -> None:
-    assert {stamp.value for stamp in api.Stamp} < set(SCHEMAS["Timeline"]["properties"])
+    assert {stamp.value for stamp in terms.Stamp} < set(SCHEMAS["Timeline"]["properties"])
 
 
 def test_the_events_of_a_stream_are_those_of_the_api() -> None:
@@ -55,7 +56,7 @@ def test_the_problems_are_some_of_the_apis() -> None:
 
 
 def test_a_word_is_its_text_on_every_python() -> None:
-    word = api.Presence.GATEWAY_DOWN
+    word = terms.Presence.GATEWAY_DOWN
     assert (word, str(word), f"{word}") == ("gateway-down",) * 3
     assert f"{word:>14}" == "  gateway-down"
     assert json.dumps({word: word}) == '{"gateway-down": "gateway-down"}'

@@ -10,6 +10,7 @@ import pytest
 
 from agent_bus.core import states
 from agent_bus_client import api
+from agent_bus_mcp.words import terms
 
 ROOT = Path(__file__).resolve().parents[3]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
@@ -35,12 +36,12 @@ def test_the_states_of_a_node_are_states_of_an_agent() -> None:
 
 
 def test_the_node_side_has_the_same_words() -> None:
-    def words(of: type[api.Word]) -> tuple[str, ...]:
+    def words(of: type[terms.Word]) -> tuple[str, ...]:
         return tuple(word.value for word in of)
 
-    assert words(api.Presence) == states.AGENT_STATUSES
+    assert words(terms.Presence) == states.AGENT_STATUSES
     assert words(api.WakeEvent) == get_args(states.WakeEvent)
     assert words(api.GatewayKind) == get_args(states.GatewayKind)
     assert set(words(api.ByeReason)) <= set(get_args(states.ByeReason))
     hops = {f"{hop}_at" for hop in get_args(states.HopName)}
-    assert hops <= set(words(api.Stamp))
+    assert hops <= set(words(terms.Stamp))

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus_client.cli.inbox import MOST_SHOWN, Question, page_words
-from agent_bus_client.cli.message import WHY_BYTES
+from agent_bus_client.cli.message import WHY_BYTES, Commands
+from agent_bus_mcp.words.mailbox import MOST_SHOWN, page_words
 
-ASKED = Question("beta", "agent-bus inbox --as beta")
+ASKED = Commands("beta", "agent-bus inbox --as beta")
 NOW = 1795132800.0  # 2026-11-20T00:00:00Z
 
 
@@ -94,7 +94,7 @@ def test_the_largest_heads_still_fit_into_20_kb() -> None:
     heads: dict[str, Any] = {"from_agent": longest, "priority": "urgent", "subject": "世" * 200}
     heads |= {"reply_to": "1" * 26, "fetch_count": 99, "data": {}}
     messages = [message(n, "x" * 9000, **heads) for n in range(MOST_SHOWN)]
-    asked = Question(
+    asked = Commands(
         longest, f"agent-bus inbox --as {longest} --priority urgent --thread {'1' * 26}"
     )
     found = page(*messages, cursor="c" * 200)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus_client.cli import text
+from agent_bus_mcp.words import text
 
 
 @given(st.text())

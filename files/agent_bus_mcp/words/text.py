@@ -9,6 +9,7 @@ from calendar import timegm
 
 BODY_BYTES = 8 * 1024  # of one body; `show` has the rest
 PAGE_BYTES = 20 * 1024  # an agent's exec tool cuts longer output, and drops its beginning
+CUT = "cut at 20 kB: ask for less with --limit, where there is one; --json has all of it"
 SUBJECT_BYTES = 160  # in a list; `show` has all of it
 _JOINERS = "\u200c\u200d"  # several scripts and emoji need them; they hide nothing
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -62,11 +63,10 @@ def parts(text: str, limit: int) -> list[str]:
         text = text[len(head) :]
 
 
-def page(words: str) -> str:
+def page(words: str, note: str = CUT) -> str:
     """Return the words, cut after a line to `PAGE_BYTES`, with a note if they were cut."""
     if len(words.encode("utf-8", "replace")) <= PAGE_BYTES:
         return words
-    note = "cut at 20 kB: ask for less with --limit, where there is one; --json has all of it"
     head, _ = cut(words, PAGE_BYTES - len(note) - 1)
     return f"{head.rpartition(chr(10))[0]}\n{note}"
 
