@@ -84,7 +84,8 @@ class Hub:
         dashboard = parts.build_dashboard(
             core, overview, samples, pages=pages, page_streams=page_streams
         )
-        table = [*api, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
+        a2a = parts.build_a2a(settings, core, auth, audit, version=version)
+        table = [*api, *a2a, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
         core.cluster.hear(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_bus.a2a.desk import Desk, DeskParts
+from agent_bus.a2a.routes import routes as a2a_routes
 from agent_bus.api.health import Health
 from agent_bus.api.hubs import Hubs
 from agent_bus.api.messages import Messages
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from agent_bus.dashboard.html import Pages
     from agent_bus.dashboard.page_stream import PageStreams
     from agent_bus.http.audit import Audit
+    from agent_bus.http.route import Route
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
     from agent_bus.store.contract import Backend
@@ -347,3 +350,20 @@ def build_gate(
         read_timeout_s=settings.read_timeout_s,
         refusals=refusals,
     )
+
+
+def build_a2a(
+    settings: Settings, core: Core, auth: Authenticator, audit: Audit, *, version: str
+) -> list[Route]:
+    """What answers A2A."""
+    having = DeskParts(
+        bus=core.bus,
+        store=core.store,
+        broker=core.broker,
+        counters=core.counters,
+        directory=core.directory,
+        auth=auth,
+        audit=audit,
+        clock=core.clock,
+    )
+    return a2a_routes(Desk(having), version=version, own_url=settings.hub_url)

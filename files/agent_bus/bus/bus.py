@@ -6,6 +6,7 @@ store block that greenlet. What a commit means for the streams is `fanout.py`.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from agent_bus.bus.broker import Entry
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Seq,
     )
     from agent_bus.core.slices import InboxSlice
+    from agent_bus.core.task import Step
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Store
 
@@ -77,10 +79,15 @@ class Bus:
         self._clock = clock
         self._hop_limit = depth_limit
 
-    def send(self, draft: Draft) -> Sent:
+    def send(self, draft: Draft, *, step: Step | None = None) -> Sent:
         """Store a message; answers after the commit is durable.
 
+        Args:
+            draft: the message.
+            step: what it is to a task. One that cancels may go past the depth of a thread.
+
         Raises:
+            task.UnknownTaskError, task.TaskEndedError: see `Store.send`.
             errors.RateLimitedError: the sender is over its rate; a replay of a key never is.
             errors.BusError: whatever `Store.send` raises.
         """
@@ -92,7 +99,9 @@ class Bus:
                 raise errors.RateLimitedError(
                     draft.sender, per_s=self._limiter.per_s, retry_after_s=wait_s
                 )
-        sent = self._store.send(draft, depth_limit=self._hop_limit)
+        is_cancel = step is not None and step.kind == "cancel"
+        depth_limit = sys.maxsize if is_cancel else self._hop_limit
+        sent = self._store.send(draft, depth_limit=depth_limit, step=step)
         if sent.replayed and wait_s == 0:
             self._limiter.give_back(draft.sender)
         return sent

@@ -34,6 +34,7 @@ class Endpoint:
         body: the model of the body; None for a call that ignores whatever body comes.
         body_is_optional: without a body, the model's defaults hold.
         body_is_form: the body is a form's, not JSON.
+        is_raw: the function reads parameters and body itself; the body is bytes.
         admin_body_bytes: what a body from the admin token may have, where that is more than the
             hub's limit.
     """
@@ -43,6 +44,7 @@ class Endpoint:
     body: type[BaseModel] | None = None
     body_is_optional: bool = False
     body_is_form: bool = False
+    is_raw: bool = False
     admin_body_bytes: int = 0
 
     def parse_query(self, parameters: Mapping[str, str]) -> BaseModel | None:
@@ -51,6 +53,8 @@ class Endpoint:
         Raises:
             errors.InvalidRequestError: one is unknown, or its value is not allowed.
         """
+        if self.is_raw:
+            return None
         if self.query is None:
             if parameters:
                 name = next(iter(parameters))
@@ -60,12 +64,14 @@ class Endpoint:
             return None
         return _valid(self.query, dict(parameters))
 
-    def parse_body(self, raw: bytes) -> BaseModel | None:
+    def parse_body(self, raw: bytes) -> BaseModel | bytes | None:
         """The body as a model.
 
         Raises:
             errors.InvalidRequestError: no JSON, a field is unknown, or its value is not allowed.
         """
+        if self.is_raw:
+            return raw
         if self.body is None:
             return None
         if self.body_is_form:
@@ -81,6 +87,11 @@ class Endpoint:
 def bare(answer: Callable[[Call], Answer]) -> Endpoint:
     """Neither parameters nor a body."""
     return Endpoint(answer)
+
+
+def with_raw(answer: Callable[[Call[None, bytes]], Answer]) -> Endpoint:
+    """Parameters and a body of another protocol, which the function reads itself."""
+    return Endpoint(answer, is_raw=True)
 
 
 def with_query(query: type[Query], answer: Callable[[Call[Query]], Answer]) -> Endpoint:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         SearchSlice,
         SweepBounds,
     )
+    from agent_bus.core.task import Step, Task, Tasks, TaskSlice
     from agent_bus.store.cluster import Cluster
 
 
@@ -118,10 +119,14 @@ class Store(Protocol):
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each commit from now on; once, before the first write."""
 
-    def send(self, draft: Draft, *, depth_limit: int) -> Sent:
-        """Store a message with one delivery per recipient.
+    def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
+        """Store a message with one delivery per recipient; with a `step`, its task changes too.
+
+        A reply of its agent to its owner completes an open task of the thread.
 
         Raises:
+            task.UnknownTaskError: `step` names no task of the sender with the recipient.
+            task.TaskEndedError: `step` names a task that has ended.
             errors.UnknownMessageError: `reply_to` is not known, or not the sender's to see.
             errors.ThreadBudgetError: the thread is past `depth_limit`.
             errors.IdempotencyConflictError: the key was used with another payload.
@@ -186,6 +191,15 @@ class Store(Protocol):
 
     def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
         """One message with all its deliveries, archived or not."""
+
+    def task(self, task_id: MessageId) -> Task | None:
+        """A task by its id."""
+
+    def tasks(self, wanted: TaskSlice) -> Tasks:
+        """A page of tasks, and how many there are."""
+
+    def tasks_in(self, thread_id: str) -> set[MessageId]:
+        """The ids of all tasks of a thread."""
 
 
 class Vitals(Protocol):

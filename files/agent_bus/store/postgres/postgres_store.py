@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
@@ -16,7 +17,7 @@ import psycopg
 from agent_bus.core import errors
 from agent_bus.core.model import new_message_id
 from agent_bus.store.contract import KEY_LIFETIME_MS
-from agent_bus.store.postgres import transfer
+from agent_bus.store.postgres import tasks, transfer
 from agent_bus.store.postgres.cluster import elsewhere
 from agent_bus.store.postgres.cluster.postgres_cluster import PostgresCluster
 from agent_bus.store.postgres.cluster.statements import Me
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         Stamp,
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
+    from agent_bus.core.task import Step, Task, Tasks, TaskSlice
     from agent_bus.store.contract import Listener, Replication
     from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
@@ -167,10 +169,14 @@ class PostgresStore:
 
     # Writing: `store/contract.py` says what each promises.
 
-    def send(self, draft: Draft, *, depth_limit: int) -> Sent:
+    def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
         """Store a message with one delivery per recipient."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
-        work = Send(draft, new_message_id(now), now, steady, depth_limit)
+        work = Send(draft, new_message_id(now), now, steady, depth_limit, is_step=step is not None)
+        if step is not None:
+            taken = Applied(partial(tasks.take, step=step, work=work), facts.sent)
+            stepped: Sent = self._writer.do(taken, committed=self._listener.on_sent)
+            return stepped
         sent: Sent = self._writer.do(work, committed=self._listener.on_sent)
         return sent
 
@@ -278,6 +284,18 @@ class PostgresStore:
     def message(self, message_id: MessageId) -> tuple[Message, list[Delivery]] | None:
         """One message with all its deliveries."""
         return self._readers.run(lambda c: snapshot(c, lambda s: reads.message(s, message_id)))
+
+    def task(self, task_id: MessageId) -> Task | None:
+        """A task by its id."""
+        return self._published(lambda c: tasks.one(c, task_id))
+
+    def tasks(self, wanted: TaskSlice) -> Tasks:
+        """A page of tasks, and how many there are."""
+        return self._published(lambda c: snapshot(c, lambda same: tasks.page(same, wanted)))
+
+    def tasks_in(self, thread_id: str) -> set[MessageId]:
+        """The ids of all tasks of a thread."""
+        return self._published(lambda c: tasks.in_thread(c, thread_id))
 
     def _published(self, work: Callable[[NativeConnection], T]) -> T:
         """Read from a server that knows all that this hub has published.

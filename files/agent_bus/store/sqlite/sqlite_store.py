@@ -14,7 +14,7 @@ from agent_bus.runtime.greenlets import ThreadedPool
 from agent_bus.store.cluster import ALONE
 from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.sqlite.file import backup, connections
-from agent_bus.store.sqlite.read import history, reads
+from agent_bus.store.sqlite.read import history, reads, tasks
 from agent_bus.store.sqlite.records import SqliteRecords
 from agent_bus.store.sqlite.write import bulk, commands, rosters, sweeps
 from agent_bus.store.sqlite.write.writer import Writer
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Stamp,
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
+    from agent_bus.core.task import Step, Task, Tasks, TaskSlice
     from agent_bus.store.contract import Listener
 
 ROOM_BYTES: Final = 1 << 20
@@ -101,7 +102,7 @@ class SqliteStore:
 
     # Writing: `store/contract.py` says what each promises.
 
-    def send(self, draft: Draft, *, depth_limit: int) -> Sent:
+    def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
         """Store a message with one delivery per recipient."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         message_id = new_message_id(now)
@@ -114,9 +115,10 @@ class SqliteStore:
                 now=now,
                 steady=steady,
                 depth_limit=depth_limit,
+                step=step,
             )
 
-        if draft.idempotency_key or draft.reply_to or not draft.recipients:
+        if draft.idempotency_key or draft.reply_to or step or not draft.recipients:
             return self._writer.run(apply, committed=self._listener.on_sent)
         ready = bulk.Ready(draft, message_id, message_id, 0, now, steady)
         return self._writer.run(
@@ -236,6 +238,18 @@ class SqliteStore:
         return self._readers.run(
             lambda c: reads.snapshot(c, lambda same: reads.message(same, message_id))
         )
+
+    def task(self, task_id: MessageId) -> Task | None:
+        """A task by its id."""
+        return self._readers.run(lambda c: tasks.one(c, task_id))
+
+    def tasks(self, wanted: TaskSlice) -> Tasks:
+        """A page of tasks, and how many there are."""
+        return self._readers.run(lambda c: reads.snapshot(c, lambda s: tasks.page(s, wanted)))
+
+    def tasks_in(self, thread_id: str) -> set[MessageId]:
+        """The ids of all tasks of a thread."""
+        return self._readers.run(lambda c: tasks.in_thread(c, thread_id))
 
     def oldest_unread(self) -> dict[AgentName, int]:
         """When each agent's oldest unread message was created."""

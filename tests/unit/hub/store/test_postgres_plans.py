@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BIG: Final = {
     "message", "delivery", "archive_message", "archive_delivery", "idempotency", "audit", "change",
+    "task",
 }  # fmt: skip
 FILL: Final = """
 INSERT INTO agent (name, node, registered_at)
@@ -42,6 +43,10 @@ INSERT INTO idempotency (sender, key, payload_sha256, message_id, created_at)
     SELECT 'a' || n % 20, n, 'x', n, n FROM generate_series(1, 20000) n;
 INSERT INTO audit (at, address, way, action, detail, outcome)
     SELECT n, '', 'page', 'send', '{}', 'done' FROM generate_series(1, 20000) n;
+INSERT INTO task (pk, id, thread_id, owner, agent, state, created_at, updated_at)
+    SELECT n, 'live' || n, 'live' || n / 3, 'a' || n % 20, 'a' || n % 19,
+        CASE n % 40 WHEN 0 THEN 'open' ELSE 'completed' END, n, n
+    FROM generate_series(20001, 40000) n;
 INSERT INTO change (pos, hub, batch, at, facts)
     SELECT n, 'h', n, n, '[]' FROM generate_series(1, 20000) n;
 ANALYZE;

@@ -10,6 +10,7 @@ import pytest
 from agent_bus.core import errors
 from agent_bus.core.model import AuditEntry, Session
 from agent_bus.core.slices import SweepBounds
+from agent_bus.core.task import Step
 from agent_bus.store.postgres import transfer
 from agent_bus.store.postgres.link.address import Address
 from agent_bus.store.sqlite.file import backup
@@ -38,6 +39,8 @@ def filled(store: Backend, clock: FakeClock) -> None:
     store.sweep(BOUNDS)
     keyed = draft("gamma", idempotency_key="k", payload_sha256=b"\0\xff")
     store.send(keyed, depth_limit=2)
+    asked = draft("gamma", idempotency_key="a", payload_sha256=b"")
+    store.send(asked, depth_limit=2, step=Step("open", None, "m1"))
     store.records.keep_session(Session("1", "2", clock.steady_ms() + 1000))
     store.records.log(AuditEntry(1, "::1", "api", "wake", ALPHA, {"k": "v"}, "done"))
 
@@ -70,14 +73,14 @@ def test_a_file_goes_into_postgresql_and_comes_out_the_same(tmp_path: Path) -> N
         assert rows(back.path) == rows(made.path)
         assert (back.epoch, back.schema_version) == (made.epoch, made.schema_version)
         assert inbox(other, "beta") == ["\u00fc0", "\u00fc1"]
-        assert other.send(draft(), depth_limit=2).deliveries[0].seq == 6
+        assert other.send(draft(), depth_limit=2).deliveries[0].seq == 7
         other.records.log(AuditEntry(2, "::1", "api", "mute", ALPHA, {}, "done"))
         assert [entry.at for entry in other.records.audit(limit=9)] == [2, 1]
     again = tmp_path / "again"
     again.mkdir()
     back.path.rename(again / "bus.db")
     with opened(again, clock=clock) as third:
-        assert inbox(third, "gamma") == ["hello"] * 2
+        assert inbox(third, "gamma") == ["hello"] * 3
 
 
 def test_nothing_is_replaced_while_a_hub_runs(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ PUT_MAILBOXES: Final = (
     "INSERT INTO mailbox (agent) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING"
 )
 RETIRE: Final = "UPDATE agent SET retired_at = %s WHERE name = ANY(%s)"
+REJECT_TASKS: Final = (
+    "UPDATE task SET state = 'rejected', updated_at = %s WHERE agent = ANY(%s) AND state = 'open'"
+)
 DROP_MEMBERS: Final = "DELETE FROM group_member"
 PUT_MEMBERS: Final = (
     "INSERT INTO group_member (group_name, agent)"
@@ -72,6 +75,7 @@ def put(
     connection.execute(PUT_AGENTS, (now, names, [new.agents[name] for name in names]))
     connection.execute(PUT_MAILBOXES, (names,))
     connection.execute(RETIRE, (now, list(change.retired)))
+    connection.execute(REJECT_TASKS, (now, list(change.retired)))
     connection.execute(DROP_MEMBERS)
     connection.execute(PUT_MEMBERS, _columns(new.groups))
     connection.execute(DROP_DIGESTS)

@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core import errors
+from agent_bus.core import errors, task
 from agent_bus.core.model import OPERATOR, Delivery, Draft, Message, MessageId, Sent, Seq
+from agent_bus.core.task import OpenTask
 from agent_bus.store import rows
 from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.postgres.write import facts
@@ -31,14 +32,17 @@ FIND_KEYS: Final = (
     " JOIN idempotency i ON i.sender = w.sender AND i.key = w.key AND i.created_at > w.since"
 )
 FIND_PARENTS: Final = (
-    "SELECT w.n, p.thread_id, p.hops, p.sender,"
+    "SELECT w.n, p.thread_id, p.hops, p.reply_to,"
+    " (SELECT json_agg(json_build_array(t.pk, t.id, t.owner, t.agent) ORDER BY t.updated_at, t.pk)"
+    " FROM task t WHERE t.thread_id = p.thread_id AND t.state = 'open'), p.sender,"
     # OFFSET 0: it may not read and hash all deliveries instead.
     " EXISTS (SELECT FROM delivery d WHERE d.message_pk = p.pk AND d.agent = w.sender OFFSET 0)"
     " OR EXISTS (SELECT FROM archive_delivery d WHERE d.message_pk = p.pk AND d.agent = w.sender"
     " OFFSET 0)"
     " FROM json_to_recordset(%s::json) AS w(n int, sender text, id text) CROSS JOIN LATERAL ("
-    "SELECT pk, thread_id, hops, sender FROM message WHERE id = w.id"
-    " UNION ALL SELECT pk, thread_id, hops, sender FROM archive_message WHERE id = w.id) p"
+    "SELECT pk, thread_id, hops, reply_to, sender FROM message WHERE id = w.id"
+    " UNION ALL SELECT pk, thread_id, hops, reply_to, sender FROM archive_message"
+    " WHERE id = w.id) p"
 )
 REPLAYED: Final = tuple(
     f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM {message} m"
@@ -70,16 +74,25 @@ STORE: Final = (
     " WHERE b.agent = c.agent RETURNING b.agent, b.unfetched, b.unread, b.last_seq"
 )
 
+COMPLETE: Final = (
+    "UPDATE task SET state = 'completed', updated_at = %s, answer_id = %s"
+    " WHERE pk = %s AND state = 'open'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A draft with what its store gave it; `steady` is what ages are counted from."""
+    """A draft with what its store gave it; `steady` is what ages are counted from.
+
+    With `is_step` it is a step of a task, and answers none.
+    """
 
     draft: Draft
     message_id: MessageId
     now: int
     steady: int
     depth_limit: int
+    is_step: bool = False
 
     def deliveries(self, message: Message) -> tuple[Delivery, ...]:
         """One for each recipient, in their order."""
@@ -99,6 +112,7 @@ class Sends:
         self._parents: Cursor[Any] | None = None
         self._stored: Cursor[Any] | None = None
         self._rows: list[dict[str, Any]] = []
+        self._answered: list[tuple[int, MessageId, int]] = []
         self._agents: dict[AgentName, None] = {}
         self._last_new: int | None = None
         self.results: list[Sent | Exception] = []
@@ -152,6 +166,8 @@ class Sends:
         if self._rows:
             document = json.dumps(self._rows, separators=(",", ":"))
             self._stored = connection.execute(STORE, {"rows": document, "seq": self._seq})
+        for one in self._answered:
+            connection.execute(COMPLETE, one)
 
     def facts(self) -> list[Fact]:
         """What other hubs are told."""
@@ -215,8 +231,24 @@ class Sends:
             raise errors.ThreadBudgetError(thread_id, one.depth_limit)
         message = built(one, thread_id, depth, pk)
         self._rows.append(row_of(one, message))
+        if parent is not None and parent[3] and not one.is_step:
+            self._answer(one, parent)
         self._agents.update(dict.fromkeys(draft.recipients))
         return Sent(message, one.deliveries(message), ())
+
+    def _answer(self, one: Send, parent: tuple[Any, ...]) -> None:
+        """End the task that a reply answers, if it answers one."""
+        draft = one.draft
+        found = task.answered(
+            [OpenTask(*of) for of in parent[3]],
+            sender=draft.sender,
+            recipients=draft.recipients,
+            reply_to=draft.reply_to,
+            replied_to=parent[2],
+            operator=OPERATOR,
+        )
+        if found is not None:
+            self._answered.append((one.now, one.message_id, found.pk))
 
 
 def built(one: Send, thread_id: MessageId, depth: int, pk: int) -> Message:
@@ -270,7 +302,7 @@ def _thread(one: Send, parent: tuple[Any, ...] | None) -> tuple[MessageId, int]:
         return one.message_id, 0
     if parent is None:
         raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
-    thread_id, depth, author, is_recipient = parent
+    thread_id, depth, _, _, author, is_recipient = parent
     if draft.sender not in {author, OPERATOR} and not is_recipient:
         raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
     return thread_id, 0 if draft.sender == OPERATOR else depth + 1

@@ -31,6 +31,9 @@ EXPIRE: Final = (
     " AS unfetched FROM d GROUP BY agent) c WHERE b.agent = c.agent"
     " RETURNING b.agent, b.unfetched, b.unread, b.last_seq"
 )
+FAIL_TASKS: Final = (
+    "UPDATE task SET state = 'failed', updated_at = %s WHERE pk = ANY(%s) AND state = 'open'"
+)
 CLOSE_ALL: Final = "UPDATE message SET open_count = 0, closed_at = %s WHERE pk = ANY(%s)"
 CLOSED: Final = (
     "SELECT pk FROM message WHERE closed_at IS NOT NULL AND closed_at <= %s"
@@ -58,6 +61,7 @@ DROPPED: Final = (
     "SELECT pk FROM archive_message WHERE archived_at <= %s ORDER BY archived_at LIMIT %s"
 )
 DROP_DELIVERIES: Final = "DELETE FROM archive_delivery WHERE message_pk = ANY(%s)"
+DROP_TASKS: Final = "DELETE FROM task WHERE pk = ANY(%s)"
 DROP_MESSAGES: Final = "DELETE FROM archive_message WHERE pk = ANY(%s)"
 FORGET_KEYS: Final = (
     "DELETE FROM idempotency WHERE (sender, key) IN (SELECT sender, key FROM idempotency"
@@ -108,6 +112,7 @@ def _expire(
     if not found:
         return 0, ()
     boxes = rows.mailboxes(connection.execute(EXPIRE, (now, found)))
+    connection.execute(FAIL_TASKS, (now, found))
     connection.execute(CLOSE_ALL, (steady, found))
     return len(found), boxes
 
@@ -125,4 +130,5 @@ def _drop(connection: NativeConnection, before: int, limit: int) -> int:
     if found:
         connection.execute(DROP_DELIVERIES, (found,))
         connection.execute(DROP_MESSAGES, (found,))
+        connection.execute(DROP_TASKS, (found,))
     return len(found)

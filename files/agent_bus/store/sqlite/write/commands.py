@@ -24,7 +24,7 @@ from agent_bus.core.model import (
 )
 from agent_bus.store import rows
 from agent_bus.store.contract import KEY_LIFETIME_MS, SHOWN_LATELY_MS
-from agent_bus.store.sqlite.write import bulk
+from agent_bus.store.sqlite.write import bulk, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.states import StampKind
+    from agent_bus.core.task import Step
 
 FIND_KEY: Final = (
     "SELECT message_id, payload_sha256 FROM idempotency"
@@ -128,6 +129,7 @@ def send(
     now: int,
     steady: int,
     depth_limit: int,
+    step: Step | None = None,
 ) -> Sent:
     """Store a message and its deliveries, or find what its key led to the first time.
 
@@ -145,8 +147,15 @@ def send(
     thread_id, depth = _thread(connection, draft, message_id)
     if depth > depth_limit:
         raise errors.ThreadBudgetError(thread_id, depth_limit)
+    if step is not None:
+        tasks.require(connection, step, draft)
     ready = bulk.Ready(draft, message_id, thread_id, depth, now, steady)
-    return bulk.store(connection, [ready])[0]
+    (sent,) = bulk.store(connection, [ready])
+    if step is not None:
+        tasks.take(connection, step, sent)
+    elif draft.reply_to is not None:
+        tasks.answer(connection, sent)
+    return sent
 
 
 def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -> Sent:

@@ -19,6 +19,9 @@ PUT_AGENT: Final = (
 )
 PUT_MAILBOX: Final = "INSERT INTO mailbox (agent) VALUES (?) ON CONFLICT DO NOTHING"
 RETIRE: Final = "UPDATE agent SET retired_at = ? WHERE name = ?"
+REJECT_TASKS: Final = (
+    "UPDATE task SET state = 'rejected', updated_at = ? WHERE agent = ? AND state = 'open'"
+)
 DROP_MEMBERS: Final = "DELETE FROM group_member"
 PUT_MEMBER: Final = "INSERT INTO group_member (group_name, agent) VALUES (?, ?)"
 BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
@@ -62,6 +65,7 @@ def put(
         connection.execute(PUT_MAILBOX, (name,))
     for name in change.retired:
         connection.execute(RETIRE, (now, name))
+        connection.execute(REJECT_TASKS, (now, name))
     connection.execute(DROP_MEMBERS)
     for group, members in new.groups.items():
         connection.executemany(PUT_MEMBER, [(group, member) for member in set(members)])

@@ -27,6 +27,9 @@ OPEN_DELIVERIES: Final = (
     " WHERE message_pk = ? AND read_at IS NULL AND expired_at IS NULL"
 )
 MARK_EXPIRED: Final = "UPDATE delivery SET expired_at = ? WHERE seq = ?"
+FAIL_TASK: Final = (
+    "UPDATE task SET state = 'failed', updated_at = ? WHERE pk = ? AND state = 'open'"
+)
 CLOSE_ALL: Final = "UPDATE message SET open_count = 0, closed_at = ? WHERE pk = ?"
 CLOSED: Final = (
     "SELECT pk FROM message WHERE closed_at IS NOT NULL AND closed_at <= ?"
@@ -56,6 +59,7 @@ DROPPED: Final = (
     "SELECT pk FROM archive_message WHERE archived_at <= ? ORDER BY archived_at LIMIT ?"
 )
 DROP_DELIVERIES: Final = "DELETE FROM archive_delivery WHERE message_pk = ?"
+DROP_TASK: Final = "DELETE FROM task WHERE pk = ?"
 DROP_MESSAGE: Final = "DELETE FROM archive_message WHERE pk = ?"
 FORGET_KEYS: Final = (
     "DELETE FROM idempotency WHERE (sender, key) IN (SELECT sender, key FROM idempotency"
@@ -112,6 +116,7 @@ def _expire(
                 connection.execute(commands.COUNT_CLOSED, (1, fetched_at is None, agent))
             )
             boxes.update({box.agent: box for box in rows.mailboxes(counted)})
+        connection.execute(FAIL_TASK, (now, pk))
         connection.execute(CLOSE_ALL, (steady, pk))
     return len(found), tuple(boxes.values())
 
@@ -133,4 +138,5 @@ def _drop(connection: apsw.Connection, before: int, limit: int) -> int:
     for (pk,) in found:
         connection.execute(DROP_DELIVERIES, (pk,))
         connection.execute(DROP_MESSAGE, (pk,))
+        connection.execute(DROP_TASK, (pk,))
     return len(found)

@@ -1,0 +1,20 @@
+-- A2A tasks. A task is made by one message, in the same transaction; the message's pk and id are
+-- the task's, too. Whoever stores a reply, an expiry or a retirement ends the task with it.
+
+CREATE TABLE task (
+    pk INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    thread_id TEXT NOT NULL,
+    owner TEXT NOT NULL,             -- who asked
+    agent TEXT NOT NULL,             -- who is to answer
+    client_id TEXT,                  -- the id that the client gave its message
+    state TEXT NOT NULL,             -- open, completed, failed, canceled, rejected
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,     -- when it was made or ended
+    answer_id TEXT                   -- the message that completed it
+);
+CREATE INDEX task_owner ON task (owner, agent, updated_at, pk);
+CREATE INDEX task_state ON task (owner, agent, state, updated_at, pk);
+CREATE INDEX task_thread ON task (thread_id, updated_at, pk);
+CREATE INDEX task_context ON task (owner, agent, thread_id, updated_at, pk);
+CREATE INDEX task_agent ON task (agent, state);

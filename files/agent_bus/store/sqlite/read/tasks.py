@@ -1,0 +1,86 @@
+"""Tasks of A2A, as their owners ask for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core.task import Task, Tasks
+
+if TYPE_CHECKING:
+    import apsw
+
+    from agent_bus.core.model import MessageId
+    from agent_bus.core.task import TaskSlice
+
+_FETCHED_AT: Final = (
+    "coalesce((SELECT coalesce(d.fetched_at, d.read_at) FROM delivery d"
+    " WHERE d.message_pk = t.pk AND d.agent = t.agent),"
+    " (SELECT coalesce(d.fetched_at, d.read_at) FROM archive_delivery d"
+    " WHERE d.message_pk = t.pk AND d.agent = t.agent))"
+)
+_COLUMNS: Final = (
+    "t.pk, t.id, t.thread_id, t.owner, t.agent, t.client_id, t.state, t.created_at, t.updated_at,"
+    f" t.answer_id, {_FETCHED_AT}"
+)
+BY_ID: Final = f"SELECT {_COLUMNS} FROM task t WHERE t.id = ?"
+IN_THREAD: Final = "SELECT id FROM task WHERE thread_id = ?"
+NEWEST: Final = 1 << 62
+"""Above every time and pk: the first page begins here."""
+_OF_OWNER: Final = "t.owner = :owner AND t.agent = :agent"
+_WHERE: Final = {
+    "all": _OF_OWNER,
+    "state": f"{_OF_OWNER} AND t.state = :state",
+    "open": f"{_OF_OWNER} AND t.state = :state AND ({_FETCHED_AT} IS NOT NULL) = :fetched",
+    "thread": (
+        f"t.thread_id = :thread AND {_OF_OWNER} AND (:state IS NULL OR t.state = :state)"
+        f" AND (:fetched IS NULL OR ({_FETCHED_AT} IS NOT NULL) = :fetched)"
+    ),
+}
+_SINCE: Final = "t.updated_at > :since"
+PAGE: Final = {
+    name: (
+        f"SELECT {_COLUMNS} FROM task t WHERE {where} AND {_SINCE}"
+        " AND (t.updated_at, t.pk) < (:at, :pk)"
+        " ORDER BY t.updated_at DESC, t.pk DESC LIMIT :limit"
+    )
+    for name, where in _WHERE.items()
+}
+TOTAL: Final = {
+    name: f"SELECT count(*) FROM task t WHERE {where} AND {_SINCE}"
+    for name, where in _WHERE.items()
+}
+
+
+def one(connection: apsw.Connection, task_id: MessageId) -> Task | None:
+    """A task by its id."""
+    row = connection.execute(BY_ID, (task_id,)).fetchone()
+    return None if row is None else Task(*row)
+
+
+def in_thread(connection: apsw.Connection, thread_id: str) -> set[MessageId]:
+    """The ids of all tasks of a thread."""
+    return {task_id for (task_id,) in connection.execute(IN_THREAD, (thread_id,))}
+
+
+def page(connection: apsw.Connection, wanted: TaskSlice) -> Tasks:
+    """A page of tasks; in a snapshot."""
+    name = "all" if wanted.state is None else "state"
+    if wanted.thread is not None:
+        name = "thread"
+    elif wanted.fetched is not None:
+        name = "open"
+    at, pk = wanted.before or (NEWEST, NEWEST)
+    bindings: dict[str, Any] = {
+        "owner": wanted.owner,
+        "agent": wanted.agent,
+        "state": wanted.state,
+        "fetched": wanted.fetched,
+        "thread": wanted.thread,
+        "since": -1 if wanted.since is None else wanted.since,
+        "at": at,
+        "pk": pk,
+        "limit": wanted.limit,
+    }
+    found = [Task(*row) for row in connection.execute(PAGE[name], bindings)]
+    ((total,),) = connection.execute(TOTAL[name], bindings)
+    return Tasks(found, total)

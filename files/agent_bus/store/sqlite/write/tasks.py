@@ -1,0 +1,80 @@
+"""Tasks of A2A, written in the transaction of the message that makes or ends them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_bus.core import task
+from agent_bus.core.model import OPERATOR
+from agent_bus.core.task import OpenTask
+
+if TYPE_CHECKING:
+    import apsw
+
+    from agent_bus.core.model import Draft, Sent
+    from agent_bus.core.task import Step
+
+OPENED: Final = (
+    "INSERT INTO task (pk, id, thread_id, owner, agent, client_id, state, created_at, updated_at)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?7)"
+)
+STANDING: Final = "SELECT owner, agent, state FROM task WHERE id = ?"
+CANCELED: Final = "UPDATE task SET state = 'canceled', updated_at = ? WHERE id = ?"
+OPEN_IN_THREAD: Final = (
+    "SELECT pk, id, owner, agent FROM task WHERE thread_id = ? AND state = 'open'"
+    " ORDER BY updated_at, pk"
+)
+REPLIED_TO: Final = (
+    "SELECT reply_to FROM message WHERE id = ?1"
+    " UNION ALL SELECT reply_to FROM archive_message WHERE id = ?1"
+)
+COMPLETED: Final = (
+    "UPDATE task SET state = 'completed', updated_at = ?, answer_id = ? WHERE pk = ?"
+)
+
+
+def require(connection: apsw.Connection, step: Step, draft: Draft) -> None:
+    """Refuse a step that cannot be taken.
+
+    Raises:
+        task.UnknownTaskError: it names no task of the sender with the recipient.
+        task.TaskEndedError: the task has ended.
+    """
+    if step.kind != "open":
+        found = connection.execute(STANDING, (step.task_id,)).fetchone()
+        task.require_open(found, owner=draft.sender, recipients=draft.recipients)
+
+
+def take(connection: apsw.Connection, step: Step, sent: Sent) -> None:
+    """What a step's message, which has just been stored, makes of its task."""
+    message = sent.message
+    if step.kind == "open":
+        (delivery,) = sent.deliveries
+        connection.execute(
+            OPENED,
+            (
+                message.first_seq, message.id, message.thread_id, message.sender, delivery.agent,
+                step.client_id, message.created_at,
+            ),
+        )  # fmt: skip
+    elif step.kind == "cancel":
+        connection.execute(CANCELED, (message.created_at, step.task_id))
+
+
+def answer(connection: apsw.Connection, sent: Sent) -> None:
+    """End the task that a reply, which has just been stored, answers."""
+    message = sent.message
+    found: list[Any] = connection.execute(OPEN_IN_THREAD, (message.thread_id,)).fetchall()
+    if not found:
+        return
+    row = connection.execute(REPLIED_TO, (message.reply_to,)).fetchone()
+    one = task.answered(
+        [OpenTask(*of) for of in found],
+        sender=message.sender,
+        recipients=[delivery.agent for delivery in sent.deliveries],
+        reply_to=message.reply_to,
+        replied_to=row[0] if row else None,
+        operator=OPERATOR,
+    )
+    if one is not None:
+        connection.execute(COMPLETED, (message.created_at, message.id, one.pk))
