@@ -112,6 +112,11 @@ class Settings(BaseModel):
         default=None,
         description="Certificate (PEM) of the authority behind it; only to tell when it ends.",
     )
+    webhooks_file: Path | None = Field(
+        default=None,
+        description="The webhooks that the hub tells what happens, a JSON file; see "
+        "how-to/webhooks.md.",
+    )
     body_limit_bytes: int = Field(
         default=65536,
         ge=1024,
@@ -210,6 +215,7 @@ class Settings(BaseModel):
         "tls_certificate_file",
         "tls_key_file",
         "tls_ca_file",
+        "webhooks_file",
     )
     @classmethod
     def _absolute(cls, value: Path | str | None) -> Path | str | None:

@@ -23,6 +23,8 @@ from agent_bus.api.operator import Operator
 from agent_bus.api.reports import Reports
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
+from agent_bus.api.webhooks import routes as webhook_routes
+from agent_bus.api.webhooks.calls import WebhookCalls
 from agent_bus.core import errors
 from agent_bus.http import problem
 from agent_bus.http.call import Answer, Call
@@ -39,6 +41,7 @@ VARIABLE: Final = re.compile(r"<(\w+)>")
 PATH_PARAMETERS: Final = {
     "message_id": ("Id of a message.", {"type": "string"}),
     "name": ("Name of an agent.", {"type": "string"}),
+    "webhook": ("Name of a webhook.", {"type": "string"}),
 }
 ALWAYS: Final = (errors.InvalidRequestError, errors.InternalError, errors.NotReadyError)
 WITH_TOKEN: Final = (errors.UnauthenticatedError, errors.AuthThrottledError)
@@ -114,7 +117,7 @@ def problems_of(route: Route) -> dict[int, list[type[errors.BusError]]]:
 
 def table() -> list[Route]:
     """The routes with unbound endpoints: only what is described is read of them."""
-    return routes(
+    found = routes(
         messages=cast("Messages", Messages),
         agents=cast("Agents", Agents),
         reports=cast("Reports", Reports),
@@ -125,6 +128,7 @@ def table() -> list[Route]:
         document=endpoint(),
         metrics=endpoint(),
     )
+    return [*found, *webhook_routes.routes(cast("WebhookCalls", WebhookCalls))]
 
 
 def _models(route: Route) -> Iterable[type[BaseModel]]:

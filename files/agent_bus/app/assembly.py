@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agent_bus.settings import Settings
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Backend, Records, Store, Vitals
+    from agent_bus.store.outgoing import Outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Core:
     hops: Hops
     bus: Bus
     cluster: Cluster
+    outgoing: Outgoing
     limiter: RateLimiter
 
 
@@ -90,5 +92,6 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     )
     return Core(
         store, backend, backend.records, clock, broker, directory, presence, counters, latency,
-        observers, fanout, hops, bus, backend.cluster, limiter,
+        observers, fanout, hops, bus, backend.cluster,
+        backend.outgoing, limiter,
     )  # fmt: skip

@@ -51,7 +51,8 @@ class Hub:
         overview = parts.build_overview(
             core, fleet, alerting, samples, watch=watch, version=version
         )
-        core.observers.extend((housekeeper, fleet, overview))
+        webhooks = parts.build_webhooks(settings, core)
+        core.observers.extend((housekeeper, fleet, overview, *webhooks.observers))
         for one in (housekeeper, fleet, overview):
             one.start()
         sessions = parts.build_sessions(core, auth)
@@ -79,19 +80,18 @@ class Hub:
         )
         pages = Pages()
         sign_in = SignIn(sessions=sessions, pages=pages, audit=audit, refusals=refusals)
-        page_streams = PageStreams(overview=overview, sessions=sessions, live=live)
+        shown = PageStreams(overview=overview, sessions=sessions, live=live)
         actions = Actions(core.store, core.directory, messages=messages, operator=operator)
-        dashboard = parts.build_dashboard(
-            core, overview, samples, pages=pages, page_streams=page_streams
-        )
+        views = parts.build_dashboard(core, overview, samples, pages=pages, page_streams=shown)
         a2a = parts.build_a2a(settings, core, auth, audit, version=version)
-        table = [*api, *a2a, *sign_in.routes(), *dashboard.routes(), *actions.routes()]
+        api += parts.webhook_routes(core, webhooks)
+        table = [*api, *a2a, *sign_in.routes(), *views.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
-        core.cluster.hear(
-            Hearing(core, fleet=fleet, prober=prober, sessions=sessions, watch=watch)
-        )
+        hearing = Hearing(core, fleet=fleet, prober=prober, sessions=sessions, watch=watch)
+        core.cluster.hear(hearing)
         watch.start()
+        webhooks.start()
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s."""

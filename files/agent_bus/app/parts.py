@@ -12,6 +12,8 @@ from agent_bus.api.messages import Messages
 from agent_bus.api.operator import Operator
 from agent_bus.api.reports import Reports
 from agent_bus.api.stream import StreamParts
+from agent_bus.api.webhooks import routes
+from agent_bus.api.webhooks.calls import WebhookCalls
 from agent_bus.bus.auth import Authenticator, load_digests
 from agent_bus.bus.probes import Prober
 from agent_bus.core.limits import RateLimiter
@@ -30,6 +32,8 @@ from agent_bus.operate.reserves import Reserves
 from agent_bus.operate.retention import Housekeeper
 from agent_bus.operate.samples import Samples
 from agent_bus.runtime.process import Process
+from agent_bus.webhooks.configured import load_signed
+from agent_bus.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -203,6 +207,22 @@ def build_hubs(
         watch=watch,
         version=version,
     )
+
+
+def build_webhooks(settings: Settings, core: Core) -> Webhooks:
+    """What tells receivers elsewhere what happens."""
+    return Webhooks(
+        load_signed(settings.webhooks_file),
+        outgoing=core.outgoing,
+        directory=core.directory,
+        clock=core.clock,
+        leads=core.cluster.leads,
+    )
+
+
+def webhook_routes(core: Core, webhooks: Webhooks) -> list[Route]:
+    """The operator's calls about webhooks."""
+    return routes.routes(WebhookCalls(webhooks=webhooks, clock=core.clock))
 
 
 def build_exporter(

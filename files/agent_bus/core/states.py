@@ -43,6 +43,11 @@ PROBED: Final = "probed"
 StampKind = Literal["pushed", "received", "accepted", "failed", "escalated", "overdue"]
 """What is kept with a delivery after its commit: hops, and the outcome of its wake."""
 
+WebhookEvent = Literal["message", "read", "overdue"]
+"""What webhooks tell: a delivery was stored, was read, or waits though its agent was woken."""
+MESSAGE: Final = "message"
+WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
+
 GatewayKind = Literal["unknown", "heartbeat", "follow-up"]
 """What a gateway makes of a wake, as far as its watcher has seen."""
 UNKNOWN: Final = "unknown"

@@ -19,16 +19,19 @@ from gevent.event import Event
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
     "BatchThread",
+    "DeadlineError",
     "Event",
     "HangUps",
     "Readable",
     "Signal",
     "ThreadedPool",
     "Waiter",
+    "all_of",
+    "deadline",
     "has_hung_up",
     "in_loop",
     "native_rlock",
@@ -59,6 +62,31 @@ BATCH_LIMIT: Final = 256
 _NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
 _native_poll: Final = monkey.get_original("select", "poll")
 _native_epoll: Final = monkey.get_original("select", "epoll")
+
+
+class DeadlineError(Exception):
+    """What `deadline` raises."""
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Let this greenlet do something for so long, whatever it waits for.
+
+    Raises:
+        DeadlineError: the time is over.
+    """
+    with gevent.Timeout(seconds, DeadlineError):
+        yield
+
+
+def all_of(works: Sequence[Callable[[], T]]) -> list[T]:
+    """Do things at the same time, each in its greenlet; answers their results in order.
+
+    The first one that raises makes this raise, once all have ended.
+    """
+    started = [gevent.spawn(work) for work in works]
+    gevent.joinall(started)
+    return [one.get() for one in started]
 
 
 def in_loop(call: Callable[[], object]) -> None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from agent_bus.core.task import Step, Task, Tasks, TaskSlice
     from agent_bus.store.cluster import Cluster
+    from agent_bus.store.outgoing import Outgoing
 
 
 KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
@@ -271,6 +272,10 @@ class Backend(Store, Vitals, Protocol):
     @property
     def records(self) -> Records:
         """What the dashboard asks."""
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What waits for webhooks."""
 
     @property
     def cluster(self) -> Cluster:

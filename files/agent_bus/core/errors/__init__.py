@@ -36,6 +36,7 @@ from agent_bus.core.errors.refused import (
     UnknownAgentError,
     UnknownMessageError,
     UnknownPathError,
+    UnknownWebhookError,
     WrongMethodError,
 )
 
@@ -68,5 +69,6 @@ __all__ = [
     "UnknownAgentError",
     "UnknownMessageError",
     "UnknownPathError",
+    "UnknownWebhookError",
     "WrongMethodError",
 ]

@@ -99,6 +99,18 @@ class UnknownAgentError(BusError):
         )
 
 
+class UnknownWebhookError(BusError):
+    """A webhook's name is not in the hub's settings."""
+
+    code = "unknown_webhook"
+    status = 404
+    title = "No such webhook"
+
+    def __init__(self, name: str, names: list[str]) -> None:
+        there_are = f"There are: {', '.join(names)}." if names else "There is none."
+        super().__init__(f"{name!r} is no webhook of this hub. {there_are}", field="webhook")
+
+
 class UnknownMessageError(BusError):
     """A message id is not known, or not this agent's to see."""
 

@@ -25,6 +25,7 @@ from agent_bus.store.postgres.link import connections, fitness
 from agent_bus.store.postgres.link.migrate import migrate, schema_version
 from agent_bus.store.postgres.link.pool import Readers
 from agent_bus.store.postgres.link.primary import PrimaryLink
+from agent_bus.store.postgres.outgoing import PostgresOutgoing
 from agent_bus.store.postgres.read import history, reads, replication, vitals
 from agent_bus.store.postgres.read.snapshot import snapshot
 from agent_bus.store.postgres.records import PostgresRecords
@@ -131,6 +132,7 @@ class PostgresStore:
         )
         self._writer.follower = self.cluster
         self.records = PostgresRecords(readers=self._readers, writer=self._writer)
+        self.outgoing = PostgresOutgoing(readers=self._readers, writer=self._writer, clock=clock)
 
     def _first_connection(self, address: Address) -> connections.NativeConnection:
         deadline = time.monotonic() + PATIENCE_AT_START_S

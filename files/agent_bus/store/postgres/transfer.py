@@ -46,6 +46,10 @@ TABLES: Final = {
     "task": "pk, id, thread_id, owner, agent, client_id, state, created_at, updated_at, answer_id",
     "session": "sha256, token_sha256, expires_at",
     "audit": "pk, at, address, way, action, agent, detail, outcome",
+    "webhook_stamp": "pk, kind, seq, agent, at",
+    "webhook_event": "pk, webhook, kind, seq, at, attempts, queued_at, next_at",
+    "webhook": "name, pending, delivered, dead, dropped, failures, held_until, succeeded_at,"
+    " failed_at, error, disabled_at, lost_at",
 }
 """The columns of all tables that both stores have; what hubs tell each other is not in them."""
 OF_THE_STORE: Final = ("schema_version", "min_reader_version")
@@ -63,9 +67,10 @@ KEEP_META: Final = (
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 DROP_META: Final = "DELETE FROM meta WHERE key <> ALL(%s)"
-GO_ON_AFTER: Final = (
-    "SELECT setval(pg_get_serial_sequence('audit', 'pk'),"
-    " (SELECT coalesce(max(pk), 0) + 1 FROM audit), false)"
+GO_ON_AFTER: Final = tuple(
+    f"SELECT setval(pg_get_serial_sequence('{table}', 'pk'),"
+    f" (SELECT coalesce(max(pk), 0) + 1 FROM {table}), false)"
+    for table in ("audit", "webhook_stamp", "webhook_event")
 )
 _OF_SQLITE: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'delivery'"
 ROWS_AT_ONCE: Final = 1000
@@ -127,7 +132,8 @@ def load(file: Path, address: Address, *, epoch: str, now: int) -> None:
                     _load_table(source, target, table, columns)
                 _load_meta(source, target)
                 target.execute(KEEP_META, ("epoch", epoch))
-                target.execute(GO_ON_AFTER)
+                for sql in GO_ON_AFTER:
+                    target.execute(sql)
     except psycopg.Error as error:
         raise errors.StartupError(
             f"{address.shown} cannot be filled: {str(error).strip()}"

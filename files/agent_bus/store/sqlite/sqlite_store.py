@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from agent_bus.core import states
 from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool
 from agent_bus.store.cluster import ALONE
 from agent_bus.store.contract import KEY_LIFETIME_MS
+from agent_bus.store.outgoing import Noting
 from agent_bus.store.sqlite.file import backup, connections
+from agent_bus.store.sqlite.outgoing import SqliteOutgoing
 from agent_bus.store.sqlite.read import history, reads, tasks
 from agent_bus.store.sqlite.records import SqliteRecords
 from agent_bus.store.sqlite.write import bulk, commands, rosters, sweeps
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
         Stamp,
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
+    from agent_bus.core.states import WebhookEvent
     from agent_bus.core.task import Step, Task, Tasks, TaskSlice
     from agent_bus.store.contract import Listener
 
@@ -84,6 +88,10 @@ class SqliteStore:
         self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
         self.cluster = ALONE
         self.records = SqliteRecords(readers=self._readers, writer=self._writer)
+        self._noting = Noting()
+        self.outgoing = SqliteOutgoing(
+            readers=self._readers, writer=self._writer, noting=self._noting, clock=clock
+        )
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each commit in the loop, in commit order."""
@@ -129,7 +137,9 @@ class SqliteStore:
         """Mark these messages as read by `agent`."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         return self._writer.run(
-            lambda connection: commands.ack_ids(connection, agent, ids, now=now, steady=steady),
+            lambda connection: commands.ack_ids(
+                connection, agent, ids, now=now, steady=steady, is_noted=self._notes(states.READ)
+            ),
             committed=self._listener.on_acked,
         )
 
@@ -137,7 +147,9 @@ class SqliteStore:
         """Mark what was shown up to one message as read."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         return self._writer.run(
-            lambda connection: commands.ack_up_to(connection, agent, last, now=now, steady=steady),
+            lambda connection: commands.ack_up_to(
+                connection, agent, last, now=now, steady=steady, is_noted=self._notes(states.READ)
+            ),
             committed=self._listener.on_acked,
         )
 
@@ -151,7 +163,13 @@ class SqliteStore:
 
     def stamp(self, stamps: Sequence[Stamp]) -> None:
         """Record hops; nobody waits."""
-        self._writer.post(lambda connection: commands.stamp(connection, stamps))
+        is_noted = self._notes(states.OVERDUE)
+        self._writer.post(
+            lambda connection: commands.stamp(connection, stamps, is_overdue_noted=is_noted)
+        )
+
+    def _notes(self, kind: WebhookEvent) -> bool:
+        return kind in self._noting.kinds
 
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
         """Replace the stored roster."""

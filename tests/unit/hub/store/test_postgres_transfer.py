@@ -31,9 +31,12 @@ BOUNDS = SweepBounds(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, 
 def filled(store: Backend, clock: FakeClock) -> None:
     """Something in every table."""
     enrolled(store)
+    store.outgoing.adopt(["ops"])
+    store.outgoing.note(["read"])
     for number in range(3):
         sent = store.send(draft(body=f"\u00fc{number}"), depth_limit=2)
     store.send(draft("gamma", subject="s", data_json='{"k": "\\u0000"}'), depth_limit=2)
+    store.outgoing.feed(lambda _kind, _agent: ["ops"], limit=2)
     store.ack_ids(BETA, [sent.message.id])
     clock.advance(8 * 24 * 3600)
     store.sweep(BOUNDS)
@@ -76,6 +79,7 @@ def test_a_file_goes_into_postgresql_and_comes_out_the_same(tmp_path: Path) -> N
         assert other.send(draft(), depth_limit=2).deliveries[0].seq == 7
         other.records.log(AuditEntry(2, "::1", "api", "mute", ALPHA, {}, "done"))
         assert [entry.at for entry in other.records.audit(limit=9)] == [2, 1]
+        assert other.outgoing.feed(lambda _kind, _agent: ["ops"], limit=9).added == {"ops": 4}
     again = tmp_path / "again"
     again.mkdir()
     back.path.rename(again / "bus.db")

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_bus.core import states
 from agent_bus.core.model import Acked, AgentName, Delivery, MessageId, Seq
 from agent_bus.store import rows
 from agent_bus.store.postgres.write import facts
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from psycopg import Cursor
 
     from agent_bus.core.model import MailboxCounts
+    from agent_bus.core.states import WebhookEvent
     from agent_bus.store.postgres.link.connections import NativeConnection
     from agent_bus.store.postgres.write.facts import Fact
 
@@ -45,6 +47,11 @@ MARK_READ: Final = (
     "UPDATE delivery d SET read_at = w.at"
     " FROM json_to_recordset(%s::json) AS w(seq bigint, at bigint) WHERE d.seq = w.seq"
 )
+NOTE_READ: Final = (
+    "INSERT INTO webhook_stamp (kind, seq, agent, at)"
+    f" SELECT '{states.READ}', w.seq, w.agent, w.at"
+    " FROM json_to_recordset(%s::json) AS w(seq bigint, agent text, at bigint)"
+)
 CLOSE: Final = (
     "UPDATE message m SET open_count = m.open_count - w.count,"
     " closed_at = CASE WHEN m.open_count = w.count THEN w.at END"
@@ -72,8 +79,10 @@ class Ack:
 class Acks:
     """All acks of a batch."""
 
-    def __init__(self, wanted: Sequence[Ack]) -> None:
+    def __init__(self, wanted: Sequence[Ack], noted: Container[WebhookEvent] = ()) -> None:
         self._wanted = wanted
+        self._is_noted = states.READ in noted
+        self._agents: dict[Seq, AgentName] = {}
         self._live: Cursor[Any]
         self._archived: Cursor[Any]
         self._shown: Cursor[Any] | None = None
@@ -132,6 +141,12 @@ class Acks:
         if self._marks:
             marks = [{"seq": seq, "at": at} for seq, at in self._marks.items()]
             connection.execute(MARK_READ, (json.dumps(marks),))
+        if self._marks and self._is_noted:
+            notes = [
+                {"seq": seq, "agent": self._agents[seq], "at": at}
+                for seq, at in self._marks.items()
+            ]
+            connection.execute(NOTE_READ, (json.dumps(notes),))
         if self._closed:
             closed = [{"pk": pk, "count": c, "at": at} for pk, (c, at) in self._closed.items()]
             connection.execute(CLOSE, (json.dumps(closed),))
@@ -188,6 +203,7 @@ class Acks:
         """Note what has to be written for deliveries that are read now."""
         for found in open_ones:
             self._marks[found.seq] = one.now
+            self._agents[found.seq] = one.agent
             if found.expired_at is not None:
                 continue
             count = self._closed.setdefault(found.message.first_seq, [0, one.steady])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.core import states
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from agent_bus.core.model import Stamp
-    from agent_bus.core.states import StampKind
+    from agent_bus.core.states import StampKind, WebhookEvent
     from agent_bus.store.postgres.link.connections import NativeConnection
 
 # What is stamped is found stamp by stamp: OFFSET 0 keeps PostgreSQL from walking over all that has
@@ -64,6 +64,13 @@ STAMP_UP_TO: Final[dict[StampKind, str]] = {
 }
 """Which deliveries a report is about. `received` and `accepted` include those that the agent read
 before the report came, hence the mark; the others are only about mail that still waits."""
+NOTE_OVERDUE: Final = (
+    "INSERT INTO webhook_stamp (kind, seq, agent, at)"
+    f" SELECT '{states.OVERDUE}', o.seq, o.agent, w.at FROM json_to_recordset(%s::json)"
+    " AS w(agent text, low bigint, seq bigint, at bigint, reason text)"
+    " CROSS JOIN LATERAL (SELECT o.seq, o.agent, o.rank FROM delivery o"
+    f" WHERE {_WAITS} AND o.overdue_at IS NULL OFFSET 0) o ORDER BY o.rank, o.seq"
+)
 _HIGHEST: Final = (
     " FROM (SELECT agent, max(seq) AS seq FROM json_to_recordset(%s::json)"
     " AS w(agent text, seq bigint) GROUP BY agent) w WHERE b.agent = w.agent"
@@ -81,8 +88,9 @@ MOVE_MARK: Final[dict[StampKind, str]] = {
 class Stamps:
     """All stamps of a batch; nobody waits for them, and no other hub is told."""
 
-    def __init__(self, wanted: Sequence[Stamp]) -> None:
+    def __init__(self, wanted: Sequence[Stamp], noted: Container[WebhookEvent] = ()) -> None:
         self._wanted = wanted
+        self._is_overdue_noted = states.OVERDUE in noted
 
     def write(self, connection: NativeConnection) -> None:
         """Record the times: pushes of single deliveries, and reports about all up to a seq."""
@@ -98,6 +106,8 @@ class Stamps:
             connection.execute(STAMP_PUSHED, (json.dumps(document),))
         for kind, stamps in kinds.items():
             text = json.dumps(ranges(kind, stamps))
+            if kind == states.OVERDUE and self._is_overdue_noted:
+                connection.execute(NOTE_OVERDUE, (text,))
             connection.execute(STAMP_UP_TO[kind], (text,))
             if kind in MOVE_MARK:
                 connection.execute(MOVE_MARK[kind], (text,))

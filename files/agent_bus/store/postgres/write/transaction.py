@@ -24,9 +24,10 @@ from agent_bus.store.postgres.write.sends import Send, Sends
 from agent_bus.store.postgres.write.stamps import Stamps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from agent_bus.core.model import AgentName, Stamp
+    from agent_bus.core.states import WebhookEvent
     from agent_bus.runtime.greenlets import Waiter
     from agent_bus.store.postgres.link.connections import NativeConnection
 
@@ -104,6 +105,7 @@ class Transaction:
 
     Args:
         ask: asks for more, behind the lock.
+        noted: which stamps are noted for webhooks.
 
     Attributes:
         pos: its number, once the lock is held.
@@ -118,6 +120,7 @@ class Transaction:
         *,
         sign: Sign,
         ask: Callable[[NativeConnection], Any] = lambda _: None,
+        noted: Collection[WebhookEvent] = (),
     ) -> None:
         self._connection = connection
         self._sign = sign
@@ -132,10 +135,10 @@ class Transaction:
         self._fetch_commands = kinds.get(Fetch, [])
         self._applied = kinds.get(Applied, [])
         stamps: list[Stamp] = [stamp for one in self._stamps for stamp in _work(one, list)]
-        self._stamping = Stamps(stamps) if stamps else None
+        self._stamping = Stamps(stamps, noted) if stamps else None
         self._sends = Sends([_work(one, Send) for one in self._send_commands])
         self._fetches = Fetches([_work(one, Fetch) for one in self._fetch_commands])
-        self._acks = Acks([_work(one, Ack) for one in self._ack_commands])
+        self._acks = Acks([_work(one, Ack) for one in self._ack_commands], noted)
         is_plain = self._send_commands and not (
             self._ack_commands or self._fetch_commands or self._applied
         )

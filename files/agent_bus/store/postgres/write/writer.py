@@ -18,6 +18,7 @@ from agent_bus.core import errors
 from agent_bus.core.latency import Histogram
 from agent_bus.runtime.greenlets import BatchThread, Waiter, native_sleep
 from agent_bus.store.group_commit import BATCH_BOUNDS, COMMIT_BOUNDS_S, Outcome, hand_out
+from agent_bus.store.outgoing import Noting
 from agent_bus.store.postgres.write.transaction import (
     Applied,
     Command,
@@ -115,6 +116,7 @@ class Writer:
         self.trying_since: float | None = None
         """Since when (monotonic) no attempt to write was acknowledged; None: the last one was."""
         self.follower: Follower | None = None
+        self.noting = Noting()
         self.batches = 0
         self.commands = 0
         self.batch_sizes = Histogram(BATCH_BOUNDS)
@@ -236,6 +238,7 @@ class Writer:
             batch,
             sign=Sign(self._hub, self._number, self._clock.now_ms()),
             ask=self._ask,
+            noted=self.noting.kinds,
         )
         begun = time.perf_counter()
         try:

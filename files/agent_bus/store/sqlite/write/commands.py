@@ -75,6 +75,9 @@ FETCHED_UP_TO: Final = (
     " AND d.fetched_at IS NOT NULL AND d.seq <= ? ORDER BY d.rank, d.seq"
 )
 MARK_READ: Final = "UPDATE delivery SET read_at = ? WHERE seq = ?"
+NOTE_READ: Final = (
+    f"INSERT INTO webhook_stamp (kind, seq, agent, at) VALUES ('{states.READ}', ?, ?, ?)"
+)
 CLOSE_ONE: Final = (
     "UPDATE message SET open_count = open_count - 1,"
     " closed_at = CASE WHEN open_count = 1 THEN ?1 END WHERE pk = ?2"
@@ -109,6 +112,11 @@ STAMP_UP_TO: Final[dict[StampKind, str]] = {
 }
 """Which deliveries a report is about. `received` and `accepted` include those that the agent read
 before the report came, hence the mark; the others are only about mail that still waits."""
+NOTE_OVERDUE: Final = (
+    "INSERT INTO webhook_stamp (kind, seq, agent, at)"
+    f" SELECT '{states.OVERDUE}', seq, agent, :at FROM delivery INDEXED BY delivery_unread"
+    f"{_WAITING} AND overdue_at IS NULL ORDER BY rank, seq"
+)
 MARKS: Final[dict[StampKind, tuple[str, str]]] = {
     states.RECEIVED: (
         "SELECT received_seq FROM mailbox WHERE agent = ?",
@@ -198,8 +206,12 @@ def ack_ids(
     *,
     now: int,
     steady: int,
+    is_noted: bool = False,
 ) -> Acked:
-    """Mark messages as read by one recipient; `steady` is when their retention starts."""
+    """Mark messages as read by one recipient; `steady` is when their retention starts.
+
+    `is_noted` says that webhooks want to know.
+    """
     open_ones: list[Delivery] = []
     already: list[MessageId] = []
     unknown: list[MessageId] = []
@@ -216,11 +228,19 @@ def ack_ids(
         else:
             unknown.append(message_id)
     outcome = Acked((), tuple(already), tuple(unknown), (), ())
+    if is_noted:
+        _note_read(connection, agent, open_ones, now=now)
     return _read(connection, agent, open_ones, outcome, now=now, steady=steady)
 
 
 def ack_up_to(
-    connection: apsw.Connection, agent: AgentName, last: MessageId, *, now: int, steady: int
+    connection: apsw.Connection,
+    agent: AgentName,
+    last: MessageId,
+    *,
+    now: int,
+    steady: int,
+    is_noted: bool = False,
 ) -> Acked:
     """Mark what was shown to one recipient, up to one message, as read."""
     row = connection.execute(DELIVERY_TO, (last, agent)).fetchone()
@@ -232,7 +252,17 @@ def ack_up_to(
     else:
         return Acked((), (), (last,), (), ())
     found = [rows.joined(r) for r in connection.execute(FETCHED_UP_TO, (agent, until))]
+    if is_noted:
+        _note_read(connection, agent, found, now=now)
     return _read(connection, agent, found, Acked((), (), (), (), ()), now=now, steady=steady)
+
+
+def _note_read(
+    connection: apsw.Connection, agent: AgentName, open_ones: Sequence[Delivery], *, now: int
+) -> None:
+    """Note for webhooks what is read now."""
+    for found in open_ones:
+        connection.execute(NOTE_READ, (found.seq, agent, now))
 
 
 def _read(
@@ -280,7 +310,9 @@ def fetch(
     return Fetched(before, rows.mailboxes(boxes))
 
 
-def stamp(connection: apsw.Connection, stamps: Sequence[Stamp]) -> None:
+def stamp(
+    connection: apsw.Connection, stamps: Sequence[Stamp], *, is_overdue_noted: bool = False
+) -> None:
     """Record times: pushes of single deliveries, and reports about all up to a seq."""
     bulk.stamp_pushed(connection, [one for one in stamps if not one.up_to])
     for one in stamps:
@@ -292,6 +324,9 @@ def stamp(connection: apsw.Connection, stamps: Sequence[Stamp]) -> None:
             row = connection.execute(read_mark, (one.agent,)).fetchone()
             mark = row[0] if row else 0
             connection.execute(move_mark, (one.seq, one.agent))
+        if is_overdue_noted and one.kind == states.OVERDUE:
+            waiting = {"at": one.at, "agent": one.agent, "seq": one.seq}
+            connection.execute(NOTE_OVERDUE, waiting)
         connection.execute(
             STAMP_UP_TO[one.kind],
             {
