@@ -157,7 +157,7 @@ class Desk:
                 TaskSlice(
                     owner,
                     AgentName(agent),
-                    limit=size,
+                    limit=size + 1,
                     state=state,
                     fetched=fetched,
                     thread=params.context_id or None,
@@ -165,11 +165,13 @@ class Desk:
                     before=before,
                 )
             )
-        more = len(found.page) == size
-        token = paging.encode_cursor(scope, found.page[-1].updated_at, found.page[-1].pk)
+        shown = found.page[:size]
+        token = ""
+        if len(found.page) > size:
+            token = paging.encode_cursor(scope, shown[-1].updated_at, shown[-1].pk)
         return {
-            "tasks": [self._listed(call, of, params) for of in found.page],
-            "nextPageToken": token if more else "",
+            "tasks": [self._listed(call, of, params) for of in shown],
+            "nextPageToken": token,
             "pageSize": size,
             "totalSize": found.total,
         }

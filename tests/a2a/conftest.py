@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.a2a_clients import KINDS, Kind, Led
+from tests.support.hub import HubProcess, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    with running(tmp_path_factory.mktemp("hub")) as one:
+        yield one
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def client(kind: Kind, hub: HubProcess, tmp_path: Path) -> Iterator[Led]:
+    """The agent delta, which asks alpha by an official client."""
+    led = Led(kind, hub, tmp_path, token="token-n3", agent="alpha")
+    yield led
+    led.end()
