@@ -99,13 +99,22 @@ def firewall_findings(
 
 
 def firewall_sets(
-    variables: Mapping[str, Any], hosts: Mapping[str, Mapping[str, Any]]
+    variables: Mapping[str, Any],
+    hosts: Mapping[str, Mapping[str, Any]],
+    guests: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> dict[str, list[str]]:
-    """Return the sets `ipv4` and `ipv6` of what may reach the port, without overlaps."""
+    """Return the sets `ipv4` and `ipv6` of what may reach the port, without overlaps.
+
+    Args:
+        variables: the hub's.
+        hosts: the variables of every host that has agents.
+        guests: with the addresses that each comes from (filter_plugins/guests.py).
+    """
     listed = variables.get("message_bus_firewall_fleet") or [
         address for addresses in fleet_addresses(hosts).values() for address in addresses
     ]
-    allowed = [*listed, *(variables.get("message_bus_firewall_allow") or [])]
+    theirs = [address for guest in (guests or {}).values() for address in guest["addresses"]]
+    allowed = [*listed, *theirs, *(variables.get("message_bus_firewall_allow") or [])]
     networks = [ipaddress.ip_network(str(entry), strict=False) for entry in allowed]
     four = [one for one in networks if isinstance(one, ipaddress.IPv4Network)]
     six = [one for one in networks if isinstance(one, ipaddress.IPv6Network)]

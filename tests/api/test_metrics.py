@@ -6,7 +6,7 @@ import http.client
 import re
 from typing import TYPE_CHECKING
 
-from tests.support.hub import ADMIN, REPOSITORY, HubProcess, digest, running
+from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, digest, running
 from tests.support.patience import patience
 
 if TYPE_CHECKING:
@@ -94,3 +94,14 @@ def test_the_reference_names_every_metric_and_no_other(tmp_path: Path) -> None:
     of_hubs = set(re.findall(r"^\| `(\w+)", page[begin:end], re.MULTILINE))
     assert exported - of_hubs == described
     assert bool(exported & of_hubs) == (hub.store != "sqlite")
+
+
+def test_no_watcher_is_expected_of_a_guest(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        hub.enrol({**FLEET, "laptop-anna": ("anna-claude",)}, guests=["laptop-anna"])
+        _, text = scrape(hub)
+        assert value(text, "agent_bus_guests") == 1
+        assert value(text, "agent_bus_nodes") == len(FLEET)
+        assert value(text, 'agent_bus_agents{status="guest"}') == 1
+        assert value(text, 'agent_bus_watcher_up{node="n1"}') == 0
+        assert 'agent_bus_watcher_up{node="laptop-anna"}' not in text

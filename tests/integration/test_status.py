@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ FLEET = {
     "n3": ("delta",),
     "n4": ("epsilon", "leaves"),
     "hub-only": (),
+    "laptop": ("visitor",),
 }
 
 
@@ -34,7 +36,7 @@ def inventory_of(hub: HubProcess, folder: Path) -> Path:
         "agent_bus_secrets_dir": str(folder / "secrets"),
         "message_bus_port": hub.port,
     }
-    nodes: dict[str, Any] = {node: {} for node in FLEET}
+    nodes: dict[str, Any] = {node: {} for node in FLEET if node != "laptop"}
     groups = {"hub": {"hosts": {"hub-only": {}}}, "nodes": {"hosts": nodes}}
     path = folder / "hosts.yml"
     path.write_text(yaml.safe_dump({"all": {"vars": variables, "children": groups}}))
@@ -90,7 +92,8 @@ def in_every_state(hub: HubProcess) -> None:
     streams["n4"].close()
     wait_until(lambda: state_of(hub, "epsilon") == "deaf")
     left = {**FLEET, "n4": ("epsilon",)}
-    assert hub.enrol(left, force=True).status == 200
+    assert hub.enrol(left, force=True, guests=["laptop"]).status == 200
+    assert hub.client("laptop").get("/api/inbox").status == 200
     wrong = hub.client("n3")
     wrong._token = "wrong"
     for _ in range(25):
@@ -111,9 +114,16 @@ def test_the_playbook_and_the_page_show_the_same(tmp_path: Path) -> None:
     assert told.hosts == seen.hosts, text
     assert told.alerts == seen.alerts == ["AgentBusTokensRefused"], text
     assert {row[1] for row in told.agents.values()} == {
-        "online", "gateway-down", "deaf", "offline", "retired"
+        "online", "gateway-down", "deaf", "offline", "guest", "retired"
     }  # fmt: skip
-    assert told.hosts == {"n1": "online", "n2": "gateway-down", "n3": "offline", "n4": "offline"}
+    assert told.hosts == {
+        "n1": "online",
+        "n2": "gateway-down",
+        "n3": "offline",
+        "n4": "offline",
+        "laptop": "guest",
+    }
+    assert re.search(r"visitor +laptop +guest .* seen 20\d\d-", text)
     problems = [row[1] for row in told.agents.values()]
     assert set(problems[:2]) == {"gateway-down", "deaf"}, "problems stand first"
     beta = told.agents["beta"]

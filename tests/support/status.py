@@ -37,9 +37,12 @@ def printed(text: str) -> Shown:
             name, _, watcher, gateway, *_ = line.split()
             if watcher != "-":  # a host without agents, which the page leaves out
                 reachable = "gateway-down" if gateway == "SILENT" else "online"
-                shown.hosts[name] = reachable if watcher == "connected" else "offline"
+                away = "guest" if watcher == "guest" else "offline"
+                shown.hosts[name] = reachable if watcher == "connected" else away
         elif table == "AGENT":
             name, host, status, unread, _, oldest, wake, release, *muted = line.split()
+            if status == "guest":  # has no release, and was seen at some time
+                release, muted = "", []
             row = (host, status, unread, oldest, wake, release, "muted" if muted else "")
             shown.agents[name] = tuple("" if cell == "-" else cell for cell in row)
     return shown

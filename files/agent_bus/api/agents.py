@@ -44,6 +44,7 @@ class Agents:
             "revived": change.revived,
             "groups_changed": change.groups_changed,
             "tokens_changed": change.tokens_changed,
+            "guests_changed": change.guests_changed,
         }
         return Answer(200, content)
 
@@ -59,4 +60,5 @@ def _roster(body: RosterBody) -> Roster:
         agents={AgentName(a.name): NodeName(a.node) for a in body.agents},
         groups={g: tuple(AgentName(m) for m in members) for g, members in body.groups.items()},
         tokens={NodeName(t.node): tuple(t.sha256) for t in body.tokens},
+        guests=frozenset(map(NodeName, body.guests)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_bus.core import states
 from agent_bus.core.model import rfc3339
 from agent_bus.http.call import Answer, Call
 from agent_bus.http.session import LINK_S
@@ -75,10 +76,11 @@ class Operator:
         return Answer(200, {"agent": agent, "muted_until": until})
 
     def probe(self, call: Call[None, ProbeBody]) -> Answer:
-        """Ask watchers whether they could wake their agents; wakes nobody."""
+        """Ask watchers whether they could wake their agents; wakes nobody. Guests have none."""
         directory = self._directory
         if call.body.agents is None:
-            agents = sorted(directory.roster.agents)
+            known = sorted(directory.roster.agents)
+            agents = [name for name in known if self._presence.status(name) != states.GUEST]
         else:
             agents = [directory.require(name, field="agents") for name in call.body.agents]
         probe_id, results = self._prober.run(agents, timeout_s=5.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.api.agents import has_changed_roster
-from agent_bus.api.models import requests, responses
+from agent_bus.api.models import fleet, requests, responses
 from agent_bus.api.models.events import EVENTS
 from agent_bus.api.models.hubs import ClusterAnswer, HubsAnswer
 from agent_bus.core import errors
@@ -244,7 +244,7 @@ def _agents(agents: Agents) -> list[Route]:
             "/agents",
             bare(agents.read),
             "Who is there and who can be reached",
-            answer=responses.AgentsAnswer,
+            answer=fleet.AgentsAnswer,
             unprefixed=True,
         ),
         Route(
@@ -259,7 +259,7 @@ def _agents(agents: Agents) -> list[Route]:
             "Replace the roster",
             "The whole inventory at once: new agents are registered, missing ones retired. The "
             f"body may have {ROSTER_BYTES} bytes, whatever `body_limit_bytes` says.",
-            answer=responses.RosterAnswer,
+            answer=fleet.RosterAnswer,
             problems=(*ADMIN, *WRITES, errors.RosterShrinksError),
             access="admin",
             action=ROSTER,

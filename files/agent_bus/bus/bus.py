@@ -182,7 +182,8 @@ class Bus:
             raise errors.NoWatcherError(agent, node)
         if not self.ask_to_wake(agent, node):
             if not self._presence.is_elsewhere(node):
-                raise errors.NoWatcherError(agent, node)
+                is_guest = self._directory.is_guest(node)
+                raise errors.NoWatcherError(agent, node, is_guest=is_guest)
             self._cluster.assure(WakeAsked(agent, node))
         return node
 

@@ -46,6 +46,10 @@ class Directory:
         """The active agents of a node; for None, the admin token's place, the operator."""
         return (OPERATOR,) if node is None else self._by_node.get(node, ())
 
+    def is_guest(self, node: NodeName | None) -> bool:
+        """Whether a node is a guest, which has no watcher."""
+        return node in self.roster.guests
+
     def node_of(self, agent: AgentName) -> NodeName | None:
         """Where an active agent lives; None for the operator and for retired agents."""
         return self.roster.agents.get(agent)

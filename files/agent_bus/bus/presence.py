@@ -2,7 +2,8 @@
 
 A node's watcher holds a lease: the node's newest stream with `role=watcher`, renewed by
 `POST /api/presence`. Nothing else looks like a watcher, so an agent is never shown as wakeable
-because somebody reads its inbox. All ages are monotonic: a clock that jumps changes nothing.
+because somebody reads its inbox. An agent of a guest, which has no watcher, reads when it asks.
+All ages are monotonic: a clock that jumps changes nothing.
 
 With several hubs, every one knows the leases of all. What changes one is told to all hubs and
 heard by all in one order; the stream that was told last has the lease.
@@ -181,9 +182,12 @@ class Presence:
         known = self._directory.agents.get(agent)
         if known is not None and known.retired_at is not None:
             return states.RETIRED
-        lease = self.lease(self._directory.node_of(agent))
+        node = self._directory.node_of(agent)
+        lease = self.lease(node)
         if lease is not None:
             return states.ONLINE if lease.gateways.get(agent, True) else states.GATEWAY_DOWN
+        if self._directory.is_guest(node):
+            return states.GUEST
         seen = self._seen.get(agent)
         if seen is not None and self._clock.monotonic() - seen[0] < self._offline_after_s:
             return states.DEAF

@@ -7,7 +7,7 @@ gateway and answers by `POST /api/wakes`.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.bus.broker import Broker, Entry
 from agent_bus.core import sse
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, NodeName
     from agent_bus.store.cluster import Cluster
+
+AWAY: Final = "no watcher is connected from its node"
+GUEST: Final = "it is a guest, which has no watcher: it reads when it asks"
 
 
 class Probe:
@@ -78,8 +81,9 @@ class Prober:
             for node, theirs in self._by_node(agents).items():
                 if node is not None and self._ask(probe.id, node, theirs):
                     continue
+                why = GUEST if self._directory.is_guest(node) else AWAY
                 for agent in theirs:
-                    probe.answer(agent, _failed("no watcher is connected from its node"))
+                    probe.answer(agent, _failed(why))
             probe.done.wait(timeout_s)
         finally:
             del self._open[probe.id]

@@ -133,7 +133,8 @@ RULES: Final = {
             "AgentBusTokensInRotation",
             0,
             "warning",
-            "Run site.yml for that node: until it has the new token, the hub accepts both.",
+            "Run site.yml for that node, or hand a guest its new token: until then, the hub "
+            "accepts both.",
         ),
         Rule(
             "AgentBusBackupOld",

@@ -153,12 +153,14 @@ class Agent:
 class Roster:
     """Who lives where: what the hub needs of the operator's inventory.
 
-    `tokens` maps each node to the SHA-256 digests (hex) of the tokens valid for it.
+    `tokens` maps each node to the SHA-256 digests (hex) of the tokens valid for it. `guests` are
+    the nodes without a watcher, whose agents read when they ask.
     """
 
     agents: dict[AgentName, NodeName]
     groups: dict[str, tuple[AgentName, ...]] = field(default_factory=dict)
     tokens: dict[NodeName, tuple[str, ...]] = field(default_factory=dict)
+    guests: frozenset[NodeName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,7 @@ class RosterChange:
     revived: tuple[AgentName, ...] = ()
     groups_changed: bool = False
     tokens_changed: tuple[NodeName, ...] = ()
+    guests_changed: tuple[NodeName, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -195,6 +198,7 @@ class RosterChange:
                 self.revived,
                 self.groups_changed,
                 self.tokens_changed,
+                self.guests_changed,
             )
         )
 

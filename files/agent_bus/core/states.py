@@ -12,12 +12,13 @@ from typing import Final, Literal, get_args
 Priority = Literal["normal", "high", "urgent"]
 """How urgent a message is, as its sender says; it only orders the inbox."""
 
-AgentStatus = Literal["online", "gateway-down", "deaf", "offline", "retired"]
-"""Whether an agent can be reached; a node is online, gateway-down or offline."""
+AgentStatus = Literal["online", "gateway-down", "deaf", "offline", "guest", "retired"]
+"""Whether an agent can be reached; a node is online, gateway-down, offline or guest."""
 ONLINE: Final = "online"
 GATEWAY_DOWN: Final = "gateway-down"
 DEAF: Final = "deaf"
 OFFLINE: Final = "offline"
+GUEST: Final = "guest"
 RETIRED: Final = "retired"
 AGENT_STATUSES: Final[tuple[AgentStatus, ...]] = get_args(AgentStatus)
 

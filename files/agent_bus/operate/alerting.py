@@ -71,7 +71,9 @@ class Alerting:
         commits = self._vitals.histograms()["commit_s"]
         grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
         return alerts.Figures(
-            silent_nodes=tuple(facts.node for facts in nodes if not facts.connected),
+            silent_nodes=tuple(
+                facts.node for facts in nodes if not facts.connected and not facts.guest
+            ),
             deaf_gateways=tuple(
                 facts.name for facts in agents if facts.status == states.GATEWAY_DOWN
             ),

@@ -53,9 +53,13 @@ class AgentFacts:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """One node with its active agents; `gateway` says whether all its gateways answer."""
+    """One node with its active agents; `gateway` says whether all its gateways answer.
+
+    A guest has no watcher: its agents read when they ask.
+    """
 
     node: NodeName
+    guest: bool
     agents: tuple[AgentName, ...]
     connected: bool
     watcher_version: str | None
@@ -182,6 +186,7 @@ class Fleet:
         seen = [at for name in agents if (at := presence.last_seen_at(name)) is not None]
         return NodeFacts(
             node=node,
+            guest=self._directory.is_guest(node),
             agents=agents,
             connected=lease is not None,
             watcher_version=lease.version if lease else None,

@@ -31,6 +31,7 @@ def node(facts: NodeFacts) -> dict[str, Any]:
     """An entry of `nodes`."""
     return {
         "node": facts.node,
+        "guest": facts.guest,
         "agents": facts.agents,
         "connected": facts.connected,
         "watcher_version": facts.watcher_version,

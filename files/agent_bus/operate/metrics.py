@@ -136,11 +136,13 @@ class HubCollector(Collector):
         for state in states.AGENT_STATUSES:
             reachable.add_metric([state], counted[state])
         yield reachable
-        # A node without agents, such as a hub of its own, has no watcher.
-        nodes = sorted(node for node, names in self._directory.nodes.items() if names)
+        # A guest has no watcher, nor has a node without agents, such as a hub of its own.
+        homes = [node for node, names in self._directory.nodes.items() if names]
+        nodes = sorted(node for node in homes if not self._directory.is_guest(node))
         ups = {node: int(self._presence.lease(node) is not None) for node in nodes}
         yield _gauge("watchers_connected", "Nodes whose watcher is connected.", sum(ups.values()))
-        yield _gauge("nodes", "Nodes of the roster that have agents.", len(nodes))
+        yield _gauge("nodes", "Nodes of the roster that have agents and a watcher.", len(nodes))
+        yield _gauge("guests", "Nodes of the roster without a watcher.", len(homes) - len(nodes))
         watchers = GaugeMetricFamily(
             "agent_bus_watcher_up", "1 while the node's watcher holds its lease.", labels=["node"]
         )

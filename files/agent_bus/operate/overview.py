@@ -145,10 +145,10 @@ class Overview:
         recent = self._samples.since(60)
         active = [row for row in self._shown.values() if row["status"] != states.RETIRED]
         return {
-            "agents": len(active),
+            "agents": sum(row["status"] != states.GUEST for row in active),
             "online": sum(row["status"] == states.ONLINE for row in active),
             "problems": sum(row["problem"] > 0 for row in active),
-            "nodes": len(self._nodes),
+            "nodes": sum(row["status"] != states.GUEST for row in self._nodes),
             "connected": self._connected,
             "unread": sum(row["unread"] for row in active),
             "last_min": self._counters.accepted_count - recent.sent,
@@ -247,11 +247,12 @@ def agent_row(facts: AgentFacts) -> dict[str, Any]:
 
 def node_row(facts: NodeFacts) -> dict[str, Any]:
     """A node in the API's words, with one status for its watcher and gateways."""
+    away = states.GUEST if facts.guest else states.OFFLINE
     reachable = states.GATEWAY_DOWN if facts.gateway is False else states.ONLINE
     return {
         "node": facts.node,
         "agent_count": len(facts.agents),
-        "status": reachable if facts.connected else states.OFFLINE,
+        "status": reachable if facts.connected else away,
         "watcher_version": facts.watcher_version,
         "unconfigured": list(facts.unconfigured),
     }

@@ -26,12 +26,17 @@ def assembled(
     agents: list[Agent],
     members: Iterable[tuple[str, AgentName]],
     tokens: Iterable[tuple[NodeName, str]],
+    guests: Iterable[tuple[NodeName]],
 ) -> Roster:
-    """The roster of active agents, from its rows: all agents, (group, member), (node, SHA-256)."""
+    """The roster of active agents, from its rows.
+
+    They are all agents, (group, member), (node, SHA-256) and (node of guests,).
+    """
     return Roster(
         agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
         groups=_grouped(members),
         tokens=_grouped(tokens),
+        guests=frozenset(node for (node,) in guests),
     )
 
 
@@ -66,6 +71,7 @@ def _compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
                 if set(old.tokens.get(node, ())) != set(new.tokens.get(node, ()))
             )
         ),
+        guests_changed=tuple(sorted(old.guests ^ new.guests)),
     )
 
 

@@ -16,6 +16,7 @@ REACHED: dict[str, str] = {
     Presence.GATEWAY_DOWN: "queued: its gateway is down, it is woken when that is back",
     Presence.DEAF: "queued: its node's watcher is not connected, it is woken when that is back",
     Presence.OFFLINE: "queued: its node is offline, it is woken when that is back",
+    Presence.GUEST: "queued: it is a guest, which no watcher wakes; it reads when it asks",
 }
 HOPS = (
     (Stamp.STORED, "stored"),

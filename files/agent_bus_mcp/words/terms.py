@@ -38,6 +38,7 @@ class Presence(Word):
     GATEWAY_DOWN = "gateway-down"
     DEAF = "deaf"
     OFFLINE = "offline"
+    GUEST = "guest"
     RETIRED = "retired"
 
 

@@ -17,29 +17,38 @@ def roster(
     groups: Mapping[str, Sequence[str]],
     leaving: Sequence[str],
     force: bool,
+    guests: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> dict[str, Any]:
     """Return the body of PUT /api/agents.
 
     Args:
         nodes: the hosts with agents.
         hostvars: Ansible's own.
-        tokens: the texts of `<node>.token`, and of `<node>.token.old` while tokens are rotated.
+        tokens: the texts of `<node>.token`, and of `<node>.token.old` while tokens are rotated;
+            those of guests, too.
         groups: members of each group of agents.
         leaving: nodes that are removed; their agents leave the groups, too.
         force: whether the hub may retire many agents at once.
+        guests: the agents of nodes that have no watcher (filter_plugins/guests.py). Without any,
+            the body is one that the release before takes, too.
     """
+    invited = guests or {}
     agents = [
         {"name": agent["name"] if isinstance(agent, dict) else agent, "node": node}
         for node in nodes
         for agent in hostvars[node]["agents"]
+    ]
+    agents += [
+        {"name": name, "node": guest} for guest in invited for name in invited[guest]["agents"]
     ]
     names = {agent["name"] for agent in agents}
     members = {
         group: [name for name in listed if name in names or not leaving]
         for group, listed in groups.items()
     }
-    digests = [{"node": node, "sha256": _digests(node, tokens)} for node in nodes]
-    return {"agents": agents, "groups": members, "tokens": digests, "force": force}
+    digests = [{"node": node, "sha256": _digests(node, tokens)} for node in (*nodes, *invited)]
+    body = {"agents": agents, "groups": members, "tokens": digests, "force": force}
+    return {**body, "guests": list(invited)} if invited else body
 
 
 def _digests(node: str, tokens: Mapping[str, str]) -> list[str]:

@@ -20,6 +20,7 @@ AGENT_KEYS = ("name", "waker", "command")
 INVENTORY_VARIABLES = (
     "agents",
     "agent_groups",
+    "guests",
     "bus_address",
     "openclaw_user",
     "openclaw_gateway_url",
@@ -108,8 +109,11 @@ def preflight_errors(
             _membership(where, host, raw[host], nodes=nodes, hubs=hubs, excused=has_misspelt)
         )
         errors.extend(_host_settings(where, host, hostvars[host], hubs))
-    errors.extend(_unique(where, agents))
     first = everyone[0] if everyone else None
+    for guest, names in _guest_agents(hostvars[first].get("guests") if first else None):
+        for name in names:
+            agents.setdefault(name, []).append(guest)
+    errors.extend(_unique(where, agents))
     agent_groups = hostvars[first].get("agent_groups") if first else None
     errors.extend(_agent_groups(where, agent_groups or {}, agents))
     errors.extend(
@@ -280,6 +284,17 @@ def _unique(where: Places, agents: Mapping[str, Sequence[str]]) -> Iterator[str]
             )
 
 
+def _guest_agents(guests: object) -> Iterator[tuple[str, list[str]]]:
+    """Give the agents of each guest that are well-formed; preflight_guests.py finds the others."""
+    for guest, said in guests.items() if isinstance(guests, dict) else ():
+        listed = said.get("agents") if isinstance(said, dict) else said
+        names = listed if isinstance(listed, list | tuple) else ()
+        yield (
+            str(guest),
+            [name for name in names if isinstance(name, str) and NAME.fullmatch(name)],
+        )
+
+
 def _agent_groups(
     where: Places, agent_groups: object, agents: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
@@ -299,7 +314,7 @@ def _agent_groups(
             if member not in agents:
                 yield (
                     f"{where.of('agent_groups', str(group), value=str(member))}: group {group!r} "
-                    f"names {member!r}, which no host has{closest(str(member), agents)}"
+                    f"names {member!r}, which no host or guest has{closest(str(member), agents)}"
                 )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Finding = dict[str, Any]
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-OF_THE_WHOLE_FLEET = ("agent_groups", "message_bus_port", "agent_bus_secrets_dir")
+OF_THE_WHOLE_FLEET = ("agent_groups", "guests", "message_bus_port", "agent_bus_secrets_dir")
 """Hub and nodes use these of each other, so they have to say the same."""
 SHORTEST_TOKEN = 20
 HIGHEST_PORT = 65_535
@@ -54,12 +54,15 @@ def value_findings(
     for name in sorted(set_here & {*specs, *OURS}):
         found += _values(name, variables, specs.get(name) or OURS[name])
     found += _differing(variables)
-    return [*found, *_tokens(Path(secrets), hosts)]
+    guests = variables[hosts[0]].get("guests") if hosts else None
+    invited = list(guests) if isinstance(guests, dict) else []
+    return [*found, *_tokens(Path(secrets), hosts, invited)]
 
 
 OURS: dict[str, dict[str, Any]] = {
     "agents": {},
     "agent_groups": {},
+    "guests": {},
     "bus_address": {"type": "str"},
     "openclaw_user": {"type": "str"},
     "openclaw_gateway_url": {"type": "str"},
@@ -70,7 +73,7 @@ OURS: dict[str, dict[str, Any]] = {
     "message_bus_force_roster": {"type": "bool"},
     "message_bus_new_secrets": {"type": "bool"},
 }
-"""The inventory's own variables; agents and their groups are checked in preflight.py."""
+"""The inventory's own variables; agents, their groups and guests are checked elsewhere."""
 
 
 def _twice(places: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -185,9 +188,10 @@ def _differing(variables: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
             }
 
 
-def _tokens(folder: Path, hosts: Sequence[str]) -> Iterator[Finding]:
+def _tokens(folder: Path, hosts: Sequence[str], guests: Sequence[str]) -> Iterator[Finding]:
     """Find tokens that are damaged or that others may read; missing ones will be made."""
     names = ["admin", *(f"{kind}/{host}" for host in hosts for kind in ("nodes", "hooks"))]
+    names += [f"guests/{guest}" for guest in guests]
     for path in (folder / f"{name}.token" for name in names):
         try:
             text = path.read_text(encoding="utf-8")

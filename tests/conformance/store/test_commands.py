@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -240,6 +241,23 @@ def test_listeners_hear_of_a_roster_only_when_it_changed(opened: Opening) -> Non
         for dry_run in (True, False, False):
             store.put_roster(ROSTER, force=False, dry_run=dry_run)
         assert [r.agents for r in told.rosters] == [ROSTER.agents]
+
+
+def test_which_nodes_are_guests_is_kept(opened: Opening) -> None:
+    guests = frozenset({NodeName("n1"), NodeName("guest")})
+    with opened() as store:
+        enrolled(store)
+        change = store.put_roster(replace(ROSTER, guests=guests), force=False, dry_run=False)
+        assert change.guests_changed == ("guest", "n1")
+        again = store.put_roster(replace(ROSTER, guests=guests), force=False, dry_run=False)
+        assert not again.changed
+    with opened() as store:
+        assert store.roster()[0].guests == guests
+        assert store.put_roster(ROSTER, force=False, dry_run=False).guests_changed == (
+            "guest",
+            "n1",
+        )
+        assert store.roster()[0].guests == frozenset()
 
 
 def test_a_store_opens_what_it_closed(opened: Opening) -> None:

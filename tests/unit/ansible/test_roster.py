@@ -40,6 +40,31 @@ def test_in_a_check_run_a_node_may_have_no_token_yet() -> None:
     assert made(["box"])["tokens"] == [{"node": "box", "sha256": [digest("")]}]
 
 
+def test_guests_are_nodes_of_which_the_hub_knows_that_they_have_no_watcher() -> None:
+    guests = {"laptop-anna": {"agents": ["anna-claude", "anna-codex"], "addresses": []}}
+    tokens = {"laptop-anna.token": "new", "laptop-anna.token.old": "old"}
+    found = made(["box"], tokens=tokens, guests=guests, groups={"all-of-them": ["anna-codex"]})
+    assert found["guests"] == ["laptop-anna"]
+    assert found["agents"][1:] == [
+        {"name": "anna-claude", "node": "laptop-anna"},
+        {"name": "anna-codex", "node": "laptop-anna"},
+    ]
+    assert found["tokens"][1:] == [
+        {"node": "laptop-anna", "sha256": [digest("new"), digest("old")]}
+    ]
+
+
+def test_without_guests_the_release_before_takes_the_roster_too() -> None:
+    assert "guests" not in made(["box"], guests={})
+
+
+def test_a_guest_stays_in_its_groups_when_a_node_leaves() -> None:
+    guests = {"laptop-anna": {"agents": ["anna-claude"], "addresses": []}}
+    groups = {"g": ["carl", "anna-claude"]}
+    left = made(["mini"], groups=groups, leaving=["box"], guests=guests)
+    assert left["groups"] == {"g": ["anna-claude"]}
+
+
 def test_groups_stay_as_they_are_unless_a_node_leaves() -> None:
     groups = {"all-of-them": ["carl", "ada", "elsewhere"]}
     assert made(["mini"], groups=groups)["groups"] == groups

@@ -100,19 +100,26 @@ class RosterBody(StrictModel):
         json_schema_extra={"propertyNames": {"pattern": f"^{NAME_PATTERN.pattern}$"}},
     )
     tokens: Annotated[list[NodeTokens], Field(max_length=1000)]
+    guests: list[Node] = Field(
+        default=[], description="Nodes without a watcher; each has an entry in `tokens`."
+    )
     force: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> RosterBody:
         names = [agent.name for agent in self.agents]
         digests = [digest for node in self.tokens for digest in set(node.sha256)]
-        for given in (names, [node.node for node in self.tokens], digests):
+        nodes = [node.node for node in self.tokens]
+        for given in (names, nodes, digests, self.guests):
             twice = sorted(one for one, count in Counter(given).items() if count > 1)
             if twice:
                 raise ValueError(f"named twice: {', '.join(twice)}")
         missing = {m for members in self.groups.values() for m in members} - set(names)
         if missing:
             raise ValueError(f"in a group but not in agents: {', '.join(sorted(missing))}")
+        strangers = set(self.guests) - set(nodes)
+        if strangers:
+            raise ValueError(f"guests without a token: {', '.join(sorted(strangers))}")
         return self
 
 
@@ -169,7 +176,7 @@ class WakesBody(StrictModel):
 
 
 class ProbeBody(StrictModel):
-    """Whom to probe; left out: everybody."""
+    """Whom to probe; left out: everybody who has a watcher, so no guests."""
 
     agents: Annotated[list[Name], Field(min_length=1, max_length=5000)] | None = None
 

@@ -189,13 +189,13 @@ class NoWatcherError(BusError):
     status = 409
     title = "No watcher is connected for the agent"
 
-    def __init__(self, agent: str, node: str | None) -> None:
-        reason = (
-            f"{agent!r} lives on no node" if node is None else f"{node}'s watcher is not connected"
-        )
-        super().__init__(
-            f"{reason}; GET /api/agents shows who is connected.", extra={"node": node}
-        )
+    def __init__(self, agent: str, node: str | None, *, is_guest: bool = False) -> None:
+        if is_guest:
+            words = f"{node} is a guest, which has no watcher: {agent} reads when it asks."
+        else:
+            reason = "lives on no node" if node is None else f"is on {node}, without a watcher now"
+            words = f"{agent} {reason}; GET /api/agents shows who is connected."
+        super().__init__(words, extra={"node": node})
 
 
 class BackupRunningError(BusError):

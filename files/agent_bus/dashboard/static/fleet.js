@@ -36,6 +36,8 @@ function fill(row, fact) {
   const status = part(row, "status");
   setText(status, fact.status);
   status.dataset.state = fact.status;
+  part(row, "asked").hidden = fact.status !== "guest"; // it reads when it asks, so that is all there is to know
+  setTime(part(row, "last_seen_at"), fact.last_seen_at);
   const muted = part(row, "muted");
   muted.hidden = !fact.muted_until;
   muted.title = fact.muted_until ? `until ${fact.muted_until}` : "";
@@ -47,7 +49,7 @@ function fill(row, fact) {
   for (const button of row.querySelectorAll("button")) {
     button.dataset.agent = fact.name;
     setText(button.firstElementChild, ` ${fact.name}`);
-    button.hidden = fact.status === "retired";
+    button.hidden = ["guest", "retired"].includes(fact.status);
   }
 }
 

@@ -69,7 +69,12 @@ def test_a_host_that_is_rolled_out_alone_is_let_in_by_the_hub_s_rule(
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
     }
     mini = {"ansible_host": "192.0.2.30", "agents": ["alpha"]}
-    fleet = {"hub": {"hosts": {"box": hub}}, "nodes": {"hosts": {"mini": mini}}}
+    guests = {"laptop": {"agents": ["visitor"], "addresses": ["192.0.2.77"]}}
+    fleet = {
+        "all": {"vars": {"guests": guests}},
+        "hub": {"hosts": {"box": hub}},
+        "nodes": {"hosts": {"mini": mini}},
+    }
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(fleet))
     done = play(
         [task_of("site.yml", "Let the fleet reach the hub's port")],
@@ -79,6 +84,6 @@ def test_a_host_that_is_rolled_out_alone_is_let_in_by_the_hub_s_rule(
         options=["--limit", "mini", "--check", "--diff"],
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert ("elements = { 192.0.2.30/32, 192.0.2.200/32 }" in done.stdout) == on
+    assert ("elements = { 192.0.2.30/32, 192.0.2.77/32, 192.0.2.200/32 }" in done.stdout) == on
     assert ("mini -> box" in done.stdout) == on
     assert ("changed=1" in done.stdout) == on

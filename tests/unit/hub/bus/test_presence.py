@@ -26,12 +26,18 @@ def presence(clock: FakeClock) -> Presence:
 
 
 def of_a_process(
-    clock: FakeClock, *, seen_at: int | None = None, retired_at: int | None = None
+    clock: FakeClock,
+    *,
+    seen_at: int | None = None,
+    retired_at: int | None = None,
+    guests: frozenset[NodeName] = frozenset(),
 ) -> Presence:
     """What a process knows at its start, of beta alone."""
     directory = Directory()
     homes = {BETA: NODE} if retired_at is None else {}
-    directory.replace(Roster(agents=homes), [Agent(BETA, NODE, retired_at, seen_at)])
+    directory.replace(
+        Roster(agents=homes, guests=guests), [Agent(BETA, NODE, retired_at, seen_at)]
+    )
     return Presence(directory=directory, clock=clock, lease_s=75, offline_after_s=300)
 
 
@@ -58,6 +64,17 @@ def test_the_five_states(presence: Presence, clock: FakeClock) -> None:
     clock.advance(300)
     assert status(presence) == "offline"
     assert status(of_a_process(clock, retired_at=1, seen_at=clock.now_ms())) == "retired"
+
+
+def test_an_agent_of_a_guest_is_one_however_long_it_is_silent(clock: FakeClock) -> None:
+    presence = of_a_process(clock, guests=frozenset({NODE}))
+    assert status(presence) == "guest"
+    presence.seen(BETA)
+    assert (status(presence), presence.last_seen_at(BETA)) == ("guest", clock.now_ms())
+    clock.advance(301)
+    assert status(presence) == "guest"
+    presence.opened(NODE, object(), (BETA,))
+    assert status(presence) == "online", "it runs a watcher of its own"
 
 
 def test_what_an_earlier_process_saw_counts(clock: FakeClock) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus.api.models.responses import AgentEntry
+from agent_bus.api.models.fleet import AgentEntry
 from agent_bus.app import parts
 from agent_bus.core.model import NodeName, Seq, Stamp
 from agent_bus.core.slices import SweepBounds
@@ -66,6 +67,23 @@ def test_an_alert_holds_from_when_it_does_and_not_from_when_somebody_looks(
     assert [one["subject"] for one in shown["alerts"]] == [
         node for node, agents in sorted(watched.core.directory.nodes.items()) if agents
     ]
+
+
+def test_no_watcher_is_missed_at_a_guest_but_its_unread_mail_is(watched: Watched) -> None:
+    core = watched.core
+    guests = frozenset(node for node, agents in core.directory.nodes.items() if agents)
+    roster = replace(core.directory.roster, guests=guests)
+    core.store.put_roster(roster, force=False, dry_run=False)
+    core.store.send(draft("beta"), depth_limit=50)
+    watched.later(200)
+    assert watched.alerting.firing == []
+    totals = watched.overview.fleet()["totals"]
+    assert {totals[name] for name in ("agents", "nodes", "problems")} == {0}
+    watched.clock.advance(1800)
+    watched.later(70)
+    assert [one["name"] for one in watched.alerting.firing] == ["AgentBusMailUnread"]
+    first = watched.overview.fleet()["agents"][0]
+    assert (first["name"], first["problem"]) == (BETA, 1)
 
 
 def test_mail_that_has_expired_is_no_longer_the_oldest(watched: Watched) -> None:

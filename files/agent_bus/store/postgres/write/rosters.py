@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import OPERATOR, Agent, AgentName, Roster, RosterChange
+from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster, RosterChange
 from agent_bus.store import roster_change
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ KEEP_DIGESTS: Final = (
     "INSERT INTO node_token (node, sha256)"
     " SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING"
 )
+# `meta` also holds which nodes are guests: every earlier release has that table.
+GUESTS: Final = "SELECT substr(key, 7) FROM meta WHERE starts_with(key, 'guest:')"
+DROP_GUESTS: Final = "DELETE FROM meta WHERE starts_with(key, 'guest:')"
+PUT_GUESTS: Final = "INSERT INTO meta (key, value) SELECT 'guest:' || unnest(%s::text[]), '1'"
 END_ROTATIONS: Final = "DELETE FROM meta WHERE key = ANY(%s)"
 NOTE_ROTATIONS: Final = (
     "INSERT INTO meta (key, value) SELECT 'rotation:' || node, %s FROM node_token"
@@ -55,7 +59,8 @@ def load(connection: Connection[Any]) -> tuple[Roster, list[Agent]]:
     """
     agents = [Agent(*row) for row in connection.execute(AGENTS)]
     members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
-    return roster_change.assembled(agents, members, tokens), agents
+    guests = [(NodeName(node),) for (node,) in connection.execute(GUESTS)]
+    return roster_change.assembled(agents, members, tokens, guests), agents
 
 
 def put(
@@ -80,6 +85,8 @@ def put(
     connection.execute(PUT_MEMBERS, _columns(new.groups))
     connection.execute(DROP_DIGESTS)
     connection.execute(KEEP_DIGESTS, _columns(new.tokens))
+    connection.execute(DROP_GUESTS)
+    connection.execute(PUT_GUESTS, (sorted(new.guests),))
     ended = [f"rotation:{node}" for node in change.tokens_changed]
     connection.execute(END_ROTATIONS, (ended,))
     connection.execute(NOTE_ROTATIONS, (str(now),))

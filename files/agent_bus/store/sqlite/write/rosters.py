@@ -25,7 +25,11 @@ REJECT_TASKS: Final = (
 DROP_MEMBERS: Final = "DELETE FROM group_member"
 PUT_MEMBER: Final = "INSERT INTO group_member (group_name, agent) VALUES (?, ?)"
 BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
-# `meta` holds since when a node has two tokens; every earlier release has that table, too.
+# `meta` holds which nodes are guests, and since when a node has two tokens; every earlier release
+# has that table, too.
+GUESTS: Final = "SELECT substr(key, 7) FROM meta WHERE key GLOB 'guest:*'"
+DROP_GUESTS: Final = "DELETE FROM meta WHERE key GLOB 'guest:*'"
+PUT_GUEST: Final = "INSERT INTO meta (key, value) VALUES ('guest:' || ?, '1')"
 ROTATIONS: Final = (
     "SELECT substr(key, 10), CAST(value AS INTEGER) FROM meta WHERE key GLOB 'rotation:*'"
 )
@@ -44,7 +48,8 @@ def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
     """The roster of active agents, and all agents: retired ones and the operator, too."""
     agents = [Agent(*row) for row in connection.execute(AGENTS)]
     members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
-    return roster_change.assembled(agents, members, tokens), agents
+    guests = [(NodeName(node),) for (node,) in connection.execute(GUESTS)]
+    return roster_change.assembled(agents, members, tokens, guests), agents
 
 
 def put(
@@ -72,6 +77,8 @@ def put(
     connection.execute(DROP_DIGESTS)
     for node, hashes in new.tokens.items():
         connection.executemany(KEEP_DIGEST, [(node, sha256) for sha256 in set(hashes)])
+    connection.execute(DROP_GUESTS)
+    connection.executemany(PUT_GUEST, [(node,) for node in new.guests])
     for node in change.tokens_changed:
         connection.execute(END_ROTATION, (node,))
     connection.execute(NOTE_ROTATIONS, (str(now),))
