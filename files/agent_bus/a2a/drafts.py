@@ -13,6 +13,7 @@ from agent_bus.a2a.requests import OWN, Options
 from agent_bus.api.models.requests import SendBody
 from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, PRIORITIES, AgentName, Draft, MessageId
+from agent_bus.core.slices import HistorySlice
 from agent_bus.core.sse import compact_json
 from agent_bus.core.task import Step
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from agent_bus.core.task import Task
     from agent_bus.store.contract import Store
 
+NEWEST: Final = 20
+"""How many of a context's newest messages are looked at for one of the owner's."""
 DATA_ONLY: Final = "This message has data only."
 
 
@@ -55,7 +58,7 @@ class Drafts:
         options = Options() if message.metadata is None else message.metadata.own or Options()
         checked = _checked(body, data, options)
         joined = self._joined(message)
-        reply_to = joined or message.context_id or None
+        reply_to = joined or self._newest(owner, message.context_id or None)
         told = [
             agent, body, data, options.model_dump(), message.task_id or None,
             message.context_id or None,
@@ -93,6 +96,22 @@ class Drafts:
             words = "message.contextId: not the context of the task; leave it out."
             raise A2AError(faults.INVALID_PARAMS, words, "message.contextId")
         return found.id
+
+    def _newest(self, owner: AgentName, context_id: str | None) -> MessageId | None:
+        """What a new request in a context replies to: so a thread's depth counts here, too.
+
+        It is the newest message that the owner wrote or got; among many others', the first one.
+        """
+        if context_id is None:
+            return None
+        for archived in (False, True):
+            wanted = HistorySlice(
+                limit=NEWEST, thread=context_id, archived=archived, ascending=False
+            )
+            for message, deliveries in self._store.history(wanted):
+                if owner in {message.sender, *(d.agent for d in deliveries)}:
+                    return message.id
+        return MessageId(context_id)
 
     def _recipients(self, owner: AgentName, agent: str, key: str) -> tuple[AgentName, ...]:
         """The agent; nobody for a known key whose agent has retired: the store answers it."""
