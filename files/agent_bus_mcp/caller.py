@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Protocol
 
     class Bus(Protocol):
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         @property
         def lost(self) -> Collection[str]:
             """Ids of messages that were fetched, but whose page never reached the agent."""
+
+        def render(self, words: Callable[[], str]) -> str:
+            """Return what a long page says, without keeping others waiting."""
 
         def now(self) -> float:
             """Return the hub's time, in epoch seconds."""

@@ -140,16 +140,21 @@ def check_meta(request: Request) -> None:
             " with initialize",
         )
     if version != MODERN:
-        raise request.error(
-            UNSUPPORTED_VERSION,
-            f"Unsupported protocol version: {MODERN} is spoken by requests, older ones after"
-            " initialize",
-            data={"supported": list(SUPPORTED), "requested": version},
-        )
+        raise unsupported(request, version)
     if not isinstance(request.meta.get(CAPABILITIES_KEY), dict):
         raise request.error(
             INVALID_PARAMS, f"params._meta: {CAPABILITIES_KEY} is missing: a JSON object"
         )
+
+
+def unsupported(request: Request, version: Optional[str]) -> RpcError:
+    """Return the error for a version that is not spoken, or not in this way."""
+    return request.error(
+        UNSUPPORTED_VERSION,
+        f"Unsupported protocol version: {MODERN} is spoken by each request, older ones after"
+        " initialize",
+        data={"supported": list(SUPPORTED), "requested": version},
+    )
 
 
 def encode(message: dict[str, Any]) -> bytes:

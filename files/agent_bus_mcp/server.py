@@ -24,11 +24,19 @@ class Server:
     Args:
         version: the release.
         instructions: what an agent should know, said when it connects.
+        on_defect: gets an exception that no tool should raise.
     """
 
-    def __init__(self, *, version: str, instructions: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        version: str,
+        instructions: Callable[[], str],
+        on_defect: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
         self._info = {"name": NAME, "title": TITLE, "version": version}
         self._instructions = instructions
+        self._on_defect = on_defect
 
     def answer(self, request: Request, bus: Callable[[], Bus]) -> tuple[dict[str, Any], Told]:
         """Return the answer to a request, and what a tool has shown in it.
@@ -81,11 +89,33 @@ class Server:
             return {"tools": table.listed()}, NOTHING
         if request.method == "tools/call":
             tool, arguments = called(request)
-            return _run(tool, arguments, bus)
+            return self._run(tool, arguments, bus)
         raise request.error(
             protocol.UNKNOWN_METHOD,
             f"Method not found: {request.method[:100]}; there are only tools here",
         )
+
+    def _run(
+        self, tool: table.Tool, arguments: dict[str, Any], bus: Callable[[], Bus]
+    ) -> tuple[dict[str, Any], Told]:
+        """Return a tool's result: one text, whatever happens, which a model can act on."""
+        from agent_bus_mcp.words import text  # at start, nothing is told
+
+        told, is_error = NOTHING, False
+        try:
+            told = tool.run(bus, arguments)
+            words = told.words
+        except RefusedError as error:
+            words, is_error = error.words, True
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            self._on_defect(error)
+            kind = f"{type(error).__name__}: {error}"[:300]
+            words, is_error = (
+                f"the tool {tool.name} has a defect ({kind}): tell the operator",
+                True,
+            )
+        content = [{"type": "text", "text": text.page(words, CUT)}]
+        return {"content": content, "isError": is_error}, told
 
 
 def called(request: Request) -> tuple[table.Tool, dict[str, Any]]:
@@ -105,22 +135,3 @@ def called(request: Request) -> tuple[table.Tool, dict[str, Any]]:
     if not isinstance(arguments, dict):
         raise request.error(protocol.INVALID_PARAMS, "arguments: a JSON object")
     return tool, arguments
-
-
-def _run(
-    tool: table.Tool, arguments: dict[str, Any], bus: Callable[[], Bus]
-) -> tuple[dict[str, Any], Told]:
-    """Return a tool's result: one text, whatever happens, which a model can act on."""
-    from agent_bus_mcp.words import text  # at start, nothing is told
-
-    told, is_error = NOTHING, False
-    try:
-        told = tool.run(bus, arguments)
-        words = told.words
-    except RefusedError as error:
-        words, is_error = error.words, True
-    except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-        kind = f"{type(error).__name__}: {error}"[:300]
-        words, is_error = f"the tool {tool.name} has a defect ({kind}): tell the operator", True
-    content = [{"type": "text", "text": text.page(words, CUT)}]
-    return {"content": content, "isError": is_error}, told

@@ -109,13 +109,19 @@ def _inbox(bus: Bus, given: Arguments) -> Told:
             trouble = text.line(error.words)
     is_narrow = everything or "thread" in given
     steps = Tools(bus.agent, is_narrow, everything_shown=everything, thread=given.get("thread"))
-    words = page_words(page, steps, now=now, everything=everything, trouble=trouble, lost=bus.lost)
-    shown = [
+
+    def told() -> str:
+        return page_words(
+            page, steps, now=now, everything=everything, trouble=trouble, lost=bus.lost
+        )
+
+    words = bus.render(told)
+    seen = [
         m["id"]
         for m in page["messages"]
         if everything or m["id"] in bus.lost or not lately(m, now)
     ]
-    return Told(words, tuple(shown))
+    return Told(words, tuple(seen))
 
 
 def _ack(bus: Bus, given: Arguments) -> Told:
@@ -146,13 +152,15 @@ def _agents(bus: Bus, given: Arguments) -> Told:
         }
         if not roster["agents"] and not roster["groups"]:
             return Told(f"nobody's name contains {text.line(part)!r}")
-    return Told(roster_words(roster, bus.now()))
+    now = bus.now()
+    return Told(bus.render(lambda: roster_words(roster, now)))
 
 
 def _thread(bus: Bus, given: Arguments) -> Told:
     asked = bus.message(given["id"])
     if "part" in given:
-        return Told(_part_words(asked, given["part"], bus.now()))
+        now = bus.now()
+        return Told(bus.render(lambda: _part_words(asked, given["part"], now)))
     limit = given.get("limit", THREAD_LIMIT)
     query = {
         "agent": bus.agent,
@@ -162,7 +170,8 @@ def _thread(bus: Bus, given: Arguments) -> Told:
         "cursor": given.get("cursor"),
     }
     page = bus.call("GET", "/api/history", query=query)
-    words = thread_words(page, asked["thread_id"], Tools(bus.agent), now=bus.now())
+    steps, now = Tools(bus.agent), bus.now()
+    words = bus.render(lambda: thread_words(page, asked["thread_id"], steps, now=now))
     if page.get("next_cursor"):
         again = f"tool thread with id {asked['id']}, limit {limit}, cursor {page['next_cursor']}"
         words += f"\nmore: {again}"

@@ -24,6 +24,8 @@ from agent_bus.dashboard.page_stream import PageStreams
 from agent_bus.dashboard.sign_in import SignIn
 from agent_bus.http.application import application
 from agent_bus.http.audit import Audit
+from agent_bus.mcp.endpoint import Mcp
+from agent_bus.mcp.inner import Inner
 from agent_bus.runtime import greenlets, instance
 
 if TYPE_CHECKING:
@@ -84,8 +86,9 @@ class Hub:
         actions = Actions(core.store, core.directory, messages=messages, operator=operator)
         views = parts.build_dashboard(core, overview, samples, pages=pages, page_streams=shown)
         a2a = parts.build_a2a(settings, core, auth, audit, version=version)
+        mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
         api += parts.webhook_routes(core, webhooks)
-        table = [*api, *a2a, *sign_in.routes(), *views.routes(), *actions.routes()]
+        table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
         hearing = Hearing(core, fleet=fleet, prober=prober, sessions=sessions, watch=watch)

@@ -66,6 +66,10 @@ class NodeBus:
         else:
             self._hub = Hubs.of(settings, node.token, deadline=self._deadline, opened=opened)
 
+    def render(self, words: Callable[[], str]) -> str:
+        """Return what a long page says: nobody else waits here."""
+        return words()
+
     def now(self) -> float:
         """Return the hub's time; before its first answer, this machine's."""
         date = text.parse_http_date(self._hub.date)
