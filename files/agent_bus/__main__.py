@@ -1,4 +1,4 @@
-"""`python -m agent_bus serve|check-config|check-database|openapi|admin`: the hub's program."""
+"""`python -m agent_bus VERB`: the hub's program; `--help` has the verbs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from agent_bus import __version__, settings
+from agent_bus import __version__, settings, webhook_settings
 from agent_bus.core import errors
 from agent_bus.runtime import log
 
@@ -27,14 +27,18 @@ def main(argv: list[str] | None = None) -> int:
         _print_openapi()
         return 0
     try:
-        chosen = settings.load(arguments.config)
         if arguments.verb == "serve":
-            _serve(chosen, arguments.log_level)
+            _serve(settings.load(arguments.config), arguments.log_level)
         elif arguments.verb == "check-database":
             from agent_bus.app import backend
 
+            chosen = settings.load(arguments.config)
             print(backend.check_database(chosen, arguments.password_file))
         else:
+            if arguments.verb == "check-webhooks":
+                webhook_settings.load(arguments.config)
+            else:
+                settings.load(arguments.config)
             print(f"{arguments.config}: ok")
     except errors.StartupError as error:
         print(error, file=sys.stderr)
@@ -89,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", default="INFO", help="default: %(default)s")
     check = verbs.add_parser("check-config", help="validate a settings file and exit")
     check.add_argument("config", type=Path, help="settings file (JSON)")
+    hooks = verbs.add_parser("check-webhooks", help="validate a file of webhooks and exit")
+    hooks.add_argument("config", type=Path, help="file of webhooks (JSON)")
     database = verbs.add_parser("check-database", help="ask whether PostgreSQL can hold the bus")
     database.add_argument("config", type=Path, help="settings file (JSON)")
     database.add_argument(

@@ -17,9 +17,9 @@ import time
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from agent_bus import checkup, settings, stopped
+from agent_bus import checkup, settings, stopped, webhook_settings
 from agent_bus.core import errors
 from agent_bus.stopped import (
     EXIT_DENIED,
@@ -38,6 +38,7 @@ exit codes: 0 done, 1 failed, 2 usage, 69 the hub does not answer, 75 try later 
 still runs, a limit, no room), 77 denied (token), 78 the settings file is wrong"""
 CONFIG: Final = Path("/etc/agent-bus/hub.json")
 TOKEN_FILE: Final = Path("/etc/agent-bus/secrets/admin.token")
+EXIT_USAGE: Final = 2
 TIMEOUT_S: Final = 60
 """For what the hub answers at once."""
 OTHER_S: Final = 5
@@ -161,6 +162,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         chosen = settings.load(arguments.config)
         if arguments.verb == "check-config":
+            webhook_settings.load(chosen.webhooks_file)
             print(f"{arguments.config}: ok")
             return 0
         if arguments.verb in stopped.VERBS:
@@ -187,8 +189,8 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         content = hub.call("GET", "/api/cluster")
         _show(arguments, content, _status(content))
         return 0
-    if verb == "doctor":
-        return _doctor(arguments, chosen, hub)
+    if verb in {"webhooks", "doctor"}:
+        return _doctor(arguments, chosen, hub) if verb == "doctor" else _webhooks(arguments, hub)
     if verb == "roster":
         content = hub.call("GET", "/api/agents")
         _show(arguments, content, _roster(content))
@@ -280,6 +282,22 @@ def _status(content: dict[str, Any]) -> Iterable[str]:
         yield from _table(of_etcd, content["etcd"]["members"])
 
 
+def _webhooks(arguments: argparse.Namespace, hub: RunningHub) -> int:
+    """List the webhooks, or do something about one."""
+    if arguments.action == "list":
+        content = hub.call("GET", "/api/webhooks")
+        columns = ("name", "pending", "oldest_s", "delivered", "dead", "dropped", "secrets")
+        more = ("failures", "held_s", "disabled_at", "last_success_at", "last_error")
+        _show(arguments, content, _table((*columns, *more), content["webhooks"]))
+        return 0
+    if arguments.name is None:
+        raise AdminError(f"say which webhook: webhooks {arguments.action} NAME", EXIT_USAGE)
+    name = quote(arguments.name, safe="")
+    content = hub.call("POST", f"/api/webhooks/{name}/{arguments.action}")
+    _show(arguments, content, _flat(content))
+    return 0 if content.get("ok", True) else EXIT_FAILED
+
+
 def _doctor(arguments: argparse.Namespace, chosen: settings.Settings, hub: RunningHub) -> int:
     found = list(checkup.checks(chosen, hub.ask, now=time.time_ns() // 1_000_000))
     _show(arguments, {"checks": [one._asdict() for one in found]}, checkup.lines(found))
@@ -336,6 +354,9 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     mute.add_argument("for_s", metavar="SECONDS", type=float, help="0 ends a mute")
     probe = verbs.add_parser("probe", help="ask the watchers whether agents could be woken")
     probe.add_argument("names", metavar="AGENT", nargs="*", help="default: all")
+    hooks = verbs.add_parser("webhooks", help="how the webhooks fare; deliver now, or test one")
+    hooks.add_argument("action", choices=("list", "retry", "test"), nargs="?", default="list")
+    hooks.add_argument("name", metavar="WEBHOOK", nargs="?")
     link = verbs.add_parser("login-link", help="a link that signs a browser in once")
     link.add_argument(
         "--url",

@@ -72,6 +72,8 @@ def checks(chosen: Settings, ask: Ask, *, now: int) -> Iterator[Check]:
         ).ask()
         yield from _database(chosen.hub_name, host)
         yield _etcd(host)
+    if chosen.webhooks_file is not None:
+        yield from _webhooks(ask)
     yield from _certificates(chosen, now)
 
 
@@ -132,6 +134,23 @@ def _membership(own: str, other: HubAddress, ask: Ask) -> Check:
         advice = "it hears this hub by the database: is agent-bus.service here in reach of it?"
         return Check(name, ok=False, found=f"answers, and does not hear {own}", advice=advice)
     return Check(name, ok=True, found=f"answers, and hears {own}")
+
+
+def _webhooks(ask: Ask) -> Iterator[Check]:
+    """Whether each webhook delivers."""
+    try:
+        found = ask(None, "/api/webhooks")["webhooks"]
+    except AdminError as error:
+        yield Check("webhooks", ok=False, found=str(error), advice=f"systemctl status {BUS}")
+        return
+    for one in found:
+        name, waits_s = one["name"], one["oldest_s"] or 0
+        said = f"{one['pending']} events wait, {one['delivered']} delivered"
+        if one["failures"] or one["disabled_at"]:
+            said += f"; {one['last_error']}"
+        ok = one["disabled_at"] is None and waits_s <= alerts.WEBHOOK_S
+        advice = f"mend its receiver; then: agent-bus-admin webhooks retry {name}"
+        yield Check(f"webhook {name}", ok=ok, found=said, advice=advice)
 
 
 def _database(own: str, host: Host) -> Iterator[Check]:

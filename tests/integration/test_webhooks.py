@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import ssl
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hub import running
-from tests.support.receiver import Receiver, configured, receiving
+from tests.support import postgres
+from tests.support.certificates import Authority
+from tests.support.hub import HubProcess, running
+from tests.support.hubs import hubs_on
+from tests.support.patience import wait_until
+from tests.support.receiver import OTHER_SECRET, SECRET, Receiver, configured, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -40,3 +47,193 @@ def test_a_message_comes_signed_with_a_stable_id(tmp_path: Path, receiver: Recei
             "data": None,
         }
         assert not receiver.faults
+
+
+def test_what_is_read_and_what_is_overdue_is_told(tmp_path: Path, receiver: Receiver) -> None:
+    chosen = {"events": ["read", "overdue"], "fleet": False, "agents": ["gamma"], "body": False}
+    with running(tmp_path, webhooks_file=configured(tmp_path, receiver, **chosen)) as hub:
+        for text in ("first", "second"):
+            sent = hub.client().send(text, to=["gamma", "delta"], **{"from": "alpha"})
+        (seq,) = [one["seq"] for one in sent["recipients"] if one["agent"] == "gamma"]
+        report = {"agent": "gamma", "event": "overdue", "up_to_seq": seq}
+        assert hub.client("n2").post("/api/wakes", {"reports": [report]}).status == 204
+        receiver.wait_for(2)
+        for node, agent in (("n2", "gamma"), ("n3", "delta")):
+            assert hub.client(node).post("/api/ack", {"agent": agent, "ids": [sent["id"]]})
+        got = receiver.wait_for(3)
+    assert sorted(one.content["type"] for one in got) == ["message.overdue"] * 2 + ["message.read"]
+    assert {one.content["data"]["to_agent"] for one in got} == {"gamma"}
+    assert all("body" not in one.content["data"] for one in got)
+    assert not receiver.faults
+
+
+def test_a_receiver_that_was_down_slow_or_broken_gets_all(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.answers = [500, 503]
+    receiver.rest = b"x" * 100_000  # what it says is not read to the end
+    with running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub:
+        hub.client().send("one", to="gamma", **{"from": "alpha"})
+        wait_until(lambda: len(receiver.got) == 1, "the first attempt")
+        state = failing(hub)
+        assert state["last_error"] == "500 Internal Server Error"
+        assert (state["pending"], state["failures"]) == (1, 1)
+        hub.client(None).post("/api/webhooks/ops/retry", None)
+        wait_until(lambda: len(receiver.got) == 2, "the second attempt")
+        for text in ("two", "three"):
+            hub.client().send(text, to="gamma", **{"from": "alpha"})
+        hub.client(None).post("/api/webhooks/ops/retry", None)
+        receiver.wait_for(3)
+        assert set(receiver.bodies) == {"one", "two", "three"}
+        wait_until(lambda: states(hub)[0]["pending"] == 0, "nothing waits")
+        assert (states(hub)[0]["delivered"], states(hub)[0]["failures"]) == (3, 0)
+
+
+def test_nothing_is_lost_when_the_hub_is_killed_before_the_delivery(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.hangs = threading.Event()
+    with running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub:
+        sent = [hub.client().send(str(n), to="gamma", **{"from": "alpha"}) for n in range(20)]
+        hub.kill()
+        receiver.hangs.set()
+        hub.start()
+        got = receiver.wait_for(20)
+        wait_until(lambda: states(hub)[0]["pending"] == 0, "nothing waits")
+    assert {one.id for one in got} == {f"ops_message_{one['id']}_gamma" for one in sent}
+    assert set(receiver.bodies) == {str(n) for n in range(20)}
+
+
+def test_a_redirect_is_not_followed(tmp_path: Path, receiver: Receiver) -> None:
+    with receiving() as elsewhere:
+        receiver.status, receiver.headers = 301, {"Location": elsewhere.url()}
+        with running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub:
+            hub.client().send("one", to="gamma", **{"from": "alpha"})
+            state = failing(hub)
+        assert "redirects are not followed" in state["last_error"]
+        assert not elsewhere.got
+
+
+def test_a_receiver_that_is_gone_is_left_alone_until_a_retry(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.status = 410
+    with running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub:
+        hub.client().send("one", to="gamma", **{"from": "alpha"})
+        wait_until(lambda: states(hub)[0]["disabled_at"], "it is disabled")
+        receiver.status = 204
+        hub.client().send("two", to="gamma", **{"from": "alpha"})
+        assert hub.client(None).post("/api/webhooks/ops/test", None).body["ok"]
+        assert [one.content["type"] for one in receiver.taken] == ["webhook.test"]
+        hub.client(None).post("/api/webhooks/ops/retry", None)
+        receiver.wait_for(3)
+    assert sorted(receiver.bodies[1:]) == ["one", "two"]
+
+
+def test_a_private_address_is_not_asked_unless_the_inventory_says_so(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    file = configured(tmp_path, receiver, allow_private=False)
+    with running(tmp_path, webhooks_file=file) as hub:
+        tested = hub.client(None).post("/api/webhooks/ops/test", None).body
+        assert (tested["ok"], receiver.got) == (False, [])
+        assert tested["error"].startswith("127.0.0.1 has no public address")
+
+
+def test_no_proxy_of_the_environment_is_asked(tmp_path: Path, receiver: Receiver) -> None:
+    with receiving() as proxy:
+        names = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY")
+        environ = dict.fromkeys(names, f"http://127.0.0.1:{proxy.port}")
+        file = configured(tmp_path, receiver)
+        with running(tmp_path, environ, webhooks_file=file) as hub:
+            assert hub.client(None).post("/api/webhooks/ops/test", None).body["ok"]
+        assert len(receiver.taken) == 1
+        assert not proxy.got
+
+
+def test_both_secrets_of_a_rotation_sign(tmp_path: Path, receiver: Receiver) -> None:
+    file = configured(tmp_path, receiver, secrets=f"{OTHER_SECRET}\n{SECRET}")
+    with running(tmp_path, webhooks_file=file) as hub:
+        assert states(hub)[0]["secrets"] == 2
+        for secret in (SECRET, OTHER_SECRET):
+            receiver.secret = secret
+            assert hub.client(None).post("/api/webhooks/ops/test", None).body["ok"]
+        assert SECRET not in hub.log() + str(states(hub))
+
+
+def test_a_certificate_is_verified(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    files = authority.issue("receiver")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files["tls_certificate_file"], files["tls_key_file"])
+    with receiving(context=context) as receiver:
+        url = {"url": receiver.url("https"), "allow_http": False}
+        for ca_file, is_ok in ((None, False), (str(authority.ca_file), True)):
+            folder = tmp_path / str(is_ok)
+            folder.mkdir()
+            file = configured(folder, receiver, ca_file=ca_file, **url)
+            with running(folder, webhooks_file=file) as hub:
+                tested = hub.client(None).post("/api/webhooks/ops/test", None).body
+                assert tested["ok"] is is_ok, tested
+                assert is_ok or "certificate is not trusted" in tested["error"]
+
+
+def test_what_is_not_the_operators_to_ask_is_refused(tmp_path: Path, receiver: Receiver) -> None:
+    with running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub:
+        assert hub.client().get("/api/webhooks").status == 403
+        unknown = hub.client(None).post("/api/webhooks/opps/test", None)
+        assert (unknown.status, unknown.body["code"]) == (404, "unknown_webhook")
+        assert "There are: ops" in unknown.body["detail"]
+
+
+def test_a_receiver_that_hangs_holds_up_nothing_else(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.hangs = threading.Event()
+    with receiving() as other:
+        file = configured(tmp_path, receiver)
+        document = json.loads(Path(file).read_text())
+        document["webhooks"].append(
+            {**document["webhooks"][0], "name": "other", "url": other.url()}
+        )
+        Path(file).write_text(json.dumps(document))
+        with running(tmp_path, webhooks_file=file) as hub:
+            for number in range(30):
+                hub.client().send(str(number), to="gamma", **{"from": "alpha"})
+            other.wait_for(30)
+            assert not receiver.taken
+            receiver.hangs.set()
+            receiver.wait_for(30)
+
+
+@pytest.mark.parametrize("takes_over", [False, True])
+def test_of_two_hubs_one_delivers_and_the_other_takes_over(
+    tmp_path: Path, receiver: Receiver, *, takes_over: bool
+) -> None:
+    file = configured(tmp_path, receiver, events=["message", "read"])
+    urls = [postgres.database(tmp_path)] * 2
+    with hubs_on(urls, tmp_path, webhooks_file=file) as hubs:
+        ids = []
+        for number in range(20):
+            hub = hubs[number % 2]
+            ids.append(hub.client().send(str(number), to="gamma", **{"from": "alpha"})["id"])
+        if takes_over:
+            hubs[0].kill()
+        hubs[1].client("n2").post("/api/ack", {"agent": "gamma", "ids": ids})
+        receiver.wait_for(40)
+        wait_until(lambda: states(hubs[1])[0]["pending"] == 0, "nothing waits")
+    wanted = {f"ops_{kind}_{one}_gamma" for kind in ("message", "read") for one in ids}
+    times = receiver.times()
+    assert set(times) == wanted
+    if not takes_over:
+        assert set(times.values()) == {1}
+
+
+def states(hub: HubProcess) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = hub.client(None).get("/api/webhooks").body["webhooks"]
+    return found
+
+
+def failing(hub: HubProcess) -> dict[str, Any]:
+    """How the only webhook is, once an attempt has failed."""
+    return wait_until(
+        lambda: next((one for one in states(hub) if one["failures"]), {}), "the failure is kept"
+    )

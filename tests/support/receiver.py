@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret of 24 bytes ...").decode()
-OTHER_SECRET: Final = "whsec_" + base64.b64encode(b"another secret of 32 bytes .....").decode()
+OTHER_SECRET: Final = "whsec_" + base64.b64encode(b"another secret of 31 bytes ....").decode()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from agent_bus.api.agents import Agents
 from agent_bus.api.health import metrics_endpoint
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
-from agent_bus.app import backend, parts
+from agent_bus.app import backend, outward, parts
 from agent_bus.app.assembly import assemble
 from agent_bus.app.hearing import Hearing
 from agent_bus.bus.auth import load_digests
@@ -49,23 +49,24 @@ class Hub:
         housekeeper = parts.build_housekeeper(settings, core)
         fleet = parts.build_fleet(core)
         samples = parts.build_samples(core, refusals, reserves)
-        alerting = parts.build_alerting(core, fleet, samples, watch)
-        overview = parts.build_overview(
-            core, fleet, alerting, samples, watch=watch, version=version
-        )
-        webhooks = parts.build_webhooks(settings, core)
+        webhooks = outward.build_webhooks(settings, core)
+        alerts = parts.build_alerting(core, fleet, samples, watch, webhooks=webhooks)
+        overview = parts.build_overview(core, fleet, alerts, samples, watch=watch, version=version)
         core.observers.extend((housekeeper, fleet, overview, *webhooks.observers))
         for one in (housekeeper, fleet, overview):
             one.start()
         sessions = parts.build_sessions(core, auth)
         audit = Audit(records=core.records, clock=clock)
         live = parts.build_live(settings, core, greenlets.HangUps())
-        self.health = parts.build_health(core, alerting, reserves, version)
+        self.health = parts.build_health(core, alerts, reserves, version)
         prober = parts.build_prober(core)
         messages = parts.build_messages(settings, core, auth)
         backups = parts.build_backups(settings, self._backend, clock)
         operator = parts.build_operator(
             core, prober=prober, housekeeper=housekeeper, backups=backups, sessions=sessions
+        )
+        exporter = parts.build_exporter(
+            core, refusals, reserves, watch=watch, webhooks=webhooks, version=version
         )
         api = routes(
             messages=messages,
@@ -76,9 +77,7 @@ class Hub:
             health=self.health,
             hubs=parts.build_hubs(settings, core, self.health, watch=watch, version=version),
             document=openapi.endpoint(),
-            metrics=metrics_endpoint(
-                parts.build_exporter(core, refusals, reserves, watch=watch, version=version)
-            ),
+            metrics=metrics_endpoint(exporter),
         )
         pages = Pages()
         sign_in = SignIn(sessions=sessions, pages=pages, audit=audit, refusals=refusals)
@@ -87,7 +86,7 @@ class Hub:
         views = parts.build_dashboard(core, overview, samples, pages=pages, page_streams=shown)
         a2a = parts.build_a2a(settings, core, auth, audit, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
-        api += parts.webhook_routes(core, webhooks)
+        api += outward.webhook_routes(core, webhooks)
         table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)

@@ -12,8 +12,6 @@ from agent_bus.api.messages import Messages
 from agent_bus.api.operator import Operator
 from agent_bus.api.reports import Reports
 from agent_bus.api.stream import StreamParts
-from agent_bus.api.webhooks import routes
-from agent_bus.api.webhooks.calls import WebhookCalls
 from agent_bus.bus.auth import Authenticator, load_digests
 from agent_bus.bus.probes import Prober
 from agent_bus.core.limits import RateLimiter
@@ -26,14 +24,18 @@ from agent_bus.operate.alerting import Alerting
 from agent_bus.operate.backups import Backups
 from agent_bus.operate.fleet import Fleet
 from agent_bus.operate.hubs.watch import HubsWatch
-from agent_bus.operate.metrics import ClusterCollector, Exporter, HostCollector, HubCollector
+from agent_bus.operate.metrics import (
+    ClusterCollector,
+    Exporter,
+    HostCollector,
+    HubCollector,
+    WebhookCollector,
+)
 from agent_bus.operate.overview import Overview
 from agent_bus.operate.reserves import Reserves
 from agent_bus.operate.retention import Housekeeper
 from agent_bus.operate.samples import Samples
 from agent_bus.runtime.process import Process
-from agent_bus.webhooks.configured import load_signed
-from agent_bus.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
     from agent_bus.store.contract import Backend
+    from agent_bus.webhooks.webhooks import Webhooks
 
 
 def build_backups(settings: Settings, backend: Backend, clock: Clock) -> Backups:
@@ -146,7 +149,9 @@ def build_watch(settings: Settings, core: Core, version: str) -> HubsWatch:
     )
 
 
-def build_alerting(core: Core, fleet: Fleet, samples: Samples, watch: HubsWatch) -> Alerting:
+def build_alerting(
+    core: Core, fleet: Fleet, samples: Samples, watch: HubsWatch, *, webhooks: Webhooks
+) -> Alerting:
     """What knows which alerts fire."""
     return Alerting(
         fleet=fleet,
@@ -155,6 +160,7 @@ def build_alerting(core: Core, fleet: Fleet, samples: Samples, watch: HubsWatch)
         broker=core.broker,
         clock=core.clock,
         watch=watch,
+        webhooks=webhooks,
     )
 
 
@@ -209,24 +215,14 @@ def build_hubs(
     )
 
 
-def build_webhooks(settings: Settings, core: Core) -> Webhooks:
-    """What tells receivers elsewhere what happens."""
-    return Webhooks(
-        load_signed(settings.webhooks_file),
-        outgoing=core.outgoing,
-        directory=core.directory,
-        clock=core.clock,
-        leads=core.cluster.leads,
-    )
-
-
-def webhook_routes(core: Core, webhooks: Webhooks) -> list[Route]:
-    """The operator's calls about webhooks."""
-    return routes.routes(WebhookCalls(webhooks=webhooks, clock=core.clock))
-
-
 def build_exporter(
-    core: Core, refusals: Counter[str], reserves: Reserves, *, watch: HubsWatch, version: str
+    core: Core,
+    refusals: Counter[str],
+    reserves: Reserves,
+    *,
+    watch: HubsWatch,
+    webhooks: Webhooks,
+    version: str,
 ) -> Exporter:
     """The figures for Prometheus."""
     hub = HubCollector(
@@ -244,6 +240,7 @@ def build_exporter(
         hub=hub,
         host=HostCollector(reserves=reserves, process=Process()),
         cluster=ClusterCollector(watch=watch),
+        webhooks=WebhookCollector(webhooks=webhooks, clock=core.clock),
     )
 
 

@@ -6,7 +6,7 @@ for Prometheus under the same names, and a test compares the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +42,9 @@ LAG_BYTES: Final = 100_000_000
 """A standby that is connected is behind by kilobytes; after a restart it has this in seconds."""
 ETCD_USED: Final = 0.8
 """Of etcd's quota. It holds kilobytes; when it is full, no primary can be chosen any more."""
+
+WEBHOOK_S: Final = 1800
+"""The first three attempts at an event are over by then: see `webhooks/schedule.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,18 @@ RULES: Final = {
             "When it is full, no primary can be chosen. On that host, with etcdctl: compact, "
             "defrag, alarm disarm.",
         ),
+        Rule(
+            "AgentBusWebhookFailing",
+            60,
+            "warning",
+            "On the hub, agent-bus-admin webhooks says why. Events are kept for three days.",
+        ),
+        Rule(
+            "AgentBusWebhookLost",
+            0,
+            "critical",
+            "Its receiver has not heard of some events and never will: let it ask the bus anew.",
+        ),
     )
 }
 
@@ -234,7 +249,8 @@ class HubsFigures:
 class Figures:
     """What the rules look at. `silent_nodes` have no watcher, `deaf_gateways` are agents.
 
-    `hubs` is empty for a hub that is alone.
+    `hubs` is empty for a hub that is alone. Webhooks: since when the oldest event waits, and how
+    long ago one was given up.
     """
 
     silent_nodes: tuple[str, ...]
@@ -252,6 +268,8 @@ class Figures:
     backup_age_s: float
     archive_over_s: float
     hubs: tuple[HubsFigures, ...] = ()
+    webhooks_waiting_s: Mapping[str, float] = field(default_factory=dict)
+    webhooks_lost_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +306,19 @@ def holding(figures: Figures) -> Iterator[Alert]:
         words = f"{figures.refused_5m:.0f} requests with a wrong token in five minutes"
         yield Alert(RULES["AgentBusTokensRefused"], "", words)
     yield from _running_out(figures)
+    yield from _of_webhooks(figures)
     yield from chain(*map(_of_hubs, figures.hubs), *map(_of_etcd, figures.hubs))
+
+
+def _of_webhooks(figures: Figures) -> Iterator[Alert]:
+    for name, waits_s in figures.webhooks_waiting_s.items():
+        if waits_s > WEBHOOK_S:
+            words = f"Events for the webhook {name} have waited for {waits_s / 60:.0f} min"
+            yield Alert(RULES["AgentBusWebhookFailing"], name, words)
+    for name, lost_s in figures.webhooks_lost_s.items():
+        if lost_s < DAY_S:
+            words = f"Events for the webhook {name} were given up"
+            yield Alert(RULES["AgentBusWebhookLost"], name, words)
 
 
 def _running_out(figures: Figures) -> Iterator[Alert]:

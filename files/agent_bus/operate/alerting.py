@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent_bus.operate.reserves import Remaining
     from agent_bus.operate.samples import Samples
     from agent_bus.store.contract import Vitals
+    from agent_bus.webhooks.webhooks import Webhooks
 
 WINDOW_S: Final = 300.0
 """Rates of alerts are over five minutes, as in the rules for Prometheus."""
@@ -35,6 +36,7 @@ class Alerting:
         broker: Broker,
         clock: Clock,
         watch: HubsWatch,
+        webhooks: Webhooks,
     ) -> None:
         self._fleet = fleet
         self._samples = samples
@@ -42,6 +44,7 @@ class Alerting:
         self._broker = broker
         self._clock = clock
         self._hubs = watch
+        self._webhooks = webhooks
         self._watch = alerts.Watch()
         self._firing: list[dict[str, str]] = []
 
@@ -67,7 +70,8 @@ class Alerting:
     def _figures(self, agents: Sequence[AgentFacts], nodes: Sequence[NodeFacts]) -> alerts.Figures:
         samples = self._samples
         then = samples.since(WINDOW_S)
-        now_ms = self._clock.now_ms()
+        now_ms, steady = self._clock.now_ms(), self._clock.steady_ms()
+        webhooks = self._webhooks.states()
         commits = self._vitals.histograms()["commit_s"]
         grown = [new - old for new, old in zip(commits.counts, then.disk["commit_s"], strict=True)]
         return alerts.Figures(
@@ -88,6 +92,16 @@ class Alerting:
             wal_bytes=samples.newest.wal_bytes,
             hubs=() if (state := self._hubs.state) is None else (state.figures,),
             queue_events_max=max((stream.waiting for stream in self._broker), default=0),
+            webhooks_waiting_s={
+                one.name: (steady - one.oldest_at) / 1000
+                for one in webhooks
+                if one.oldest_at is not None
+            },
+            webhooks_lost_s={
+                one.name: (now_ms - one.lost_at) / 1000
+                for one in webhooks
+                if one.lost_at is not None
+            },
             **_running_out(samples.newest.left),
         )
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agent_bus.operate.reserves import Reserves
     from agent_bus.runtime.process import Process
     from agent_bus.store.contract import Vitals
+    from agent_bus.webhooks.webhooks import Webhooks
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
@@ -50,11 +51,11 @@ class Exporter:
         hub: HubCollector,
         host: HostCollector,
         cluster: ClusterCollector,
+        webhooks: WebhookCollector,
     ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(hub)
-        self._registry.register(host)
-        self._registry.register(cluster)
+        for one in (hub, host, cluster, webhooks):
+            self._registry.register(one)
 
     def render(self) -> bytes:
         """The figures as of now; reads the database once."""
@@ -341,6 +342,38 @@ class ClusterCollector(Collector):
         yield _by("etcd_size_bytes", "Size of etcd's database.", "member", size)
         quota = {one.name: one.quota_bytes for one in known if one.quota_bytes}
         yield _by("etcd_quota_bytes", "How large it may become.", "member", quota)
+
+
+class WebhookCollector(Collector):
+    """Reads how the webhooks fare; nothing without one."""
+
+    def __init__(self, *, webhooks: Webhooks, clock: Clock) -> None:
+        self._webhooks = webhooks
+        self._clock = clock
+
+    def describe(self) -> list[Metric]:
+        """Nothing: there is one collector of this kind, so no names can collide."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; blocks the greenlet for one read of the database."""
+        found = self._webhooks.states()
+        if not found:
+            return
+        now = self._clock.steady_ms()
+        ages = {one.name: max(0, now - (one.oldest_at or now)) / 1000 for one in found}
+        yield _by("webhook_oldest_seconds", "Since the oldest waits.", "webhook", ages)
+        waiting = {one.name: one.pending for one in found}
+        yield _by("webhook_pending", "Events that wait.", "webhook", waiting)
+        lost = {one.name: one.lost_at / 1000 for one in found if one.lost_at is not None}
+        yield _by("webhook_lost_timestamp_seconds", "When one was given up.", "webhook", lost)
+        events = CounterMetricFamily(
+            "agent_bus_webhook_events", "By what came of them.", labels=["webhook", "outcome"]
+        )
+        for one in found:
+            for outcome in ("delivered", "dead", "dropped"):
+                events.add_metric([one.name, outcome], getattr(one, outcome))
+        yield events
 
 
 def _by(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:

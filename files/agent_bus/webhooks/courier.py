@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agent_bus.core.clock import Clock
     from agent_bus.store.outgoing import Outgoing, Waiting
-    from agent_bus.webhooks.configured import Webhook
+    from agent_bus.webhook_settings import Webhook
     from agent_bus.webhooks.post import Receiver
 
 logger = logging.getLogger(__name__)

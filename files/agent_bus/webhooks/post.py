@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.core.clock import Clock
-    from agent_bus.webhooks.configured import Signed
+    from agent_bus.webhook_settings import Signed
 
 PATIENCE_S: Final = 15.0
 """For the look-up of the name, the connection and the answer together; Standard Webhooks asks

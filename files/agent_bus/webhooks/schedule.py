@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DELAYS_S: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000)
+DELAYS_S: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Before the second attempt, the third, and so on; Standard Webhooks' example schedule."""
 JITTER: Final = 0.1
 """A delay is longer by up to this part, so that receivers are not asked by all at once."""

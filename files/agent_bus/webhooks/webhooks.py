@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent_bus.core.model import Acked, AgentName, Sent, Stamp
     from agent_bus.core.states import WebhookEvent
     from agent_bus.store.outgoing import Outgoing, WebhookState
-    from agent_bus.webhooks.configured import Signed
+    from agent_bus.webhook_settings import Signed
     from agent_bus.webhooks.schedule import Attempt
 
 logger = logging.getLogger(__name__)
@@ -107,6 +107,8 @@ class Webhooks:
 
     def states(self) -> list[WebhookState]:
         """How each webhook fares; those that this hub has."""
+        if not self._signed:
+            return []
         return [one for one in self._outgoing.states() if one.name in self._signed]
 
     def url(self, name: str) -> str:

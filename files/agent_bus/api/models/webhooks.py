@@ -23,6 +23,7 @@ class WebhookEntry(AnswerModel):
     delivered: Count
     dead: Annotated[Count, Field(description="Given up after three days.")]
     dropped: Annotated[Count, Field(description="The oldest, when too many waited.")]
+    secrets: Annotated[Count, Field(description="By which it is signed; two in a rotation.")]
     failures: Annotated[Count, Field(description="In a row; 0 after a success.")]
     held_s: Annotated[
         float, Field(ge=0, description="For how long nothing is tried, after failures.")

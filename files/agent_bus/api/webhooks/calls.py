@@ -42,15 +42,17 @@ class WebhookCalls:
     def _entry(self, state: WebhookState) -> dict[str, Any]:
         steady = self._clock.steady_ms()
         oldest_at = state.oldest_at
+        signed = self._webhooks.signed(state.name)
         return {
             "name": state.name,
             "url": self._webhooks.url(state.name),
-            "events": list(self._webhooks.signed(state.name).webhook.events),
+            "events": list(signed.webhook.events),
             "pending": state.pending,
             "oldest_s": None if oldest_at is None else max(0, steady - oldest_at) / 1000,
             "delivered": state.delivered,
             "dead": state.dead,
             "dropped": state.dropped,
+            "secrets": len(signed.secrets),
             "failures": state.failures,
             "held_s": max(0, state.held_until - steady) / 1000,
             "disabled_at": rfc3339(state.disabled_at),

@@ -69,6 +69,8 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "AgentBusReplicaBehind": (hubs(lag_bytes={"h2": 200_000_000, "h3": 5}), "h2"),
     "AgentBusEtcdMemberLost": (hubs(silent_etcds=("h1",)), "h1"),
     "AgentBusEtcdNoLeader": (hubs(has_etcd_leader=False), ""),
+    "AgentBusWebhookFailing": ({"webhooks_waiting_s": {"ops": 1801.0, "b": 9.0}}, "ops"),
+    "AgentBusWebhookLost": ({"webhooks_lost_s": {"ops": 60.0, "b": 90_000.0}}, "ops"),
     "AgentBusEtcdFull": (hubs(etcd_used={"h1": 0.85, "h2": 0.1}), "h1"),
 }
 

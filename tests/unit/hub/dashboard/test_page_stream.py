@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus.app import parts
+from agent_bus.app import outward, parts
 from agent_bus.bus.auth import Principal
 from agent_bus.core import errors
 from agent_bus.dashboard.page_stream import PageStreams
@@ -43,7 +43,8 @@ class Browser:
         fleet.start()
         samples = parts.build_samples(core, Counter(), left)
         watch = parts.build_watch(settings, core, "1")
-        alerting = parts.build_alerting(core, fleet, samples, watch)
+        hooks = outward.build_webhooks(settings, core)
+        alerting = parts.build_alerting(core, fleet, samples, watch, webhooks=hooks)
         self.overview = parts.build_overview(
             core, fleet, alerting, samples, watch=watch, version="1"
         )

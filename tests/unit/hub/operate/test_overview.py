@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus.api.models.fleet import AgentEntry
-from agent_bus.app import parts
+from agent_bus.app import outward, parts
 from agent_bus.core.model import NodeName, Seq, Stamp
 from agent_bus.core.slices import SweepBounds
 from agent_bus.dashboard import measures
@@ -36,7 +36,8 @@ class Watched:
         left = parts.build_reserves(settings_in(folder), core, admin_tokens=1)
         self.samples = parts.build_samples(core, Counter(), left)
         watch = parts.build_watch(settings_in(folder), core, "1")
-        self.alerting = parts.build_alerting(core, self.fleet, self.samples, watch)
+        hooks = outward.build_webhooks(settings_in(folder), core)
+        self.alerting = parts.build_alerting(core, self.fleet, self.samples, watch, webhooks=hooks)
         self.overview = parts.build_overview(
             core, self.fleet, self.alerting, self.samples, watch=watch, version="1"
         )
