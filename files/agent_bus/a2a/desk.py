@@ -82,8 +82,6 @@ class Desk:
         self._auth = having.auth
         self._audit = having.audit
         self._clock = having.clock
-        self.opened_count = 0
-        self.waiting_count = 0
 
     def require(self, name: str) -> AgentName:
         """An agent that can be written to: see `Drafts.require`."""
@@ -207,7 +205,7 @@ class Desk:
             problem = {"problem": error.code}
             raise A2AError(faults.INVALID_PARAMS, words, "message.messageId", problem) from error
         if not sent.replayed:
-            self.opened_count += step.kind == "open"
+            self._counters.task_count += step.kind == "open"
             if call.principal.is_admin:
                 detail = {"id": sent.message.id, "by": "a2a"}
                 self._audit.log(call, "api", "send", agent=draft.recipients[0], detail=detail)
@@ -227,7 +225,7 @@ class Desk:
         """Wait until a task has ended, WAIT_S at most; its answer is mail for its owner."""
         holder = Holder(call.principal.node, call.principal.sha256)
         deadline = self._clock.monotonic() + WAIT_S
-        self.waiting_count += 1
+        self._counters.asking_count += 1
         try:
             while of.is_open:
                 last_seq = self._counters.mailbox(of.owner).last_seq
@@ -247,7 +245,7 @@ class Desk:
         except errors.TooManyStreamsError:
             logger.debug("Too many wait already; a task is answered open")
         finally:
-            self.waiting_count -= 1
+            self._counters.asking_count -= 1
         return of
 
     def _again(self, of: Task) -> Task:

@@ -30,6 +30,10 @@ class Counters:
         """Messages that other hubs accepted."""
         self.pushed_count = 0
         self.acked_count = 0
+        self.task_count = 0
+        """Tasks of A2A that were made."""
+        self.asking_count = 0
+        """Who waits for an answer by A2A now."""
         self._mailboxes = {box.agent: box for box in mailboxes}
 
     @property

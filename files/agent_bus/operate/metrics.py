@@ -121,6 +121,8 @@ class HubCollector(Collector):
         yield _counter("messages_accepted", "Messages answered 201 and synced.", since.sent_count)
         yield _counter("deliveries_pushed", "Deliveries written to streams.", since.pushed_count)
         yield _counter("deliveries_acked", "Deliveries read (acked).", since.acked_count)
+        yield _counter("tasks_made", "Requests by A2A that were taken.", since.task_count)
+        yield _gauge("tasks_waiting", "Who waits for an answer by A2A now.", since.asking_count)
         rejected = CounterMetricFamily(
             "agent_bus_requests_rejected", "Requests answered with a problem.", labels=["code"]
         )
