@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
@@ -29,6 +30,18 @@ def guests_of(
         kinds = ("agents", "addresses")
         found[str(name)] = {kind: [str(one) for one in entry.get(kind) or []] for kind in kinds}
     return found
+
+
+def guest_files(secrets: str) -> list[str]:
+    """Return the files with tokens of guests, old ones too; the folder need not be there."""
+    return sorted(map(str, Path(secrets, "guests").glob("*.token*")))
+
+
+def rotating_guests(secrets: str) -> list[str]:
+    """Return the guests whose old token counts beside the new one."""
+    old = ".token.old"
+    names = (Path(file).name for file in guest_files(secrets))
+    return [name.removesuffix(old) for name in names if name.endswith(old)]
 
 
 def chosen_guests(guests: Iterable[str], wanted: object) -> list[str]:
@@ -104,6 +117,8 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "guests_of": guests_of,
+            "guest_files": guest_files,
+            "rotating_guests": rotating_guests,
             "chosen_guests": chosen_guests,
             "shut_out_guests": shut_out_guests,
             "guest_words": guest_words,

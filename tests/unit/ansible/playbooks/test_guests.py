@@ -72,6 +72,7 @@ def test_a_fleet_without_guests_gets_no_folder_for_them(tmp_path: Path) -> None:
     done = run(tmp_path, None, "guests")
     assert "Guests reach" not in done.stdout
     assert "changed=0" in done.stdout
+    assert "WARNING" not in done.stdout + done.stderr
 
 
 def test_the_token_of_a_guest_that_left_is_deleted(tmp_path: Path, made: dict[str, str]) -> None:
