@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # without `typing`, the start is a quarter shorter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from typing import Protocol
+    from typing import Any, Protocol
 
     class Bus(Protocol):
         """The bus as one agent sees it, for one call of a tool."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # without `typing`, the start is a quarter shorter
 if TYPE_CHECKING:
-    from typing import Optional, Union
+    from typing import Any, Optional, Union
 
     Id = Union[str, int, float]
 

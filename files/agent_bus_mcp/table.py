@@ -7,9 +7,10 @@ with it the marks round what other agents wrote.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
-
+TYPE_CHECKING = False  # without `typing`, the start is a quarter shorter
 if TYPE_CHECKING:
+    from typing import Any, Callable
+
     from agent_bus_mcp.caller import Bus, Told
 
 MOST_WAIT_S = 50

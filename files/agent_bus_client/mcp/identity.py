@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # without `typing`, the start is a quarter shorter
 if TYPE_CHECKING:
     from agent_bus_client.mcp.options import Options
 

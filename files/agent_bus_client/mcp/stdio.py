@@ -7,7 +7,6 @@ that other requests go on; the client's cancel ends it, and so does the end of s
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from agent_bus_client import release
 from agent_bus_client.mcp import identity
@@ -15,8 +14,10 @@ from agent_bus_mcp import protocol, table
 from agent_bus_mcp.protocol import RpcError
 from agent_bus_mcp.server import Server, called
 
+TYPE_CHECKING = False  # without `typing`, the start is a quarter shorter
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from agent_bus_client.mcp.bus import NodeBus
     from agent_bus_client.mcp.node import Node
