@@ -116,14 +116,18 @@ def read(value: object) -> Optional[Request]:
     if not is_request and isinstance(method, str):
         params = value.get("params")
         return Request(None, method, params if isinstance(params, dict) else {})
+    return _request(value, request_id)
+
+
+def _request(value: dict[str, Any], request_id: Optional[Id]) -> Request:
+    method, params = value.get("method"), value.get("params")
     if not isinstance(method, str):
         raise RpcError(INVALID_REQUEST, "method: a string", request_id=request_id)
     if value.get("jsonrpc") != "2.0":
         raise RpcError(INVALID_REQUEST, 'jsonrpc: must be "2.0"', request_id=request_id)
-    params = value.get("params", {})
-    if not isinstance(params, dict):
+    if params is not None and not isinstance(params, dict):
         raise RpcError(INVALID_PARAMS, "params: a JSON object", request_id=request_id)
-    return Request(request_id, method, params)
+    return Request(request_id, method, params or {})
 
 
 def check_meta(request: Request) -> None:

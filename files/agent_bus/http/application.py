@@ -20,7 +20,7 @@ from agent_bus.http import problem
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from agent_bus.http.call import Answer
@@ -63,22 +63,23 @@ class FixedPaths:
             if "<" not in route.path
             for path in route.paths
         }
-        (self._send,) = [route for route in table if route.is_plain]
-        self._send_paths = frozenset(path.encode() for path in self._send.paths)
+        self._plain = {
+            path.encode(): route for route in table if route.is_plain for path in route.paths
+        }
 
     @property
-    def send_paths(self) -> frozenset[bytes]:
-        """The request targets to which a POST sends a message."""
-        return self._send_paths
+    def plain_targets(self) -> Collection[bytes]:
+        """The request targets of POSTs that the server may read with its C parser."""
+        return self._plain
 
     @property
-    def send_headers(self) -> tuple[Header, ...]:
-        """The headers that a send reads."""
-        return self._send.headers
+    def plain_headers(self) -> tuple[Header, ...]:
+        """The headers that those read."""
+        return tuple({h.key: h for one in self._plain.values() for h in one.headers}.values())
 
-    def answer_send(self, environ: WSGIEnvironment) -> Answer:
-        """Answer a send from the few parts of an environment that endpoints look at."""
-        return self._gate.answer(self._send, environ)
+    def answer_plain(self, target: bytes, environ: WSGIEnvironment) -> Answer:
+        """Answer such a POST from the few parts of an environment that endpoints look at."""
+        return self._gate.answer(self._plain[target], environ)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""

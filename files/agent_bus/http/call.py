@@ -32,7 +32,7 @@ class Call(Generic[Query_co, Body_co]):
         headers: those that the route reads, by lower-case name.
         path: the variable parts of the path.
         parameters: the query parameters as they came, one value per name.
-        socket: the peer's; None where the server gives none, as for a plain send.
+        socket: the peer's; None where the server gives none, as in tests.
         address: the peer's, as far as the server knows it.
         scheme: `https` when the request came by TLS.
     """

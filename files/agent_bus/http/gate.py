@@ -97,7 +97,7 @@ class Gate:
             headers={h.key: environ[h.environ] for h in route.headers if h.environ in environ},
             path=path,
             parameters=parameters,
-            socket=environ.get("gunicorn.socket"),
+            socket=environ.get("gunicorn.socket") or environ.get("agent_bus.socket"),
             address=environ.get("REMOTE_ADDR", ""),
             scheme=environ.get("wsgi.url_scheme", "http"),
         )

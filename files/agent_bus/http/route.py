@@ -75,8 +75,7 @@ class Route:
         problems: those of this very call; what any call can answer is added by the document.
         headers: those that the endpoint reads.
         action: how the audit keeps it; None for what changes nothing or is no operator's.
-        is_plain: the server may read it with its C parser; true of one route, by which messages
-            are sent.
+        is_plain: the server may read it with its C parser; for POSTs that come often.
         refused: shows a refusal to a browser; without it the answer is a problem, and counted.
     """
 

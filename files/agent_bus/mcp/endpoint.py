@@ -80,6 +80,7 @@ class Mcp:
                 "Speak MCP",
                 headers=(AGENT_HEADER, ORIGIN, HOST, VERSION, METHOD, NAME),
                 at_root=True,
+                is_plain=True,
             )
         ]
 

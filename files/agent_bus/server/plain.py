@@ -1,9 +1,9 @@
-"""Reads plain sends with a C parser: llhttp, the one of Node.js.
+"""Reads plain POSTs with a C parser: llhttp, the one of Node.js.
 
-It takes one kind of request: a POST to a path for sends, whole in the bytes of one read, with
-nothing unusual about it. The bytes of any other request go to gunicorn's parser, which knows all
-of HTTP and answers what is wrong. So a doubtful request is never interpreted here, and never in
-two ways.
+It takes one kind of request: a POST to one of a few paths (sends, MCP), whole in the bytes of one
+read, with nothing unusual about it. The bytes of any other request go to gunicorn's parser, which
+knows all of HTTP and answers what is wrong. So a doubtful request is never interpreted here, and
+never in two ways.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class EnvironKeys(dict[bytes, "str | None"]):
     they come: most clients send the same few.
 
     Args:
-        headers: those that a send reads.
+        headers: those that such a POST reads.
     """
 
     def __init__(self, headers: Iterable[Header]) -> None:
@@ -66,29 +66,33 @@ class EnvironKeys(dict[bytes, "str | None"]):
 
 
 class PlainReader:
-    """Reads one connection's plain sends, one after the other.
+    """Reads one connection's plain POSTs, one after the other.
 
     After a `None` it is used up: it has lost its place in what the peer sends.
 
     Args:
-        paths: the request targets that send a message.
+        targets: the request targets that it takes.
         keys: the names of headers in an environment.
         address: the peer's.
+
+    Attributes:
+        target: that of the request that was read last.
     """
 
     __slots__ = (
         "_address", "_begun", "_body", "_environ", "_headers", "_is_plain", "_is_whole", "_keys",
-        "_parser", "_paths",
+        "_parser", "_targets", "target",
     )  # fmt: skip
 
-    def __init__(self, paths: Collection[bytes], keys: EnvironKeys, *, address: str) -> None:
-        self._paths = paths
+    def __init__(self, targets: Collection[bytes], keys: EnvironKeys, *, address: str) -> None:
+        self.target = b""
+        self._targets = targets
         self._keys = keys
         self._address = address
         self._parser = httptools.HttpRequestParser(self)
 
     def read(self, received: bytes) -> WSGIEnvironment | None:
-        """What an endpoint needs of the request in `received`; None unless it is a plain send."""
+        """What an endpoint needs of the request in `received`; None unless it is plain."""
         if not received.startswith(START):
             return None
         self._begun = 0
@@ -123,7 +127,8 @@ class PlainReader:
 
     def on_url(self, target: bytes) -> None:
         """The request target, or a part of it when it came in parts."""
-        if target not in self._paths:
+        self.target = target
+        if target not in self._targets:
             self._is_plain = False
 
     def on_header(self, name: bytes, value: bytes) -> None:

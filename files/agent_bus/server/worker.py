@@ -1,11 +1,12 @@
 """gunicorn's gevent worker, with four things that it lacks.
 
 It gives up peers that do not take their answers, hangs up idle connections when it ends, lets no
-client that always has its next request ready keep the others waiting, and answers the sends that
-follow each other on a connection with one read, one write, and a C parser between them.
+client that always has its next request ready keep the others waiting, and answers the POSTs that
+follow each other on a connection, sends and MCP, with one read, one write, and a C parser between
+them.
 
 gunicorn accepts every connection and reads its first request, and takes over again whenever a
-request is not a plain send. What a send must pass (authentication, limits, validation) is the same
+request is not plain. What a request must pass (authentication, limits, validation) is the same
 `Gate` as on every other way.
 """
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 HTTP_1_1: Final = (1, 1)
 RECEIVED_BYTES: Final = 16_384
-"""Read at once. A request that does not fit is no plain send: gunicorn reads it."""
+"""Read at once. A request that does not fit is not plain: gunicorn reads it."""
 USER_TIMEOUT_FACTOR: Final = 3
 """The kernel gives up a peer that acknowledges or takes nothing for this many write timeouts
 (30 s), so that no answer, however large, waits for somebody who is gone."""
@@ -61,8 +62,8 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
     @functools.cached_property
     def _environ_keys(self) -> EnvironKeys:
-        """Which headers of a plain send are looked at; known once the application is loaded."""
-        return EnvironKeys(self.wsgi.send_headers)
+        """Which headers of a plain POST are looked at; known once the application is loaded."""
+        return EnvironKeys(self.wsgi.plain_headers)
 
     def limit_writes(self, timeout_s: float) -> None:
         """Give up each peer that takes no bytes for a few of these; set before one connects."""
@@ -86,13 +87,13 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             self._turns.pop(client, None)
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
-        """Serve one request of a connection, and the plain sends that follow it."""
+        """Serve one request of a connection, and the plain POSTs that follow it."""
         self._idle.pop(sock, None)
         self._turns[sock] = greenlets.yield_if_starved(self._turns.get(sock, -1))
         try:
             super().handle_request(listener_name, req, sock, addr)
             if self.alive and _is_done(req):
-                self._serve_sends(req, sock, addr)
+                self._serve_plain(req, sock, addr)
         except OSError as error:
             if not _is_given_up(error):
                 raise
@@ -135,10 +136,10 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             with contextlib.suppress(OSError):
                 tls.hang_up(client, socket.SHUT_RD)
 
-    def _serve_sends(self, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
-        """Answer plain sends; any other request goes back to gunicorn unchanged."""
+    def _serve_plain(self, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
+        """Answer plain POSTs; any other request goes back to gunicorn unchanged."""
         address = addr[0] if isinstance(addr, tuple) else ""
-        reader = PlainReader(self.wsgi.send_paths, self._environ_keys, address=address)
+        reader = PlainReader(self.wsgi.plain_targets, self._environ_keys, address=address)
         turn = self._turns[sock]
         readable = greenlets.Readable(sock.fileno())
         try:
@@ -154,7 +155,8 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
                     req.unreader.unread(received)
                     return
                 self._idle.pop(sock, None)
-                _write(sock, _response(self.wsgi.answer_send(environ)))
+                environ["agent_bus.socket"] = sock
+                _write(sock, _response(self.wsgi.answer_plain(reader.target, environ)))
         finally:
             readable.close()
 
@@ -210,7 +212,7 @@ def _response(answer: Answer) -> bytes:
     """A whole response, for one write to the socket."""
     payload = encode(answer)
     head = _head(answer.status, int(time.time()))
-    if "Content-Type" not in answer.headers:
+    if payload and "Content-Type" not in answer.headers:
         head += "Content-Type: application/json\r\n"
     for name, value in answer.headers.items():
         head += f"{name}: {value}\r\n"

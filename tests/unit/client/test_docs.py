@@ -4,13 +4,16 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.node_side import FILES, ROOT
 
 LOGGING = {("logger", level) for level in ("info", "warning", "error", "critical", "exception")}
 
 
-def test_the_generated_pages_are_up_to_date() -> None:
-    argv = [sys.executable, str(ROOT / "docs" / "generate_cli.py"), "--check"]
+@pytest.mark.parametrize("program", ["generate_cli.py", "generate_mcp.py"])
+def test_the_generated_pages_are_up_to_date(program: str) -> None:
+    argv = [sys.executable, str(ROOT / "docs" / program), "--check"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

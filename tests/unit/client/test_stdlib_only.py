@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,24 @@ def test_every_module_is_python_3_9_and_small(path: Path) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 60, node.name
+
+
+def test_an_idle_mcp_server_loads_next_to_nothing() -> None:
+    """One is started for each client on a node, and many are never used."""
+    code = (
+        "import io, os, sys; sys.path.insert(0, sys.argv[1]); from agent_bus_client import mcp;"
+        "mcp.main(['--as', 'alpha']);"
+        "heavy = {'typing', 'pathlib', 'dataclasses', 'socket', 'threading', 'argparse', 'ssl',"
+        " 'logging', 'tempfile', 'hashlib', 'agent_bus_client.settings',"
+        " 'agent_bus_client.net.http1', 'agent_bus_mcp.words.text', 'agent_bus_mcp.tools'};"
+        "os.write(2, repr(sorted(heavy & set(sys.modules))).encode())"
+    )
+    argv = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
+    lines = [{"id": 0, "method": "initialize"}, {"id": 1, "method": "tools/list"}]
+    sent = "".join(json.dumps({"jsonrpc": "2.0", **line}) + "\n" for line in lines)
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, input=sent)
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [0, 1]
+    assert done.stderr == "[]"
 
 
 def test_the_watcher_loads_nothing_heavy() -> None:
