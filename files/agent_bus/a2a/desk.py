@@ -110,6 +110,7 @@ class Desk:
     def get(self, call: AnyCall, agent: str, params: GetParams) -> dict[str, Any]:
         """A task as it is now."""
         of = self._visible(call.principal, agent, params.id)
+        self._note(call, of.owner)
         return self._views.shown(call, of, history_length=params.history_length)
 
     def cancel(self, call: AnyCall, agent: str, params: CancelParams) -> dict[str, Any]:
@@ -137,6 +138,7 @@ class Desk:
     def page(self, call: AnyCall, agent: str, params: ListParams) -> dict[str, Any]:
         """A page of the speaker's tasks with one agent."""
         owner = speaker(call, self._auth)
+        self._note(call, owner)
         status = params.status or None
         size = params.page_size or DEFAULT_TASKS
         chosen = _CHOICES.get(status)
@@ -247,6 +249,11 @@ class Desk:
         finally:
             self._counters.asking_count -= 1
         return of
+
+    def _note(self, call: AnyCall, owner: AgentName) -> None:
+        """A look at one's own tasks is a sign of life, as a look into an inbox is."""
+        if owner in self._directory.agents_of(call.principal.node):
+            self._bus.seen(owner)
 
     def _again(self, of: Task) -> Task:
         return self._store.task(of.id) or of

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from agent_bus.a2a.faults import INVALID_PARAMS, A2AError
+from agent_bus.api.models.fields import DateTime
 from agent_bus.core import states
 
 Model = TypeVar("Model", bound="Params")
@@ -115,7 +115,7 @@ class ListParams(Params):
     page_size: Annotated[int, Field(ge=1, le=MOST_TASKS)] | None = None
     page_token: str | None = None
     history_length: Length | None = None
-    status_timestamp_after: datetime | None = None
+    status_timestamp_after: DateTime | None = None
     include_artifacts: bool | None = None
 
 

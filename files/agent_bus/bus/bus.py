@@ -164,6 +164,10 @@ class Bus:
             return self._store.ack_up_to(agent, up_to)
         return self._store.ack_ids(agent, ids or ())
 
+    def seen(self, agent: AgentName) -> None:
+        """Note a sign of life: an agent has asked for something that is no mail."""
+        self._presence.seen(agent)
+
     def put_roster(self, roster: Roster, *, force: bool, dry_run: bool) -> RosterChange:
         """Replace the roster; answers once every hub that lives goes by it."""
         change = self._store.put_roster(roster, force=force, dry_run=dry_run)
