@@ -14,6 +14,7 @@ from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.support.node_side import Node
 
@@ -26,21 +27,31 @@ META: dict[str, Any] = {
 SERVER = launcher("from agent_bus_client.__main__ import main; x(main(['mcp', *sys.argv[1:]]))")
 
 
-def argv(*arguments: str) -> list[str]:
+def argv(*arguments: str, code: str = SERVER) -> list[str]:
     """How the launcher on a node starts the server."""
-    return [NODE_PYTHON, "-I", "-S", "-c", SERVER, *arguments]
+    return [NODE_PYTHON, "-I", "-S", "-c", code, *arguments]
 
 
 class McpProcess:
     """A server and its client's end of the pipes; `answers` in the order in which they come."""
 
-    def __init__(self, arguments: Sequence[str], *, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str] = (),
+        *,
+        code: str = SERVER,
+        env: dict[str, str] | None = None,
+        alone: bool = False,
+        cwd: Path | None = None,
+    ) -> None:
+        """Start it; `alone` with nothing but `env` in its environment."""
         self.process = subprocess.Popen(
-            argv(*arguments),
+            argv(*arguments, code=code),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=marked(**(env or {})),
+            env=env if alone else marked(**(env or {})),
+            cwd=cwd,
         )
         self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._next_id = 0
@@ -48,10 +59,11 @@ class McpProcess:
         self._reader.start()
 
     @classmethod
-    def of(cls, node: Node, *arguments: str) -> McpProcess:
+    def of(cls, node: Node, *arguments: str, **more: Any) -> McpProcess:
         """A server of a node, which gets its files by arguments."""
         token = str(node.folder / "secrets" / "node-token")
-        return cls(["--config", str(node.config), "--token-file", token, *arguments])
+        files = ("--config", str(node.config), "--token-file", token)
+        return cls([*files, *arguments], **more)
 
     def write(self, message: object) -> None:
         """One line."""
