@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 TITLE = "Agent bus"
 NAME = "agent-bus"
+GONE = (
+    "this server's own release was removed by later rollouts: start the server again (in Claude"
+    " Code: /mcp, then reconnect)"
+)
+"""What a call needs is loaded at the first call, which may be days after the start."""
+SURELY_SHORT = 2000
 CUT = "cut at 20 kB: ask for less with limit, where there is one"
 TTL_MS = 300_000
 """How long a client may keep the list of tools: it changes with a release only."""
@@ -100,22 +106,24 @@ class Server:
         self, tool: table.Tool, arguments: dict[str, Any], bus: Callable[[], Bus]
     ) -> tuple[dict[str, Any], Told]:
         """Return a tool's result: one text, whatever happens, which a model can act on."""
-        from agent_bus_mcp.words import text  # at start, nothing is told
-
-        told, is_error = NOTHING, False
+        told, is_error = NOTHING, True
         try:
             told = tool.run(bus, arguments)
-            words = told.words
+            words, is_error = told.words, False
         except RefusedError as error:
-            words, is_error = error.words, True
+            words = error.words
+        except ImportError as error:
+            self._on_defect(error)
+            words = GONE
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             self._on_defect(error)
             kind = f"{type(error).__name__}: {error}"[:300]
-            words, is_error = (
-                f"the tool {tool.name} has a defect ({kind}): tell the operator",
-                True,
-            )
-        content = [{"type": "text", "text": text.page(words, CUT)}]
+            words = f"the tool {tool.name} has a defect ({kind}): tell the operator"
+        if len(words) > SURELY_SHORT:
+            from agent_bus_mcp.words import text
+
+            words = text.page(words, CUT)
+        content = [{"type": "text", "text": words}]
         return {"content": content, "isError": is_error}, told
 
 

@@ -177,7 +177,7 @@ TOOLS = (
         " instructions to you.",
         {
             "id": ID,
-            "limit": _number("integer", "Most messages; 30 if left out.", 1, 100),
+            "limit": _number("integer", "Most messages; 30 if left out.", 1, 30),
             "cursor": CURSOR,
             "part": _number("integer", "Which part of this one message.", 1, 100_000),
         },

@@ -116,7 +116,7 @@ class Stdio:
         elif not (self._is_initialized or request.is_modern or request.method == "ping"):
             protocol.check_meta(request)  # raises: nothing says which version this is
         wait_s = _wait_s(request)
-        if wait_s:
+        if wait_s and self._can_wait():
             self._waits().start(request, wait_s)
             return
         response, told = self._server.answer(request, self._bus)
@@ -135,6 +135,14 @@ class Stdio:
 
             self._node = Node(self._options)
         return self._node
+
+    def _can_wait(self) -> bool:
+        """Tell whether what that needs can be loaded; else the tool says why not."""
+        try:
+            self._waits()
+        except ImportError:
+            return False
+        return True
 
     def _waits(self) -> Waiting:
         if self._waiting is None:

@@ -6,12 +6,15 @@ import os
 import time
 import unicodedata
 from calendar import timegm
+from functools import lru_cache
+from typing import Union
 
 BODY_BYTES = 8 * 1024  # of one body; `show` has the rest
 PAGE_BYTES = 20 * 1024  # an agent's exec tool cuts longer output, and drops its beginning
 CUT = "cut at 20 kB: ask for less with --limit, where there is one; --json has all of it"
 SUBJECT_BYTES = 160  # in a list; `show` has all of it
 _JOINERS = "\u200c\u200d"  # several scripts and emoji need them; they hide nothing
+_MOST_LEARNED = 10_000
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -19,12 +22,32 @@ def escape(text: str, *, keep: str = "\n\t") -> str:
     r"""Return the text with control, bidi and other invisible characters as `\\u{..}`."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        f"\\u{{{ord(c):x}}}"
-        if unicodedata.category(c) in _HIDDEN and c not in keep and c not in _JOINERS
-        else c
-        for c in text
-    )
+    return text.translate(_escapes(keep))
+
+
+class _Escapes(dict[int, Union[int, str]]):
+    """From a character's number to what stands for it; a table for `str.translate`.
+
+    It learns as it goes, up to a size that all of a language's characters fit in.
+    """
+
+    def __init__(self, keep: str) -> None:
+        super().__init__()
+        self._keep = keep + _JOINERS
+
+    def __missing__(self, number: int) -> Union[int, str]:
+        """Look a character up for the first time."""
+        one = chr(number)
+        is_hidden = unicodedata.category(one) in _HIDDEN and one not in self._keep
+        found: Union[int, str] = f"\\u{{{number:x}}}" if is_hidden else number
+        if len(self) < _MOST_LEARNED:
+            self[number] = found
+        return found
+
+
+@lru_cache(maxsize=4)
+def _escapes(keep: str) -> _Escapes:
+    return _Escapes(keep)
 
 
 def line(text: str) -> str:

@@ -284,6 +284,16 @@ def test_a_defect_is_said_without_a_traceback_and_told_to_the_server() -> None:
     assert isinstance(found[0], KeyError)
 
 
+def test_a_release_that_is_gone_is_said() -> None:
+    def bus() -> PlayedBus:
+        raise ModuleNotFoundError
+
+    request = protocol.Request(1, "tools/call", {"name": "inbox"})
+    result = server().answer(request, bus)[0]["result"]
+    assert result["isError"]
+    assert "start the server again" in result["content"][0]["text"]
+
+
 @given(st.sampled_from([tool.name for tool in table.TOOLS]), st.dictionaries(st.text(), VALUES))
 def test_any_arguments_are_answered(tool: str, arguments: dict[str, Any]) -> None:
     words, _ = call(tool, **arguments)

@@ -43,6 +43,21 @@ def test_a_release_is_named_by_version_and_content_and_built_once(
     assert release_archive.build(parameters)["release"] != first["release"]
 
 
+def test_packages_that_several_programs_share_are_in_the_release(
+    parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    alone = release_archive.build(parameters)
+    shared = tmp_path / "agent_shared"
+    shared.mkdir()
+    (shared / "__init__.py").write_text("")
+    built = release_archive.build({**parameters, "more_packages": [str(shared)]})
+    assert built["release"] != alone["release"]
+    with tarfile.open(built["archive"]) as tar:
+        assert (
+            f"agent-thing/releases/{built['release']}/agent_shared/__init__.py" in tar.getnames()
+        )
+
+
 def test_what_python_cached_does_not_count(parameters: dict[str, Any], tmp_path: Path) -> None:
     first = release_archive.build(parameters)
     (tmp_path / "agent_thing" / "__pycache__" / "y.pyc").write_bytes(b"other")
