@@ -150,6 +150,7 @@ def _capture(path: Path) -> Memory:
 
 def _restore(file: Memory) -> None:
     path = Path(file["path"])
+    path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, file["text"], file["mode"])
     os.chown(path, file["owner"], file["group"])
 

@@ -1,13 +1,15 @@
 """Entry points: `python3 -m agent_bus_client VERB`, the launcher and the watcher's program file.
 
-`check-config FILE` is for Ansible's `validate:`; `watch FILE` runs the watcher; `mcp` runs the MCP
-server; everything else is the command line.
+`check-config FILE` is for Ansible's `validate:`; `watch FILE` runs the watcher; `turns FILE AGENT`
+is started by an agent's socket; `mcp` runs the MCP server; everything else is the command line.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import Callable
 
 from agent_bus_client.errors import EXIT_USAGE, SettingsError
 
@@ -17,6 +19,15 @@ def watch(config_path: str) -> int:
     from agent_bus_client import watcher
 
     return watcher.main(config_path)
+
+
+def take_turns(config_path: str, agent: str) -> int:
+    """Run the turn service of one agent and return its exit code."""
+    from agent_bus_client import turns
+
+    state_dir = os.environ.get("STATE_DIRECTORY", ".")
+    idle_s = float(os.environ.get("AGENT_BUS_IDLE_S", "60"))
+    return turns.main(config_path, agent, state_dir=state_dir, idle_s=idle_s)
 
 
 def command(arguments: list[str]) -> int:
@@ -47,15 +58,21 @@ def check_config(config_path: str) -> int:
 
 def main(arguments: list[str]) -> int:
     """Run what the first argument names."""
-    if arguments[:1] in (["check-config"], ["watch"]) and arguments[1:] != ["--help"]:
-        if len(arguments) != 2:  # noqa: PLR2004 - verb and file
-            print(f"usage: agent_bus_client {arguments[0]} FILE", file=sys.stderr)
-            return EXIT_USAGE
-        run = check_config if arguments[0] == "check-config" else watch
-        return run(arguments[1])
-    if arguments[:1] == ["mcp"]:
+    verbs: dict[str, tuple[Callable[..., int], str]] = {
+        "check-config": (check_config, "FILE"),
+        "watch": (watch, "FILE"),
+        "turns": (take_turns, "FILE AGENT"),
+    }
+    verb = "".join(arguments[:1])
+    if verb == "mcp":
         return mcp(arguments[1:])
-    return command(arguments)
+    if verb not in verbs or arguments[1:] == ["--help"]:
+        return command(arguments)
+    run, wanted = verbs[verb]
+    if len(arguments[1:]) != len(wanted.split()):
+        print(f"usage: agent_bus_client {verb} {wanted}", file=sys.stderr)
+        return EXIT_USAGE
+    return run(*arguments[1:])
 
 
 if __name__ == "__main__":

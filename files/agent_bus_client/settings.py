@@ -7,40 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from agent_bus_client import agents
+from agent_bus_client.agents import Agent, check_unknown
 from agent_bus_client.errors import SettingsError
 from agent_bus_client.net.http1 import Origin
 
 DEFAULT_PATH = "/etc/agent-bus/node.json"
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-WAKERS = ("hook", "command")
 HOOK_MODES = ("wake", "agent")
-
-
-@dataclass(frozen=True)
-class Agent:
-    """One agent of the node and how it is woken.
-
-    `command` is an argv list, in which {agent} and {text} are replaced.
-    """
-
-    name: str
-    waker: str = "hook"
-    command: tuple[str, ...] = ()
-
-    @property
-    def uses_gateway(self) -> bool:
-        """Whether it is woken through the node's OpenClaw gateway."""
-        return self.waker == "hook"
-
-    @property
-    def wake_text(self) -> str:
-        """The line that wakes the agent; it never changes, so that the gateway can coalesce it."""
-        return f"agent-bus: unread messages for {self.name}. Run: agent-bus inbox --as {self.name}"
 
 
 def _setting(default: Any, doc: str) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -59,7 +36,7 @@ class Settings:
         }
     )
     agents: tuple[Agent, ...] = field(
-        metadata={"doc": "`[{name, waker: hook or command, command: [argv]}]`, at least one"}
+        metadata={"doc": "`[{name, waker, ...}]`, at least one; see below what each waker takes"}
     )
     gateway_url: str = _setting("http://127.0.0.1:18789", "the node's own OpenClaw gateway")
     hooks_path: str = _setting("/hooks", "`hooks.path` of the gateway")
@@ -93,6 +70,10 @@ class Settings:
         30.0, "how often the node tells the hub that it is alive"
     )
     command_timeout_s: float = _setting(30.0, "a waker's command that runs longer is killed")
+    turn_dir: str = _setting(
+        "/run/agent-bus/turns",
+        "folder of the sockets of agents with waker `claude-code` or `codex`",
+    )
     state_dir: str = _setting("/var/lib/bus-watcher", "folder of cursor.json")
     outbox_dir: str = _setting(
         "/var/lib/agent-bus/outbox", "folder of messages that wait for the hub, see the CLI"
@@ -139,7 +120,7 @@ def load(path: Path) -> Settings:
 def parse(raw: dict[str, Any], problems: list[str]) -> Settings | None:
     """Return the settings, or None with what is wrong appended to `problems`."""
     known = {item.name: item for item in fields(Settings)}
-    _check_unknown("", raw, tuple(known), problems)
+    check_unknown("", raw, tuple(known), problems)
     if isinstance(raw.get("hub_urls"), list) and raw["hub_urls"]:
         raw = {"hub_url": raw["hub_urls"][0], **raw}
     required = ("node", "hub_url", "agents")
@@ -147,7 +128,7 @@ def parse(raw: dict[str, Any], problems: list[str]) -> Settings | None:
     values: dict[str, Any] = {}
     for name, value in raw.items():
         if name == "agents":
-            values[name] = _agents(value, problems)
+            values[name] = agents.parse(value, problems)
         elif name == "hub_urls":
             values[name] = _addresses(name, value, problems)
         elif name in known:
@@ -192,46 +173,6 @@ def _addresses(name: str, raw: Any, problems: list[str]) -> tuple[str, ...]:  # 
         if url in raw[:number]:
             problems.append(f"{name}[{number}]: {url} is listed twice")
     return tuple(raw)
-
-
-def _agents(raw: Any, problems: list[str]) -> tuple[Agent, ...]:  # noqa: ANN401 - JSON
-    if not isinstance(raw, list) or not raw:
-        problems.append("agents: a list with at least one agent is expected")
-        return ()
-    agents: list[Agent] = []
-    for number, entry in enumerate(raw):
-        where = f"agents[{number}]"
-        if not isinstance(entry, dict):
-            problems.append(f'{where}: an object like {{"name": "alpha"}} is expected')
-            continue
-        _check_unknown(f"{where}.", entry, ("name", "waker", "command"), problems)
-        name, waker = entry.get("name"), entry.get("waker", "hook")
-        command = entry.get("command", [])
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            problems.append(f"{where}.name is {name!r}: it must match {NAME.pattern}")
-        elif name in [agent.name for agent in agents]:
-            problems.append(f"{where}.name: {name} is listed twice")
-        if waker not in WAKERS:
-            problems.append(f"{where}.waker is {waker!r}: use hook or command")
-        if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
-            problems.append(f"{where}.command: a list of strings is expected")
-            command = []
-        if waker == "command" and not command:
-            problems.append(f"{where}.command is missing: waker command needs an argv list")
-        agents.append(Agent(str(name), str(waker), tuple(command)))
-    return tuple(agents)
-
-
-def _check_unknown(
-    prefix: str, raw: dict[str, Any], known: tuple[str, ...], problems: list[str]
-) -> None:
-    for name in raw:
-        if name not in known:
-            import difflib  # 1 MiB, which only a mistake pays for
-
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f", did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
-            problems.append(f"{prefix}{name} is unknown{hint}")
 
 
 def read_secret(name: str) -> str:

@@ -9,6 +9,8 @@ import contextlib
 import os
 import socket
 
+_FIRST_FD = 3
+
 
 def notify(*assignments: str) -> None:
     """Send, for example, `READY=1`; never raises: nobody listening is no reason to stop."""
@@ -28,3 +30,15 @@ def watchdog_interval_s() -> float | None:
     if not raw.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(raw) / 1e6 / 3
+
+
+def listener() -> socket.socket | None:
+    """Return the one socket that systemd listens on for this service; None without one.
+
+    Source: sd_listen_fds(3).
+    """
+    mine = os.environ.get("LISTEN_PID") == str(os.getpid())
+    if not mine or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    os.set_inheritable(_FIRST_FD, False)
+    return socket.socket(fileno=_FIRST_FD)

@@ -67,6 +67,7 @@ class Process:
         log: Path,
         *,
         env: dict[str, str] | None = None,
+        fds: tuple[int, ...] = (),
     ) -> None:
         """Start a command, or call `program` with the file for the output."""
         self.log = log
@@ -82,6 +83,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 env=marked(**(env or {})),
                 start_new_session=True,
+                pass_fds=fds,
             )
 
     def stop(self, number: int = signal.SIGTERM) -> int:

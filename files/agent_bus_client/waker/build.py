@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_bus_client.waker.command import CommandWaker
 from agent_bus_client.waker.hook import HookWaker
+from agent_bus_client.waker.turn import TurnWaker
 
 if TYPE_CHECKING:
-    from agent_bus_client.settings import Agent, Settings
+    from agent_bus_client.agents import Agent
+    from agent_bus_client.settings import Settings
     from agent_bus_client.waker.gateway import Gateway
     from agent_bus_client.waker.outcome import Waker
 
@@ -17,4 +20,6 @@ def build(agent: Agent, settings: Settings, gateway: Gateway) -> Waker:
     """Return the agent's waker."""
     if agent.uses_gateway:
         return HookWaker(agent, gateway)
+    if agent.turns:
+        return TurnWaker(agent, Path(settings.turn_dir))
     return CommandWaker(agent, timeout_s=settings.command_timeout_s)

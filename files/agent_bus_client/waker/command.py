@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Optional
 from agent_bus_client.waker.outcome import Outcome, Status
 
 if TYPE_CHECKING:
-    from agent_bus_client.settings import Agent
+    from agent_bus_client.agents import Agent
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from agent_bus_client.waker.outcome import Outcome, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_bus_client.settings import Agent, Settings
+    from agent_bus_client.agents import Agent
+    from agent_bus_client.settings import Settings
 
 logger = logging.getLogger(__name__)
 

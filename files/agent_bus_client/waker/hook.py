@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent_bus_client.settings import Agent
+    from agent_bus_client.agents import Agent
     from agent_bus_client.waker.gateway import Gateway
     from agent_bus_client.waker.outcome import Outcome
 

@@ -37,6 +37,7 @@ class Outcome:
         detail: which address did what, for the log; empty where nothing is known.
         main_turn: the wake asked for a turn of the agent's main session, which the gateway may put
             off.
+        busy_s: how long the turn may still take behind which this wake waits.
         older_gateway: the gateway is older than 2026.8.1 and woke its default agent.
     """
 
@@ -49,6 +50,7 @@ class Outcome:
     duration_ms: int = 0
     detail: str = ""
     main_turn: bool = False
+    busy_s: float = 0.0
     older_gateway: bool = False
 
     @property

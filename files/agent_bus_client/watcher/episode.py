@@ -9,6 +9,10 @@ gateway's 200 proves nothing; only a fetch does. Within an episode:
     still unfetched after `rewake_after_s` ─ overdue; wake again, doubling up to `rewake_max_s`
     refused ─ retry after 1, 2, 5, 10, 30 s or what the gateway asked; rejected ─ after 60 s
 
+A wake that waits behind a turn of its agent covers its mail; until that turn must have ended, the
+mail is not overdue. Wakes go on meanwhile, at the same growing pauses: they find out if the turn
+and what waits behind it are lost.
+
 After it, the agent is reminded of mail that it has fetched but not read: after `reminder_after_s`,
 doubling, five times at most.
 """
@@ -121,6 +125,7 @@ class Episode:
         self._rewake_at: Optional[float] = None
         self._rewake_s = timing.rewake_after_s
         self._overdue = False
+        self._busy_until = NEVER  # a turn runs at most so long, behind which a wake waits
         self._remind_at: Optional[float] = None
         self._reminded_at = NEVER
         self._reminders = 0
@@ -197,6 +202,8 @@ class Episode:
         in_time = max(now, usual) if attempt.early else now
         if outcome.status in {Status.ACCEPTED, Status.UNCLEAR}:
             self._accepted_at = now
+        if outcome.busy_s and current:
+            self._busy_until = now + outcome.busy_s
         if outcome.is_accepted:
             waits = attempt.kind is AttemptKind.WAKE and current and not self._escalated
             if waits and self._waits_since is None:
@@ -218,12 +225,14 @@ class Episode:
         self._since = None
         self._wake_at = self._waits_since = self._rewake_at = None
         self._escalated = self._overdue = False
+        self._busy_until = NEVER
         self._rewake_s = self._timing.rewake_after_s
         self._failures, self._failure, self._retry_at = 0, None, NEVER
         self._remind_at = now + self._timing.reminder_after_s if self.unread else None
 
     def _overdue_at(self, since: float) -> float:
-        return since + self._timing.escalate_after_s + self._timing.rewake_after_s
+        waits_since = max(since, self._busy_until)
+        return waits_since + self._timing.escalate_after_s + self._timing.rewake_after_s
 
     def _plan(self) -> Plan | None:
         """Return what to try next, however far ahead; at equal times an escalation goes first."""

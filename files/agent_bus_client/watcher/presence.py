@@ -1,4 +1,4 @@
-"""The presence thread: watches the gateway and tells the hub that the node is alive."""
+"""The presence thread: watches what takes the wakes, and tells the hub that the node is alive."""
 
 from __future__ import annotations
 
@@ -15,18 +15,38 @@ from agent_bus_client.errors import ClientError, HubRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_bus_client.agents import Agent
     from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.settings import Settings
     from agent_bus_client.waker.gateway import Gateway
+    from agent_bus_client.waker.outcome import Waker
 
 logger = logging.getLogger(__name__)
 
+TURN_CHECK_S = 300.0  # asking starts a turn service that is not running: 0.1 s of CPU
+TURN_DOWN_CHECK_S = 30.0
 DOWN_CHECK_S = 5.0  # a gateway that is down is checked more often, so that mail waits less long
 
 
 @dataclass(frozen=True)
 class GatewayReturned:
     """The gateway answers again after it was silent."""
+
+
+@dataclass(frozen=True)
+class TurnsReturned:
+    """An agent's turns can be started again."""
+
+    agent: str
+
+
+@dataclass
+class _TurnService:
+    """What is known of the turn service of one agent."""
+
+    waker: Waker
+    up: bool = True
+    check_at: float = float("-inf")
 
 
 class PresenceThread(threading.Thread):
@@ -43,14 +63,22 @@ class PresenceThread(threading.Thread):
     """
 
     def __init__(
-        self, hubs: Hubs, settings: Settings, gateway: Gateway, put: Callable[[object], None]
+        self,
+        hubs: Hubs,
+        settings: Settings,
+        gateway: Gateway,
+        put: Callable[[object], None],
+        *,
+        turns: dict[str, Waker] | None = None,
     ) -> None:
+        """Take the wakers of agents with a turn service, by their names, as `turns`."""
         super().__init__(name="presence", daemon=True)
         self._hubs = hubs
         self._settings = settings
         self._gateway = gateway
         self._put = put
         self._uses_gateway = any(agent.uses_gateway for agent in settings.agents)
+        self._turns = {name: _TurnService(waker) for name, waker in (turns or {}).items()}
         self._stopping = threading.Event()
         self._poked = threading.Event()
         self.up = True
@@ -63,6 +91,17 @@ class PresenceThread(threading.Thread):
     def poke(self) -> None:
         """Check and report at once, for the stream has connected or a wake has failed."""
         self._poked.set()
+
+    def doubt(self, agent: str) -> None:
+        """Check at once what takes this agent's wakes: one has failed, or the first came through.
+
+        A turn service that failed before is asked again, too: it may be well since.
+        """
+        if agent in self._turns:
+            self._turns[agent].check_at = float("-inf")
+            self.poke()
+        elif self.up:
+            self.poke()
 
     def leave_out(self, moved: list[str], *, are_all: bool = False) -> None:
         """Stop reporting on agents that the hub has on other nodes, and warn of each only once.
@@ -94,21 +133,23 @@ class PresenceThread(threading.Thread):
 
     def run(self) -> None:
         """Check, report and wait, until `stop`."""
-        reported_at, reported_up, force = float("-inf"), True, False
+        reported_at, reported, force = float("-inf"), self._states(), False
         while not self._stopping.is_set():
             try:
                 self._check_gateway()
+                self._check_turns()
                 now = time.monotonic()
                 late = now - reported_at >= self._settings.presence_interval_s
-                if force or late or reported_up != self.up:
-                    reported_at, reported_up = now, self.up
+                if force or late or reported != self._states():
+                    reported_at, reported = now, self._states()
                     self._report()
             except ClientError as error:  # the stream thread logs it more loudly
                 logger.debug("presence was not reported", extra={"reason": str(error)})
             except Exception:
                 logger.exception("presence thread failed, going on")
             interval_s = self._settings.presence_interval_s
-            force = self._poked.wait(interval_s if self.up else min(DOWN_CHECK_S, interval_s))
+            well = self.up and all(service.up for service in self._turns.values())
+            force = self._poked.wait(interval_s if well else min(DOWN_CHECK_S, interval_s))
             self._poked.clear()
 
     def _check_gateway(self) -> None:
@@ -125,6 +166,26 @@ class PresenceThread(threading.Thread):
             extra = {"gateway": url, "reason": outcome.detail or outcome.reason}
             logger.warning("gateway does not answer", extra=extra)
 
+    def _states(self) -> list[bool]:
+        return [self.up, *(service.up for service in self._turns.values())]
+
+    def _check_turns(self) -> None:
+        for name, service in self._turns.items():
+            now = time.monotonic()
+            if now < service.check_at:
+                continue
+            service.check_at = now + TURN_CHECK_S
+            outcome = service.waker.check()
+            before, service.up = service.up, outcome.is_accepted
+            if not service.up:
+                service.check_at = min(service.check_at, now + TURN_DOWN_CHECK_S)
+            if service.up and not before:
+                logger.info("turns can be started again", extra={"agent": name})
+                self._put(TurnsReturned(name))
+            elif before and not service.up:
+                extra = {"agent": name, "reason": outcome.reason, "fix": outcome.fix}
+                logger.warning("turns cannot be started, or fail", extra=extra)
+
     def _report(self) -> None:
         try:
             self._report_own()
@@ -140,9 +201,8 @@ class PresenceThread(threading.Thread):
             self._report_own()
 
     def _report_own(self) -> None:
-        gateway = GatewayState.OK if self.up else GatewayState.DOWN
         agents = [
-            {"name": agent.name, "gateway": gateway if agent.uses_gateway else GatewayState.OK}
+            {"name": agent.name, "gateway": self._state(agent)}
             for agent in self._settings.agents
             if agent.name not in self.elsewhere
         ]
@@ -154,3 +214,9 @@ class PresenceThread(threading.Thread):
         if self._tells_kind:
             body["gateway_kind"] = self.gateway_kind
         self._hubs.current.call("POST", "/api/presence", body=body)
+
+    def _state(self, agent: Agent) -> GatewayState:
+        """Return whether what takes the agent's wakes is there; a command always is."""
+        service = self._turns.get(agent.name)
+        up = service.up if service else self.up or not agent.uses_gateway
+        return GatewayState.OK if up else GatewayState.DOWN

@@ -21,7 +21,7 @@ from agent_bus_client.waker.build import build
 from agent_bus_client.watcher.episode import Timing
 from agent_bus_client.watcher.keeper import KeeperThread
 from agent_bus_client.watcher.node import Node, Report
-from agent_bus_client.watcher.presence import GatewayReturned, PresenceThread
+from agent_bus_client.watcher.presence import GatewayReturned, PresenceThread, TurnsReturned
 from agent_bus_client.watcher.reports import ReportThread
 from agent_bus_client.watcher.stream import Disconnected, Received, StreamThread
 from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
@@ -64,11 +64,12 @@ class Watcher:
         place = cursor.load(Path(settings.state_dir) / "cursor.json", settings.agent_names)
         self._stream = StreamThread(hubs, place, self._inbox.put)
         self._reports = ReportThread(hubs)
-        self._presence = PresenceThread(hubs, settings, gateway, self._inbox.put)
+        wakers = {agent.name: build(agent, settings, gateway) for agent in settings.agents}
+        turns = {agent.name: wakers[agent.name] for agent in settings.agents if agent.turns}
+        self._presence = PresenceThread(hubs, settings, gateway, self._inbox.put, turns=turns)
         self._keeper = KeeperThread(hubs.apart(), settings)
         self._workers = {
-            agent.name: Worker(agent.name, build(agent, settings, gateway), self._inbox.put)
-            for agent in settings.agents
+            name: Worker(name, waker, self._inbox.put) for name, waker in wakers.items()
         }
         self._hub_state = "connecting"
         self._renewing = False
@@ -148,6 +149,8 @@ class Watcher:
             self._renewing = item.is_renewal  # until the next failure or `hello`
         elif isinstance(item, GatewayReturned):
             self._node.gateway_returned(time.monotonic())
+        elif isinstance(item, TurnsReturned):
+            self._node.wake_again(time.monotonic(), [item.agent])
         elif isinstance(item, Probed):
             self._report_probe(
                 item.agent,
@@ -211,8 +214,8 @@ class Watcher:
             return
         if woken.outcome.is_accepted:
             self._last_wake = (now, woken.agent)
-        elif self._presence.up:
-            self._presence.poke()
+        else:
+            self._presence.doubt(woken.agent)
 
     def _tell_kind(self, kind: GatewayKind) -> None:
         """Tell the log and the hub, once, which kind of gateway the wakes have shown."""

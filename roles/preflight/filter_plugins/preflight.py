@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 RESERVED = ("operator", "all", "bus")
-WAKERS = ("hook", "command")
+TURN_WAKERS = ("claude-code", "codex")
+WAKERS = ("hook", "command", *TURN_WAKERS)
 AGENT_KEYS = ("name", "waker", "command")
 INVENTORY_VARIABLES = (
     "agents",
@@ -222,7 +223,7 @@ def _agent_entry(where: Places, host: str, number: int, agent: object) -> Iterat
     name = str(agent["name"])
     yield from _agent_name(where, host, name)
     for key in agent:
-        if key not in AGENT_KEYS:
+        if key not in AGENT_KEYS and agent.get("waker") not in TURN_WAKERS:
             yield (
                 f"{where.of(host, 'agents', str(key))}: agent {name} of {host} has an unknown "
                 f"setting {key!r}{closest(str(key), AGENT_KEYS) or _one_of(AGENT_KEYS)}"

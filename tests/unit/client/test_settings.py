@@ -13,6 +13,7 @@ from agent_bus_client.errors import SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
+TURNS = {"name": "a", "waker": "claude-code", "user": "coder", "folder": "/home/coder/x"}
 GOOD: dict[str, Any] = {
     "node": "nuc-01",
     "hub_url": "http://t440:8091",
@@ -67,9 +68,23 @@ def test_the_wake_text_is_constant_and_names_the_agent() -> None:
         ({"agents": [{"nmae": "alpha"}]}, "agents[0].nmae is unknown, did you mean name?"),
         ({"agents": [{"name": "Bad Name!"}]}, "agents[0].name is 'Bad Name!'"),
         ({"agents": [{"name": "a"}, {"name": "a"}]}, "agents[1].name: a is listed twice"),
-        ({"agents": [{"name": "a", "waker": "smoke"}]}, "use hook or command"),
+        (
+            {"agents": [{"name": "a", "waker": "smoke"}]},
+            "use one of hook, command, claude-code, codex",
+        ),
         ({"agents": [{"name": "a", "waker": "command"}]}, "agents[0].command is missing"),
         ({"agents": [{"name": "a", "command": "ls"}]}, "a list of strings is expected"),
+        ({"agents": [{**TURNS, "user": "no user"}]}, "agents[0].user is 'no user': the name of a"),
+        ({"agents": [{"name": "a", "waker": "codex"}]}, "agents[0].user is None: the name of a"),
+        ({"agents": [{**TURNS, "folder": "here"}]}, "agents[0].folder is 'here': an absolute"),
+        ({"agents": [{**TURNS, "program": "bin/x"}]}, "a name or an absolute path is expected"),
+        ({"agents": [{**TURNS, "turn_limit_s": 5}]}, "agents[0].turn_limit_s is 5: at least 10 s"),
+        ({"agents": [{**TURNS, "turn_limit_s": "1"}]}, "a number of seconds is expected"),
+        ({"agents": [{**TURNS, "session": "old"}]}, "use one of resume, new"),
+        ({"agents": [{**TURNS, "sandbox": "read-only"}]}, "agents[0].sandbox is unknown"),
+        ({"agents": [{**TURNS, "arguments": "-v"}]}, "agents[0].arguments: a list of strings"),
+        ({"agents": [{**TURNS, "environment_file": "x"}]}, "agents[0].environment_file is 'x'"),
+        ({"agents": [{**TURNS, "command": ["x"]}]}, "agents[0].command is unknown"),
         ({"hub_url": "t440:8091"}, "hub_url: 't440:8091' is not an address"),
         ({"gateway_url": 5}, "gateway_url is 5: a string is expected"),
         ({"wake_min_interval_s": "12"}, "a number of seconds is expected"),

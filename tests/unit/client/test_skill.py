@@ -9,8 +9,8 @@ import shlex
 import pytest
 import yaml
 
+from agent_bus_client.agents import Agent
 from agent_bus_client.cli import parser
-from agent_bus_client.settings import Agent
 from tests.support.module import find_utilities
 from tests.support.node_side import ROOT
 

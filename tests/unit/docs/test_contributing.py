@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from agent_bus.core import alerts
-from agent_bus_client.settings import WAKERS
+from agent_bus_client.agents import WAKERS
 from roles.preflight.filter_plugins import preflight
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,7 +22,7 @@ def test_preflight_knows_the_wakers_that_the_watcher_has() -> None:
 
 def test_every_waker_is_in_the_reference() -> None:
     (row,) = re.findall(r"^\| `waker` \|.*$", page("docs/reference/inventory.md"), re.MULTILINE)
-    assert set(WAKERS) <= set(re.findall(r"`(\w+)`", row))
+    assert set(WAKERS) <= set(re.findall(r"`([\w-]+)`", row))
 
 
 def test_the_how_to_lists_every_alert() -> None:

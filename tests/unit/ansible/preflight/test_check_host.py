@@ -11,6 +11,7 @@ import jinja2
 import pytest
 import yaml
 
+from filter_plugins.agents import needs_openclaw
 from filter_plugins.fleet import tls_mode
 from filter_plugins.hubs import hubs_with_database
 from lab.paths import ROOT
@@ -20,6 +21,7 @@ from roles.preflight.filter_plugins.preflight_hosts import (
     machine_of,
     release_errors,
 )
+from roles.preflight.filter_plugins.preflight_turns import turn_checks
 from tests.support.plays import play, task_of
 
 if TYPE_CHECKING:
@@ -34,7 +36,12 @@ def script(*, part: str = "nodes", address: str = "192.0.2.77", **given: Any) ->
     """Return the check of a node, or of a hub, whose hub has that address."""
     jinja = jinja2.Environment(trim_blocks=True, autoescape=False)
     jinja.filters.update(
-        tls_mode=tls_mode, bool=bool, quote=shlex.quote, hubs_with_database=hubs_with_database
+        tls_mode=tls_mode,
+        bool=bool,
+        quote=shlex.quote,
+        hubs_with_database=hubs_with_database,
+        needs_openclaw=needs_openclaw,
+        turn_checks=turn_checks,
     )
     variables = {
         "inventory_hostname": "box",
@@ -244,3 +251,48 @@ def test_only_one_of_several_hubs_tells_its_distribution(hubs: list[str], *, tel
 def said(line: str) -> dict[str, Any]:
     """Return a host's answer with this line."""
     return {"stdout": f"agent-bus-check: {line}\r\nagent-bus-check: done\r\n"}
+
+
+def turns(made: Path, version: str = "2.1.400 (Claude Code)", **changes: object) -> str:
+    """Return the check of a host with one agent that takes turns as this machine's root."""
+    program = made / "claude"
+    program.write_text(f"#!/bin/sh\necho '{version}'\n")
+    program.chmod(0o755)
+    agent = {
+        "name": "coder",
+        "waker": "claude-code",
+        "user": "root",
+        "folder": str(made),
+        "program": str(program),
+    }
+    return script(agents=[{**agent, **changes}], preflight_openclaw_user="no-such-user")
+
+
+def test_a_host_whose_agents_all_take_turns_needs_no_user_of_openclaw(tmp_path: Path) -> None:
+    assert errors(turns(tmp_path), tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="asks as other users, which only root can")
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"user": "no-such-user"}, "has no user 'no-such-user' for the turns of agent coder"),
+        ({"folder": "/no/such"}, "has no folder /no/such for the turns of agent coder"),
+        ({"user": "nobody", "folder": "/etc"}, "user nobody cannot write in /etc, where agent"),
+        ({"program": "/no/claude"}, "user root has no program /no/claude for agent coder"),
+        ({"environment_file": "/no/file"}, "user root cannot read /no/file, the environment_file"),
+        ({"version": "2.0.9"}, "is 2.0.9; the waker of agent coder was made for 2.1.332"),
+        ({"version": "what?"}, "does not tell its version"),
+    ],
+)
+def test_what_turns_lack_is_told(changes: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    found = errors(turns(tmp_path, **changes), tmp_path)
+    assert any(expected in error for error in found), found
+
+
+def test_a_program_is_looked_for_where_the_environment_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "environment"
+    file.write_text(f'KEY=x\nexport PATH="{tmp_path}:/usr/bin:/bin"\n')
+    text = turns(tmp_path, program="claude", environment_file=str(file))
+    assert errors(text, tmp_path) == []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_bus_client.settings import Agent
+from agent_bus_client.agents import Agent
 from agent_bus_client.waker.command import TAIL_BYTES, CommandWaker
 from agent_bus_client.waker.outcome import Outcome, Status
 from tests.support.node_side import until

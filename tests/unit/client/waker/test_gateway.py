@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_bus_client.agents import Agent
 from agent_bus_client.net.http1 import Response
-from agent_bus_client.settings import Agent, Settings
+from agent_bus_client.settings import Settings
 from agent_bus_client.waker.gateway import Gateway, judge
 from agent_bus_client.waker.outcome import Outcome, Status
 from tests.support.node_side import HOOK_TOKEN, StandinProcess

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_bus_client.agents import Agent
 from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.hub.transport import HubClient
-from agent_bus_client.settings import Agent, Settings
+from agent_bus_client.settings import Settings
 from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.presence import PresenceThread
 from tests.support.patience import wait_until
