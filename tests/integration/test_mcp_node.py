@@ -90,6 +90,7 @@ def test_settings_that_a_rollout_writes_anew_count_from_the_next_call(
 
 def test_mail_that_the_outbox_gave_up_is_told_once(hub: HubWithNodes, node: Node) -> None:
     alpha, beta = McpProcess.of(node, "--as", "alpha"), McpProcess.of(node, "--as", "beta")
+    (node.folder / "outbox" / "0-no-json.json").write_text("{", encoding="utf-8")
     hub.process.kill()
     unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
     words = alpha.call("reply", id=unknown, body="lost", ack=True)

@@ -131,8 +131,12 @@ class Stdio:
 
     def _known(self) -> Node:
         if self._node is None:
+            import logging
+
             from agent_bus_client.mcp.node import Node
 
+            # what the outbox logs is for the watcher's journal, not for a client's stderr
+            logging.getLogger("agent_bus_client").addHandler(logging.NullHandler())
             self._node = Node(self._options)
         return self._node
 
