@@ -6,6 +6,7 @@ import base64
 import re
 import select
 import socket
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,6 +117,9 @@ def test_without_a_valid_token_it_is_401(hub: HubProcess) -> None:
         client.close()
         assert reply.status == 401
         assert reply.headers["www-authenticate"].startswith("Bearer")
+        assert reply.headers["content-type"] == "application/json"
+        error = reply.body["error"]  # some clients show an error of JSON-RPC and nothing else
+        assert error["message"] == f"{error['data']['detail']} (unauthenticated)"
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
@@ -271,6 +275,31 @@ def test_a_waiting_inbox_gets_mail_and_one_whose_client_left_takes_none(tmp_path
         (gamma,) = [one for one in n1.get("/api/agents").body["agents"] if one["name"] == "gamma"]
         assert gamma["unfetched"] == 1
         assert "still there" in tool(hub.client("n2"), "inbox", wait_s=50)
+
+
+def test_an_inbox_that_a_legacy_client_cancels_ends_and_takes_no_mail(tmp_path: Path) -> None:
+    """Such a client leaves the connection of the request as it is."""
+    with running(tmp_path) as hub:
+        n1, waiting, noting = hub.client("n1"), hub.client("n2"), hub.client("n2")
+
+        def note(request_id: object) -> bool:
+            params = {"requestId": request_id}
+            body = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+            return noting.call("POST", "/mcp", body).status == 202
+
+        def inbox() -> Future[Reply]:
+            call = {"name": "inbox", "arguments": {"wait_s": 50}}
+            return pool.submit(legacy, waiting, "tools/call", call)  # its id is "a"
+
+        with ThreadPoolExecutor(1) as pool:
+            dropped = inbox()
+            wait_until(lambda: note("a") and dropped.done(), "the hub has ended the wait")
+            assert text_of(dropped.result().body["result"]) == "no messages for gamma"
+            kept = inbox()
+            for other in ("b", 1, None, ["a"]):
+                assert note(other)
+            tool(n1, "send", "alpha", to="gamma", body="for somebody")
+            assert "for somebody" in text_of(kept.result().body["result"])
 
 
 def test_bodies_that_claim_to_be_the_system_stay_between_marks(hub: HubProcess) -> None:

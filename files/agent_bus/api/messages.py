@@ -121,8 +121,8 @@ class Messages:
         principal = self._auth.renew(call.principal)  # the roster may have changed during the wait
         self._readable(principal, agent)
         is_own = agent in self._directory.agents_of(principal.node)
-        # A client that has hung up was shown nothing: its mail still has to wake the agent.
-        is_shown = is_own and not query.peek and not greenlets.has_hung_up(call.socket)
+        # A client that has gone was shown nothing: its mail still has to wake the agent.
+        is_shown = is_own and not query.peek and not _has_gone(call)
         before = self._bus.fetch(agent, page) if is_shown else {}
         full = len(page) == limit
         content = {
@@ -227,7 +227,7 @@ class Messages:
             self._readable(self._auth.renew(call.principal), agent)
         except errors.BusError:
             return True
-        return greenlets.has_hung_up(call.socket)
+        return _has_gone(call)
 
     def _told(
         self, principal: Principal, of: Message, deliveries: Sequence[Delivery]
@@ -237,6 +237,11 @@ class Messages:
         if not principal.is_admin and of.sender not in own:
             deliveries = [d for d in deliveries if d.agent in own]
         return wire.with_timeline(of, deliveries)
+
+
+def _has_gone(call: AnyCall) -> bool:
+    """Whether nobody waits for the answer any more."""
+    return call.is_dropped() or greenlets.has_hung_up(call.socket)
 
 
 def _shown(of: Delivery, fetched_at: int | None, fetch_count: int) -> dict[str, Any]:

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from agent_bus.bus.auth import Principal
 
 Query_co = TypeVar("Query_co", covariant=True, default=None)
 Body_co = TypeVar("Body_co", covariant=True, default=None)
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Call(Generic[Query_co, Body_co]):
         socket: the peer's; None where the server gives none, as in tests.
         address: the peer's, as far as the server knows it.
         scheme: `https` when the request came by TLS.
+        is_dropped: tells whether the client has said that it wants no answer any more, where it
+            can say so without hanging up.
     """
 
     principal: Principal
@@ -46,6 +52,7 @@ class Call(Generic[Query_co, Body_co]):
     socket: Any = None
     address: str = ""
     scheme: str = "http"
+    is_dropped: Callable[[], bool] = _never
 
 
 AnyCall: TypeAlias = Call[object, object]

@@ -9,15 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from agent_bus.core import errors
+from agent_bus.http import problem
 from agent_bus.http.call import Answer
 from agent_bus.http.endpoint import with_raw
 from agent_bus.http.route import Header, Route
 from agent_bus.http.speaker import AGENT_HEADER, speaker
 from agent_bus.mcp.bus import HubBus, refused
+from agent_bus.mcp.drops import Drops
 from agent_bus_mcp import instructions, protocol
 from agent_bus_mcp.protocol import RpcError
 from agent_bus_mcp.server import Server
@@ -42,6 +45,9 @@ METHOD: Final = Header("Mcp-Method")
 NAME: Final = Header("Mcp-Name")
 ENCODED: Final = ("=?base64?", "?=")
 """Round a header's value that is no plain ASCII."""
+REFUSED: Final = -32000
+"""The code of an error that stands for a problem of HTTP; JSON-RPC leaves it to servers."""
+CANCELLED: Final = "notifications/cancelled"
 NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Which parameter the header `Mcp-Name` repeats."""
 
@@ -69,6 +75,7 @@ class Mcp:
         self._refusals = refusals
         self._version = version
         self._origins = frozenset(origins)
+        self._drops = Drops()
 
     def routes(self) -> list[Route]:
         """The one path."""
@@ -79,6 +86,7 @@ class Mcp:
                 with_raw(self.answer),
                 "Speak MCP",
                 headers=(AGENT_HEADER, ORIGIN, HOST, VERSION, METHOD, NAME),
+                refused=self._refused,
                 at_root=True,
                 is_plain=True,
             )
@@ -96,13 +104,31 @@ class Mcp:
         except RpcError as error:
             return Answer(400, raw=protocol.encode(error.response))
         if request is None or request.id is None:
+            if request is not None and request.method == CANCELLED:
+                self._drops.drop(_key(call, request.params.get("requestId")))
             return Answer(202, raw=b"")
         try:
             check_headers(request, call)
-            response, _ = self._server(call).answer(request, lambda: self._bus(call))
+            response = self._answered(request, call)
         except RpcError as error:
             return Answer(status_of(error, request, call), raw=protocol.encode(error.response))
         return Answer(200, raw=protocol.encode(response))
+
+    def _answered(self, request: Request, call: AnyCall) -> dict[str, Any]:
+        if request.is_modern or request.method != "tools/call":
+            return self._server(call).answer(request, lambda: self._bus(call))[0]
+        with self._drops.droppable(_key(call, request.id)) as is_dropped:
+            caller = replace(call, is_dropped=is_dropped)
+            return self._server(call).answer(request, lambda: self._bus(caller))[0]
+
+    def _refused(self, _call: AnyCall, error: errors.BusError) -> Answer:
+        """What clients are told of a problem of HTTP: they show the words of JSON-RPC's errors."""
+        self._refusals[error.code] += 1
+        told = problem.answer(error)
+        words = f"{error.detail} ({error.code})"
+        content = {"code": REFUSED, "message": words, "data": told.content}
+        headers = {**told.headers, "Content-Type": "application/json"}
+        return Answer(error.status, {"jsonrpc": "2.0", "id": None, "error": content}, headers)
 
     def _server(self, call: AnyCall) -> Server:
         return Server(
@@ -143,6 +169,12 @@ class Mcp:
             raise errors.ForbiddenError(
                 "A page of another site sent this request.", field=ORIGIN.name
             )
+
+
+def _key(call: AnyCall, request_id: object) -> tuple[object, ...]:
+    """What a request of a client without sessions is found by."""
+    agent = call.headers.get(AGENT_HEADER.key)
+    return call.principal.sha256, agent, type(request_id), str(request_id)
 
 
 def check_headers(request: Request, call: AnyCall) -> None:
