@@ -25,6 +25,7 @@ include tests/e2e/e2e.mk
 include tests/browser/browser.mk
 include tests/api/clients.mk
 include tests/a2a/a2a.mk
+include tests/mcp/mcp.mk
 include bench/bench.mk
 
 .PHONY: help
@@ -58,7 +59,7 @@ check: setup ## What to run before every commit: lint, types, unit tests (90 s)
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@rm -rf .cache/durations
-	@tools/side-by-side "images molecule" trials integration unit browser api a2a crash "lint-code lint-ansible"
+	@tools/side-by-side "images molecule" trials integration unit browser api a2a mcp crash "lint-code lint-ansible"
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@python -m tests.slowest
 	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="
@@ -137,6 +138,8 @@ lock: setup ## Renew the locked requirements from requirements*.in
 	    --custom-compile-command "make lock" -o bench/requirements.txt bench/requirements.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -o tests/a2a/requirements.txt tests/a2a/requirements.in
+	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	    --custom-compile-command "make lock" -o tests/mcp/requirements.txt tests/mcp/requirements.in
 
 .PHONY: clean
 clean: clean-demo ## Remove the demo fleet, the environment and all caches
