@@ -20,3 +20,7 @@ bench-stores: setup ## Measure the store path on SQLite and PostgreSQL side by s
 bench-hubs: setup ## Measure one hub on SQLite, PostgreSQL and a quorum of three, and three hubs beside one (as root, 10 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
 	PYTHONPATH=files $(BIN)/python -m bench.hubs
+
+.PHONY: bench-mcp
+bench-mcp: setup ## Measure calls by MCP beside the command line and the API, and 200 idle servers (3 minutes)
+	PYTHONPATH=files $(BIN)/python -m bench.mcp_cost
