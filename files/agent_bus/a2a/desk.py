@@ -21,7 +21,7 @@ from agent_bus.api.models import fields
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors, task
 from agent_bus.core.model import AgentName, Draft
-from agent_bus.core.task import Step, TaskSlice
+from agent_bus.core.task import Step, Task, TaskSlice
 from agent_bus.http.speaker import speaker
 from agent_bus.runtime import greenlets
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import Sent
-    from agent_bus.core.task import Task
     from agent_bus.http.audit import Audit
     from agent_bus.http.call import AnyCall
     from agent_bus.store.contract import Store
@@ -99,12 +98,13 @@ class Desk:
         owner = speaker(call, self._auth)
         draft, step = self._drafts.drafted(owner, agent, message)
         sent = self._send(call, draft, step)
-        of = self._task_of(sent, message)
-        history_length = None
-        if configuration is not None:
-            history_length = configuration.history_length
+        history_length = None if configuration is None else configuration.history_length
+        is_new = step.kind == "open" and not sent.replayed
+        of = _made(sent, step) if is_new else self._task_of(sent, message)
         if waits(configuration) and of.is_open:
             of = self._wait(call, of)
+        elif is_new:
+            return replies.task(View(of, (sent.message,), None), history_length=history_length)
         return self._views.shown(call, of, history_length=history_length)
 
     def get(self, call: AnyCall, agent: str, params: GetParams) -> dict[str, Any]:
@@ -279,6 +279,24 @@ _CHOICES: Final[dict[str | None, tuple[Any, bool | None]]] = {
     replies.WORKING: (task.OPEN, True),
     **{word: (state, None) for state, word in replies.STATES.items()},
 }
+
+
+def _made(sent: Sent, step: Step) -> Task:
+    """The task that a message has just made, as it is stored."""
+    message = sent.message
+    return Task(
+        message.first_seq,
+        message.id,
+        message.thread_id,
+        message.sender,
+        sent.deliveries[0].agent,
+        step.client_id,
+        task.OPEN,
+        message.created_at,
+        message.created_at,
+        None,
+        None,
+    )
 
 
 def waits(configuration: Configuration | None) -> bool:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.a2a import replies
 from agent_bus.a2a.replies import View
 from agent_bus.core import errors
-from agent_bus.core.slices import HistorySlice
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
     from agent_bus.bus.bus import Bus
     from agent_bus.bus.directory import Directory
-    from agent_bus.core.model import Delivery, Message, MessageId
+    from agent_bus.core.model import Delivery, Message
     from agent_bus.core.task import Task
     from agent_bus.http.call import AnyCall
     from agent_bus.store.contract import Store
@@ -41,15 +40,7 @@ class Views:
     ) -> dict[str, Any]:
         """A task as it is answered; what its owner is shown by that counts as read."""
         turns = self._turns(of)
-        answer = None
-        for message, _ in turns:
-            if message.id == of.answer_id:
-                answer = message
-        if answer is None and of.answer_id is not None:
-            found = self._store.message(of.answer_id)
-            if found is not None:
-                turns.append(found)
-                answer = found[0]
+        answer = next((message for message, _ in turns if message.id == of.answer_id), None)
         view = View(of, [message for message, _ in turns], answer)
         shown = replies.task(view, history_length=history_length, with_answer=with_answer)
         is_owners = of.owner in self._directory.agents_of(call.principal.node)
@@ -78,19 +69,12 @@ class Views:
 
         A thread may have several tasks: a message belongs to the one whose messages it replies to.
         """
-        found: dict[MessageId, tuple[Message, list[Delivery]]] = {}
-        for archived in (False, True):  # in this order, one that is moved is found twice
-            wanted = HistorySlice(
-                limit=TURNS, thread=of.thread_id, archived=archived, after=of.pk - 1
-            )
-            for message, deliveries in self._store.history(wanted):
-                found.setdefault(message.id, (message, deliveries))
-        others = self._store.tasks_in(of.thread_id) - {of.id}
+        thread = self._store.task_thread(of, limit=TURNS)
         chain = {of.id}
         turns = []
-        for message, deliveries in sorted(found.values(), key=lambda one: one[0].first_seq):
+        for message, deliveries in thread.messages:
             is_part = message.id == of.id or message.reply_to in chain
-            if message.id != of.answer_id and (message.id in others or not is_part):
+            if message.id != of.answer_id and (message.id in thread.others or not is_part):
                 continue
             chain.add(message.id)
             if of.owner in {message.sender, *(d.agent for d in deliveries)}:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent_bus.core.model import AgentName, MessageId, Seq
+    from agent_bus.core.model import AgentName, Delivery, Message, MessageId, Seq
 
 TaskState = Literal["open", "completed", "failed", "canceled", "rejected"]
 """As stored. `failed`: the message expired unread. `rejected`: the agent was retired."""
@@ -89,6 +89,17 @@ class Tasks:
 
     page: list[Task]
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskThread:
+    """A task's thread from its message on, oldest first; `others` are the thread's other tasks.
+
+    The message that completed the task is among them in any case.
+    """
+
+    messages: list[tuple[Message, list[Delivery]]]
+    others: set[MessageId]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         SearchSlice,
         SweepBounds,
     )
-    from agent_bus.core.task import Step, Task, Tasks, TaskSlice
+    from agent_bus.core.task import Step, Task, Tasks, TaskSlice, TaskThread
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.outgoing import Outgoing
 
@@ -199,8 +199,8 @@ class Store(Protocol):
     def tasks(self, wanted: TaskSlice) -> Tasks:
         """A page of tasks, and how many there are."""
 
-    def tasks_in(self, thread_id: str) -> set[MessageId]:
-        """The ids of all tasks of a thread."""
+    def task_thread(self, of: Task, *, limit: int) -> TaskThread:
+        """A task's thread from its message on, `limit` live and `limit` archived ones."""
 
 
 class Vitals(Protocol):

@@ -190,8 +190,11 @@ def test_a_task_is_archived_with_its_message_and_goes_with_it(opened: Opening) -
         found = now(store, sent)
         assert found.is_open
         assert found.fetched_at is not None
-        reply(store, sent.message.id)
+        answer = reply(store, sent.message.id)
         assert now(store, sent).state == "completed"
+        short = store.task_thread(now(store, sent), limit=1)
+        ids = [message.id for message, _ in short.messages]
+        assert ids == [sent.message.id, answer.message.id], "from the archive on, with the answer"
         clock.advance(11 * 86_400)
         store.sweep(bounds)
         assert store.task(sent.message.id) is None
@@ -252,7 +255,10 @@ def test_pages_are_of_a_state_or_a_context(store: Backend) -> None:
     assert ids(state="completed") == {made[2]}
     assert ids(thread=made[0]) == {made[0], made[3]}
     assert ids(thread=made[0], state="open", fetched=True) == set()
-    assert store.tasks_in(made[0]) == {made[0], made[3]}
+    whole = store.task_thread(now(store, first), limit=9)
+    assert [message.id for message, _ in whole.messages] == [made[0], made[3]]
+    assert whole.others == {made[3]}
+    assert [m.id for m, _ in store.task_thread(now(store, fourth), limit=9).messages] == [made[3]]
     assert store.tasks(TaskSlice(GAMMA, BETA, limit=9)).total == 0
 
 

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         Stamp,
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
-    from agent_bus.core.task import Step, Task, Tasks, TaskSlice
+    from agent_bus.core.task import Step, Task, Tasks, TaskSlice, TaskThread
     from agent_bus.store.contract import Listener, Replication
     from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
@@ -295,9 +295,11 @@ class PostgresStore:
         """A page of tasks, and how many there are."""
         return self._published(lambda c: snapshot(c, lambda same: tasks.page(same, wanted)))
 
-    def tasks_in(self, thread_id: str) -> set[MessageId]:
-        """The ids of all tasks of a thread."""
-        return self._published(lambda c: tasks.in_thread(c, thread_id))
+    def task_thread(self, of: Task, *, limit: int) -> TaskThread:
+        """What was written in a task's thread since its message."""
+        return self._published(
+            lambda c: snapshot(c, lambda same: tasks.thread(same, of, limit=limit))
+        )
 
     def _published(self, work: Callable[[NativeConnection], T]) -> T:
         """Read from a server that knows all that this hub has published.

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.core import task
 from agent_bus.core.model import Sent
 from agent_bus.core.task import Task, Tasks
+from agent_bus.store import task_thread
 from agent_bus.store.postgres.link import connections
+from agent_bus.store.postgres.read import history, reads
 from agent_bus.store.postgres.write.sends import Sends
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from agent_bus.core.model import MessageId
-    from agent_bus.core.task import Step, TaskSlice
+    from agent_bus.core.task import Step, TaskSlice, TaskThread
     from agent_bus.store.postgres.link.connections import NativeConnection
     from agent_bus.store.postgres.write.sends import Send
 
@@ -117,6 +119,16 @@ def one(connection: Connection[Any], task_id: MessageId) -> Task | None:
     """A task by its id."""
     row = connection.execute(BY_ID, (task_id,)).fetchone()
     return None if row is None else Task(*row)
+
+
+def thread(connection: Connection[Any], of: Task, *, limit: int) -> TaskThread:
+    """A task's thread; in a snapshot."""
+    slices = task_thread.slices(of, limit=limit)
+    found = [one for part in slices for one in history.page(connection, part)]
+    answer = None
+    if of.answer_id is not None and of.answer_id not in {message.id for message, _ in found}:
+        answer = reads.message(connection, of.answer_id)
+    return task_thread.joined(of, found, answer, in_thread(connection, of.thread_id))
 
 
 def in_thread(connection: Connection[Any], thread_id: str) -> set[MessageId]:

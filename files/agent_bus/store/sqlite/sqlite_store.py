@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent_bus.core import states
 from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool
+from agent_bus.store import task_thread
 from agent_bus.store.cluster import ALONE
 from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.outgoing import Noting
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
     from agent_bus.core.states import WebhookEvent
-    from agent_bus.core.task import Step, Task, Tasks, TaskSlice
+    from agent_bus.core.task import Step, Task, Tasks, TaskSlice, TaskThread
     from agent_bus.store.contract import Listener
 
 ROOM_BYTES: Final = 1 << 20
@@ -265,9 +266,18 @@ class SqliteStore:
         """A page of tasks, and how many there are."""
         return self._readers.run(lambda c: reads.snapshot(c, lambda s: tasks.page(s, wanted)))
 
-    def tasks_in(self, thread_id: str) -> set[MessageId]:
-        """The ids of all tasks of a thread."""
-        return self._readers.run(lambda c: tasks.in_thread(c, thread_id))
+    def task_thread(self, of: Task, *, limit: int) -> TaskThread:
+        """What was written in a task's thread since its message."""
+        slices = task_thread.slices(of, limit=limit)
+
+        def read(connection: apsw.Connection) -> TaskThread:
+            found = [one for part in slices for one in history.page(connection, part)]
+            answer = None
+            if of.answer_id is not None and of.answer_id not in {m.id for m, _ in found}:
+                answer = reads.message(connection, of.answer_id)
+            return task_thread.joined(of, found, answer, tasks.in_thread(connection, of.thread_id))
+
+        return self._readers.run(lambda c: reads.snapshot(c, read))
 
     def oldest_unread(self) -> dict[AgentName, int]:
         """When each agent's oldest unread message was created."""
