@@ -1,4 +1,4 @@
-"""The webhooks that the operator has set: one JSON file, and a file with the secrets of each."""
+"""The webhooks that the operator has set: one JSON file, and one with their secrets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ class Webhook(BaseModel):
 
     name: Annotated[str, Field(pattern=NAME)]
     url: str
-    secret_file: Path
     agents: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     fleet: bool = False
@@ -93,6 +92,7 @@ class Webhook(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    secrets_file: Path
     webhooks: Annotated[tuple[Webhook, ...], Field(max_length=MOST)]
 
     @model_validator(mode="after")
@@ -154,20 +154,7 @@ def load(path: Path | None) -> tuple[Webhook, ...]:
     Raises:
         errors.StartupError: names each fault.
     """
-    if path is None:
-        return ()
-    try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise errors.StartupError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise errors.StartupError(f"{path}: is not JSON: {error}") from error
-    try:
-        return _File.model_validate(raw).webhooks
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        lines = [f"{_place(raw, item['loc'])}: {item['msg']}" for item in found]
-        raise errors.StartupError("\n".join(f"{path}: {line}" for line in lines)) from error
+    return () if path is None else _load(path).webhooks
 
 
 def load_signed(path: Path | None) -> tuple[Signed, ...]:
@@ -176,32 +163,52 @@ def load_signed(path: Path | None) -> tuple[Signed, ...]:
     Raises:
         errors.StartupError: a file is wrong; the text holds no secret.
     """
-    return tuple(Signed(one, secrets(one.secret_file)) for one in load(path))
+    if path is None:
+        return ()
+    found = _load(path)
+    known = _json(found.secrets_file)
+    return tuple(Signed(one, _secrets(one, known, found.secrets_file)) for one in found.webhooks)
 
 
-def secrets(path: Path) -> tuple[bytes, ...]:
-    """The secrets in a file, one per line.
-
-    Raises:
-        errors.StartupError: it cannot be read, or a line is no secret.
-    """
+def _load(path: Path) -> _File:
+    raw = _json(path)
     try:
-        lines = path.read_text(encoding="ascii").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.StartupError(f"{path}: cannot be read: {error}") from error
-    if not lines:
-        raise errors.StartupError(f"{path}: holds no secret")
-    return tuple(_secret(line, path) for line in lines)
+        return _File.model_validate(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        lines = [f"{_place(raw, item['loc'])}: {item['msg']}" for item in found]
+        raise errors.StartupError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
-def _secret(line: str, path: Path) -> bytes:
+def _json(path: Path) -> Any:  # noqa: ANN401 - decoded JSON
     try:
-        found = base64.b64decode(line.removeprefix(PREFIX), validate=True)
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise errors.StartupError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError:
+        raise errors.StartupError(f"{path}: is not JSON") from None
+
+
+def _secrets(webhook: Webhook, known: Any, path: Path) -> tuple[bytes, ...]:  # noqa: ANN401 - decoded JSON
+    """The secrets of one webhook in `{name: [secret, ...]}`, the newest first."""
+    found = known.get(webhook.name) if isinstance(known, dict) else None
+    keys = tuple(map(_secret, found)) if isinstance(found, list) else ()
+    if not keys or None in keys:
+        raise errors.StartupError(
+            f"{path}: webhook {webhook.name} needs a list of secrets, each {PREFIX} and base64 of "
+            "24 to 64 bytes"
+        )
+    return tuple(key for key in keys if key is not None)
+
+
+def _secret(text: object) -> bytes | None:
+    if not isinstance(text, str) or not text.startswith(PREFIX):
+        return None
+    try:
+        found = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except binascii.Error:
-        found = b""
-    if not line.startswith(PREFIX) or len(found) not in SECRET_BYTES:
-        raise errors.StartupError(f"{path}: a line is not {PREFIX} and base64 of 24 to 64 bytes")
-    return found
+        return None
+    return found if len(found) in SECRET_BYTES else None
 
 
 def _place(raw: Any, loc: tuple[int | str, ...]) -> str:  # noqa: ANN401 - decoded JSON

@@ -152,7 +152,7 @@ def test_no_proxy_of_the_environment_is_asked(tmp_path: Path, receiver: Receiver
 
 
 def test_both_secrets_of_a_rotation_sign(tmp_path: Path, receiver: Receiver) -> None:
-    file = configured(tmp_path, receiver, secrets=f"{OTHER_SECRET}\n{SECRET}")
+    file = configured(tmp_path, receiver, secrets=[OTHER_SECRET, SECRET])
     with running(tmp_path, webhooks_file=file) as hub:
         assert states(hub)[0]["secrets"] == 2
         for secret in (SECRET, OTHER_SECRET):
@@ -195,6 +195,7 @@ def test_a_receiver_that_hangs_holds_up_nothing_else(tmp_path: Path, receiver: R
             {**document["webhooks"][0], "name": "other", "url": other.url()}
         )
         Path(file).write_text(json.dumps(document))
+        Path(document["secrets_file"]).write_text(json.dumps({"ops": [SECRET], "other": [SECRET]}))
         with running(tmp_path, webhooks_file=file) as hub:
             for number in range(30):
                 hub.client().send(str(number), to="gamma", **{"from": "alpha"})

@@ -120,12 +120,11 @@ def receiving(
 
 def configured(folder: Path, receiver: Receiver, /, **more: Any) -> str:
     """The path of a webhooks file in `folder` with one webhook, `ops`, to this receiver."""
-    secret = folder / "webhook-ops"
-    secret.write_text(more.pop("secrets", SECRET) + "\n")
+    secrets = folder / "webhook-secrets.json"
+    secrets.write_text(json.dumps({"ops": more.pop("secrets", [SECRET])}))
     one = {
         "name": "ops",
         "url": receiver.url(),
-        "secret_file": str(secret),
         "fleet": True,
         "allow_http": True,
         "allow_private": True,
@@ -133,7 +132,7 @@ def configured(folder: Path, receiver: Receiver, /, **more: Any) -> str:
         **more,
     }
     path = folder / "webhooks.json"
-    path.write_text(json.dumps({"webhooks": [one]}))
+    path.write_text(json.dumps({"secrets_file": str(secrets), "webhooks": [one]}))
     return str(path)
 
 

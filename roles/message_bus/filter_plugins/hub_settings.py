@@ -23,6 +23,7 @@ def hub_settings(
     has_password: bool = False,
     hubs: Sequence[Mapping[str, str]] = (),
     looks_at: Mapping[str, str] | None = None,
+    has_webhooks: bool = False,
 ) -> dict[str, Any]:
     """Return the settings for /etc/agent-bus/hub.json, in the order in which they stand there.
 
@@ -33,6 +34,7 @@ def hub_settings(
         has_password: whether the hub has a password for that.
         hubs: what `named_hubs` says of all hubs.
         looks_at: what `database_looks` says; nothing without a database of the fleet's own.
+        has_webhooks: whether the inventory has any.
     """
     settings: dict[str, Any] = {
         "bind": hub["listens"],
@@ -51,6 +53,8 @@ def hub_settings(
         settings["tls_key_file"] = f"{CREDENTIALS}/tls-key"
     if hub["ca"]:
         settings["tls_ca_file"] = "/etc/agent-bus/ca.crt"
+    if has_webhooks:
+        settings["webhooks_file"] = "/etc/agent-bus/webhooks.json"
     return settings
 
 

@@ -14,14 +14,13 @@ from tests.support.receiver import OTHER_SECRET, SECRET
 if TYPE_CHECKING:
     from pathlib import Path
 
-ONE: dict[str, Any] = {
-    "name": "ops", "url": "https://ops.example.com/hook", "secret_file": "/s", "fleet": True,
-}  # fmt: skip
+ONE: dict[str, Any] = {"name": "ops", "url": "https://ops.example.com/hook", "fleet": True}
 
 
 def written(folder: Path, *webhooks: Any) -> Path:
     path = folder / "webhooks.json"
-    path.write_text(json.dumps({"webhooks": webhooks}))
+    document = {"secrets_file": str(folder / "secrets"), "webhooks": webhooks}
+    path.write_text(json.dumps(document))
     return path
 
 
@@ -76,19 +75,27 @@ def test_names_are_unique_and_there_are_not_too_many(tmp_path: Path) -> None:
 
 
 def test_two_secrets_are_valid_in_a_rotation(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text(f"{SECRET}\n{OTHER_SECRET}\n")
-    one = {**ONE, "secret_file": str(secret)}
-    (signed,) = webhook_settings.load_signed(written(tmp_path, one))
+    (tmp_path / "secrets").write_text(json.dumps({"ops": [SECRET, OTHER_SECRET], "old": []}))
+    (signed,) = webhook_settings.load_signed(written(tmp_path, ONE))
     assert [len(key) for key in signed.secrets] == [24, 31]
     assert repr(signed) == "Signed(ops)"
 
 
-@pytest.mark.parametrize("text", ["", "whsec_c2hvcnQ=\n", "c" * 32, "whsec_!!!"])
-def test_a_line_that_is_no_secret_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text(text)
+@pytest.mark.parametrize(
+    "secrets",
+    [{}, [], {"ops": []}, {"ops": SECRET}, {"ops": ["whsec_c2hvcnQ="]}, {"ops": ["c" * 32]},
+     {"ops": [SECRET, "whsec_!!!"]}, {"ops": [7]}, "no JSON"],
+)  # fmt: skip
+def test_what_is_no_secret_is_refused_and_not_shown(tmp_path: Path, secrets: Any) -> None:
+    text = secrets if secrets == "no JSON" else json.dumps(secrets)
+    (tmp_path / "secrets").write_text(text)
     with pytest.raises(errors.StartupError) as refused:
-        webhook_settings.secrets(secret)
-    assert str(secret) in str(refused.value)
-    assert not text.strip() or text.strip() not in str(refused.value)
+        webhook_settings.load_signed(written(tmp_path, ONE))
+    said = str(refused.value)
+    assert str(tmp_path / "secrets") in said
+    assert not any(one in said for one in (SECRET, "c2hvcnQ", "c" * 32, "!!!"))
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(errors.StartupError, match="secrets: cannot be read: No such file"):
+        webhook_settings.load_signed(written(tmp_path, ONE))

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 OK = Attempt("delivered", "")
 AWAY = Attempt("away", "500 Internal Server Error")
-WEBHOOK = Webhook.model_validate(
-    {"name": "ops", "url": "https://ops.example.com/", "secret_file": "/s", "fleet": True}
-)
+WEBHOOK = Webhook.model_validate({"name": "ops", "url": "https://ops.example.com/", "fleet": True})
 
 
 class Played:
