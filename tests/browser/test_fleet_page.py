@@ -102,6 +102,29 @@ def test_every_state_is_shown_and_the_worst_stands_first(
             expect(page.locator("#agents tr").first).to_have_attribute("data-agent", "eta")
 
 
+def test_a_guest_is_shown_with_its_last_call_and_nothing_to_wake(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    with running(tmp_path) as hub:
+        assert (
+            hub.enrol({**FLEET, "laptop": ("visitor",)}, guests=["laptop"], force=True).status
+            == 200
+        )
+        with signed_in(chromium, hub) as page:
+            row = page.locator("tr[data-agent=visitor]")
+            expect(row.locator("[data-f=status]")).to_have_text("guest")
+            expect(row.locator("[data-f=asked]")).to_have_text("seen never")
+            assert hub.client("laptop").get("/api/inbox").status == 200
+            expect(row.locator("[data-f=asked]")).to_contain_text("seen now")
+            expect(row.get_by_role("button")).to_have_count(0)
+            expect(page.locator("[data-node=laptop] [data-state=guest]")).to_be_visible()
+            expect(page.locator("tr[data-agent=mu] [data-f=asked]")).to_be_hidden()
+            expect(page.locator("[data-t=nodes]")).to_have_text(str(len(FLEET)))
+            page.reload()
+            expect(row.locator("[data-f=asked] time")).to_be_visible()
+            expect(row.get_by_role("button")).to_have_count(0)
+
+
 def test_the_page_survives_a_restart_of_the_hub(page: Page, fleet: Watchers) -> None:
     fleet.hub.hang_up()
     fleet.hub.stop()
