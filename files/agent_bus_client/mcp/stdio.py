@@ -59,8 +59,8 @@ class Stdio:
         try:
             for line in self._lines():
                 self._take(line)
-        except BrokenPipeError:
-            pass  # the client takes no answers any more
+        except OSError:
+            pass  # the client takes no answers any more, or there is no stdin at all
         finally:
             if self._waiting is not None:
                 self._waiting.cancel_all()
