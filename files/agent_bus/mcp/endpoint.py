@@ -27,7 +27,6 @@ from agent_bus_mcp.server import Server
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Collection
 
     from agent_bus.bus.auth import Authenticator
     from agent_bus.core.clock import Clock
@@ -45,19 +44,13 @@ METHOD: Final = Header("Mcp-Method")
 NAME: Final = Header("Mcp-Name")
 ENCODED: Final = ("=?base64?", "?=")
 """Round a header's value that is no plain ASCII."""
-REFUSED: Final = -32000
-"""The code of an error that stands for a problem of HTTP; JSON-RPC leaves it to servers."""
 CANCELLED: Final = "notifications/cancelled"
 NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Which parameter the header `Mcp-Name` repeats."""
 
 
 class Mcp:
-    """The endpoint.
-
-    Args:
-        origins: of which pages may call, beside those of the host that is asked.
-    """
+    """The endpoint."""
 
     def __init__(
         self,
@@ -67,14 +60,12 @@ class Mcp:
         clock: Clock,
         refusals: Counter[str],
         version: str,
-        origins: Collection[str] = (),
     ) -> None:
         self._inner = inner
         self._auth = auth
         self._clock = clock
         self._refusals = refusals
         self._version = version
-        self._origins = frozenset(origins)
         self._drops = Drops()
 
     def routes(self) -> list[Route]:
@@ -122,11 +113,14 @@ class Mcp:
             return self._server(call).answer(request, lambda: self._bus(caller))[0]
 
     def _refused(self, _call: AnyCall, error: errors.BusError) -> Answer:
-        """What clients are told of a problem of HTTP: they show the words of JSON-RPC's errors."""
+        """What clients are told of a problem of HTTP: they show the words of JSON-RPC's errors.
+
+        The code is the status: JSON-RPC's own numbers are all taken or reserved.
+        """
         self._refusals[error.code] += 1
         told = problem.answer(error)
         words = f"{error.detail} ({error.code})"
-        content = {"code": REFUSED, "message": words, "data": told.content}
+        content = {"code": error.status, "message": words, "data": told.content}
         headers = {**told.headers, "Content-Type": "application/json"}
         return Answer(error.status, {"jsonrpc": "2.0", "id": None, "error": content}, headers)
 
@@ -158,7 +152,7 @@ class Mcp:
             errors.ForbiddenError: it does.
         """
         origin = call.headers.get(ORIGIN.key)
-        if origin is None or origin.rstrip("/") in self._origins:
+        if origin is None:
             return
         try:
             parts = urlsplit(origin)
