@@ -216,6 +216,23 @@ def test_showing_an_answer_to_its_owner_marks_it_as_read(hub: HubProcess, alpha:
     assert answer["fetched_at"] is not None
 
 
+def test_another_agent_of_the_token_reads_nothing_in_the_owners_place(hub: HubProcess) -> None:
+    client = hub.client("n1")
+    owner, other = (Asker(client, "delta", speaks_for=name) for name in ("alpha", "beta"))
+    made = owner.send("for alpha")
+    answer = {"from": "delta", "to": "alpha", "reply_to": made["id"]}
+    hub.client("n3").send("done", **answer)
+    assert other.get(made["id"])["status"]["state"] == "TASK_STATE_COMPLETED"
+    (kept,) = mail(hub, "alpha", made["contextId"])
+    assert (kept["read_at"], kept["fetched_at"]) == (None, None)
+    with pytest.raises(RefusedError) as refused:
+        Asker(client, "delta", speaks_for="gamma").get(made["id"])
+    assert refused.value.code == -32091
+    owner.get(made["id"])
+    (kept,) = mail(hub, "alpha", made["contextId"])
+    assert kept["read_at"] is not None
+
+
 def test_a_second_answer_is_history(hub: HubProcess, alpha: Asker) -> None:
     made = alpha.send("tell me")
     reply(hub, made["id"], "this")
@@ -336,6 +353,9 @@ def test_tasks_are_listed_in_pages(hub: HubProcess) -> None:
         {"status": "completed"},
         {"statusTimestampAfter": "yesterday"},
         {"historyLength": -1},
+        {"contextId": "\ud800"},
+        {"pageToken": "\ud800"},
+        {"status": "\ud800"},
     ],
 )
 def test_a_list_that_makes_no_sense_is_refused(alpha: Asker, params: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from agent_bus.bus.broker import Holder
 from agent_bus.core import errors, task
 from agent_bus.core.model import AgentName, Draft
 from agent_bus.core.task import Step, Task, TaskSlice
-from agent_bus.http.speaker import speaker
+from agent_bus.http.speaker import may_be, speaker
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Desk:
     def __init__(self, having: DeskParts) -> None:
         self._bus = having.bus
         self._drafts = Drafts(store=having.store, directory=having.directory)
-        self._views = Views(bus=having.bus, store=having.store, directory=having.directory)
+        self._views = Views(bus=having.bus, store=having.store, auth=having.auth)
         self._store = having.store
         self._broker = having.broker
         self._counters = having.counters
@@ -252,7 +252,7 @@ class Desk:
 
     def _note(self, call: AnyCall, owner: AgentName) -> None:
         """A look at one's own tasks is a sign of life, as a look into an inbox is."""
-        if owner in self._directory.agents_of(call.principal.node):
+        if may_be(owner, call, self._auth):
             self._bus.seen(owner)
 
     def _again(self, of: Task) -> Task:

@@ -110,7 +110,7 @@ class CancelParams(Params):
 class ListParams(Params):
     """ListTasks; 0.3 has none."""
 
-    context_id: str | None = None
+    context_id: Annotated[str, Field(max_length=255)] | None = None
     status: str | None = None
     page_size: Annotated[int, Field(ge=1, le=MOST_TASKS)] | None = None
     page_token: str | None = None

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.a2a import replies
 from agent_bus.a2a.replies import View
 from agent_bus.core import errors
+from agent_bus.http.speaker import may_be
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
+    from agent_bus.bus.auth import Authenticator
     from agent_bus.bus.bus import Bus
-    from agent_bus.bus.directory import Directory
     from agent_bus.core.model import Delivery, Message
     from agent_bus.core.task import Task
     from agent_bus.http.call import AnyCall
@@ -30,10 +31,10 @@ TURNS: Final = 200
 class Views:
     """Shows tasks."""
 
-    def __init__(self, *, bus: Bus, store: Store, directory: Directory) -> None:
+    def __init__(self, *, bus: Bus, store: Store, auth: Authenticator) -> None:
         self._bus = bus
         self._store = store
-        self._directory = directory
+        self._auth = auth
 
     def shown(
         self, call: AnyCall, of: Task, *, history_length: int | None, with_answer: bool = True
@@ -43,8 +44,7 @@ class Views:
         answer = next((message for message, _ in turns if message.id == of.answer_id), None)
         view = View(of, [message for message, _ in turns], answer)
         shown = replies.task(view, history_length=history_length, with_answer=with_answer)
-        is_owners = of.owner in self._directory.agents_of(call.principal.node)
-        if is_owners and not greenlets.has_hung_up(call.socket):
+        if may_be(of.owner, call, self._auth) and not greenlets.has_hung_up(call.socket):
             ids = {answer.id} if answer is not None and with_answer else set()
             if history_length is None:
                 ids |= {message.id for message, _ in turns}

@@ -138,6 +138,10 @@ class Authenticator:
             )
         return agent
 
+    def owns(self, principal: Principal, agent: AgentName) -> bool:
+        """Whether an agent is one of a token's."""
+        return agent in self._directory.agents_of(principal.node)
+
     def _find(self, sha256: str) -> Principal | None:
         """The owner of a digest.
 

@@ -39,3 +39,15 @@ def speaker(call: AnyCall, auth: Authenticator) -> AgentName:
     """
     name = call.headers.get(AGENT_HEADER.key, "").strip()
     return auth.require_agent(call.principal, name or None, field=AGENT_HEADER.name)
+
+
+def may_be(agent: AgentName, call: AnyCall, auth: Authenticator) -> bool:
+    """Whether a call is this agent's: the token is its node's, and no header names another one.
+
+    Raises:
+        errors.UnknownAgentError: nobody has the name in the header.
+        errors.ForbiddenError: the name is another node's agent.
+    """
+    if call.headers.get(AGENT_HEADER.key, "").strip():
+        return speaker(call, auth) == agent
+    return auth.owns(call.principal, agent)
