@@ -331,6 +331,8 @@ def test_tasks_are_listed_in_pages(hub: HubProcess) -> None:
     assert [one["id"] for one in first["tasks"]] == [made[4], made[3]]
     assert first["totalSize"] >= 5
     assert all("artifacts" not in one and "history" not in one for one in first["tasks"])
+    whole = gamma.call("ListTasks", {"pageSize": 100, "includeArtifacts": True})
+    assert whole["pageSize"] == 20
     token = first["nextPageToken"]
     second = gamma.call("ListTasks", {"pageSize": 2, "pageToken": token, "historyLength": 1})
     assert [one["id"] for one in second["tasks"]] == [made[2], made[1]]

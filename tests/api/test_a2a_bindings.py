@@ -78,6 +78,12 @@ def test_the_hubs_card_says_where_the_agents_are(hub: HubProcess) -> None:
     assert f"127.0.0.1:{hub.port}/a2a/NAME/" in refused.value.error["message"]
 
 
+def test_a_slash_at_the_end_changes_nothing(hub: HubProcess) -> None:
+    asker = Asker(hub.client("n3"), "alpha")
+    made = asker.send("slash")
+    assert Asker(hub.client("n3"), "alpha/").get(made["id"]) == asker.get(made["id"])
+
+
 def test_an_unknown_agent_has_no_card_and_takes_no_message(hub: HubProcess) -> None:
     client = hub.client("n3")
     missing = client.get("/a2a/alhpa/.well-known/agent-card.json")
@@ -86,6 +92,8 @@ def test_an_unknown_agent_has_no_card_and_takes_no_message(hub: HubProcess) -> N
         with pytest.raises(RefusedError) as refused:
             Asker(client, name).send("x")
         assert refused.value.error["data"][0]["metadata"]["problem"] == "unknown_agent"
+        with pytest.raises(RefusedError):
+            Asker(client, name).call("ListTasks")
 
 
 def test_each_call_has_a_path(hub: HubProcess) -> None:

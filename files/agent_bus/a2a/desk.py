@@ -50,6 +50,8 @@ logger = logging.getLogger(__name__)
 WAIT_S: Final = 4.0
 """How long SendMessage waits for the reply. A2A lets it wait for ever; a2a-sdk's client gives up
 after 5 s, and what it gave up it cannot name, for it has not heard the task's id."""
+MOST_THREADS: Final = 20
+"""Tasks on a page that shows what was written: a thread is read for each of them."""
 CANCELED_WORDS: Final = "This request was canceled by its sender. No answer is needed."
 
 
@@ -101,11 +103,18 @@ class Desk:
         history_length = None if configuration is None else configuration.history_length
         is_new = step.kind == "open" and not sent.replayed
         of = _made(sent, step) if is_new else self._task_of(sent, message)
-        if waits(configuration) and of.is_open:
-            of = self._wait(call, of)
-        elif is_new:
-            return replies.task(View(of, (sent.message,), None), history_length=history_length)
-        return self._views.shown(call, of, history_length=history_length)
+        is_waiting = waits(configuration) and of.is_open
+        try:
+            if is_waiting:
+                of = self._wait(call, of)
+            if is_waiting or not is_new:
+                return self._views.shown(call, of, history_length=history_length)
+        except errors.NoPrimaryError:
+            if not is_new:
+                raise
+            logger.info("A task was made and cannot be read; it is answered as it was made")
+        made = View(_made(sent, step), (sent.message,), None)
+        return replies.task(made, history_length=history_length)
 
     def get(self, call: AnyCall, agent: str, params: GetParams) -> dict[str, Any]:
         """A task as it is now."""
@@ -140,7 +149,10 @@ class Desk:
         owner = speaker(call, self._auth)
         self._note(call, owner)
         status = params.status or None
+        self._directory.require(agent, field="agent")
         size = params.page_size or DEFAULT_TASKS
+        if params.include_artifacts or params.history_length:
+            size = min(size, MOST_THREADS)
         chosen = _CHOICES.get(status)
         if chosen is None and status not in replies.NEVER:
             raise A2AError(faults.INVALID_PARAMS, "status: no state of a task.", "status")
