@@ -88,7 +88,7 @@ def decode(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
         RpcError: it is none.
     """
     try:
-        return json.loads(raw, parse_constant=_no_constant)
+        return _DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         words = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise RpcError(PARSE_ERROR, f"not JSON: {words}") from error
@@ -163,7 +163,7 @@ def unsupported(request: Request, version: Optional[str]) -> RpcError:
 
 def encode(message: dict[str, Any]) -> bytes:
     """Return a message as one line of ASCII, without its end."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(message).encode("ascii")
 
 
 def _is_id(value: object) -> bool:
@@ -174,3 +174,8 @@ def _is_id(value: object) -> bool:
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+# Made once: `json.loads` and `json.dumps` with options make one per call, at twice the cost.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_ENCODER = json.JSONEncoder(separators=(",", ":"))

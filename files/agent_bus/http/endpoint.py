@@ -83,6 +83,14 @@ class Endpoint:
         except ValidationError as error:
             raise _invalid(error) from error
 
+    def parse_fields(self, fields: Mapping[str, object]) -> BaseModel | None:
+        """The body as a model, from JSON that is decoded already.
+
+        Raises:
+            errors.InvalidRequestError: see `parse_body`.
+        """
+        return None if self.body is None else _valid(self.body, dict(fields))
+
 
 def bare(answer: Callable[[Call], Answer]) -> Endpoint:
     """Neither parameters nor a body."""

@@ -50,16 +50,16 @@ class Inner:
         """
         route, variables = self._find(method, path)
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        raw = b"" if body is None else json.dumps(body).encode()
         call: Call[Any, Any] = replace(
             outer,
             query=route.endpoint.parse_query(given),
-            body=route.endpoint.parse_body(raw),
+            body=route.endpoint.parse_fields(body or {}),
             headers=headers or {},
             path=variables,
             parameters=given,
         )
         if call.principal.is_admin and route.action is not None:
+            raw = b"" if body is None else json.dumps(body).encode()
             answer = self._audit.carry_out(route, route.action, call, raw)
         else:
             answer = route.endpoint.answer(call)
