@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.a2a import Asker, RefusedError, text
-from tests.support.hub import roster, running
-from tests.support.patience import wait_until
+from tests.support.hub import ADMIN, roster, running
+from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,14 @@ def mail(hub: HubProcess, of: str, thread: str, *, node: str = "n1") -> list[dic
     query = f"/api/inbox?agent={of}&thread={thread}&unread=0&peek=1"
     page: list[dict[str, Any]] = hub.client(node).get(query).body["messages"]
     return page
+
+
+def metrics(hub: HubProcess) -> str:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    asked = urllib.request.Request(f"http://127.0.0.1:{hub.port}/metrics", headers=headers)
+    with urllib.request.urlopen(asked, timeout=patience()) as answer:
+        found: str = answer.read().decode()
+    return found
 
 
 def reply(hub: HubProcess, to: str, body: str = "42", **more: Any) -> Any:
@@ -376,6 +385,9 @@ def test_limits_of_the_bus_hold_here(tmp_path: Path) -> None:
             alpha.send("three")
         assert (refused.value.code, refused.value.reason) == (-32090, "RATE_LIMITED")
         assert refused.value.error["data"][-1]["retryDelay"].endswith("s")
+        figures = metrics(hub)
+        assert 'agent_bus_requests_rejected_total{code="rate_limited"} 1.0' in figures
+        assert "agent_bus_tasks_made_total 2.0" in figures
         large = alpha.raw({"text": "x" * 5000})
         assert (large.status, large.body["code"]) == (413, "too_large")
 

@@ -26,6 +26,8 @@ from agent_bus.http.speaker import may_be, speaker
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from agent_bus.a2a.requests import (
         CancelParams,
         Configuration,
@@ -57,7 +59,7 @@ CANCELED_WORDS: Final = "This request was canceled by its sender. No answer is n
 
 @dataclass(frozen=True, slots=True)
 class DeskParts:
-    """What the desk works with."""
+    """What the desk works with; `refusals` counts problems by code, for the metrics."""
 
     bus: Bus
     store: Store
@@ -66,6 +68,7 @@ class DeskParts:
     directory: Directory
     auth: Authenticator
     audit: Audit
+    refusals: Counter[str]
     clock: Clock
 
 
@@ -82,11 +85,17 @@ class Desk:
         self._directory = having.directory
         self._auth = having.auth
         self._audit = having.audit
+        self._refusals = having.refusals
         self._clock = having.clock
 
     def require(self, name: str) -> AgentName:
         """An agent that can be written to: see `Drafts.require`."""
         return self._drafts.require(name)
+
+    def refused(self, error: errors.BusError) -> A2AError:
+        """A refusal of the bus in A2A's words, counted as all are."""
+        self._refusals[error.code] += 1
+        return faults.of_problem(error)
 
     def send(self, call: AnyCall, agent: str, params: SendParams) -> dict[str, Any]:
         """Store the message, wait a while for the answer, and answer the task.
@@ -212,9 +221,11 @@ class Desk:
                 {"taskId": step.task_id or "", "state": replies.STATES[error.state]},
             ) from error
         except errors.UnknownMessageError as error:
+            self._refusals[error.code] += 1
             words = "message.contextId: no context of this agent's; leave it out to begin one."
             raise A2AError(faults.INVALID_PARAMS, words, "message.contextId") from error
         except errors.IdempotencyConflictError as error:
+            self._refusals[error.code] += 1
             words = "message.messageId: was used for another message; take a new one."
             problem = {"problem": error.code}
             raise A2AError(faults.INVALID_PARAMS, words, "message.messageId", problem) from error

@@ -28,24 +28,32 @@ class Rest:
 
     def send(self, call: Call[None, bytes]) -> Answer:
         """POST /message:send."""
-        return _answer(call, lambda: {"task": self._desk.send(call, _agent(call), _sent(call))})
+        return _answer(
+            self._desk, call, lambda: {"task": self._desk.send(call, _agent(call), _sent(call))}
+        )
 
     def get(self, call: Call[None, bytes]) -> Answer:
         """GET /tasks/{id}."""
         return _answer(
-            call, lambda: self._desk.get(call, _agent(call), read(GetParams, _asked(call)))
+            self._desk,
+            call,
+            lambda: self._desk.get(call, _agent(call), read(GetParams, _asked(call))),
         )
 
     def page(self, call: Call[None, bytes]) -> Answer:
         """GET /tasks."""
         return _answer(
-            call, lambda: self._desk.page(call, _agent(call), read(ListParams, _asked(call)))
+            self._desk,
+            call,
+            lambda: self._desk.page(call, _agent(call), read(ListParams, _asked(call))),
         )
 
     def cancel(self, call: Call[None, bytes]) -> Answer:
         """POST /tasks/{id}:cancel; the id is the path's, whatever the body says."""
         return _answer(
-            call, lambda: self._desk.cancel(call, _agent(call), read(CancelParams, _asked(call)))
+            self._desk,
+            call,
+            lambda: self._desk.cancel(call, _agent(call), read(CancelParams, _asked(call))),
         )
 
     def unsupported(self, name: str) -> Callable[[Call[None, bytes]], Answer]:
@@ -55,7 +63,7 @@ class Rest:
             def result() -> dict[str, Any]:
                 raise A2AError(*UNSUPPORTED[name])
 
-            return _answer(call, result)
+            return _answer(self._desk, call, result)
 
         return refuse
 
@@ -74,14 +82,14 @@ def refusal(fault: A2AError) -> Answer:
     return Answer(fault.kind.status, {"error": error}, headers)
 
 
-def _answer(call: Call[None, bytes], result: Callable[[], dict[str, Any]]) -> Answer:
+def _answer(desk: Desk, call: Call[None, bytes], result: Callable[[], dict[str, Any]]) -> Answer:
     try:
         _require_version(call)
         return Answer(200, result(), MEDIA_TYPE)
     except A2AError as error:
         return refusal(error)
     except errors.BusError as error:
-        return refusal(faults.of_problem(error))
+        return refusal(desk.refused(error))
 
 
 def _require_version(call: Call[None, bytes]) -> None:

@@ -87,7 +87,7 @@ def answer(desk: Desk, call: Call[None, bytes], agent: str) -> Answer:
     except A2AError as error:
         return refusal(request_id, error)
     except errors.BusError as error:
-        return refusal(request_id, faults.of_problem(error))
+        return refusal(request_id, desk.refused(error))
     content = {"jsonrpc": "2.0", "id": request_id, "result": result}
     return Answer(200, content, MEDIA_TYPE)
 

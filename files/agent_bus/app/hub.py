@@ -84,7 +84,7 @@ class Hub:
         shown = PageStreams(overview=overview, sessions=sessions, live=live)
         actions = Actions(core.store, core.directory, messages=messages, operator=operator)
         views = parts.build_dashboard(core, overview, samples, pages=pages, page_streams=shown)
-        a2a = parts.build_a2a(settings, core, auth, audit, version=version)
+        a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
         api += outward.webhook_routes(core, webhooks)
         table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]

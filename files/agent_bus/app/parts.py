@@ -370,7 +370,13 @@ def build_gate(
 
 
 def build_a2a(
-    settings: Settings, core: Core, auth: Authenticator, audit: Audit, *, version: str
+    settings: Settings,
+    core: Core,
+    auth: Authenticator,
+    audit: Audit,
+    *,
+    refusals: Counter[str],
+    version: str,
 ) -> list[Route]:
     """What answers A2A."""
     having = DeskParts(
@@ -381,6 +387,7 @@ def build_a2a(
         directory=core.directory,
         auth=auth,
         audit=audit,
+        refusals=refusals,
         clock=core.clock,
     )
     return a2a_routes(Desk(having), version=version, own_url=settings.hub_url)
