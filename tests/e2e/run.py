@@ -82,15 +82,16 @@ def ansible(up: standing.Fleet, playbook: Path, timeout_s: int, *arguments: str)
     return result.stdout
 
 
-def prepare(up: standing.Fleet) -> None:
-    """Have the real OpenClaw run on both hosts."""
+def prepare(up: standing.Fleet, *arguments: str) -> None:
+    """Have the real OpenClaw run on the hosts; more arguments are ansible-playbook's."""
     programs = {
         "node": install.NODE_PROGRAM,
         "libraries": install.LIBRARIES,
         "openclaw": install.OPENCLAW_PROGRAM,
     }
     words = [f"--extra-vars=e2e_{name}={MOUNTED}/{path}" for name, path in programs.items()]
-    ansible(up, ROOT / "tests" / "e2e" / "prepare.yml", PREPARE_TIMEOUT_S, *words)
+    playbook = ROOT / "tests" / "e2e" / "prepare.yml"
+    ansible(up, playbook, PREPARE_TIMEOUT_S, *words, *arguments)
 
 
 def show(up: standing.Fleet) -> bool:

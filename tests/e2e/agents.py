@@ -1,0 +1,162 @@
+"""Show that any agent joins, with the real Claude Code, Codex and OpenClaw: `make e2e-agents`.
+
+Three hosts of the lab without a way out; only the language models are scripted. `site.yml` is
+rolled out on them, the programs get the bus's MCP server as the pages of docs/how-to say, and then
+talk to each other through nothing else. Prints when each hop happened and which MCP each program
+spoke. Exit code 1 when a hop is missing or anything could be reached outside. The fleet is removed
+at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import yaml
+
+from lab.fleet import making, standing
+from lab.paths import ROOT, LabError
+from lab.probe.hub import LabHub
+from tests.e2e import conversation, install, run
+from tests.e2e.loop import on
+from tests.e2e.members import CLAUDE, CODEX, MEMBERS, OPENCLAW, lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+    from tests.e2e.conversation import Conversation
+
+NAME = "e2e-agents"
+HUB_HOST = CLAUDE.host
+SCRIPTED = "tests/e2e/scripted"
+OUTSIDE = "192.0.2.1"
+"""An address that is nobody's (RFC 5737)."""
+
+
+def write_inventory() -> Path:
+    """Write the inventory of the hosts and return its folder."""
+    folder = install.CACHE / "agents-inventory"
+    folder.mkdir(parents=True, exist_ok=True)
+    mounts = [f"{install.CACHE}:{run.MOUNTED}", f"{ROOT / SCRIPTED}:/opt/scripted/{SCRIPTED}"]
+    hosts = {m.host: {"agents": [m.entry()], "e2e_user": m.user} for m in MEMBERS}
+    text = yaml.safe_dump(
+        {
+            "all": {"vars": {"lab_mounts": mounts}},
+            "hub": {"hosts": {HUB_HOST: None}},
+            "nodes": {"hosts": hosts},
+        }
+    )
+    (folder / "hosts.yml").write_text(text)
+    return folder
+
+
+def prepare(up: standing.Fleet) -> None:
+    """Have the real programs on the hosts, and no way out."""
+    run.prepare(up, "--limit", OPENCLAW.host, "--extra-vars=e2e_model=http://127.0.0.1:8391/v1")
+    places = {
+        "node": install.NODE_PROGRAM,
+        "libraries": install.LIBRARIES,
+        **{name: install.client_program(name) for name in ("claude", "codex", "gemini")},
+    }
+    words = [f"--extra-vars=e2e_{name}={run.MOUNTED}/{path}" for name, path in places.items()]
+    run.ansible(up, ROOT / "tests" / "e2e" / "agents.yml", run.PREPARE_TIMEOUT_S, *words)
+
+
+def reachable(up: standing.Fleet) -> list[str]:
+    """Return the hosts that have a way out."""
+    command = f"sh -c 'ip route get {OUTSIDE} >/dev/null 2>&1 && echo out || true'"
+    return [member.host for member in MEMBERS if on(up, member.host, command).strip()]
+
+
+def show(up: standing.Fleet) -> bool:
+    """Roll out, hold the conversations and print their hops; return whether all went well."""
+    run.ansible(up, ROOT / "site.yml", run.ROLLOUT_TIMEOUT_S)
+    for member in MEMBERS:
+        for command in member.setup:
+            print(f"e2e: {member.user}@{member.host}: {command}", flush=True)
+            member.run(up, command)
+    hub = LabHub(NAME, standing.spec_of(up, HUB_HOST).address, run.PORT)
+    started = time.time()
+    held: list[Conversation] = []
+    for asker, answerer in ((CLAUDE, CODEX), (CLAUDE, OPENCLAW), (OPENCLAW, CODEX)):
+        held.append(conversation.hold(up, hub, asker, answerer))
+        print(f"\n{held[-1].table()}\n", flush=True)
+        run.rest(time.monotonic())
+    print(spoken(up, started), flush=True)
+    troubles = [words for one in held for words in one.missing]
+    troubles += [f"{host} has a way out" for host in reachable(up)]
+    for trouble in troubles:
+        print(f"e2e: {trouble}", file=sys.stderr)
+    return not troubles
+
+
+def spoken(up: standing.Fleet, since: float) -> str:
+    """Return which MCP each program spoke, as its server heard it."""
+    rows = []
+    for member in MEMBERS:
+        heard = [
+            line
+            for log in ("mcp", "mcp-http")
+            for line in lines(up, member.host, f"/var/log/{log}.jsonl", since)
+        ]
+        for transport in sorted({line["transport"] for line in heard}):
+            mine = [line for line in heard if line["transport"] == transport]
+            clients = sorted({line["client"] for line in mine if line["client"]})
+            revisions = sorted({line["revision"] for line in mine if line["revision"]})
+            calls = [line["tool"] for line in mine if line["method"] == "tools/call"]
+            rows.append(
+                f"{member.program}: {transport}, says it is {', '.join(clients)}, "
+                f"MCP {', '.join(revisions)}; calls: {' '.join(calls)}"
+            )
+    return "\n".join(rows)
+
+
+def logs(up: standing.Fleet) -> None:
+    """Print the last words of watcher and turns on all hosts."""
+    for member in MEMBERS:
+        print(f"--- {member.host}", file=sys.stderr)
+        words = "journalctl --no-pager --output short-iso --lines 60"
+        print(on(up, member.host, words), file=sys.stderr)
+
+
+def main() -> int:
+    """Run it all; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.agents", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the fleet to look around in")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    started = time.monotonic()
+    up = None
+    good = False
+    try:
+        with ThreadPoolExecutor(max_workers=1) as pool:  # one waits for the network, one boots
+            installing = pool.submit(install.install_clients)
+            making.down(NAME)  # what a run that was killed left
+            up = making.up(NAME, [write_inventory()])
+            installing.result()
+        prepare(up)
+        good = show(up)
+    except (LabError, subprocess.SubprocessError) as error:
+        print(f"\ne2e: {error}", file=sys.stderr)
+    finally:
+        if up and not good:
+            logs(up)
+        if not given.keep:
+            making.down(NAME)
+    verdict = "all agents have talked" if good else "FAILED"
+    print(f"e2e: {verdict}, {time.monotonic() - started:.0f} s in all")
+    return 0 if good else 1
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise LabError(f"stopped by signal {number}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
