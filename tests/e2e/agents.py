@@ -10,6 +10,7 @@ at the end.
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +44,9 @@ def write_inventory() -> Path:
     """Write the inventory of the hosts and return its folder."""
     folder = install.CACHE / "agents-inventory"
     folder.mkdir(parents=True, exist_ok=True)
-    mounts = [f"{install.CACHE}:{run.MOUNTED}", f"{ROOT / SCRIPTED}:/opt/scripted/{SCRIPTED}"]
+    # a copy: a checkout that replaced the folder would leave the containers an empty one
+    shutil.copytree(ROOT / SCRIPTED, install.CACHE / "scripted" / SCRIPTED, dirs_exist_ok=True)
+    mounts = [f"{install.CACHE}:{run.MOUNTED}"]
     hosts = {m.host: {"agents": [m.entry()], "e2e_user": m.user} for m in MEMBERS}
     text = yaml.safe_dump(
         {

@@ -16,6 +16,8 @@ HEAD = re.compile(r"^(?P<id>[0-9A-HJKMNP-TV-Z]{26}) from [^\n]*$(?!\n  shown )",
 """A message of the inbox; not one that another turn of the agent has in hand."""
 QUESTION, ANSWER = "How are you?", "Fine, thank you."
 SILENT = "NO_REPLY"
+SEARCHED = "tool_call"
+"""OpenClaw's tool that calls those which it has not shown to the model."""
 
 
 @dataclass(frozen=True)
@@ -71,4 +73,6 @@ def _call(turn: Turn, tool: str, arguments: dict[str, Any]) -> Step:
     for known in turn.tools:
         if re.fullmatch(rf"(.*(__|::|_))?{tool}", known):
             return Step(known, arguments)
+    if SEARCHED in turn.tools:
+        return Step(SEARCHED, {"id": f"bus__{tool}", "args": arguments})
     return Step(answer=f"There is no tool {tool} among {turn.tools}.")
