@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -25,7 +25,17 @@ from lab.paths import ROOT, LabError
 from lab.probe.hub import LabHub
 from tests.e2e import conversation, install, run
 from tests.e2e.loop import on
-from tests.e2e.members import CLAUDE, CODEX, MEMBERS, OPENCLAW, lines
+from tests.e2e.members import (
+    CLAUDE,
+    CODEX,
+    GUEST_CLAUDE,
+    GUEST_CODEX,
+    GUEST_GEMINI,
+    GUESTS,
+    MEMBERS,
+    OPENCLAW,
+    lines,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +46,15 @@ if TYPE_CHECKING:
 NAME = "e2e-agents"
 HUB_HOST = CLAUDE.host
 SCRIPTED = "tests/e2e/scripted"
+PAIRS = (
+    (CLAUDE, CODEX),
+    (CLAUDE, OPENCLAW),
+    (OPENCLAW, CODEX),
+    (GUEST_CLAUDE, CODEX),
+    (GUEST_CODEX, CLAUDE),
+    (GUEST_GEMINI, OPENCLAW),
+)
+"""Who asks, and who answers."""
 OUTSIDE = "192.0.2.1"
 """An address that is nobody's (RFC 5737)."""
 
@@ -47,10 +66,15 @@ def write_inventory() -> Path:
     # a copy: a checkout that replaced the folder would leave the containers an empty one
     shutil.copytree(ROOT / SCRIPTED, install.CACHE / "scripted" / SCRIPTED, dirs_exist_ok=True)
     mounts = [f"{install.CACHE}:{run.MOUNTED}"]
-    hosts = {m.host: {"agents": [m.entry()], "e2e_user": m.user} for m in MEMBERS}
+    hosts: dict[str, Any] = {}
+    for member in (*MEMBERS, *GUESTS):
+        host = hosts.setdefault(member.host, {"agents": [], "e2e_users": []})
+        host["e2e_users"].append(member.user)
+        host["agents"] += [] if member.guest else [member.entry()]
+    guests = {guest.guest: [guest.agent] for guest in GUESTS}
     text = yaml.safe_dump(
         {
-            "all": {"vars": {"lab_mounts": mounts}},
+            "all": {"vars": {"lab_mounts": mounts, "guests": guests}},
             "hub": {"hosts": {HUB_HOST: None}},
             "nodes": {"hosts": hosts},
         }
@@ -80,14 +104,14 @@ def reachable(up: standing.Fleet) -> list[str]:
 def show(up: standing.Fleet) -> bool:
     """Roll out, hold the conversations and print their hops; return whether all went well."""
     run.ansible(up, ROOT / "site.yml", run.ROLLOUT_TIMEOUT_S)
-    for member in MEMBERS:
+    for member in (*MEMBERS, *GUESTS):
         for command in member.setup:
             print(f"e2e: {member.user}@{member.host}: {command}", flush=True)
             member.run(up, command)
     hub = LabHub(NAME, standing.spec_of(up, HUB_HOST).address, run.PORT)
     started = time.time()
     held: list[Conversation] = []
-    for asker, answerer in ((CLAUDE, CODEX), (CLAUDE, OPENCLAW), (OPENCLAW, CODEX)):
+    for asker, answerer in PAIRS:
         held.append(conversation.hold(up, hub, asker, answerer))
         print(f"\n{held[-1].table()}\n", flush=True)
         run.rest(time.monotonic())
@@ -101,23 +125,20 @@ def show(up: standing.Fleet) -> bool:
 
 def spoken(up: standing.Fleet, since: float) -> str:
     """Return which MCP each program spoke, as its server heard it."""
-    rows = []
+    heard = lines(up, HUB_HOST, "/var/log/mcp-http.jsonl", since)
     for member in MEMBERS:
-        heard = [
-            line
-            for log in ("mcp", "mcp-http")
-            for line in lines(up, member.host, f"/var/log/{log}.jsonl", since)
-        ]
-        for transport in sorted({line["transport"] for line in heard}):
-            mine = [line for line in heard if line["transport"] == transport]
-            clients = sorted({line["client"] for line in mine if line["client"]})
-            revisions = sorted({line["revision"] for line in mine if line["revision"]})
-            calls = [line["tool"] for line in mine if line["method"] == "tools/call"]
+        heard += lines(up, member.host, "/var/log/mcp.jsonl", since)
+    rows = []
+    for client in sorted({line["client"] for line in heard if line["client"]}):
+        mine = [line for line in heard if line["client"] == client]
+        for transport in sorted({line["transport"] for line in mine}):
+            said = [line for line in mine if line["transport"] == transport]
+            revisions = sorted({line["revision"] for line in said})
+            methods = sorted({line["method"] for line in said})
             rows.append(
-                f"{member.program}: {transport}, says it is {', '.join(clients)}, "
-                f"MCP {', '.join(revisions)}; calls: {' '.join(calls)}"
+                f"{client} over {transport}: MCP {', '.join(revisions)} ({' '.join(methods)})"
             )
-    return "\n".join(rows)
+    return "\n".join(["client, as it names itself:", *rows])
 
 
 def logs(up: standing.Fleet) -> None:

@@ -7,16 +7,18 @@ tests/unit/docs/test_docs_clients.py holds the two together.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lab.paths import fleet_dir
 from tests.e2e.loop import on
 
 if TYPE_CHECKING:
     from lab.fleet.standing import Fleet
 
-SERVER = "bus"
-"""The MCP server's name in every client."""
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/bin"
+TOKEN = "AGENT_BUS_TOKEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Member:
     """Command of the user that starts a turn with `{words}`."""
     inventory: tuple[tuple[str, Any], ...] = ()
     """How the agent is woken, for the inventory."""
+    guest: str = ""
+    """Its name as a guest: no watcher is there, and it has a token of its own in a variable."""
 
     def entry(self) -> str | dict[str, Any]:
         """Return the agent as the inventory has it."""
@@ -40,15 +44,15 @@ class Member:
 
     def run(self, fleet: Fleet, command: str) -> str:
         """Run a command as the program's user in its folder and return what it printed."""
-        folder = f"/home/{self.user}/work"
-        path = "/usr/local/sbin:/usr/local/bin:/usr/bin:/bin"
-        words = f"cd {folder} && export PATH={path} && {command}"
-        quoted = words.replace("'", "'\\''")
-        return on(
-            fleet,
-            self.host,
-            f"runuser -u {self.user} -- env -C / HOME=/home/{self.user} sh -c '{quoted}'",
-        )
+        words = [f"cd /home/{self.user}/work", f"export HOME=/home/{self.user} PATH={PATH}"]
+        if self.guest:
+            words.append(f"export {TOKEN}={self._token(fleet)}")
+        script = shlex.quote(" && ".join([*words, command]))
+        return on(fleet, self.host, f"runuser -u {self.user} -- sh -c {script}")
+
+    def _token(self, fleet: Fleet) -> str:
+        file = fleet_dir(fleet.name) / "secrets" / "guests" / f"{self.guest}.token"
+        return file.read_text().strip()
 
     def tell(self, fleet: Fleet, words: str) -> str:
         """Be the user who says something; returns when the turn has ended."""
@@ -65,13 +69,17 @@ def lines(fleet: Fleet, host: str, path: str, since: float) -> list[dict[str, An
     return [line for line in map(json.loads, log.splitlines()) if line["at"] >= since]
 
 
+CLAUDE_TURN = 'claude -p "{words}" --allowedTools "mcp__bus__*" < /dev/null'
+CODEX_TURN = 'codex exec --skip-git-repo-check "{words}" < /dev/null'
+GEMINI_TURN = 'gemini --skip-trust -m gemini-2.5-flash -p "{words}" < /dev/null'
+
 CLAUDE = Member(
     "alice",
     "upstairs",
     "ada",
     "Claude Code",
     setup=("claude mcp add --scope user bus -- agent-bus mcp --as alice",),
-    turn='claude -p "{words}" --allowedTools "mcp__bus__*" < /dev/null',
+    turn=CLAUDE_TURN,
     inventory=(("waker", "claude-code"), ("user", "ada"), ("folder", "/home/ada/work")),
 )
 CODEX = Member(
@@ -80,7 +88,7 @@ CODEX = Member(
     "ben",
     "Codex",
     setup=("codex mcp add bus -- agent-bus mcp --as bob",),
-    turn='codex exec --skip-git-repo-check "{words}" < /dev/null',
+    turn=CODEX_TURN,
     inventory=(("waker", "codex"), ("user", "ben"), ("folder", "/home/ben/work")),
 )
 OPENCLAW = Member(
@@ -92,3 +100,35 @@ OPENCLAW = Member(
     turn='openclaw agent --agent carol -m "{words}"',
 )
 MEMBERS = (CLAUDE, CODEX, OPENCLAW)
+
+HUB = "http://upstairs:8091/mcp"
+BEARER = f"--header 'Authorization: Bearer ${{{TOKEN}}}'"
+"""The variable's name stays in the settings; each client puts its value in."""
+GUEST_CLAUDE = Member(
+    "dora",
+    "attic",
+    "dora",
+    "Claude Code",
+    setup=(f"claude mcp add --scope user --transport http bus {HUB} {BEARER}",),
+    turn=CLAUDE_TURN,
+    guest="laptop-dora",
+)
+GUEST_CODEX = Member(
+    "eric",
+    "attic",
+    "eric",
+    "Codex",
+    setup=(f"codex mcp add bus --url {HUB} --bearer-token-env-var {TOKEN}",),
+    turn=CODEX_TURN,
+    guest="laptop-eric",
+)
+GUEST_GEMINI = Member(
+    "fay",
+    "attic",
+    "fay",
+    "Gemini CLI",
+    setup=(f"gemini mcp add --scope user --trust --transport http bus {HUB} {BEARER}",),
+    turn=GEMINI_TURN,
+    guest="laptop-fay",
+)
+GUESTS = (GUEST_CLAUDE, GUEST_CODEX, GUEST_GEMINI)
