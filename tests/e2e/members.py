@@ -17,7 +17,7 @@ from tests.e2e.loop import on
 if TYPE_CHECKING:
     from lab.fleet.standing import Fleet
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/bin"
+PATH = "$HOME/.local/bin:/usr/local/bin:/usr/bin:/bin"
 TOKEN = "AGENT_BUS_TOKEN"
 
 
@@ -44,7 +44,7 @@ class Member:
 
     def run(self, fleet: Fleet, command: str) -> str:
         """Run a command as the program's user in its folder and return what it printed."""
-        words = [f"cd /home/{self.user}/work", f"export HOME=/home/{self.user} PATH={PATH}"]
+        words = [f"cd /home/{self.user}/work", f"export HOME=/home/{self.user}", f"export PATH={PATH}"]
         if self.guest:
             words.append(f"export {TOKEN}={self._token(fleet)}")
         script = shlex.quote(" && ".join([*words, command]))

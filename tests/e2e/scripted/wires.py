@@ -170,15 +170,17 @@ class Chat:
         """Return the turn.
 
         OpenClaw puts what the system has to say, a wake's text among it, into a last message
-        behind the turn's results. Here it comes first.
+        behind the turn's results. Here it comes first. Results of MCP tools are JSON there.
         """
         entries, context = [], ""
         for message in request["messages"]:
             words = text_of(message.get("content"))
             if "BEGIN_OPENCLAW_INTERNAL_CONTEXT" in words:
                 context += words
-            elif message["role"] in {"user", "tool"}:
-                entries.append(("result" if message["role"] == "tool" else "user", words))
+            elif message["role"] == "tool":
+                entries.append(("result", words.replace("\\n", "\n")))
+            elif message["role"] == "user":
+                entries.append(("user", words))
         asked = max((n for n, (who, _) in enumerate(entries) if who == "user"), default=0)
         if context and entries:
             entries[asked] = ("user", f"{entries[asked][1]}\n{context}")
