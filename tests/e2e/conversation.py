@@ -111,7 +111,7 @@ def _woken(member: Member, delivery: dict[str, Any], asked: list[dict[str, Any]]
 
 
 def _first(asked: list[dict[str, Any]], tool: str) -> float | None:
-    return next((line["at"] for line in asked if str(line.get("tool", "")).endswith(tool)), None)
+    return next((line["at"] for line in asked if line["wanted"] == tool), None)
 
 
 def _deliveries(

@@ -44,7 +44,11 @@ class Member:
 
     def run(self, fleet: Fleet, command: str) -> str:
         """Run a command as the program's user in its folder and return what it printed."""
-        words = [f"cd /home/{self.user}/work", f"export HOME=/home/{self.user}", f"export PATH={PATH}"]
+        words = [
+            f"cd /home/{self.user}/work",
+            f"export HOME=/home/{self.user}",
+            f"export PATH={PATH}",
+        ]
         if self.guest:
             words.append(f"export {TOKEN}={self._token(fleet)}")
         script = shlex.quote(" && ".join([*words, command]))
@@ -59,8 +63,9 @@ class Member:
         return self.run(fleet, self.turn.format(words=words))
 
     def questions(self, fleet: Fleet, since: float) -> list[dict[str, Any]]:
-        """Return what the model was asked on the agent's host, and its steps."""
-        return lines(fleet, self.host, "/var/log/model.jsonl", since)
+        """Return what the program asked its model, and the model's steps."""
+        asked = lines(fleet, self.host, "/var/log/model.jsonl", since)
+        return [line for line in asked if line.get("wire") == WIRES[self.program]]
 
 
 def lines(fleet: Fleet, host: str, path: str, since: float) -> list[dict[str, Any]]:
@@ -69,6 +74,13 @@ def lines(fleet: Fleet, host: str, path: str, since: float) -> list[dict[str, An
     return [line for line in map(json.loads, log.splitlines()) if line["at"] >= since]
 
 
+WIRES = {
+    "Claude Code": "messages",
+    "Codex": "responses",
+    "OpenClaw": "chat",
+    "Gemini CLI": "gemini",
+}
+"""How each asks its model; agents of one host have different programs."""
 CLAUDE_TURN = 'claude -p "{words}" --allowedTools "mcp__bus__*" < /dev/null'
 CODEX_TURN = 'codex exec --skip-git-repo-check "{words}" < /dev/null'
 GEMINI_TURN = 'gemini --skip-trust -m gemini-2.5-flash -p "{words}" < /dev/null'

@@ -31,11 +31,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Step:
-    """What the agent does next: a call of a tool, or, with `tool` empty, its last words."""
+    """What the agent does next: a call of a tool, or, with `tool` empty, its last words.
+
+    `wanted` is the bus's own name of the tool.
+    """
 
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     answer: str = ""
+    wanted: str = ""
 
 
 def next_step(turn: Turn) -> Step:
@@ -72,7 +76,7 @@ def _call(turn: Turn, tool: str, arguments: dict[str, Any]) -> Step:
     """Return a call of the bus's tool, by the name that the client has given to it."""
     for known in turn.tools:
         if re.fullmatch(rf"(.*(__|::|_))?{tool}", known):
-            return Step(known, arguments)
+            return Step(known, arguments, wanted=tool)
     if SEARCHED in turn.tools:
-        return Step(SEARCHED, {"id": f"bus__{tool}", "args": arguments})
+        return Step(SEARCHED, {"id": f"bus__{tool}", "args": arguments}, wanted=tool)
     return Step(answer=f"There is no tool {tool} among {turn.tools}.")

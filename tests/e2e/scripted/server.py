@@ -65,6 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.note(
             {
                 "wire": wire.name,
+                "wanted": step.wanted,
                 "tool": step.tool,
                 "arguments": step.arguments,
                 "answer": step.answer,
