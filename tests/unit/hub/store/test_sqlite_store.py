@@ -9,7 +9,7 @@ import pytest
 
 from agent_bus.core import errors
 from agent_bus.store import contract
-from agent_bus_client.cli import inbox as inbox_of_cli
+from agent_bus_mcp.words import mailbox
 from tests.support.store import opened
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 
-def test_what_was_shown_lately_is_what_the_command_line_means_by_it() -> None:
-    assert contract.SHOWN_LATELY_MS == inbox_of_cli.SHOWN_LATELY_S * 1000
+def test_what_was_shown_lately_is_what_those_mean_who_tell_it() -> None:
+    assert contract.SHOWN_LATELY_MS == mailbox.SHOWN_LATELY_S * 1000
 
 
 def test_the_durability_contract_is_read_back(store: SqliteStore, tmp_path: Path) -> None:
