@@ -293,7 +293,7 @@ def test_nobody_listening_is_a_failed_wake_that_names_the_unit(
     failure = hub.timeline(sent["id"], "coder")["wake_failure"]
     assert failure == "wake: turn service does not listen"
     events = [line for line in node.watcher.lines() if line["event"].startswith("wake failed:")]
-    assert "systemctl status agent-bus-turn-coder.socket" in events[0]["event"]
+    assert "systemctl status agent-bus-turn@coder.socket" in events[0]["event"]
 
 
 @claude_only

@@ -38,7 +38,7 @@ def main(config_path: str, name: str, *, state_dir: str, idle_s: float) -> int:
         return EXIT_USAGE
     listener = systemd.listener()
     if listener is None:
-        logger.critical("no socket: start agent-bus-turn-%s.socket, not this service", name)
+        logger.critical("no socket: start agent-bus-turn@%s.socket, not this service", name)
         return EXIT_USAGE
     turns = Turns(agent, Path(state_dir), lambda: mail.waits(config, name))
     return Service(listener, turns, idle_s=idle_s).run()

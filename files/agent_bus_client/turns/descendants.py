@@ -2,6 +2,10 @@
 
 A process may leave its group, its session and its parent. It stays a descendant of the nearest
 ancestor that has declared itself the reaper of orphans (prctl(2), PR_SET_CHILD_SUBREAPER).
+
+The unit has ProtectProc=invisible: a process that cannot be dumped (PR_SET_DUMPABLE), as some
+runtimes make themselves, is then missing in /proc. The kernel still lists it as a child of ours,
+and what it has started becomes a child of ours when it is killed.
 """
 
 from __future__ import annotations
@@ -38,13 +42,22 @@ def of(root: int) -> set[int]:
             parent, state = _parent(entry)
             if parent and state != "Z":
                 children.setdefault(parent, []).append(int(entry.name))
-    found: set[int] = set()
-    waiting = [root]
+    found = own_children() if root == os.getpid() else set()
+    waiting = [root, *found]
     while waiting:
         new = [pid for pid in children.get(waiting.pop(), ()) if pid not in found]
         found.update(new)
         waiting += new
     return found
+
+
+def own_children() -> set[int]:
+    """Return the living children of this process, also those that /proc does not show."""
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has just ended, or an old kernel
+            found.update(map(int, (thread / "children").read_text(encoding="ascii").split()))
+    return {pid for pid in found if not _has_ended(pid)}
 
 
 def kill_all() -> int:
@@ -74,6 +87,14 @@ def reap(but: int) -> None:
             if parent == os.getpid() and state == "Z":
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(int(entry.name), os.WNOHANG)
+
+
+def _has_ended(child: int) -> bool:
+    """Tell whether a child only waits to be collected, which is left to others."""
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def _parent(entry: Path) -> tuple[int, str]:

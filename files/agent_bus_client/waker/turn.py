@@ -92,7 +92,7 @@ class TurnWaker:
                 self._open.discard(connection)
 
     def _unreachable(self, error: OSError) -> Outcome:
-        unit = f"agent-bus-turn-{self._agent.name}.socket"
+        unit = f"agent-bus-turn@{self._agent.name}.socket"
         why = error.strerror or str(error)
         fix = f"nobody listens on {self._path} ({why}): systemctl status {unit}, or run site.yml"
         return Outcome(Status.REJECTED, reason="turn service does not listen", fix=fix)
