@@ -8,12 +8,13 @@ verb=$1
 
 if [ "$verb" = look ]; then
     for folder in "$units"/agent-bus-turn@*.service.d; do
-        [ -d "$folder" ] || continue
+        [ -f "$folder/agent.conf" ] || continue  # an edit of the operator's, for all agents perhaps
         name=${folder##*/agent-bus-turn@}
         name=${name%.service.d}
-        case $3 in *" $name "*) ;; *) echo "agent $name" ;; esac
-        user=$(sed -n 's/^User=//p' "$folder/agent.conf" 2>/dev/null || true)
+        user=$(sed -n 's/^User=//p' "$folder/agent.conf")
+        # the user first: its token is removed before what names it, so a run that is cut off is made good
         case $2 in *" $user "*) ;; *) [ -z "$user" ] || echo "user $user" ;; esac
+        case $3 in *" $name "*) ;; *) echo "agent $name" ;; esac
     done
     exit 0
 fi
