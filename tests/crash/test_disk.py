@@ -15,6 +15,7 @@ from agent_bus.core import errors
 from tests.support.disk import disk_of, no_checkpoints
 from tests.support.hub import FLEET, Client, HubProcess, Reply, running
 from tests.support.patience import patience, wait_until
+from tests.support.receiver import configured, receiving
 from tests.support.store import draft, enrolled, opened
 
 if TYPE_CHECKING:
@@ -262,3 +263,17 @@ def test_a_backup_without_room_is_refused_before_it_takes_what_senders_need(
         assert "MB free" in refused.body["detail"]
         assert list((small_disk / "backups").iterdir()) == []
         assert hub.client("n2").send("there is room", to="delta")
+
+
+def test_events_for_webhooks_wait_for_room(small_disk: Path, tmp_path: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 4_000_000)
+    with receiving() as receiver:
+        file = configured(tmp_path, receiver, body=False)
+        with hub_on(small_disk, webhooks_file=file) as hub, no_checkpoints(small_disk):
+            accepted: dict[str, str] = {}
+            send_until_full(hub, accepted, threading.Lock(), "n2")
+            ballast.unlink()
+            got = receiver.wait_for(len(accepted))
+        assert not receiver.faults
+    assert {one.content["data"]["id"] for one in got} >= set(accepted.values())

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
+import os
+import re
+import shutil
+import socket
 import ssl
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +21,10 @@ import pytest
 
 from tests.support import postgres
 from tests.support.certificates import Authority
-from tests.support.hub import HubProcess, running
+from tests.support.hub import ADMIN, REPOSITORY, HubProcess, running
 from tests.support.hubs import hubs_on
-from tests.support.patience import wait_until
+from tests.support.patience import patience, wait_until
+from tests.support.ports import free_port
 from tests.support.receiver import OTHER_SECRET, SECRET, Receiver, configured, receiving
 
 if TYPE_CHECKING:
@@ -59,7 +69,8 @@ def test_what_is_read_and_what_is_overdue_is_told(tmp_path: Path, receiver: Rece
         assert hub.client("n2").post("/api/wakes", {"reports": [report]}).status == 204
         receiver.wait_for(2)
         for node, agent in (("n2", "gamma"), ("n3", "delta")):
-            assert hub.client(node).post("/api/ack", {"agent": agent, "ids": [sent["id"]]})
+            acked = hub.client(node).post("/api/ack", {"agent": agent, "ids": [sent["id"]]})
+            assert acked.status == 200
         got = receiver.wait_for(3)
     assert sorted(one.content["type"] for one in got) == ["message.overdue"] * 2 + ["message.read"]
     assert {one.content["data"]["to_agent"] for one in got} == {"gamma"}
@@ -237,4 +248,85 @@ def failing(hub: HubProcess) -> dict[str, Any]:
     """How the only webhook is, once an attempt has failed."""
     return wait_until(
         lambda: next((one for one in states(hub) if one["failures"]), {}), "the failure is kept"
+    )
+
+
+PAGE = REPOSITORY / "docs" / "how-to" / "webhooks.md"
+
+
+@pytest.mark.parametrize(("language", "port"), [("python", 8099), ("javascript", 8098)])
+def test_the_receivers_of_the_page_take_what_comes_and_refuse_what_is_not_signed(
+    tmp_path: Path, language: str, port: int
+) -> None:
+    program = {"python": sys.executable, "javascript": shutil.which("node")}[language]
+    if program is None:
+        pytest.skip("there is no Node here")
+    (code,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    own = free_port()
+    file = tmp_path / ("receiver.py" if language == "python" else "receiver.mjs")
+    file.write_text(code.replace(str(port), str(own)))
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(
+            [program, str(file)],
+            env={**os.environ, "WEBHOOK_SECRET": SECRET},
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        wait_until(lambda: listens(own), "the receiver listens")
+        webhooks = configured(tmp_path, Receiver(port=own))
+        with running(tmp_path, webhooks_file=webhooks) as hub:
+            sent = hub.client().send("hello", to="gamma", **{"from": "alpha"})
+            wait_until(lambda: states(hub)[0]["delivered"] == 1, "it is delivered")
+            assert hub.client(None).post("/api/webhooks/ops/test", None).body["ok"]
+        assert sent["id"] in (tmp_path / "said").read_text()
+        connection = http.client.HTTPConnection("127.0.0.1", own, timeout=patience())
+        with contextlib.closing(connection):
+            headers = {"webhook-id": "x", "webhook-timestamp": str(int(time.time()))}
+            connection.request("POST", "/", b"{}", {**headers, "webhook-signature": "v1,AAAA"})
+            assert connection.getresponse().status == 401
+    finally:
+        process.kill()
+        process.wait(patience())
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), patience()).close()
+        return True
+    return False
+
+
+def test_the_operators_tool_lists_tests_and_retries(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answers = [500]
+    with running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub:
+        hub.client().send("one", to="gamma", **{"from": "alpha"})
+        failing(hub)
+        listed = admin(hub, "webhooks")
+        assert "500 Internal Server Error" in listed.stdout
+        assert admin(hub, "webhooks", "test", "ops").returncode == 0
+        assert admin(hub, "webhooks", "retry", "ops").returncode == 0
+        receiver.wait_for(2)
+        assert set(receiver.bodies) == {None, "one"}  # in whichever order
+        receiver.status = 500
+        tested = admin(hub, "webhooks", "test", "ops")
+        assert (tested.returncode, "500 Internal" in tested.stdout) == (1, True)
+        assert admin(hub, "webhooks", "test").returncode == 2
+        assert "There are: ops" in admin(hub, "webhooks", "test", "opps").stderr
+        assert admin(hub, "check-config").returncode == 0
+        file = Path(hub.settings["webhooks_file"])
+        file.write_text(file.read_text().replace('"fleet"', '"fleets"'))
+        assert "webhook ops.fleets" in admin(hub, "check-config").stderr
+
+
+def admin(hub: HubProcess, *words: str) -> subprocess.CompletedProcess[str]:
+    token = hub.folder / "admin.token"
+    token.write_text(ADMIN)
+    files = ["--config", str(hub.folder / "hub.json"), "--token-file", str(token)]
+    return subprocess.run(
+        [sys.executable, "-m", "agent_bus", "admin", *files, *words],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "files")},
+        capture_output=True,
+        text=True,
+        check=False,
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BIG: Final = {
     "message", "delivery", "archive_message", "archive_delivery", "idempotency", "audit", "change",
-    "task",
+    "task", "webhook_event",
 }  # fmt: skip
 FILL: Final = """
 INSERT INTO agent (name, node, registered_at)
@@ -47,6 +47,8 @@ INSERT INTO task (pk, id, thread_id, owner, agent, state, created_at, updated_at
     SELECT n, 'live' || n, 'live' || n / 3, 'a' || n % 20, 'a' || n % 19,
         CASE n % 40 WHEN 0 THEN 'open' ELSE 'completed' END, n, n
     FROM generate_series(20001, 40000) n;
+INSERT INTO webhook_event (webhook, kind, seq, queued_at, next_at)
+    SELECT 'w' || n % 20, 'message', n, n, n FROM generate_series(20001, 40000) n;
 INSERT INTO change (pos, hub, batch, at, facts)
     SELECT n, 'h', n, n, '[]' FROM generate_series(1, 20000) n;
 ANALYZE;
