@@ -26,6 +26,8 @@ from tests.support.database_host import database_host, member
 from tests.support.hub import ADMIN, REPOSITORY, digest, running
 from tests.support.hubs import hubs_on
 from tests.support.patience import patience, wait_until
+from tests.support.ports import free_port
+from tests.support.receiver import Receiver, configured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +98,8 @@ def expressions() -> list[tuple[str, str]]:
 def exported(folder: Path) -> str:
     """What a hub exports that has seen a message through every hop, and a refusal."""
     authority = Authority(folder / "tls")
-    with running(folder, tls_ca_file=str(authority.ca_file)) as hub:
+    hook = configured(folder, Receiver(port=free_port()))
+    with running(folder, tls_ca_file=str(authority.ca_file), webhooks_file=hook) as hub:
         two = [digest("token-n1"), digest("the next one")]
         tokens = [{"node": n, "sha256": [digest(f"token-{n}")]} for n in ("n2", "n3")]
         hub.enrol(tokens=[{"node": "n1", "sha256": two}, *tokens])

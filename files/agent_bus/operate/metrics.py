@@ -367,7 +367,7 @@ class WebhookCollector(Collector):
         yield _by("webhook_oldest_seconds", "Since the oldest waits.", "webhook", ages)
         waiting = {one.name: one.pending for one in found}
         yield _by("webhook_pending", "Events that wait.", "webhook", waiting)
-        lost = {one.name: one.lost_at / 1000 for one in found if one.lost_at is not None}
+        lost = {one.name: (one.lost_at or 0) / 1000 for one in found}
         yield _by("webhook_lost_timestamp_seconds", "When one was given up.", "webhook", lost)
         events = CounterMetricFamily(
             "agent_bus_webhook_events", "By what came of them.", labels=["webhook", "outcome"]
