@@ -7,6 +7,7 @@ compared.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lab.probe.hub import LabHub
     from tests.e2e.members import Member
 
-TIMEOUT_S = 240
+TIMEOUT_S = 400
 ANSWERED = "model calls the tool reply; answer stored"
 ASKED_READ = "model calls the tool ack; question read"
 
@@ -82,7 +83,7 @@ def _look(fleet: Fleet, hub: LabHub, two: tuple[Member, Member], since: float) -
     asked, answered = (member.questions(fleet, since) for member in two)
     question, answer = _deliveries(hub, two, since)
     hops = [
-        Hop("model calls the tool send", asker.program, _first(asked, "send")),
+        Hop("model calls the tool send", asker.program, _first(asked, "send", 0.0)),
         Hop("question stored", "hub", stamp(question, "stored_at")),
         *_woken(answerer, question, answered),
         Hop(ANSWERED, "hub", stamp(answer, "stored_at")),
@@ -98,6 +99,7 @@ def _look(fleet: Fleet, hub: LabHub, two: tuple[Member, Member], since: float) -
 def _woken(member: Member, delivery: dict[str, Any], asked: list[dict[str, Any]]) -> list[Hop]:
     """Return the hops from the push, if a watcher is there, to the page that was shown."""
     watcher = f"{member.agent}'s watcher"
+    stored = stamp(delivery, "stored_at") or math.inf  # other mail may have woken it before
     pushed = [
         Hop("pushed", "hub", stamp(delivery, "pushed_at")),
         Hop("received", watcher, stamp(delivery, "received_at")),
@@ -105,13 +107,15 @@ def _woken(member: Member, delivery: dict[str, Any], asked: list[dict[str, Any]]
     ]
     return [
         *([] if member.guest else pushed),
-        Hop("model calls the tool inbox", member.program, _first(asked, "inbox")),
+        Hop("model calls the tool inbox", member.program, _first(asked, "inbox", stored)),
         Hop("fetched", "hub", stamp(delivery, "fetched_at")),
     ]
 
 
-def _first(asked: list[dict[str, Any]], tool: str) -> float | None:
-    return next((line["at"] for line in asked if line["wanted"] == tool), None)
+def _first(asked: list[dict[str, Any]], tool: str, since: float) -> float | None:
+    """Return when a model first called a tool since then."""
+    calls = (line["at"] for line in asked if line["wanted"] == tool and line["at"] >= since)
+    return next(calls, None)
 
 
 def _deliveries(
