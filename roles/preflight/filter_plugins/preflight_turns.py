@@ -22,6 +22,8 @@ SESSIONS = ("resume", "new")
 SANDBOXES = ("read-only", "workspace-write", "danger-full-access")
 PERMISSION_MODES = ("dontAsk", "acceptEdits", "auto", "plan", "bypassPermissions")
 SHORTEST_TURN_S = 10
+NOT_FOR_TURNS = ("root", "agent-bus", "bus-watcher")
+"""Users whose files are the system's or the bus's own."""
 USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 KEYS = (
     *("name", "waker", "user", "folder", "program", "turn_limit_s", "session", "arguments"),
@@ -46,7 +48,7 @@ def turn_findings(
                         "keys": [host, "agents", key],
                         "says": f"agent {agent.get('name')} of {host} {says}",
                     }
-                    for key, says in _wrong(agent)
+                    for key, says in (*_wrong(agent), *_wrong_user(agent))
                 ]
     return found
 
@@ -92,6 +94,15 @@ def _wrong(agent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         words = agent.get(key, [])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             yield key, f"has {key} that are no list of words, like `{key}: [one, two]`"
+
+
+def _wrong_user(agent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what is wrong with a user that a host may well have."""
+    if agent.get("user") in NOT_FOR_TURNS:
+        says = (
+            "and mail decides what turns do with that user's files; make one of its own for them"
+        )
+        yield "user", f"has user '{agent['user']}', {says}"
 
 
 def _wrong_paths(agent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,8 @@ def test_a_complete_agent_is_well() -> None:
     ("changes", "expected"),
     [
         ({"user": None}, "agent coder of box has waker `claude-code` and needs `user:`"),
+        ({"user": "root"}, "has user 'root', and mail decides"),
+        ({"user": "bus-watcher"}, "make one of its own for them"),
         ({"folder": "x"}, "needs `folder:` with a whole path"),
         ({"folder": None}, "needs `folder:` with a whole path"),
         ({"limit": 1}, "unknown setting 'limit' for waker `claude-code`; it is one of"),
