@@ -72,7 +72,7 @@ NOT_RUN := make lifecycle (upgrades, moves, rotation, restore, a lost hub, the r
     make grow (one hub becomes three, and one again, 15 minutes), make lab-killed (killed runs of the lab, 2 minutes), \
     make soak (1,000 crash cycles, a cut of 2 minutes, long property tests, large files both ways), make stress \
     (every test file beside other work), make e2e-openclaw (real OpenClaw, 4 minutes), \
-    make e2e-agents (real Claude Code, Codex, Gemini CLI and OpenClaw through MCP, 6 minutes), make bench
+    make e2e-agents (real Claude Code, Codex, Gemini CLI and OpenClaw through MCP), make bench
 
 .PHONY: lint lint-code lint-ansible
 lint: ## Format, lint, types, layers, YAML, Ansible
