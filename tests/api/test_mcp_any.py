@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.mcp import META, MODERN
@@ -17,7 +17,7 @@ METHODS = ["initialize", "ping", "tools/list", "tools/call", "server/discover", 
 TOOLS = ["send", "inbox", "reply", "ack", "agents", "thread", "status", "nothing"]
 ARGUMENTS = ["to", "body", "id", "ids", "up_to", "limit", "all", "part", "data", "key", "cursor"]
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud800"),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -52,7 +52,14 @@ HEADERS = st.fixed_dictionaries(
 )
 
 
+def call(tool: str, **arguments: object) -> bytes:
+    params = {"name": tool, "arguments": arguments}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return json.dumps(request).encode()
+
+
 @given(BODIES, HEADERS)
+@example(call("status", id="\ud800"), {})
 @settings(
     max_examples=150,
     deadline=None,

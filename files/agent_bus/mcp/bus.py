@@ -83,7 +83,9 @@ class HubBus:
         Raises:
             RefusedError: it is not there, or not this agent's to see.
         """
-        found: dict[str, Any] = self.call("GET", f"/api/messages/{quote(message_id, safe='')}")
+        found: dict[str, Any] = self.call(
+            "GET", f"/api/messages/{quote(message_id, safe='', errors='replace')}"
+        )
         return found
 
     def deliver(self, request: dict[str, Any], key: str | None, reply_to: str | None) -> Sent:
