@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.node_side import HubWithNodes, Node, token_of, until
-from tests.support.turn_side import TurnSide, alive
+from tests.support.turn_side import USER, TurnSide, alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -294,6 +294,25 @@ def test_nobody_listening_is_a_failed_wake_that_names_the_unit(
     assert failure == "wake: turn service does not listen"
     events = [line for line in node.watcher.lines() if line["event"].startswith("wake failed:")]
     assert "systemctl status agent-bus-turn@coder.socket" in events[0]["event"]
+
+
+@claude_only
+def test_doctor_looks_at_turns_as_the_user_who_takes_them(side: TurnSide, node: Node) -> None:
+    side.start(node)
+    done = node.cli("doctor")
+    assert f"ok   turns of coder: {side.program} in {side.work} as {USER}" in done.stdout
+    side.program.write_text("#!/bin/sh\necho 1.0.0\n", encoding="utf-8")
+    done = node.cli("doctor")
+    assert (
+        f"FAIL turns of coder: {side.program} is 1.0.0; this was made for 2.1.332" in done.stdout
+    )
+    side.program.unlink()
+    assert f"FAIL turns of coder: program {side.program} cannot be" in node.cli("doctor").stdout
+    side.settings["user"] = "nobody"
+    node.write()
+    assert "no more was looked at: run this as nobody" in node.cli("doctor").stdout
+    (side.sockets / "coder.sock").unlink()
+    assert "FAIL turns of coder: nobody listens on" in node.cli("doctor").stdout
 
 
 @claude_only

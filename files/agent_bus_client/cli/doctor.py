@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import time
 from pathlib import Path
@@ -17,16 +18,19 @@ from agent_bus_client.errors import (
     NoTokenError,
     SettingsError,
 )
+from agent_bus_client.turns import readiness, session
 from agent_bus_client.waker.gateway import Gateway
 from agent_bus_mcp.words.terms import Presence
 
 if TYPE_CHECKING:
+    from agent_bus_client.agents import Agent, Turns
     from agent_bus_client.cli.context import Context
     from agent_bus_client.hub.transport import HubClient
 
 EACH_S = 1.5  # to ask each of several hubs whether it is ready
 HUB_S = 5.5  # a second name server is asked after 5 s; the gateway gets the rest of 9 s
 SITE = "run the site playbook for this node"
+VERSION_S = 4.0  # for a program to start and tell its version
 CERTIFICATE_S = (
     21 * 86400.0
 )  # as in the hub's alert; `site.yml` renews from 30 days before the end
@@ -58,6 +62,7 @@ def doctor(context: Context) -> int:
         *_each_hub(context),
         *_hub(context),
         *gateway,
+        *_turns(context),
         *_openclaw(context, answers=all(check.ok for check in gateway)),
         _outbox(context),
     ]
@@ -268,6 +273,43 @@ def _hook(context: Context, token: str) -> Check:
     url = context.settings.gateway_url + context.settings.hooks_path
     found = f"{url} takes the token" if ok else f"{url}: {outcome.detail or outcome.reason}"
     return Check("wake hook", ok=ok, found=found, advice=outcome.fix or SITE)
+
+
+def _turns(context: Context) -> list[Check]:
+    """Return whether a turn of each agent that takes turns could be started."""
+    checks = []
+    for agent in context.settings.agents:
+        if agent.turns is None:
+            continue
+        name, path = (
+            f"turns of {agent.name}",
+            Path(context.settings.turn_dir) / f"{agent.name}.sock",
+        )
+        if not path.is_socket():
+            unit = f"agent-bus-turn@{agent.name}.socket"
+            advice = f"systemctl status {unit}; systemctl restart bus-watcher starts it"
+            checks.append(Check(name, ok=False, found=f"nobody listens on {path}", advice=advice))
+        elif getpass.getuser() != agent.turns.user:
+            found = f"a socket waits; no more was looked at: run this as {agent.turns.user}"
+            checks.append(Check(name, ok=True, found=found))
+        else:
+            checks.append(_own_turns(agent, agent.turns, name))
+    return checks
+
+
+def _own_turns(agent: Agent, turns: Turns, name: str) -> Check:
+    ready = readiness.look(agent, turns)
+    if ready.reason:
+        return Check(name, ok=False, found=ready.reason, advice=ready.fix)
+    trouble = readiness.version_trouble(agent, ready, timeout_s=VERSION_S)
+    if trouble:
+        return Check(name, ok=False, found=trouble, advice=f"update it for {turns.user}")
+    last = session.load(Path(session.FOLDER) / agent.name)
+    if last.trouble:
+        found = f"the last {last.failures} failed: {last.trouble}"
+        advice = f"journalctl -u agent-bus-turn@{agent.name} -n 50"
+        return Check(name, ok=False, found=found, advice=advice)
+    return Check(name, ok=True, found=f"{ready.program} in {turns.folder} as {turns.user}")
 
 
 def _outbox(context: Context) -> Check:

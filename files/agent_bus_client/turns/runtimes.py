@@ -37,6 +37,8 @@ class Runtime(Protocol):
     """One program that takes turns."""
 
     program: str
+    oldest: tuple[int, ...]
+    """The version for which all of this was seen; newer ones have kept it so far."""
     gone: str
     """It says so on standard error if there is no such session."""
 
@@ -51,6 +53,7 @@ class ClaudeCode:
     """`claude -p`: the id of a new session is ours to choose."""
 
     program = "claude"
+    oldest: tuple[int, ...] = (2, 1, 332)
     gone = "No conversation found with session ID"
 
     def arguments(self, agent: Agent, turns: Turns, *, session: str, resume: bool) -> list[str]:
@@ -89,6 +92,7 @@ class Codex:
     """`codex exec`: it names a new session itself, in its first line."""
 
     program = "codex"
+    oldest: tuple[int, ...] = (0, 171, 0)
     gone = "no rollout found for thread id"
 
     def arguments(self, agent: Agent, turns: Turns, *, session: str, resume: bool) -> list[str]:

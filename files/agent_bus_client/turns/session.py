@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+FOLDER = "/var/lib/agent-bus-turns"
+"""Has a folder per agent, its user's own: StateDirectory= of the units."""
 NAME = "session.json"
 
 

@@ -94,7 +94,10 @@ class TurnWaker:
     def _unreachable(self, error: OSError) -> Outcome:
         unit = f"agent-bus-turn@{self._agent.name}.socket"
         why = error.strerror or str(error)
-        fix = f"nobody listens on {self._path} ({why}): systemctl status {unit}, or run site.yml"
+        fix = (
+            f"nobody listens on {self._path} ({why}): systemctl status {unit}; systemctl restart"
+            " bus-watcher starts it"
+        )
         return Outcome(Status.REJECTED, reason="turn service does not listen", fix=fix)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from agent_bus_client import agents as of_the_node
 from agent_bus_client.agents import Turns
+from agent_bus_client.turns.runtimes import RUNTIMES
 from filter_plugins.agents import TURN_WAKERS
 from roles.preflight.filter_plugins import preflight, preflight_turns
 from roles.preflight.filter_plugins.preflight_turns import turn_checks, turn_findings
@@ -68,6 +69,9 @@ def test_the_inventory_and_the_nodes_settings_know_the_same_words() -> None:
     assert preflight.TURN_WAKERS == known.RUNTIMES
     for name in ("SESSIONS", "SANDBOXES", "PERMISSION_MODES", "SHORTEST_TURN_S"):
         assert getattr(preflight_turns, name) == getattr(known, name)
+    for waker, runtime in RUNTIMES.items():
+        assert preflight_turns.PROGRAMS[waker] == runtime.program
+        assert preflight_turns.OLDEST[waker] == ".".join(map(str, runtime.oldest))
     keys = {*preflight_turns.KEYS, *sum(preflight_turns.KEYS_OF.values(), ())}
     fields_of = {field.name for field in fields(Turns)} - {"limit_s"}
     assert keys == {"name", "waker", "turn_limit_s", *fields_of}
