@@ -25,7 +25,7 @@ class Census:
     users: Mapping[str, str]
     gateways: Mapping[str, str]
     commanded: frozenset[str]
-    """Agents that are woken by a command."""
+    """Agents that are woken by a command, or by a turn of a runtime of their own."""
 
 
 def census_of(fleet: str) -> Census:
@@ -39,5 +39,5 @@ def census_of(fleet: str) -> Census:
         agents={host: entry["agents"] for host, entry in hosts.items()},
         users={host: entry["user"] for host, entry in hosts.items()},
         gateways={host: entry["gateway"] for host, entry in hosts.items()},
-        commanded=frozenset(a for entry in hosts.values() for a in entry["woken_by_command"]),
+        commanded=frozenset(a for entry in hosts.values() for a in entry["woken_otherwise"]),
     )

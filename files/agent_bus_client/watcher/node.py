@@ -49,8 +49,17 @@ class Node:
         gateway: what the wakes have shown of the node's gateway.
     """
 
-    def __init__(self, agents: Iterable[str], timing: Timing, *, stagger_s: float) -> None:
+    def __init__(
+        self,
+        agents: Iterable[str],
+        timing: Timing,
+        *,
+        stagger_s: float,
+        apart: Iterable[str] = (),
+    ) -> None:
+        """Take the agents; those `apart` are not woken by the gateway, and say nothing of it."""
         self._timing = timing
+        self._apart = frozenset(apart)
         self._episodes = {name: Episode(timing) for name in agents}
         self._attempts: dict[str, Attempt] = {}
         self.gateway = GatewayObserver()
@@ -124,14 +133,15 @@ class Node:
         """Return the attempts to start now; each counts as running until `finished`."""
         attempts = []
         for name, episode in self._episodes.items():
-            late = episode.overdue(now)
-            if late is not None:
-                self._note(now, name, late)
+            overdue = episode.overdue(now)
+            if overdue is not None:
+                self._note(now, name, overdue)
             attempt = episode.due(now)
             if attempt is not None:
                 self._attempts[name] = attempt
                 attempts.append((name, attempt))
-                if attempt.kind is AttemptKind.ESCALATE and not self.gateway.busy(now, name):
+                late = attempt.kind is AttemptKind.ESCALATE and name not in self._apart
+                if late and not self.gateway.busy(now, name):
                     self.gateway.late(now, name)
                     self._pace(now)
         return attempts

@@ -59,6 +59,7 @@ class Watcher:
                 reminder_after_s=settings.reminder_after_s,
             ),
             stagger_s=settings.stagger_s,
+            apart=[agent.name for agent in settings.agents if not agent.uses_gateway],
         )
         self._hubs = hubs
         place = cursor.load(Path(settings.state_dir) / "cursor.json", settings.agent_names)
