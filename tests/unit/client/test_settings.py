@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_bus_client import settings
+from agent_bus_client.agents import Agent
 from agent_bus_client.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def test_several_hubs_may_stand_beside_one_or_alone() -> None:
 
 
 def test_the_wake_text_is_constant_and_names_the_agent() -> None:
-    text = settings.Agent("alpha").wake_text
+    text = Agent("alpha").wake_text
     assert text == "agent-bus: unread messages for alpha. Run: agent-bus inbox --as alpha"
 
 

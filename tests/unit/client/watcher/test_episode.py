@@ -385,3 +385,22 @@ def _never_two_accepted_within_the_interval(world: Simulation) -> None:
             assert start >= previous_end + TIMING.min_interval_s
         if status in {Status.ACCEPTED, Status.UNCLEAR}:
             previous_end = end
+
+
+def test_mail_that_waits_behind_a_turn_is_overdue_only_after_it() -> None:
+    world = World(outcome=Outcome(Status.ACCEPTED, coalesced=True, busy_s=600.0))
+    world.mail()
+    usual_s = TIMING.escalate_after_s + TIMING.rewake_after_s
+    world.run(599)
+    assert "overdue" not in [event for _, event in world.notes]
+    world.outcome = OK  # the turn is over: from now on a wake begins one
+    world.run(3000)
+    overdue_at = next(at for at, event in world.notes if event == "overdue")
+    assert 600 + usual_s <= overdue_at
+    world.count(0)
+    world.outcome = OK
+    world.mail()
+    before = world.now
+    world.run(before + 600)
+    later = [at for at, event in world.notes if event == "overdue" and at > before]
+    assert later[0] - before <= usual_s + 1

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_bus_client.agents import Agent
+from agent_bus_client.agents import Agent, Turns
 from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.settings import Settings
 from agent_bus_client.waker.gateway import Gateway
-from agent_bus_client.watcher.presence import PresenceThread
+from agent_bus_client.waker.outcome import Outcome, Status
+from agent_bus_client.watcher.presence import PresenceThread, TurnsReturned
 from tests.support.patience import wait_until
 from tests.support.played_hub import PlayedHub
 
@@ -65,3 +66,45 @@ def test_that_an_agent_has_moved_is_warned_of_once_whoever_tells_it_first(
     assert not thread.elsewhere
     warned = [vars(record)["agents"] for record in caplog.records if "agents" in vars(record)]
     assert warned == [["beta"], ["gamma"]]
+
+
+class Scripted:
+    """A waker whose check says what it is told to."""
+
+    def __init__(self) -> None:
+        self.said = Outcome(Status.REJECTED, reason="program is gone", fix="install it")
+
+    def check(self) -> Outcome:
+        return self.said
+
+    def wake(self) -> Outcome:
+        raise NotImplementedError
+
+    def escalate(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+def test_an_agent_whose_turns_cannot_be_started_is_told_and_woken_once_they_can() -> None:
+    heard: list[Any] = []
+    with PlayedHub(lambda *_: (204, None)) as played:
+        turns = Turns("coder", "/work")
+        known = (Agent("alpha", "codex", turns=turns), Agent("beta", "command", ("true",)))
+        settings = Settings("n1", played.url, known, presence_interval_s=0.1)
+        hubs = Hubs((HubClient(played.url, lambda: "secret"),))
+        gateway, waker = Gateway(settings, lambda: "x"), Scripted()
+        thread = PresenceThread(hubs, settings, gateway, heard.append, turns={"alpha": waker})
+        thread.start()
+        wait_until(lambda: played.bodies, "it reports")
+        states = {agent["name"]: agent["gateway"] for agent in played.bodies[-1]["agents"]}
+        assert states == {"alpha": "down", "beta": "ok"}
+        assert heard == []
+        waker.said = Outcome(Status.ACCEPTED)
+        thread.doubt("alpha")
+        wait_until(lambda: heard, "the watcher hears that they can be started")
+        assert heard == [TurnsReturned("alpha")]
+        wait_until(lambda: played.bodies[-1]["agents"][0]["gateway"] == "ok", "the hub, too")
+        thread.stop()
+        thread.join()
