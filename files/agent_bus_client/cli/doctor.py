@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -313,6 +314,11 @@ def _own_turns(agent: Agent, turns: Turns, name: str) -> Check:
 
 
 def _outbox(context: Context) -> Check:
+    outbox = context.outbox.folder
+    if outbox.exists() and not os.access(outbox, os.R_OK | os.W_OK | os.X_OK):
+        found = f"{getpass.getuser()} cannot use {outbox}: nothing is kept while the hub is away"
+        advice = f"log in again, so that the group agent-bus counts (id shows it); else {SITE}"
+        return Check("outbox", ok=False, found=found, advice=advice)
     waiting, failed = context.outbox.waiting(), context.outbox.failed()
     told = context.outbox.told_count()
     found = f"{len(waiting)} waiting, {len(failed) + told} failed"

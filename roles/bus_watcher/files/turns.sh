@@ -29,6 +29,7 @@ echo "$2" | while read -r kind name; do
         ;;
     user)
         rm -f "/etc/agent-bus/cli/$name.token"
+        gpasswd --delete "$name" agent-bus >/dev/null 2>&1 || true
         echo "removed the token of $name"
         ;;
     esac

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,3 +79,16 @@ def test_two_programs_that_give_up_one_message_do_not_disturb_each_other(tmp_pat
     box.give_up(entry, "no such agent")
     assert [failed.reason for failed in box.failed()] == ["no such agent"]
     assert list((tmp_path / "failed").glob("*.tmp")) == [stranger]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_who_may_not_look_sees_nothing(tmp_path: Path) -> None:
+    """A user who was logged in before the rollout put it into the group."""
+    tmp_path.chmod(0o700)
+    Outbox(tmp_path).add("key", {"from": "alpha", "body": "x"})
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        box = Outbox(tmp_path)
+        os._exit(len(box.waiting()) + len(box.failed()) + box.told_count())
+    assert os.waitpid(child, 0)[1] == 0
