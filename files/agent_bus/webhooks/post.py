@@ -63,7 +63,7 @@ class Receiver:
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         self.close()
-        return Attempt(AWAY, words[:200])
+        return Attempt(AWAY, "".join(char for char in words if char.isprintable())[:200])
 
     def close(self) -> None:
         """Drop the connection."""
