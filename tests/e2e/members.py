@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lab.paths import fleet_dir
+from lab.paths import LabError, fleet_dir
 from tests.e2e.loop import on
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ class Member:
         return {"name": self.agent, **dict(self.inventory)} if self.inventory else self.agent
 
     def run(self, fleet: Fleet, command: str) -> str:
-        """Run a command as the program's user in its folder and return what it printed."""
+        """Run a command as the program's user in its folder and return what it printed.
+
+        Raises:
+            LabError: it failed; with what it printed.
+        """
         words = [
             f"cd /home/{self.user}/work",
             f"export HOME=/home/{self.user}",
@@ -52,7 +57,11 @@ class Member:
         if self.guest:
             words.append(f"export {TOKEN}={self._token(fleet)}")
         script = shlex.quote(" && ".join([*words, command]))
-        return on(fleet, self.host, f"runuser -u {self.user} -- sh -c {script}")
+        try:
+            return on(fleet, self.host, f"runuser -u {self.user} -- sh -c {script}")
+        except subprocess.CalledProcessError as error:
+            said = f"{error.stdout}{error.stderr}"[-2000:]
+            raise LabError(f"{self.user}@{self.host}: {command} failed:\n{said}") from error
 
     def _token(self, fleet: Fleet) -> str:
         file = fleet_dir(fleet.name) / "secrets" / "guests" / f"{self.guest}.token"
