@@ -163,6 +163,14 @@ def test_a_turn_that_fails_is_told_with_its_words_and_put_off(
     until(lambda: side.ask("check")["status"] == "accepted", what="all is well again")
 
 
+def test_a_failure_in_words_that_are_no_text_is_told_as_text(side: TurnSide, node: Node) -> None:
+    side.configure(fail="\x1b[31mno\0model\ud83d")
+    side.start(node)
+    side.ask("wake")
+    until(lambda: side.ask("check")["status"] == "refused", what="the turn has failed")
+    assert side.ask("check")["reason"] == "last turn failed: [31mno model"
+
+
 def test_a_conversation_that_is_gone_is_begun_anew_in_the_same_wake(
     side: TurnSide, node: Node
 ) -> None:

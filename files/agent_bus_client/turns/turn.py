@@ -121,7 +121,7 @@ class Turn:
             logger.info("what the turn left running was ended", extra=extra)
         complaints = "; ".join(self._complaints)
         gone = self._runtime.gone in complaints
-        trouble = self._trouble or complaints or f"exit code {code}"
+        trouble = _plain(self._trouble) or _plain(complaints) or f"exit code {code}"
         return Ended(
             code,
             round(time.monotonic() - self._started, 1),
@@ -171,3 +171,8 @@ class Turn:
 
     def _log(self, what: str, words: str) -> None:
         logger.info(what, extra={"agent": self._agent.name, "words": words[:WORDS]})
+
+
+def _plain(words: str) -> str:
+    """Return words as one line of text: the hub refuses a report with anything else in it."""
+    return "".join(char if char.isprintable() else " " for char in words).strip()
