@@ -212,6 +212,10 @@ class Quorum:
                 ),
                 "the setting is read",
             )
+            # Commits go by what the checkpointer makes of it, which may be later. It reads its
+            # settings ahead of each checkpoint; the second one begins after it heard of them.
+            connection.execute("CHECKPOINT")
+            connection.execute("CHECKPOINT")
 
     def waiting(self) -> int:
         """How many commits wait for a standby."""
