@@ -98,7 +98,22 @@ class Turn:
         self._stopping.set()
 
     def wait(self) -> Ended:
-        """Wait for its end and return how it was."""
+        """Wait for its end and return how it was.
+
+        Raises:
+            OSError: it cannot be watched any more, as without file descriptors. It is killed then:
+                it must not go on beside the next turn.
+        """
+        try:
+            return self._watch()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+            descendants.kill_all()
+            raise
+
+    def _watch(self) -> Ended:
         self._tell(prompt(self._agent))
         reap_at = time.monotonic() + REAP_EVERY_S
         while self._child.poll() is None and not self._cut:
