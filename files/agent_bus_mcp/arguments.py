@@ -27,14 +27,20 @@ def checked(name: str, schema: dict[str, Any], arguments: dict[str, Any]) -> dic
         RefusedError: says all that is wrong with them.
     """
     known: dict[str, dict[str, Any]] = schema["properties"]
-    given = {key: value for key, value in arguments.items() if value is not None}
-    wrong = [f"{key[:40]!r} is unknown" for key in given if key not in known]
-    wrong += [f"{key} is missing" for key in schema["required"] if key not in given]
-    for key in given.keys() & known.keys():
-        given[key] = _as_meant(given[key], known[key])
+    given: dict[str, Any] = {}
+    unknown, troubles = [], []
+    for key, value in arguments.items():
+        if value is None:
+            continue
+        if key not in known:
+            unknown.append(f"{key[:40]!r} is unknown")
+            continue
+        given[key] = _as_meant(value, known[key])
         trouble = _trouble(given[key], known[key])
         if trouble:
-            wrong.append(f"{key}: {trouble}")
+            troubles.append(f"{key}: {trouble}")
+    missing = [f"{key} is missing" for key in schema["required"] if key not in given]
+    wrong = [*unknown, *missing, *troubles]
     if wrong:
         takes = ", ".join(f"{key}{'' if key in schema['required'] else '?'}" for key in known)
         raise RefusedError(f"{'; '.join(wrong)}. {name} takes: {takes or 'nothing'}", code="usage")

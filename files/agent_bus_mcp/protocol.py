@@ -56,25 +56,22 @@ class RpcError(Exception):
 
 
 class Request:
-    """One request, or a notification: then there is no `id`."""
+    """One request, or a notification: then there is no `id`.
 
-    __slots__ = ("id", "method", "params")
+    Attributes:
+        meta: its `_meta`.
+        is_modern: whether it says by itself which version it speaks.
+    """
+
+    __slots__ = ("id", "is_modern", "meta", "method", "params")
 
     def __init__(self, request_id: Optional[Id], method: str, params: dict[str, Any]) -> None:
         self.id = request_id
         self.method = method
         self.params = params
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The request's `_meta`."""
-        found = self.params.get("_meta")
-        return found if isinstance(found, dict) else {}
-
-    @property
-    def is_modern(self) -> bool:
-        """Whether it says by itself which version it speaks."""
-        return VERSION_KEY in self.meta
+        meta = params.get("_meta")
+        self.meta: dict[str, Any] = meta if isinstance(meta, dict) else {}
+        self.is_modern = VERSION_KEY in self.meta
 
     def error(self, code: int, message: str, *, data: object = None) -> RpcError:
         """Return an error about this request."""

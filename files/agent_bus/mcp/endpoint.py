@@ -13,14 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic_core import PydanticSerializationError, to_json
-
 from agent_bus.core import errors
 from agent_bus.http import problem
 from agent_bus.http.call import Answer
 from agent_bus.http.endpoint import with_raw
 from agent_bus.http.route import Header, Route
 from agent_bus.http.speaker import AGENT_HEADER, speaker
+from agent_bus.mcp import codec
 from agent_bus.mcp.bus import HubBus, refused
 from agent_bus.mcp.drops import Drops
 from agent_bus_mcp import instructions, protocol
@@ -29,6 +28,7 @@ from agent_bus_mcp.server import Server
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
 
     from agent_bus.bus.auth import Authenticator
     from agent_bus.core.clock import Clock
@@ -69,6 +69,7 @@ class Mcp:
         self._refusals = refusals
         self._version = version
         self._drops = Drops()
+        self._tools = self._server(str)  # a tool says no instructions
 
     def routes(self) -> list[Route]:
         """The one path."""
@@ -93,7 +94,7 @@ class Mcp:
         """
         self._refuse_other_origins(call)
         try:
-            request = protocol.read(protocol.decode(call.body))
+            request = protocol.read(codec.message(call.body))
         except RpcError as error:
             return Answer(400, raw=protocol.encode(error.response))
         if request is None or request.id is None:
@@ -105,14 +106,17 @@ class Mcp:
             response = self._answered(request, call)
         except RpcError as error:
             return Answer(status_of(error, request, call), raw=protocol.encode(error.response))
-        return Answer(200, raw=_encoded(response))
+        return Answer(200, raw=codec.encoded(response))
 
     def _answered(self, request: Request, call: AnyCall) -> dict[str, Any]:
-        if request.is_modern or request.method != "tools/call":
-            return self._server(call).answer(request, lambda: self._bus(call))[0]
+        if request.method != "tools/call":
+            server = self._server(lambda: self._instructions(call))
+            return server.answer(request, lambda: self._bus(call))[0]
+        if request.is_modern:
+            return self._tools.answer(request, lambda: self._bus(call))[0]
         with self._drops.droppable(_key(call, request.id)) as is_dropped:
             caller = replace(call, is_dropped=is_dropped)
-            return self._server(call).answer(request, lambda: self._bus(caller))[0]
+            return self._tools.answer(request, lambda: self._bus(caller))[0]
 
     def _refused(self, _call: AnyCall, error: errors.BusError) -> Answer:
         """What clients are told of a problem of HTTP: they show the words of JSON-RPC's errors.
@@ -126,10 +130,10 @@ class Mcp:
         headers = {**told.headers, "Content-Type": "application/json"}
         return Answer(error.status, {"jsonrpc": "2.0", "id": None, "error": content}, headers)
 
-    def _server(self, call: AnyCall) -> Server:
+    def _server(self, instructions: Callable[[], str]) -> Server:
         return Server(
             version=self._version,
-            instructions=lambda: self._instructions(call),
+            instructions=instructions,
             on_defect=lambda error: logger.error("A tool failed", exc_info=error),
         )
 
@@ -165,14 +169,6 @@ class Mcp:
             raise errors.ForbiddenError(
                 "A page of another site sent this request.", field=ORIGIN.name
             )
-
-
-def _encoded(response: dict[str, Any]) -> bytes:
-    """An answer as JSON, at a twentieth of what the standard library takes."""
-    try:
-        return to_json(response)
-    except PydanticSerializationError:  # half a character: no UTF-8 has it
-        return protocol.encode(response)
 
 
 def _key(call: AnyCall, request_id: object) -> tuple[object, ...]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from agent_bus.core import errors
+from agent_bus.http.call import Call
+from agent_bus.mcp import codec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent_bus.http.audit import Audit
-    from agent_bus.http.call import AnyCall, Call
+    from agent_bus.http.call import AnyCall
     from agent_bus.http.route import Route
 
 
@@ -50,20 +51,24 @@ class Inner:
         """
         route, variables = self._find(method, path)
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        call: Call[Any, Any] = replace(
-            outer,
+        call: Call[Any, Any] = Call(  # `replace` takes three times as long
+            principal=outer.principal,
             query=route.endpoint.parse_query(given),
             body=route.endpoint.parse_fields(body or {}),
             headers=headers or {},
             path=variables,
             parameters=given,
+            socket=outer.socket,
+            address=outer.address,
+            scheme=outer.scheme,
+            is_dropped=outer.is_dropped,
         )
         if call.principal.is_admin and route.action is not None:
             raw = b"" if body is None else json.dumps(body).encode()
             answer = self._audit.carry_out(route, route.action, call, raw)
         else:
             answer = route.endpoint.answer(call)
-        return answer.content if answer.raw is None else json.loads(answer.raw)
+        return answer.content if answer.raw is None else codec.answered(answer.raw)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         fixed = self._fixed.get((method, path))
