@@ -105,6 +105,22 @@ def test_tasks_of_a_context_are_listed(hub: HubProcess, client: Led) -> None:
     assert (found["totalSize"], found.get("nextPageToken", "")) == (2, "")
 
 
+def test_a_context_has_the_name_that_the_client_gave_it(hub: HubProcess, client: Led) -> None:
+    name = f"ctx-oc-{new_id()}"
+    first = client.do("send", text="one", message_id=new_id(), context_id=name)
+    thread = first["metadata"]["agent-bus"]["thread_id"]
+    answer(hub, thread, "1")
+    second = client.do("send", text="two", message_id=new_id(), context_id=name)
+    assert second["metadata"]["agent-bus"]["thread_id"] == thread
+    done = client.do("get", id=first["id"])
+    said = [done, second, *done["history"], *second["history"]]
+    assert {one["contextId"] for one in said} == {name}
+    if client.kind.version == "0.3":  # has no such call
+        return
+    found = client.do("list", context_id=name)
+    assert [one["contextId"] for one in found["tasks"]] == [name, name]
+
+
 def test_a_task_outlives_restarts_and_a_kill(kind: Kind, tmp_path: Path) -> None:
     folder = tmp_path / "hub"
     folder.mkdir()

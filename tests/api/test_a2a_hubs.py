@@ -59,6 +59,27 @@ def test_a_repeated_message_id_is_one_task_at_any_hub(hubs: list[HubProcess]) ->
     assert askers[1].call("ListTasks", {})["totalSize"] == 1
 
 
+def test_a_context_that_is_named_at_both_hubs_at_once_is_one_thread(
+    hubs: list[HubProcess],
+) -> None:
+    askers = [Asker(hubs[n % 2].client("n3"), "beta") for n in range(8)]
+    threads: list[str] = []
+
+    def ask(asker: Asker) -> None:
+        made = asker.send("first?", contextId="ctx-at-both")
+        threads.append(made["metadata"]["agent-bus"]["thread_id"])
+
+    asking = [threading.Thread(target=ask, args=(asker,)) for asker in askers]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+    assert len(threads) == 8
+    assert len(set(threads)) == 1
+    for asker in askers[:2]:
+        assert asker.call("ListTasks", {"contextId": "ctx-at-both"})["totalSize"] == 8
+
+
 def test_a_hub_that_dies_leaves_its_tasks_to_the_other(hubs: list[HubProcess]) -> None:
     made = Asker(hubs[0].client("n3"), "alpha").send("stay", messageId="stay")
     hubs[0].kill()

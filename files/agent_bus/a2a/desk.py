@@ -172,20 +172,22 @@ class Desk:
             at, pk = paging.decode_cursor(params.page_token, scope, 2)
             before = (at, pk)
         found = task.Tasks([], 0)
-        if chosen is not None and "\0" not in (params.context_id or ""):
+        context_id = params.context_id or ""
+        if chosen is not None and context_id.isprintable():
             state, fetched = chosen
-            found = self._store.tasks(
-                TaskSlice(
-                    owner,
-                    AgentName(agent),
-                    limit=size + 1,
-                    state=state,
-                    fetched=fetched,
-                    thread=params.context_id or None,
-                    since=since,
-                    before=before,
-                )
+            about = AgentName(agent)
+            thread = self._drafts.thread(owner, about, context_id) if context_id else None
+            wanted = TaskSlice(
+                owner,
+                about,
+                limit=size + 1,
+                state=state,
+                fetched=fetched,
+                thread=thread,
+                since=since,
+                before=before,
             )
+            found = self._store.tasks(wanted)
         shown = found.page[:size]
         token = ""
         if len(found.page) > size:
@@ -222,8 +224,8 @@ class Desk:
             ) from error
         except errors.UnknownMessageError as error:
             self._refusals[error.code] += 1
-            words = "message.contextId: no context of this agent's; leave it out to begin one."
-            raise A2AError(faults.INVALID_PARAMS, words, "message.contextId") from error
+            words = "message: what it follows has just been removed; send it again, with a new id."
+            raise A2AError(faults.INVALID_PARAMS, words, "message") from error
         except errors.IdempotencyConflictError as error:
             self._refusals[error.code] += 1
             words = "message.messageId: was used for another message; take a new one."
@@ -314,6 +316,7 @@ def _made(sent: Sent, step: Step) -> Task:
         message.sender,
         sent.deliveries[0].agent,
         step.client_id,
+        step.context_name,
         task.OPEN,
         message.created_at,
         message.created_at,

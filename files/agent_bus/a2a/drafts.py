@@ -15,7 +15,7 @@ from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR, PRIORITIES, AgentName, Draft, MessageId
 from agent_bus.core.slices import HistorySlice
 from agent_bus.core.sse import compact_json
-from agent_bus.core.task import Step
+from agent_bus.core.task import Step, TaskSlice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent_bus.store.contract import Store
 
 NEWEST: Final = 20
-"""How many of a context's newest messages are looked at for one of the owner's."""
+"""How many of a thread's newest messages are looked at for one of the owner's."""
 DATA_ONLY: Final = "This message has data only."
 
 
@@ -58,28 +58,36 @@ class Drafts:
         options = Options() if message.metadata is None else message.metadata.own or Options()
         checked = _checked(body, data, options)
         joined = self._joined(message)
-        reply_to = joined or self._newest(owner, message.context_id or None)
         told = [
             agent, body, data, options.model_dump(), message.task_id or None,
             message.context_id or None,
         ]  # fmt: skip
         key = hashlib.sha256(f"{agent}\0{message.message_id}".encode()).hexdigest()
         key = f"a2a-{key}"
+        recipients = self._recipients(owner, agent, key)
+        reply_to, name = joined, None
+        if joined is None and message.context_id:
+            reply_to, name = self._context(owner, AgentName(agent), message.context_id)
         draft = Draft(
             sender=owner,
-            recipients=self._recipients(owner, agent, key),
+            recipients=recipients,
             body=checked.body,
             subject=checked.subject,
             data_json=None if data is None else compact_json(data),
             rank=PRIORITIES.index(checked.priority),
-            reply_to=None if reply_to is None else MessageId(reply_to),
+            reply_to=reply_to,
             expires_in_s=checked.expires_in_s,
             idempotency_key=key,
             payload_sha256=hashlib.sha256(compact_json(told).encode()).digest(),
         )
         if joined is not None:
             return draft, Step("join", joined, message.message_id)
-        return draft, Step("open", None, message.message_id)
+        return draft, Step("open", None, message.message_id, name)
+
+    def thread(self, owner: AgentName, agent: AgentName, context_id: str) -> str:
+        """The thread of a context that a client names, by its own name or by the thread's id."""
+        named = self._store.newest_task(owner, agent, context=context_id)
+        return context_id if named is None else named.thread_id
 
     def _joined(self, message: Message) -> MessageId | None:
         """The task that a message says it belongs to.
@@ -92,26 +100,51 @@ class Drafts:
         found = self.task(message.task_id)
         if found is None:
             raise faults.task_not_found(message.task_id)
-        if message.context_id and message.context_id != found.thread_id:
+        if message.context_id and message.context_id not in {found.thread_id, found.context_id}:
             words = "message.contextId: not the context of the task; leave it out."
             raise A2AError(faults.INVALID_PARAMS, words, "message.contextId")
         return found.id
 
-    def _newest(self, owner: AgentName, context_id: str | None) -> MessageId | None:
-        """What a new request in a context replies to: so a thread's depth counts here, too.
+    def _context(
+        self, owner: AgentName, agent: AgentName, context_id: str
+    ) -> tuple[MessageId | None, str | None]:
+        """(what a new request in a context replies to, the client's own name for the context).
 
-        It is the newest message that the owner wrote or got; among many others', the first one.
+        Any name will do: it is one of a context that the owner has begun with the agent, or the id
+        of a thread of the owner's, or else it begins a context.
         """
-        if context_id is None:
-            return None
+        named = self._store.newest_task(owner, agent, context=context_id)
+        if named is not None:
+            return self._newest(owner, named.thread_id) or named.id, context_id
+        if context_id.isalnum():  # as ids of the bus are
+            parent = self._newest(owner, context_id) or self._any(owner, agent, context_id)
+            if parent is not None:
+                return parent, None
+        return None, context_id
+
+    def _newest(self, owner: AgentName, thread: str) -> MessageId | None:
+        """The newest message of a thread that the owner wrote or got: so depth counts here, too.
+
+        None also when it is none of the newest ones.
+        """
         for archived in (False, True):
-            wanted = HistorySlice(
-                limit=NEWEST, thread=context_id, archived=archived, ascending=False
-            )
+            wanted = HistorySlice(limit=NEWEST, thread=thread, archived=archived, ascending=False)
             for message, deliveries in self._store.history(wanted):
                 if owner in {message.sender, *(d.agent for d in deliveries)}:
                     return message.id
-        return MessageId(context_id)
+        return None
+
+    def _any(self, owner: AgentName, agent: AgentName, thread: str) -> MessageId | None:
+        """A message of a long thread that the owner may reply to: a request, or the first one."""
+        own = self._store.tasks(TaskSlice(owner, agent, limit=1, thread=thread)).page
+        if own:
+            return own[0].id
+        first = self._store.message(MessageId(thread))
+        if first is None:
+            return None
+        message, deliveries = first
+        may_reply = {OPERATOR, message.sender, *(d.agent for d in deliveries)}
+        return message.id if owner in may_reply else None
 
     def _recipients(self, owner: AgentName, agent: str, key: str) -> tuple[AgentName, ...]:
         """The agent; nobody for a known key whose agent has retired: the store answers it."""

@@ -62,12 +62,12 @@ def task(view: View, *, history_length: int | None, with_answer: bool = True) ->
     if why is not None:
         status["message"] = {
             "messageId": f"{of.id}-{of.state}",
-            "contextId": of.thread_id,
+            "contextId": of.context_id,
             "taskId": of.id,
             "role": "ROLE_AGENT",
             "parts": [{"text": why}],
         }
-    found: dict[str, Any] = {"id": of.id, "contextId": of.thread_id, "status": status}
+    found: dict[str, Any] = {"id": of.id, "contextId": of.context_id, "status": status}
     if with_answer and view.answer is not None:
         found["artifacts"] = [_artifact(view.answer)]
     if history_length != 0:
@@ -77,6 +77,7 @@ def task(view: View, *, history_length: int | None, with_answer: bool = True) ->
         OWN: {
             "agent": of.agent,
             "owner": of.owner,
+            "thread_id": of.thread_id,
             "created_at": rfc3339(of.created_at),
             "fetched_at": rfc3339(of.fetched_at),
         }
@@ -111,7 +112,7 @@ def _turn(of: Task, message: Message) -> dict[str, Any]:
     is_first = message.id == of.id and of.client_id is not None
     return {
         "messageId": of.client_id if is_first else message.id,
-        "contextId": of.thread_id,
+        "contextId": of.context_id,
         "taskId": of.id,
         "role": "ROLE_USER" if is_owner else "ROLE_AGENT",
         "parts": _parts(message),

@@ -32,11 +32,14 @@ class Step:
     Attributes:
         task_id: which task; None for one that this message opens.
         client_id: the id that the client gave its message.
+        context_name: the client's own name for the context. A message that opens a task and
+            replies to nothing goes on in the context of this name, or begins it.
     """
 
     kind: StepKind
     task_id: MessageId | None = None
     client_id: str | None = None
+    context_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Task:
     """A task as stored.
 
     `updated_at` (ms) is when it was made or ended. `fetched_at` is when its agent was first shown
-    it, `answer_id` the message that completed it.
+    it, `answer_id` the message that completed it. `context_name` is the client's own name for its
+    context, None where the client has taken the thread's id.
     """
 
     pk: Seq
@@ -53,11 +57,17 @@ class Task:
     owner: AgentName
     agent: AgentName
     client_id: str | None
+    context_name: str | None
     state: TaskState
     created_at: int
     updated_at: int
     answer_id: MessageId | None
     fetched_at: int | None
+
+    @property
+    def context_id(self) -> str:
+        """The context as its client knows it."""
+        return self.context_name or self.thread_id
 
     @property
     def is_open(self) -> bool:

@@ -123,7 +123,8 @@ class Store(Protocol):
     def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
         """Store a message with one delivery per recipient; with a `step`, its task changes too.
 
-        A reply of its agent to its owner completes an open task of the thread.
+        A reply of its agent to its owner completes an open task of the thread. Of the messages
+        that name a new context, sent at the same moment, one begins it and the others join it.
 
         Raises:
             task.UnknownTaskError: `step` names no task of the sender with the recipient.
@@ -195,6 +196,9 @@ class Store(Protocol):
 
     def task(self, task_id: MessageId) -> Task | None:
         """A task by its id."""
+
+    def newest_task(self, owner: AgentName, agent: AgentName, *, context: str) -> Task | None:
+        """The newest task of a context that its owner named: see `Step.context_name`."""
 
     def tasks(self, wanted: TaskSlice) -> Tasks:
         """A page of tasks, and how many there are."""

@@ -262,6 +262,69 @@ def test_pages_are_of_a_state_or_a_context(store: Backend) -> None:
     assert store.tasks(TaskSlice(GAMMA, BETA, limit=9)).total == 0
 
 
+def named(store: Store, name: str, to: str = "beta", **more: Any) -> Sent:
+    """A request in a context that its owner named."""
+    step = Step("open", None, "m", name)
+    return store.send(draft(to, **more), depth_limit=50, step=step)
+
+
+def test_a_name_begins_a_context_and_goes_on_in_it(store: Backend) -> None:
+    first, second = named(store, "ctx-oc-péer"), named(store, "ctx-oc-péer")
+    assert first.message.thread_id == first.message.id
+    assert (second.message.thread_id, second.message.reply_to) == (
+        first.message.id,
+        first.message.id,
+    )
+    assert [now(store, one).context_id for one in (first, second)] == ["ctx-oc-péer"] * 2
+    assert asked(store).message.thread_id != first.message.id
+    newest = store.newest_task(ALPHA, BETA, context="ctx-oc-péer")
+    assert newest == now(store, second)
+    reply(store, second.message.id)
+    assert (now(store, first).state, now(store, second).state) == ("open", "completed")
+
+
+def test_a_name_is_one_owners_with_one_agent(store: Backend) -> None:
+    mine = named(store, "x")
+    others = [named(store, "x", "gamma"), named(store, "x", sender=GAMMA), named(store, "X")]
+    assert {one.message.reply_to for one in others} == {None}
+    newest = store.newest_task(ALPHA, BETA, context="x")
+    assert newest is not None
+    assert newest.id == mine.message.id
+    assert store.newest_task(BETA, ALPHA, context="x") is None
+    assert store.newest_task(ALPHA, BETA, context=mine.message.thread_id) is None
+
+
+def test_first_messages_of_a_name_at_once_are_in_one_thread(store: Backend) -> None:
+    for n in range(5):
+        asking = [gevent.spawn(named, store, f"at once {n}") for _ in range(8)]
+        made = [one.get().message for one in asking]
+        assert len({one.id for one in made}) == 8
+        (first,) = (one for one in made if one.reply_to is None)
+        assert {one.thread_id for one in made} == {first.id}
+
+
+def test_a_repeated_key_is_answered_by_its_name_too(store: Backend) -> None:
+    keyed: dict[str, Any] = {"idempotency_key": "k", "payload_sha256": b"1"}
+    first, again = named(store, "x", **keyed), named(store, "x", **keyed)
+    assert again.replayed
+    assert again.message.id == first.message.id
+    assert store.tasks(TaskSlice(ALPHA, BETA, limit=9)).total == 1
+
+
+def test_a_name_goes_with_its_last_task(opened: Opening) -> None:
+    clock = FakeClock()
+    with opened(clock=clock) as store:
+        enrolled(store)
+        first = named(store, "x")
+        store.ack_ids(BETA, [first.message.id])
+        for days in (2, 11):
+            clock.advance(days * 86_400)
+            store.sweep(SweepBounds(DAY_MS, 10 * DAY_MS, 100))
+        assert store.newest_task(ALPHA, BETA, context="x") is None
+        again = named(store, "x").message
+        assert again.thread_id == again.id
+
+
 def test_of_an_answer_and_a_cancel_at_once_one_wins(opened: Opening) -> None:
     told = Told()
     with opened(listener=told) as store:

@@ -291,6 +291,10 @@ class PostgresStore:
         """A task by its id."""
         return self._published(lambda c: tasks.one(c, task_id))
 
+    def newest_task(self, owner: AgentName, agent: AgentName, *, context: str) -> Task | None:
+        """The newest task of a context that its owner named."""
+        return self._published(lambda c: tasks.newest(c, owner, agent, context))
+
     def tasks(self, wanted: TaskSlice) -> Tasks:
         """A page of tasks, and how many there are."""
         return self._published(lambda c: snapshot(c, lambda same: tasks.page(same, wanted)))

@@ -6,6 +6,7 @@ ordinary sends: so a reply that comes with a cancel is seen by it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import task
@@ -19,16 +20,20 @@ from agent_bus.store.postgres.write.sends import Sends
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from agent_bus.core.model import MessageId
+    from agent_bus.core.model import AgentName, Draft, MessageId
     from agent_bus.core.task import Step, TaskSlice, TaskThread
     from agent_bus.store.postgres.link.connections import NativeConnection
     from agent_bus.store.postgres.write.sends import Send
 
 SEQ: Final = "SELECT seq FROM head"
 OPENED: Final = (
-    "INSERT INTO task (pk, id, thread_id, owner, agent, client_id, state, created_at, updated_at)"
-    " VALUES (%(pk)s, %(id)s, %(thread)s, %(owner)s, %(agent)s, %(client_id)s, 'open', %(now)s,"
-    " %(now)s)"
+    "INSERT INTO task (pk, id, thread_id, owner, agent, client_id, context_name, state,"
+    " created_at, updated_at) VALUES (%(pk)s, %(id)s, %(thread)s, %(owner)s, %(agent)s,"
+    " %(client_id)s, %(context_name)s, 'open', %(now)s, %(now)s)"
+)
+NAMED: Final = (
+    "SELECT id FROM task WHERE owner = %s AND agent = %s AND context_name = %s"
+    " ORDER BY pk DESC LIMIT 1"
 )
 STANDING: Final = "SELECT owner, agent, state FROM task WHERE id = %s"
 CANCEL: Final = "UPDATE task SET state = 'canceled', updated_at = %s WHERE id = %s"
@@ -39,10 +44,14 @@ _FETCHED_AT: Final = (
     " WHERE d.message_pk = t.pk AND d.agent = t.agent))"
 )
 _COLUMNS: Final = (
-    "t.pk, t.id, t.thread_id, t.owner, t.agent, t.client_id, t.state, t.created_at, t.updated_at,"
-    f" t.answer_id, {_FETCHED_AT}"
+    "t.pk, t.id, t.thread_id, t.owner, t.agent, t.client_id, t.context_name, t.state,"
+    f" t.created_at, t.updated_at, t.answer_id, {_FETCHED_AT}"
 )
 BY_ID: Final = f"SELECT {_COLUMNS} FROM task t WHERE t.id = %s"
+NEWEST_OF_NAME: Final = (
+    f"SELECT {_COLUMNS} FROM task t WHERE t.owner = %s AND t.agent = %s AND t.context_name = %s"
+    " ORDER BY t.pk DESC LIMIT 1"
+)
 IN_THREAD: Final = "SELECT id FROM task WHERE thread_id = %s"
 NEWEST: Final = 1 << 62
 """Above every time and pk: the first page begins here."""
@@ -80,6 +89,7 @@ def take(connection: NativeConnection, *, step: Step, work: Send) -> Sent:
         task.TaskEndedError: the task has ended.
         errors.BusError: whatever a send raises.
     """
+    work = replace(work, draft=_placed(connection, step, work.draft))
     sends = Sends([work])
     sends.ask(connection)
     sends.decide(connection, int(connections.one(connection, SEQ)))
@@ -105,6 +115,7 @@ def take(connection: NativeConnection, *, step: Step, work: Send) -> Sent:
                 "owner": message.sender,
                 "agent": draft.recipients[0],
                 "client_id": step.client_id,
+                "context_name": step.context_name,
                 "now": message.created_at,
             },
         )
@@ -115,9 +126,29 @@ def take(connection: NativeConnection, *, step: Step, work: Send) -> Sent:
     return sent
 
 
+def _placed(connection: NativeConnection, step: Step, draft: Draft) -> Draft:
+    """The draft, in the context that its step names, if a request has begun that already.
+
+    Only behind the lock nobody else can begin it between this look and the message.
+    """
+    if step.context_name is None or draft.reply_to is not None or not draft.recipients:
+        return draft
+    names = (draft.sender, draft.recipients[0], step.context_name)
+    row = connection.execute(NAMED, names).fetchone()
+    return draft if row is None else replace(draft, reply_to=row[0])
+
+
 def one(connection: Connection[Any], task_id: MessageId) -> Task | None:
     """A task by its id."""
     row = connection.execute(BY_ID, (task_id,)).fetchone()
+    return None if row is None else Task(*row)
+
+
+def newest(
+    connection: Connection[Any], owner: AgentName, agent: AgentName, name: str
+) -> Task | None:
+    """The newest task of a context that its owner named."""
+    row = connection.execute(NEWEST_OF_NAME, (owner, agent, name)).fetchone()
     return None if row is None else Task(*row)
 
 

@@ -43,7 +43,8 @@ TABLES: Final = {
     "idempotency": "sender, key, payload_sha256, message_id, created_at",
     "archive_message": f"{_MESSAGE}, archived_at",
     "archive_delivery": _DELIVERY,
-    "task": "pk, id, thread_id, owner, agent, client_id, state, created_at, updated_at, answer_id",
+    "task": "pk, id, thread_id, owner, agent, client_id, context_name, state, created_at,"
+    " updated_at, answer_id",
     "session": "sha256, token_sha256, expires_at",
     "audit": "pk, at, address, way, action, agent, detail, outcome",
     "webhook_stamp": "pk, kind, seq, agent, at",

@@ -262,6 +262,10 @@ class SqliteStore:
         """A task by its id."""
         return self._readers.run(lambda c: tasks.one(c, task_id))
 
+    def newest_task(self, owner: AgentName, agent: AgentName, *, context: str) -> Task | None:
+        """The newest task of a context that its owner named."""
+        return self._readers.run(lambda c: tasks.newest(c, owner, agent, context))
+
     def tasks(self, wanted: TaskSlice) -> Tasks:
         """A page of tasks, and how many there are."""
         return self._readers.run(lambda c: reads.snapshot(c, lambda s: tasks.page(s, wanted)))

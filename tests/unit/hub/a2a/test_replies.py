@@ -38,6 +38,7 @@ def task(**more: Any) -> Task:
         "owner": ASKER,
         "agent": AGENT,
         "client_id": "theirs",
+        "context_name": None,
         "state": "open",
         "created_at": 1000,
         "updated_at": 2000,

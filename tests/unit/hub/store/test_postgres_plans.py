@@ -43,8 +43,9 @@ INSERT INTO idempotency (sender, key, payload_sha256, message_id, created_at)
     SELECT 'a' || n % 20, n, 'x', n, n FROM generate_series(1, 20000) n;
 INSERT INTO audit (at, address, way, action, detail, outcome)
     SELECT n, '', 'page', 'send', '{}', 'done' FROM generate_series(1, 20000) n;
-INSERT INTO task (pk, id, thread_id, owner, agent, state, created_at, updated_at)
+INSERT INTO task (pk, id, thread_id, owner, agent, context_name, state, created_at, updated_at)
     SELECT n, 'live' || n, 'live' || n / 3, 'a' || n % 20, 'a' || n % 19,
+        CASE n % 2 WHEN 0 THEN 'named' || n / 6 END,
         CASE n % 40 WHEN 0 THEN 'open' ELSE 'completed' END, n, n
     FROM generate_series(20001, 40000) n;
 INSERT INTO webhook_event (webhook, kind, seq, queued_at, next_at)

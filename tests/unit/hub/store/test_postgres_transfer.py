@@ -43,7 +43,7 @@ def filled(store: Backend, clock: FakeClock) -> None:
     keyed = draft("gamma", idempotency_key="k", payload_sha256=b"\0\xff")
     store.send(keyed, depth_limit=2)
     asked = draft("gamma", idempotency_key="a", payload_sha256=b"")
-    store.send(asked, depth_limit=2, step=Step("open", None, "m1"))
+    store.send(asked, depth_limit=2, step=Step("open", None, "m1", "ctx-ü"))
     store.records.keep_session(Session("1", "2", clock.steady_ms() + 1000))
     store.records.log(AuditEntry(1, "::1", "api", "wake", ALPHA, {"k": "v"}, "done"))
 

@@ -9,7 +9,7 @@ from agent_bus.core.task import Task, Tasks
 if TYPE_CHECKING:
     import apsw
 
-    from agent_bus.core.model import MessageId
+    from agent_bus.core.model import AgentName, MessageId
     from agent_bus.core.task import TaskSlice
 
 _FETCHED_AT: Final = (
@@ -19,10 +19,14 @@ _FETCHED_AT: Final = (
     " WHERE d.message_pk = t.pk AND d.agent = t.agent))"
 )
 _COLUMNS: Final = (
-    "t.pk, t.id, t.thread_id, t.owner, t.agent, t.client_id, t.state, t.created_at, t.updated_at,"
-    f" t.answer_id, {_FETCHED_AT}"
+    "t.pk, t.id, t.thread_id, t.owner, t.agent, t.client_id, t.context_name, t.state,"
+    f" t.created_at, t.updated_at, t.answer_id, {_FETCHED_AT}"
 )
 BY_ID: Final = f"SELECT {_COLUMNS} FROM task t WHERE t.id = ?"
+NEWEST_OF_NAME: Final = (
+    f"SELECT {_COLUMNS} FROM task t WHERE t.owner = ? AND t.agent = ? AND t.context_name = ?"
+    " ORDER BY t.pk DESC LIMIT 1"
+)
 IN_THREAD: Final = "SELECT id FROM task WHERE thread_id = ?"
 NEWEST: Final = 1 << 62
 """Above every time and pk: the first page begins here."""
@@ -54,6 +58,14 @@ TOTAL: Final = {
 def one(connection: apsw.Connection, task_id: MessageId) -> Task | None:
     """A task by its id."""
     row = connection.execute(BY_ID, (task_id,)).fetchone()
+    return None if row is None else Task(*row)
+
+
+def newest(
+    connection: apsw.Connection, owner: AgentName, agent: AgentName, name: str
+) -> Task | None:
+    """The newest task of a context that its owner named."""
+    row = connection.execute(NEWEST_OF_NAME, (owner, agent, name)).fetchone()
     return None if row is None else Task(*row)
 
 

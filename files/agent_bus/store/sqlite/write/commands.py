@@ -152,6 +152,8 @@ def send(
         execute(KEEP_KEY, (*key, draft.payload_sha256, message_id, steady))
     if not draft.recipients:
         raise errors.NoRecipientError
+    if step is not None:
+        draft = tasks.placed(connection, step, draft)
     thread_id, depth = _thread(connection, draft, message_id)
     if depth > depth_limit:
         raise errors.ThreadBudgetError(thread_id, depth_limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import task
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from agent_bus.core.task import Step
 
 OPENED: Final = (
-    "INSERT INTO task (pk, id, thread_id, owner, agent, client_id, state, created_at, updated_at)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?7)"
+    "INSERT INTO task (pk, id, thread_id, owner, agent, client_id, context_name, state,"
+    " created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'open', ?8, ?8)"
+)
+NAMED: Final = (
+    "SELECT id FROM task WHERE owner = ? AND agent = ? AND context_name = ?"
+    " ORDER BY pk DESC LIMIT 1"
 )
 STANDING: Final = "SELECT owner, agent, state FROM task WHERE id = ?"
 CANCELED: Final = "UPDATE task SET state = 'canceled', updated_at = ? WHERE id = ?"
@@ -31,6 +36,15 @@ REPLIED_TO: Final = (
 COMPLETED: Final = (
     "UPDATE task SET state = 'completed', updated_at = ?, answer_id = ? WHERE pk = ?"
 )
+
+
+def placed(connection: apsw.Connection, step: Step, draft: Draft) -> Draft:
+    """The draft, in the context that its step names, if a request has begun that already."""
+    if step.context_name is None or draft.reply_to is not None:
+        return draft
+    names = (draft.sender, draft.recipients[0], step.context_name)
+    row = connection.execute(NAMED, names).fetchone()
+    return draft if row is None else replace(draft, reply_to=row[0])
 
 
 def require(connection: apsw.Connection, step: Step, draft: Draft) -> None:
@@ -54,7 +68,7 @@ def take(connection: apsw.Connection, step: Step, sent: Sent) -> None:
             OPENED,
             (
                 message.first_seq, message.id, message.thread_id, message.sender, delivery.agent,
-                step.client_id, message.created_at,
+                step.client_id, step.context_name, message.created_at,
             ),
         )  # fmt: skip
     elif step.kind == "cancel":
