@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.api.test_metrics import scrape
 from tests.support import postgres
 from tests.support.certificates import Authority
 from tests.support.hub import ADMIN, REPOSITORY, HubProcess, running
@@ -57,6 +58,16 @@ def test_a_message_comes_signed_with_a_stable_id(tmp_path: Path, receiver: Recei
             "data": None,
         }
         assert not receiver.faults
+        page = (REPOSITORY / "docs/reference/metrics.md").read_text()
+        text = scrape(hub)[1]
+        exported, documented = (
+            set(re.findall(pattern, told, re.MULTILINE))
+            for pattern, told in (
+                (r"^# TYPE (agent_bus_webhook_\w+)", text),
+                (r"^\| `(agent_bus_webhook_\w+)", page),
+            )
+        )
+        assert exported == documented
 
 
 def test_what_is_read_and_what_is_overdue_is_told(tmp_path: Path, receiver: Receiver) -> None:

@@ -56,6 +56,13 @@ def test_a_guest_comes_by_one_line_and_goes_with_it(
     assert verified.code == 0, verified.text
     assert operator.play("playbooks/status.yml").says("laptop-anna - guest - ")
 
+    command = "playbooks/rotate_tokens.yml -e rotate_guests=laptop-anna"
+    rotated = operator.follow("rotate-tokens", command, *LINE, *operator.at_once)
+    assert rotated.code == 0, rotated.text
+    assert file.read_text().strip() not in {token, *rotated.text.split()}
+    for valid in (token, file.read_text().strip()):  # until the old one's file is deleted
+        assert ask(running, valid, "/api/inbox")["messages"] == []
+
     operator.roll_out("--tags", "roster")
     assert not file.exists()
     with pytest.raises(urllib.error.HTTPError, match="401"):
