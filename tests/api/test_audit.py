@@ -9,6 +9,7 @@ import pytest
 
 from agent_bus.api import openapi
 from tests.support.hub import FLEET, HubProcess, digest, roster, running
+from tests.support.receiver import configured, receiving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,10 @@ def told(hub: HubProcess) -> list[tuple[str, str | None, str]]:
 
 
 def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None:
-    with running(tmp_path) as hub:
+    with (
+        receiving() as receiver,
+        running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub,
+    ):
         admin = hub.client(None)
         stream = hub.stream("n3", "role=watcher")
         stream.of_type("hello")
@@ -47,6 +51,8 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
         backup = admin.call("POST", "/api/admin/backup").body
         link = admin.call("POST", "/api/admin/login-link").body
         admin.post("/api/probes", {"agents": ["gamma"]})
+        for action in ("retry", "test"):
+            assert admin.call("POST", f"/api/webhooks/ops/{action}").status == 200
         assert hub.enrol({**FLEET, "n2": ("gamma", "newcomer")}).status == 200
         # by the paths of the first bus, and refused ones
         assert admin.post("/send", {"to": "nobody", "body": "x"}).status == 404

@@ -11,10 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from agent_bus.api import openapi
-from agent_bus.api.models import hubs, responses
+from agent_bus.api.models import fleet, hubs, responses, webhooks
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy
+from tests.support.receiver import configured, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,12 @@ TIMED_OUT = 28
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with RecordingProxy() as proxy, running(tmp_path_factory.mktemp("hub")) as hub:
+    folder = tmp_path_factory.mktemp("hub")
+    with (
+        RecordingProxy() as proxy,
+        receiving() as receiver,
+        running(folder, webhooks_file=configured(folder, receiver)) as hub,
+    ):
         hub.enrol(groups={"research": ["beta"]})
         watch(hub)
         sent = hub.client("n1").send("before", **{"from": "alpha", "to": "beta"})
@@ -76,8 +82,8 @@ def model_of(call: str, status: str) -> type[responses.AnswerModel] | None:
     answers = DESCRIBED["paths"][path][method.lower()]["responses"]
     schema = answers[status].get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
-    module = hubs if hasattr(hubs, name) and not hasattr(responses, name) else responses
-    return getattr(module, name) if name else None
+    modules = (responses, hubs, fleet, webhooks)
+    return next(getattr(one, name) for one in modules if hasattr(one, name)) if name else None
 
 
 def outcome(line: str, variables: dict[str, str]) -> tuple[str, str]:
