@@ -70,7 +70,7 @@ def test_a_new_secret_signs_beside_the_old_one(running: RunningFleet) -> None:
 
 def said(running: RunningFleet, words: str) -> dict[str, Any]:
     """Return what `agent-bus-admin webhooks` says."""
-    answer = running.on(running.who.hub, f"sudo agent-bus-admin webhooks {words} --json || true")
+    answer = running.on(running.who.hub, f"sudo agent-bus-admin --json webhooks {words} || true")
     found: dict[str, Any] = json.loads(answer)
     return found
 
