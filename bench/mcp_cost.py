@@ -305,6 +305,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=640, help="per round and side")
     parser.add_argument("--servers", type=int, default=200, help="idle ones at once")
     wanted = parser.parse_args()
+    CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as name, fleet(Path(name)) as (hub, node):
         at = machine(Path(name))
         found = over_stdio(node, rounds=wanted.rounds, calls=wanted.calls)
