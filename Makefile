@@ -104,6 +104,7 @@ api: setup client-setup ## The API, asked of real hubs, and the contract of the 
 .PHONY: integration
 integration: setup ## Hubs, watchers, command lines and gateways together, as real processes
 	@tools/oldest-python .cache/oldest-python
+	@command -v node >/dev/null || tools/setup nodejs
 	$(TESTED) $(SPREAD) tests/integration
 
 .PHONY: crash

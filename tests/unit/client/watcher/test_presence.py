@@ -78,13 +78,13 @@ class Scripted:
         return self.said
 
     def wake(self) -> Outcome:
-        raise NotImplementedError
+        raise AssertionError("a presence thread only checks")
 
     def escalate(self) -> None:
-        raise NotImplementedError
+        raise AssertionError("a presence thread only checks")
 
     def close(self) -> None:
-        raise NotImplementedError
+        raise AssertionError("a presence thread only checks")
 
 
 def test_an_agent_whose_turns_cannot_be_started_is_told_and_woken_once_they_can() -> None:
