@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.core import task
 from agent_bus.core.model import Sent
 from agent_bus.core.task import Task, Tasks
-from agent_bus.store import task_thread
+from agent_bus.store import task_page, task_thread
 from agent_bus.store.postgres.link import connections
 from agent_bus.store.postgres.read import history, reads
 from agent_bus.store.postgres.write.sends import Sends
@@ -53,8 +53,6 @@ NEWEST_OF_NAME: Final = (
     " ORDER BY t.pk DESC LIMIT 1"
 )
 IN_THREAD: Final = "SELECT id FROM task WHERE thread_id = %s"
-NEWEST: Final = 1 << 62
-"""Above every time and pk: the first page begins here."""
 _OF_OWNER: Final = "t.owner = %(owner)s AND t.agent = %(agent)s"
 _WHERE: Final = {
     "all": _OF_OWNER,
@@ -169,23 +167,7 @@ def in_thread(connection: Connection[Any], thread_id: str) -> set[MessageId]:
 
 def page(connection: Connection[Any], wanted: TaskSlice) -> Tasks:
     """A page of tasks; in a snapshot."""
-    name = "all" if wanted.state is None else "state"
-    if wanted.thread is not None:
-        name = "thread"
-    elif wanted.fetched is not None:
-        name = "open"
-    at, pk = wanted.before or (NEWEST, NEWEST)
-    bindings: dict[str, Any] = {
-        "owner": wanted.owner,
-        "agent": wanted.agent,
-        "state": wanted.state,
-        "fetched": wanted.fetched,
-        "thread": wanted.thread,
-        "since": -1 if wanted.since is None else wanted.since,
-        "at": at,
-        "pk": pk,
-        "limit": wanted.limit,
-    }
-    found = [Task(*row) for row in connection.execute(PAGE[name], bindings)]
-    ((total,),) = connection.execute(TOTAL[name], bindings)
+    name, given = task_page.chosen(wanted), task_page.bindings(wanted)
+    found = [Task(*row) for row in connection.execute(PAGE[name], given)]
+    ((total,),) = connection.execute(TOTAL[name], given)
     return Tasks(found, total)
