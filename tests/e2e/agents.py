@@ -9,21 +9,17 @@ at the end.
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab.fleet import making, standing
-from lab.paths import ROOT, LabError
+from lab.fleet import standing
+from lab.paths import ROOT
 from lab.probe.hub import LabHub
-from tests.e2e import conversation, install, run
+from tests.e2e import conversation, install, run, stage
 from tests.e2e.loop import on
 from tests.e2e.members import (
     CLAUDE,
@@ -39,7 +35,6 @@ from tests.e2e.members import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import FrameType
 
     from tests.e2e.conversation import Conversation
 
@@ -149,38 +144,16 @@ def logs(up: standing.Fleet) -> None:
         print(on(up, member.host, words), file=sys.stderr)
 
 
-def main() -> int:
-    """Run it all; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.e2e.agents", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave the fleet to look around in")
-    given = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
-    started = time.monotonic()
-    up = None
-    good = False
-    try:
-        with ThreadPoolExecutor(max_workers=1) as pool:  # one waits for the network, one boots
-            installing = pool.submit(install.install_clients)
-            making.down(NAME)  # what a run that was killed left
-            up = making.up(NAME, [write_inventory()])
-            installing.result()
-        prepare(up)
-        good = show(up)
-    except (LabError, subprocess.SubprocessError) as error:
-        print(f"\ne2e: {error}", file=sys.stderr)
-    finally:
-        if up and not good:
-            logs(up)
-        if not given.keep:
-            making.down(NAME)
-    verdict = "all agents have talked" if good else "FAILED"
-    print(f"e2e: {verdict}, {time.monotonic() - started:.0f} s in all")
-    return 0 if good else 1
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise LabError(f"stopped by signal {number}")
-
+STORY = stage.Story(
+    fleet=NAME,
+    words=__doc__,
+    install=install.install_clients,
+    write_inventory=write_inventory,
+    prepare=prepare,
+    show=show,
+    logs=logs,
+    all_well="all agents have talked",
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stage.perform(STORY))

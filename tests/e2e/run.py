@@ -9,25 +9,21 @@ rollout changes anything. The fleet is removed at the end.
 
 from __future__ import annotations
 
-import argparse
 import re
-import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import yaml
 
-from lab.fleet import making, plays, standing
+from lab.fleet import plays, standing
 from lab.paths import ROOT, LabError
 from lab.probe.hub import LabHub
-from tests.e2e import install, loop
+from tests.e2e import install, loop, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import FrameType
 
 NAME = "e2e"
 MOUNTED = "/opt/e2e"
@@ -154,38 +150,16 @@ def logs(up: standing.Fleet) -> None:
             print(loop.on(up, host, f"{words} {unit}"), file=sys.stderr)
 
 
-def main() -> int:
-    """Run it all; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.e2e.run", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave the fleet to look around in")
-    given = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
-    started = time.monotonic()
-    up = None
-    good = False
-    try:
-        with ThreadPoolExecutor(max_workers=1) as pool:  # one waits for the network, one boots
-            installing = pool.submit(install.install)
-            making.down(NAME)  # what a run that was killed left
-            up = making.up(NAME, [write_inventory()])
-            installing.result()
-        prepare(up)
-        good = show(up)
-    except (LabError, subprocess.SubprocessError) as error:
-        print(f"\ne2e: {error}", file=sys.stderr)
-    finally:
-        if up and not good:
-            logs(up)
-        if not given.keep:
-            making.down(NAME)
-    verdict = "the loop is complete" if good else "FAILED"
-    print(f"e2e: {verdict}, {time.monotonic() - started:.0f} s in all")
-    return 0 if good else 1
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise LabError(f"stopped by signal {number}")
-
+STORY = stage.Story(
+    fleet=NAME,
+    words=__doc__,
+    install=install.install,
+    write_inventory=write_inventory,
+    prepare=prepare,
+    show=show,
+    logs=logs,
+    all_well="the loop is complete",
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stage.perform(STORY))
