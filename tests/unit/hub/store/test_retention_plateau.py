@@ -54,7 +54,10 @@ def message(dice: random.Random) -> Draft:
 
 
 def test_database_and_wal_reach_a_plateau(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "CHECKPOINT_IDLE_PAGES", 100)  # scaled like the traffic
+    # Scaled like the traffic. Whether the writer finds an idle moment is up to the machine, so the
+    # bound that holds without one is scaled, too.
+    monkeypatch.setattr(writer, "CHECKPOINT_IDLE_PAGES", 100)
+    monkeypatch.setattr(writer, "CHECKPOINT_BUSY_PAGES", 200)
     dice = random.Random(7)
     clock = FakeClock()
     sizes: list[tuple[int, int]] = []
@@ -86,8 +89,8 @@ def test_database_and_wal_reach_a_plateau(memory: Path, monkeypatch: pytest.Monk
     print(f"WAL: at most {max(wal for _, wal in sizes) / 1e6:.1f} MB")
     assert sizes[200][0] < first_year  # the archive was still filling: the test can tell
     assert second_year < 1.15 * first_year
-    assert max(wal for _, wal in sizes[365:]) <= 1.5 * max(wal for _, wal in sizes[:365])
-    assert max(wal for _, wal in sizes) < 10_000_000
+    # 200 pages and the largest transaction, a sweep; without checkpoints it would be 450 MB
+    assert max(wal for _, wal in sizes) < 4_000_000
 
 
 def test_a_burst_is_given_back_to_the_file_system(memory: Path) -> None:
