@@ -1,7 +1,7 @@
 """The only module that knows gevent: greenlets, waiting, and the border to native threads.
 
 The hub runs in one greenlet loop. SQLite's calls are C and would stop that loop, so they run in
-native threads. The border is a plain queue one way, and one wake-up per batch the other way.
+native threads: see `batch_thread.py` for the one that writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import gevent
-from gevent import event, hub, monkey, threadpool
+from gevent import hub, monkey, threadpool
 from gevent.event import Event
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
-    "BatchThread",
     "DeadlineError",
     "Event",
     "HangUps",
+    "LoopThread",
     "Readable",
     "Signal",
     "ThreadedPool",
@@ -34,6 +34,7 @@ __all__ = [
     "deadline",
     "has_hung_up",
     "in_loop",
+    "native_queue",
     "native_rlock",
     "native_sleep",
     "offload",
@@ -55,11 +56,9 @@ native_sleep: Final[Callable[[float], None]] = monkey.get_original("time", "slee
 native_rlock: Final[Callable[[], Any]] = monkey.get_original("_thread", "RLock")
 """A lock between native threads and the loop: gevent's own, when it is contended from a native
 thread, can be waited for for ever. Only for what never switches greenlets while it is held."""
-STOP: Final = object()
-BATCH_LIMIT: Final = 256
-"""Items per batch: past it the first ones would wait long for the last ones."""
+native_queue: Final[Callable[[], Any]] = monkey.get_original("queue", "SimpleQueue")
+"""A queue between native threads and the loop: the loop may put, and get what is there."""
 
-_NativeQueue: Final = monkey.get_original("queue", "SimpleQueue")
 _native_poll: Final = monkey.get_original("select", "poll")
 _native_epoll: Final = monkey.get_original("select", "epoll")
 
@@ -113,6 +112,13 @@ class Waiter(Generic[T]):
     def fail(self, error: BaseException) -> None:
         """Let the waiting greenlet go on with an error, now; call it in the loop itself."""
         self._waiter.throw(error)
+
+    def settle(self, found: T | Exception) -> None:
+        """Let the waiting greenlet go on: an exception is raised there, all else is its result."""
+        if isinstance(found, Exception):
+            self._waiter.throw(found)
+        else:
+            self._waiter.switch(found)
 
     def wait(self) -> T:
         """Block this greenlet until the result is there; raises what `fail` was given."""
@@ -206,65 +212,29 @@ class HangUps:
                 tell()
 
 
-class BatchThread(Generic[Item]):
-    """One native thread that takes what has gathered and handles it, batch by batch.
+class LoopThread:
+    """One native thread beside the loop, and the way back from it.
 
-    While it handles a batch (for the writer: while the disk syncs), the next one gathers: group
-    commit without any waiting time. `handle` runs in the native thread and answers a callable,
-    which runs in the loop: one wake-up per batch, however many wait.
+    Args:
+        run: what the thread does; then it ends.
+        rung: called in the loop after `ring`, once for rings that came together.
     """
 
-    def __init__(
-        self,
-        handle: Callable[[Sequence[Item]], Callable[[], None]],
-        *,
-        idle: Callable[[], None],
-    ) -> None:
-        self._handle = handle
-        self._idle = idle
-        self._inbox = _NativeQueue()
-        self._outbox = _NativeQueue()
-        self._hub = gevent.get_hub()
-        self._wake = self._hub.loop.async_()
-        self._wake.start(self._deliver)
+    def __init__(self, run: Callable[[], None], *, rung: Callable[[], None]) -> None:
+        self._wake = gevent.get_hub().loop.async_()
+        self._wake.start(rung)
         self._pool = threadpool.ThreadPool(1)
-        self._done = event.Event()
-        self._pool.spawn(self._run)
+        self._pool.spawn(run)
 
-    def submit(self, item: Item) -> None:
-        """Hand an item over; never blocks."""
-        self._inbox.put(item)
+    def ring(self) -> None:
+        """Have `rung` called in the loop; in any thread."""
+        self._wake.send()
 
-    def stop(self) -> None:
-        """Handle what was submitted, then end the thread; blocks this greenlet until then."""
-        self._inbox.put(STOP)
-        self._done.wait(timeout=10)
+    def close(self) -> None:
+        """Let go of the thread, which has ended; no ring after it."""
         self._wake.stop()
         self._wake.close()
         self._pool.kill()
-
-    def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            batch = [self._inbox.get()]
-            while len(batch) < BATCH_LIMIT and not self._inbox.empty():
-                batch.append(self._inbox.get())
-            stopping = STOP in batch
-            work = [item for item in batch if item is not STOP]
-            if work:
-                self._outbox.put(self._handle(work))
-                self._wake.send()
-            if self._inbox.empty():
-                self._idle()
-        self._outbox.put(self._done.set)
-        self._wake.send()
-
-    def _deliver(self) -> None:
-        while not self._outbox.empty():
-            try:
-                self._outbox.get()()
-            except Exception:
-                logger.exception("The results of a batch could not be delivered")
 
 
 class ThreadedPool(Generic[T]):

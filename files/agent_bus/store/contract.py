@@ -1,8 +1,8 @@
 """What a store must do, a protocol for each kind of reader; `sqlite/` implements them.
 
 Every writing call answers only after its commit is durable (fsynced) and the listener was told of
-it, in commit order: so fan-out is never ahead of the disk. All calls block the calling greenlet,
-never the loop.
+it, in commit order: so fan-out is never ahead of the disk. Calls block the calling greenlet,
+never the loop; `begin_send` blocks nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agent_bus.core.latency import Histogram
@@ -134,6 +134,21 @@ class Store(Protocol):
             errors.IdempotencyConflictError: the key was used with another payload.
             errors.DiskFullError: nothing was stored.
             errors.CommitUnknownError: the disk failed during the commit.
+            errors.NotReadyError: the store is closed.
+        """
+
+    def begin_send(
+        self,
+        draft: Draft,
+        *,
+        depth_limit: int,
+        step: Step | None = None,
+        done: Callable[[Sent | Exception], object],
+    ) -> None:
+        """Queue what `send` does, and return at once; call it in the loop's thread.
+
+        `done` takes what `send` would answer or raise. It is called exactly once, in the loop,
+        after the listener was told of the whole batch; it must not block.
         """
 
     def replay_of(self, sender: AgentName, key: str) -> bool:

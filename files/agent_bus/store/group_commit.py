@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent_bus.runtime.greenlets import Waiter
-
 logger = logging.getLogger(__name__)
+
+STOPPED: Final = "The hub stops; come back in a moment."
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2)
@@ -21,7 +21,8 @@ COMMIT_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 class Answerable(Protocol):
     """A unit of work that somebody may wait for.
 
-    `committed` runs in the loop after the commit and before `waiter` goes on.
+    Both calls happen in the loop after the commit: `committed` for the whole batch first, then
+    `done`, exactly once and for failures, too.
     """
 
     @property
@@ -29,8 +30,8 @@ class Answerable(Protocol):
         """What follows in the loop."""
 
     @property
-    def waiter(self) -> Waiter[Any] | None:
-        """Who waits for it; None: nobody."""
+    def done(self) -> Callable[[Any], object] | None:
+        """Takes the result, or the error; None: nobody waits."""
 
 
 @dataclass(slots=True)
@@ -54,14 +55,15 @@ class Outcome:
                 logger.exception("The listener failed on a commit")
 
     def answer(self) -> None:
-        """Let its caller go on; in the loop itself."""
-        if self.command.waiter is None:
+        """Let its caller go on; in the loop itself. A caller that fails keeps nobody else."""
+        if self.command.done is None:
             if self.error is not None:
                 logger.warning("A lazy write failed: %s", self.error)
-        elif self.error is None:
-            self.command.waiter.resolve(self.result)
-        else:
-            self.command.waiter.fail(self.error)
+            return
+        try:
+            self.command.done(self.result if self.error is None else self.error)
+        except Exception:
+            logger.exception("An answer could not be given")
 
 
 def hand_out(outcomes: Sequence[Outcome]) -> None:

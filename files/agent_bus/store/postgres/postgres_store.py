@@ -16,6 +16,7 @@ import psycopg
 
 from agent_bus.core import errors
 from agent_bus.core.model import new_message_id
+from agent_bus.runtime.greenlets import Waiter
 from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.postgres import tasks, transfer
 from agent_bus.store.postgres.cluster import elsewhere
@@ -33,7 +34,7 @@ from agent_bus.store.postgres.write import facts, rosters, sweeps
 from agent_bus.store.postgres.write.acks import Ack
 from agent_bus.store.postgres.write.fetches import Fetch
 from agent_bus.store.postgres.write.sends import Send
-from agent_bus.store.postgres.write.transaction import Applied
+from agent_bus.store.postgres.write.transaction import Applied, Command
 from agent_bus.store.postgres.write.writer import Writer
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
     from agent_bus.store.postgres.link.connections import NativeConnection
+    from agent_bus.store.postgres.write.transaction import Work
 
 logger = logging.getLogger(__name__)
 logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of is reported here
@@ -173,14 +175,25 @@ class PostgresStore:
 
     def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
         """Store a message with one delivery per recipient."""
+        waiter: Waiter[Sent] = Waiter()
+        self.begin_send(draft, depth_limit=depth_limit, step=step, done=waiter.settle)
+        return waiter.wait()
+
+    def begin_send(
+        self,
+        draft: Draft,
+        *,
+        depth_limit: int,
+        step: Step | None = None,
+        done: Callable[[Sent | Exception], object],
+    ) -> None:
+        """Queue a send."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
-        work = Send(draft, new_message_id(now), now, steady, depth_limit, is_step=step is not None)
+        send = Send(draft, new_message_id(now), now, steady, depth_limit, is_step=step is not None)
+        work: Work = send
         if step is not None:
-            taken = Applied(partial(tasks.take, step=step, work=work), facts.sent)
-            stepped: Sent = self._writer.do(taken, committed=self._listener.on_sent)
-            return stepped
-        sent: Sent = self._writer.do(work, committed=self._listener.on_sent)
-        return sent
+            work = Applied(partial(tasks.take, step=step, work=send), facts.sent)
+        self._writer.begin(Command(work, self._listener.on_sent, done))
 
     def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:
         """Mark these messages as read by `agent`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import states
 from agent_bus.core.model import new_message_id
-from agent_bus.runtime.greenlets import ThreadedPool
+from agent_bus.runtime.greenlets import ThreadedPool, Waiter
 from agent_bus.store import task_thread
 from agent_bus.store.cluster import ALONE
 from agent_bus.store.contract import KEY_LIFETIME_MS
@@ -21,7 +21,7 @@ from agent_bus.store.sqlite.outgoing import SqliteOutgoing
 from agent_bus.store.sqlite.read import history, reads, tasks
 from agent_bus.store.sqlite.records import SqliteRecords
 from agent_bus.store.sqlite.write import bulk, commands, rosters, sweeps
-from agent_bus.store.sqlite.write.writer import Writer
+from agent_bus.store.sqlite.write.writer import Command, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,6 +113,19 @@ class SqliteStore:
 
     def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
         """Store a message with one delivery per recipient."""
+        waiter: Waiter[Sent] = Waiter()
+        self.begin_send(draft, depth_limit=depth_limit, step=step, done=waiter.settle)
+        return waiter.wait()
+
+    def begin_send(
+        self,
+        draft: Draft,
+        *,
+        depth_limit: int,
+        step: Step | None = None,
+        done: Callable[[Sent | Exception], object],
+    ) -> None:
+        """Queue a send."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         message_id = new_message_id(now)
 
@@ -127,12 +140,11 @@ class SqliteStore:
                 step=step,
             )
 
-        if draft.idempotency_key or draft.reply_to or step or not draft.recipients:
-            return self._writer.run(apply, committed=self._listener.on_sent)
-        ready = bulk.Ready(draft, message_id, message_id, 0, now, steady)
-        return self._writer.run(
-            apply, committed=self._listener.on_sent, together=bulk.store, share=ready
-        )
+        command: Command[bulk.Ready, Sent] = Command(apply, self._listener.on_sent, done)
+        if not (draft.idempotency_key or draft.reply_to or step or not draft.recipients):
+            command.together = bulk.store
+            command.share = bulk.Ready(draft, message_id, message_id, 0, now, steady)
+        self._writer.begin(command)
 
     def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:
         """Mark these messages as read by `agent`."""

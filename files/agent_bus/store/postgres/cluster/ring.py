@@ -15,7 +15,8 @@ import psycopg
 
 from agent_bus.core import errors
 from agent_bus.runtime import greenlets
-from agent_bus.runtime.greenlets import BatchThread, Readable
+from agent_bus.runtime.batch_thread import BatchThread
+from agent_bus.runtime.greenlets import Readable
 from agent_bus.store.postgres.link import connections
 
 if TYPE_CHECKING:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from agent_bus.core.model import AgentName, Stamp
     from agent_bus.core.states import WebhookEvent
-    from agent_bus.runtime.greenlets import Waiter
     from agent_bus.store.postgres.link.connections import NativeConnection
 
 TAKE: Final = "UPDATE head SET pos = pos + 1 WHERE term = %s RETURNING pos, seq"
@@ -62,11 +61,11 @@ Work = Send | Ack | Fetch | list[Any] | Applied
 
 @dataclass(slots=True)
 class Command:
-    """One unit of work, what follows in the loop, and who waits for it."""
+    """One unit of work, and what follows in the loop: see `group_commit.Answerable`."""
 
     work: Work
     committed: Callable[[Any], None] | None
-    waiter: Waiter[Any] | None
+    done: Callable[[Any], object] | None
 
     @property
     def rows(self) -> int:

@@ -16,8 +16,15 @@ import psycopg
 
 from agent_bus.core import errors
 from agent_bus.core.latency import Histogram
-from agent_bus.runtime.greenlets import BatchThread, Waiter, native_sleep
-from agent_bus.store.group_commit import BATCH_BOUNDS, COMMIT_BOUNDS_S, Outcome, hand_out
+from agent_bus.runtime.batch_thread import BatchThread
+from agent_bus.runtime.greenlets import Waiter, in_loop, native_sleep
+from agent_bus.store.group_commit import (
+    BATCH_BOUNDS,
+    COMMIT_BOUNDS_S,
+    STOPPED,
+    Outcome,
+    hand_out,
+)
 from agent_bus.store.outgoing import Noting
 from agent_bus.store.postgres.write.transaction import (
     Applied,
@@ -141,18 +148,22 @@ class Writer:
     def do(self, work: Work, *, committed: Callable[[Any], None] | None = None) -> Any:  # noqa: ANN401 - each kind of work has its result
         """Commit work with others of its kind; blocks the greenlet until it is durable."""
         waiter: Waiter[Any] = Waiter()
-        self._submit(Command(work, committed, waiter))
+        self.begin(Command(work, committed, waiter.settle))
         return waiter.wait()
 
     def post(self, work: Work, *, committed: Callable[[Any], None] | None = None) -> None:
         """Commit work some time soon; nobody waits."""
-        self._submit(Command(work, committed, None))
+        self.begin(Command(work, committed, None))
 
-    def _submit(self, command: Command) -> None:
+    def begin(self, command: Command) -> None:
+        """Queue a command; its `done` is called in the loop, whatever happens."""
+        if not self._thread.submit(command):
+            refused = Outcome(command, error=errors.NotReadyError(STOPPED))
+            in_loop(refused.answer)
+            return
         if not self._waiting:
             self._progressed = time.monotonic()
         self._waiting += 1
-        self._thread.submit(command)
 
     @property
     def is_busy(self) -> bool:

@@ -12,15 +12,22 @@ import logging
 import operator
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import apsw
 
 from agent_bus.core import errors
 from agent_bus.core.latency import Histogram
-from agent_bus.runtime.greenlets import BatchThread, Waiter, sleep, spawn
-from agent_bus.store.group_commit import BATCH_BOUNDS, COMMIT_BOUNDS_S, Outcome, hand_out
+from agent_bus.runtime.batch_thread import BatchThread
+from agent_bus.runtime.greenlets import Waiter, in_loop, sleep, spawn
+from agent_bus.store.group_commit import (
+    BATCH_BOUNDS,
+    COMMIT_BOUNDS_S,
+    STOPPED,
+    Outcome,
+    hand_out,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +50,14 @@ Together = Callable[[apsw.Connection, Sequence[Share]], Sequence[T]]
 class Command(Generic[Share, T]):
     """One unit of work, what follows in the loop, and who waits for it.
 
-    `committed` runs in the loop after the commit and before `waiter` goes on. Neighbours in a
-    batch that have the same `together` are applied by one call of it, with all their `share`s;
-    when that fails, one by one by `apply`.
+    `committed` and `done` are as in `group_commit.Answerable`. Neighbours in a batch that have the
+    same `together` are applied by one call of it, with all their `share`s; when that fails, one by
+    one by `apply`.
     """
 
     apply: Callable[[apsw.Connection], T]
     committed: Callable[[T], None] | None = None
-    waiter: Waiter[T] | None = field(default_factory=Waiter)
+    done: Callable[[T | Exception], object] | None = None
     together: Together[Share, T] | None = None
     share: Share | None = None
 
@@ -98,17 +105,21 @@ class Writer:
         apply: Callable[[apsw.Connection], T],
         *,
         committed: Callable[[T], None] | None = None,
-        together: Together[Share, T] | None = None,
-        share: Share | None = None,
     ) -> T:
         """Apply, commit, answer; blocks the greenlet until it is durable."""
         waiter: Waiter[T] = Waiter()
-        self._thread.submit(Command(apply, committed, waiter, together, share))
+        self.begin(Command(apply, committed, waiter.settle))
         return waiter.wait()
 
     def post(self, apply: Callable[[apsw.Connection], None]) -> None:
         """Apply and commit some time soon; nobody waits."""
-        self._thread.submit(Command(apply, waiter=None))
+        self.begin(Command(apply))
+
+    def begin(self, command: AnyCommand) -> None:
+        """Queue a command; its `done` is called in the loop, whatever happens."""
+        if not self._thread.submit(command):
+            refused = Outcome(command, error=errors.NotReadyError(STOPPED))
+            in_loop(refused.answer)
 
     @property
     def is_lost(self) -> bool:
