@@ -148,9 +148,9 @@ clean: clean-demo ## Remove the demo fleet, the environment and all caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: bench
-bench: setup ## Measure the hub beside baseline, JetStream and Redis (quiet machine, about 15 minutes)
+bench: setup ## Measure the hub beside baseline, JetStream and Redis (quiet machine, about 15 minutes; AGAINST=revision: beside that one instead, ROWS=load,key ROUNDS=9)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
-	PYTHONPATH=files python -m bench.run
+	PYTHONPATH=files python -m bench.run $(if $(AGAINST),--against $(AGAINST) $(if $(ROWS),--rows $(ROWS)) --rounds $(or $(ROUNDS),9))
 
 .PHONY: bench-rollout
 bench-rollout: setup lab-setup ## Measure a first rollout of INVENTORY and one without changes, in the lab (about 5 minutes)

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
-from bench import scenarios
+from bench import processes, scenarios
 from bench.measure import fsync_ms, machine
 from bench.peers import FLEET, HOME
 from bench.peers.ours import RAISED_LIMITS
 from bench.peers.web import HttpSender, HttpStream
 from bench.quorum import quorum
-from bench.quota import NoQuotaError, group_pids, quota
+from bench.quota import NoQuotaError, quota
 from bench.stores import cpu_s
 from bench.targets import Goal
 from tests.support import guard, postgres
@@ -78,6 +78,10 @@ class Hubs:
     async def start(self, folder: Path) -> None:
         """They run already."""
 
+    def cpu_s(self) -> float:
+        """CPU of all hubs so far."""
+        return sum(processes.cpu_s(pid_of(hub)) for hub in self.hubs)
+
     async def stop(self) -> None:
         """Whoever has made them ends them."""
 
@@ -99,7 +103,7 @@ class Side:
             )
             found["rest_p50_ms"] = times.quantile(0.5)
         senders = SENDERS * len(self.peer.hubs)
-        hub_s, database_s = self._hub_cpu_s(), cpu_s(self.database_pids())
+        database_s = cpu_s(self.database_pids())
         times = await scenarios.with_post(
             self.peer, lambda post: scenarios.load(post, count=load, senders=senders)
         )
@@ -107,7 +111,7 @@ class Side:
         found |= {
             "per_s": times.per_s or 0.0,
             "load_p50_ms": times.quantile(0.5),
-            "hub_us": (self._hub_cpu_s() - hub_s) / count * 1e6,
+            "hub_us": times.server_us or 0.0,
             "database_us": (cpu_s(self.database_pids()) - database_s) / count * 1e6,
             "client_us": times.client_us or 0.0,
             "wrong": times.lost + times.doubled,
@@ -120,9 +124,6 @@ class Side:
             key: round(statistics.median(one[key] for one in self.rounds), 3)
             for key in self.rounds[0]
         }
-
-    def _hub_cpu_s(self) -> float:
-        return cpu_s([pid for hub in self.peer.hubs for pid in group_pids(pid_of(hub))])
 
 
 def pid_of(hub: HubProcess) -> int:

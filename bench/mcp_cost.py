@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bench import processes
 from bench.measure import machine, process_cpu_s
 from bench.peers.ours import RAISED_LIMITS
 from bench.peers.web import HttpSender
@@ -209,7 +210,7 @@ def _posted(path: str, token: str, more: str, body: dict[str, Any]) -> bytes:
 
 async def over_http(hub: HubWithNodes, *, rounds: int, calls: int) -> list[Comparison]:
     """The hub's CPU for a send by its own API and by MCP, over connections that stay open."""
-    worker = _worker(hub)
+    leader = hub.process.child.pid
     found = []
     for count in CONNECTIONS:
         what = f"send, hub, {count} connection{'s' * (count > 1)}"
@@ -219,18 +220,13 @@ async def over_http(hub: HubWithNodes, *, rounds: int, calls: int) -> list[Compa
         await web.calls(web.mcp, 10 * count)
         for _ in range(rounds):
             for side, kind in ((one.usual, web.send), (one.mcp, web.mcp)):
-                began = process_cpu_s(worker)
+                began = processes.cpu_s(leader)
                 await web.calls(kind, calls)
-                spent = process_cpu_s(worker) - began
+                spent = processes.cpu_s(leader) - began
                 side.rounds_us.append(spent / (calls // count * count) * 1e6)
         await web.close()
         found.append(one)
     return found
-
-
-def _worker(hub: HubWithNodes) -> int:
-    argv = ["pgrep", "-P", str(hub.process.child.pid)]
-    return int(subprocess.run(argv, capture_output=True, check=True).stdout.split()[0])
 
 
 def idle(node: Node, count: int) -> dict[str, float]:

@@ -20,6 +20,14 @@ class Times:
     doubled: int = 0
     client_us: float | None = None
     """CPU of the measuring process for each message."""
+    server_us: float | None = None
+    """CPU of all processes of the server for each message."""
+
+    def take(self, other: Times) -> None:
+        """Take over the durations of another, and what it has found lost or doubled."""
+        self.seconds += other.seconds
+        self.lost += other.lost
+        self.doubled += other.doubled
 
     def quantile(self, share: float) -> float:
         """A quantile in milliseconds."""
@@ -34,10 +42,9 @@ class Times:
             found["p50_ms"] = round(self.quantile(0.5), 3)
             found["p99_ms"] = round(self.quantile(0.99), 3)
             found["max_ms"] = round(max(self.seconds) * 1000, 3)
-        if self.per_s is not None:
-            found["per_s"] = round(self.per_s, 1)
-        if self.client_us is not None:
-            found["client_us"] = round(self.client_us, 1)
+        for name in ("per_s", "server_us", "client_us"):
+            if (value := getattr(self, name)) is not None:
+                found[name] = round(value, 1)
         return found
 
 
@@ -90,11 +97,3 @@ def process_cpu_s(pid: int) -> float:
     """CPU that a process has used, in user and kernel mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_kib(pid: int) -> int:
-    """Resident memory of a process in KiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise LookupError(pid)

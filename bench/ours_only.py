@@ -5,61 +5,89 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from bench import scenarios
-from bench.measure import Times, process_cpu_s, resident_kib
+from bench import processes, scenarios
+from bench.measure import Times
 from bench.peers import AGENTS, HOME
 from bench.peers.ours import IDLE
 from bench.peers.web import HttpSender
 
 if TYPE_CHECKING:
     from bench.peers.ours import Ours
+    from bench.peers.web import HttpStream
 
-
-def worker_pid(ours: Ours) -> int:
-    """The pid of gunicorn's only worker."""
-    assert ours.hub.process is not None
-    argv = ["pgrep", "-P", str(ours.hub.process.pid)]
-    return int(subprocess.run(argv, capture_output=True, check=True).stdout.split()[0])
+SPARE_DESCRIPTORS = 5
+"""What the hub may open by itself while streams are closed."""
+GIVE_UP_S = 120.0
 
 
 async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dict[str, Any]:
-    """Memory per idle stream, and latency at rest with that many open.
+    """Memory per idle stream (PSS of all processes), and latency at rest with that many open.
 
     The hub has its traffic first: with 10,000 messages it grows by 15 MB once and no more up to
     30,000, which no stream is to blame for.
     """
-    pid = worker_pid(ours)
     found: dict[str, Any] = {}
-    warm_up = functools.partial(scenarios.load, count=20 * rest_count)
-    await scenarios.with_post(ours, warm_up)
+    await scenarios.with_post(ours, functools.partial(scenarios.load, count=20 * rest_count))
     without = await _rest(ours, rest_count)
-    base = resident_kib(
-        pid
-    )  # after the same traffic as with streams, since traffic takes memory, too
-    found["0"] = {**without.figures(), "resident_kib": base}
-    opened: list[Any] = []
+    # after the same traffic as with streams, since traffic takes memory, too
+    base = processes.pss_kib(ours.pid)
+    found["0"] = {**without.figures(), "pss_kib": base}
+    streams: list[HttpStream] = []
     try:
         for count in counts:
-            while len(opened) < count:
-                batch = [
-                    ours.stream([IDLE], lambda _body: None)
-                    for _ in range(min(100, count - len(opened)))
-                ]
-                opened.extend(await asyncio.gather(*batch))
+            streams += await open_idle(ours, count - len(streams))
             times = await _rest(ours, rest_count)
-            now = resident_kib(pid)
-            found[str(count)] = {
-                **times.figures(),
-                "resident_kib": now,
-                "kib_per_stream": round((now - base) / count, 2),
-            }
+            now = processes.pss_kib(ours.pid)
+            each = round((now - base) / count, 2)
+            found[str(count)] = {**times.figures(), "pss_kib": now, "kib_per_stream": each}
     finally:
-        await asyncio.gather(*(stream.close() for stream in opened))
+        await asyncio.gather(*(stream.close() for stream in streams))
     return found
+
+
+async def open_idle(ours: Ours, count: int) -> list[HttpStream]:
+    """So many streams of an agent without mail."""
+    streams: list[HttpStream] = []
+    while len(streams) < count:
+        batch = [
+            ours.stream([IDLE], lambda _body: None) for _ in range(min(100, count - len(streams)))
+        ]
+        streams += await asyncio.gather(*batch)
+    return streams
+
+
+async def memory(ours: Ours, *, messages: int, streams: int) -> dict[str, Any]:
+    """PSS of all processes after so many messages, and of each idle stream after them."""
+    async with scenarios.opened(ours) as post:
+        times = await scenarios.load(post, count=messages)
+    before = processes.pss_kib(ours.pid)
+    opened = await open_idle(ours, streams)
+    after = processes.pss_kib(ours.pid)
+    await asyncio.gather(*(stream.close() for stream in opened))
+    return {
+        "pss_mib": round(before / 1024, 2),
+        "stream_kib": round((after - before) / streams, 2),
+        "lost": times.lost,
+        "doubled": times.doubled,
+    }
+
+
+async def closes(ours: Ours, *, streams: int) -> dict[str, Any]:
+    """Seconds until the hub has let go the descriptors of streams that their peers closed."""
+    pids = [stat.pid for stat in processes.family(ours.pid)]
+    before = processes.descriptors(pids)
+    opened = await open_idle(ours, streams)
+    cpu_s, began = ours.cpu_s(), time.perf_counter()
+    await asyncio.gather(*(stream.close() for stream in opened))
+    while processes.descriptors(pids) > before + SPARE_DESCRIPTORS:
+        if time.perf_counter() - began > GIVE_UP_S:
+            raise RuntimeError(f"streams are still open after {GIVE_UP_S:g} s")
+        await asyncio.sleep(0.02)
+    gone_s = time.perf_counter() - began
+    return {"gone_s": round(gone_s, 3), "gone_cpu_ms": round((ours.cpu_s() - cpu_s) * 1000, 1)}
 
 
 async def _rest(ours: Ours, count: int) -> Times:
@@ -71,13 +99,10 @@ async def senders(ours: Ours, counts: list[int], *, messages: int) -> dict[str, 
     found: dict[str, Any] = {}
     for count in counts:
         share = max(messages // 4 if count == 1 else messages, count)
-        before = process_cpu_s(worker_pid(ours))
         times = await scenarios.with_post(
             ours, functools.partial(scenarios.load, count=share, senders=count)
         )
-        spent_s = process_cpu_s(worker_pid(ours)) - before
-        server_us = round(spent_s / (share // count * count) * 1e6, 1)
-        found[str(count)] = {**times.figures(), "server_us": server_us}
+        found[str(count)] = times.figures()
     return found
 
 

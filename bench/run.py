@@ -1,8 +1,10 @@
 """`make bench`: measures the hub beside its baseline and two trusted peers; a table and JSON.
 
     PYTHONPATH=files python -m bench.run [--only rest,...] [--quick] [--peers ...] [--out FILE]
+    PYTHONPATH=files python -m bench.run --against REV [--rows load,...] [--rounds N] [--scale F]
 
 Everything runs on one disk (never tmpfs), one after the other, in the order hub, baseline, peers.
+With `--against`, this tree and another revision of it run in turns instead: see `paired.py`.
 """
 
 from __future__ import annotations
@@ -18,20 +20,17 @@ import tempfile
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import uvloop
-
-from bench import ours_only, scenarios, targets
+from bench import ours_only, paired, scenarios, targets
+from bench.loop import run
 from bench.measure import machine
 from bench.peers import NotAvailableError, Peer
 from bench.peers.jetstream import JetStream
 from bench.peers.naive import Naive
 from bench.peers.ours import Ours
 from bench.peers.redis_streams import RedisStreams
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from bench.rows import ROWS
 
 PEERS: list[type[Peer]] = [Ours, Naive, JetStream, RedisStreams]
 COMPARED = ("rest", "load", "fanout", "fleet")
@@ -127,12 +126,6 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def run(measured: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    """Run on uvloop, as all peers' clients do."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(measured)
-
-
 def versions() -> dict[str, str]:
     """The versions of what serves and what measures; a missing peer is left out."""
     names = ("flask", "gunicorn", "gevent", "httptools", "apsw", "pydantic", "uvloop")
@@ -155,7 +148,16 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(peer.name for peer in PEERS))
     parser.add_argument("--quick", action="store_true", help="a fifth of everything")
     parser.add_argument("--out", type=Path, default=Path(".cache/bench.json"))
+    parser.add_argument("--against", metavar="REV", help="measure that revision beside this tree")
+    parser.add_argument("--rows", default="", help=", ".join(row.name for row in ROWS))
+    parser.add_argument("--rounds", type=int, default=9, help="of each row, beside a revision")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the messages in a round")
+    parser.add_argument("--markdown", action="store_true", help="tables for a page")
     chosen = parser.parse_args()
+    if chosen.against:
+        rows = [name for name in chosen.rows.split(",") if name]
+        options = {"rounds": chosen.rounds, "scale": chosen.scale, "markdown": chosen.markdown}
+        sys.exit(paired.main(chosen.against, rows, **options))
     only, scale = chosen.only.split(","), 0.2 if chosen.quick else 1.0
     Path(".cache").mkdir(exist_ok=True)
     results: dict[str, Any] = {"machine": machine(Path.cwd() / ".cache"), "compared": {}}

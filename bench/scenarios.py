@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 import time
@@ -13,13 +14,16 @@ from bench.measure import Times
 from bench.peers import AGENTS, FLEET, HOME
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from bench.peers import Peer, Stream
+    from bench.peers import Peer, Sender, Stream
 
 BODY_BYTES = 256
 SETTLE_S = 12.0
 """How long a message may take to arrive before it counts as lost (the baseline polls)."""
+
+PER_AGENT = frozenset({"agent-bus", "naive baseline"})
+"""The peers in which a broadcast is a delivery per agent; in others it is one per node."""
 
 
 class Post:
@@ -52,7 +56,7 @@ class Post:
         self.arrivals.setdefault(number, []).append(time.perf_counter())
         self.changed.set()
 
-    async def send(self, sender: Any, to: str | None, *, arrivals: int = 1) -> str:  # noqa: ANN401
+    async def send(self, sender: Sender, to: Any, *, arrivals: int = 1) -> str:  # noqa: ANN401
         """Send the next message; return its number once it is acknowledged."""
         self._number += 1
         number = f"{self._run}.{self._number}"
@@ -88,52 +92,86 @@ class Post:
                 times.seconds.append((max(found) if last else min(found)) - self.sent[number])
         return times
 
+    @contextlib.contextmanager
+    def spent(self) -> Iterator[Times]:
+        """CPU per message of server and client within the block, once `seconds` are known."""
+        times = Times()
+        server_s, client_s = self.peer.cpu_s(), time.process_time()
+        yield times
+        client_s = time.process_time() - client_s
+        server_s = self.peer.cpu_s() - server_s
+        count = max(1, len(times.seconds))
+        times.server_us = server_s / count * 1e6
+        times.client_us = client_s / count * 1e6
+
 
 async def at_rest(post: Post, *, count: int) -> Times:
     """One message in flight, random agents."""
-    sender = await post.peer.sender(AGENTS[0])
-    numbers = []
-    for _ in range(count):
-        number = await post.send(sender, random.choice(AGENTS[1:]))
-        await post.settle([number])
-        numbers.append(number)
-    await sender.close()
-    return post.result(numbers)
-
-
-async def load(post: Post, *, count: int, senders: int = 32) -> Times:
-    """Keep-alive senders, each with one message in flight; per_s counts until all arrived."""
-    numbers: list[str] = []
-
-    async def one(agent: str, share: int) -> None:
-        client = await post.peer.sender(agent)
-        others = [other for other in AGENTS if HOME[other] != HOME[agent]]
-        numbers.extend([await post.send(client, random.choice(others)) for _ in range(share)])
-        await client.close()
-
-    began, cpu_s = time.perf_counter(), time.process_time()
-    tasks = [one(AGENTS[n % len(AGENTS)], count // senders) for n in range(senders)]
-    await asyncio.gather(*tasks)
-    await post.settle(numbers, timeout_s=30)
-    ended = max(max(found) for found in post.arrivals.values())
-    times = post.result(numbers)
-    times.per_s = len(numbers) / (ended - began)
-    times.client_us = (time.process_time() - cpu_s) / len(numbers) * 1e6
-    return times
+    return await _one_by_one(post, count, lambda: random.choice(AGENTS[1:]))
 
 
 async def fan_out(post: Post, *, count: int) -> Times:
     """A broadcast, until the last stream has it for its last agent."""
+    arrivals = len(AGENTS) - 1 if post.peer.name in PER_AGENT else len(FLEET)
+    return await _one_by_one(post, count, lambda: None, arrivals=arrivals)
+
+
+async def _one_by_one(
+    post: Post, count: int, to: Callable[[], str | None], *, arrivals: int = 1
+) -> Times:
     sender = await post.peer.sender(AGENTS[0])
-    per_agent = post.peer.name in {"agent-bus", "naive baseline"}
-    arrivals = len(AGENTS) - 1 if per_agent else len(FLEET)
+    await post.settle([await post.send(sender, to(), arrivals=arrivals)])  # the connection
     numbers = []
-    for _ in range(count):
-        number = await post.send(sender, None, arrivals=arrivals)
-        await post.settle([number])
-        numbers.append(number)
+    with post.spent() as times:
+        for _ in range(count):
+            numbers.append(await post.send(sender, to(), arrivals=arrivals))
+            await post.settle(numbers[-1:])
+        times.take(post.result(numbers, last=arrivals > 1))
     await sender.close()
-    return post.result(numbers, last=True)
+    return times
+
+
+async def load(
+    post: Post,
+    *,
+    count: int,
+    senders: int = 32,
+    recipients: int = 1,
+    connect: Callable[[str], Awaitable[Sender]] | None = None,
+) -> Times:
+    """Senders with one message in flight each; `per_s` counts until all have arrived.
+
+    Each has sent a message before the time begins, so a kept connection is open by then. `connect`
+    makes senders that are not the peer's ordinary ones.
+    """
+    numbers: list[str] = []
+    connect = connect or post.peer.sender
+    clients = [await connect(AGENTS[n % len(AGENTS)]) for n in range(senders)]
+    others = {a: [other for other in AGENTS if HOME[other] != HOME[a]] for a in AGENTS}
+
+    async def one(number: int, share: int) -> None:
+        choice = others[AGENTS[number % len(AGENTS)]]
+        for _ in range(share):
+            to: Any = (
+                random.sample(choice, recipients) if recipients > 1 else random.choice(choice)
+            )
+            numbers.append(await post.send(clients[number], to, arrivals=recipients))
+
+    await asyncio.gather(*(one(number, 1) for number in range(senders)))
+    await post.settle(numbers)
+    warm, numbers = numbers, []
+    with post.spent() as times:
+        began = time.perf_counter()
+        await asyncio.gather(*(one(number, count // senders) for number in range(senders)))
+        await post.settle(numbers, timeout_s=30)
+        ended = max(max(post.arrivals.get(number, [began])) for number in numbers)
+        times.take(post.result(numbers, last=recipients > 1))
+    times.per_s = len(numbers) / (ended - began)
+    first = post.result(warm)
+    times.lost, times.doubled = times.lost + first.lost, times.doubled + first.doubled
+    for client in clients:
+        await client.close()
+    return times
 
 
 async def fleet(post: Post, *, seconds: float, per_s: float = 5.0) -> Times:
@@ -151,16 +189,25 @@ async def fleet(post: Post, *, seconds: float, per_s: float = 5.0) -> Times:
             due += 1 / per_s
         await client.close()
 
-    await asyncio.gather(*(one(agent) for agent in AGENTS))
-    await post.settle(numbers)
-    return post.result(numbers)
+    with post.spent() as times:
+        await asyncio.gather(*(one(agent) for agent in AGENTS))
+        await post.settle(numbers)
+        times.take(post.result(numbers))
+    return times
+
+
+@contextlib.asynccontextmanager
+async def opened(peer: Peer) -> AsyncIterator[Post]:
+    """A post with its streams open."""
+    post = Post(peer)
+    await post.open()
+    try:
+        yield post
+    finally:
+        await post.close()
 
 
 async def with_post(peer: Peer, run: Callable[[Post], Awaitable[Times]]) -> Times:
     """Open the streams, run one scenario, close them."""
-    post = Post(peer)
-    await post.open()
-    try:
+    async with opened(peer) as post:
         return await run(post)
-    finally:
-        await post.close()

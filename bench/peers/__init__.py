@@ -6,7 +6,7 @@ monotonic clock times each message, from before the send to its arrival.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +27,11 @@ class NotAvailableError(Exception):
 class Sender(Protocol):
     """One keep-alive client."""
 
-    async def send(self, to: str | None, body: str) -> None:
-        """Send to an agent, or to all if None; return once it is acknowledged as durable."""
+    async def send(self, to: Any, body: str) -> None:  # noqa: ANN401 - what the peer takes
+        """Send to an agent, or to all if None; return once it is acknowledged as durable.
+
+        The hub takes a list of agents, too.
+        """
 
     async def close(self) -> None:
         """Hang up."""
@@ -60,6 +63,9 @@ class Peer(Protocol):
 
     async def stream(self, agents: Sequence[str], arrived: Callable[[str], None]) -> Stream:
         """Subscribe to these agents (of one node)."""
+
+    def cpu_s(self) -> float:
+        """CPU that the server has used so far, in user and kernel mode."""
 
     async def stop(self) -> None:
         """End the processes that `start` began."""

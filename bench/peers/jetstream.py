@@ -79,6 +79,10 @@ class JetStream:
         await client.jetstream().add_consumer("BUS", config)
         return JetStreamSender(client)
 
+    def cpu_s(self) -> float:
+        """CPU of the server so far."""
+        return process.cpu_s(self._process)
+
     async def stop(self) -> None:
         """End the server."""
         await process.stop(self._process)

@@ -42,6 +42,10 @@ class Naive:
         path = f"/stream?agents={','.join(agents)}"
         return await HttpStream.open(self._port, path, token="-", arrived=arrived)  # noqa: S106
 
+    def cpu_s(self) -> float:
+        """CPU of the server so far."""
+        return process.cpu_s(self._process)
+
     async def stop(self) -> None:
         """End the server."""
         await process.stop(self._process)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.peers import FLEET, HOME
+from bench import processes
+from bench.peers import AGENTS, FLEET, HOME
+from bench.peers.shapes import CommandSender, KeySender, ReplySender
 from bench.peers.web import HttpSender, HttpStream
-from tests.support.hub import HubProcess
+from tests.support.certificates import Authority
+from tests.support.hub import ADMIN, Client, HubProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 IDLE = "idle"
 """A node whose only agent gets no mail: for streams that only wait."""
 RAISED_LIMITS: dict[str, Any] = {
@@ -20,22 +29,59 @@ RAISED_LIMITS: dict[str, Any] = {
     "send_burst": 1_000_000,
     "streams_per_token": 6000,
     "streams_total": 6000,
+    "stream_lifetime_s": 86_400.0,
 }
 """Only the numbers are higher; the limiters still do their work."""
 
 
+@dataclass
+class MeasuredHub(HubProcess):
+    """A hub that is asked with TLS where it has a certificate."""
+
+    trust: ssl.SSLContext | None = None
+
+    def is_ready(self) -> bool:
+        """Whether /readyz answers 200."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the hub ended with {self.process.returncode}: {self.log()}")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            client = Client(self.port, None, trust=self.trust)
+            with contextlib.closing(client):
+                return client.get("/readyz").status == 200
+        return False
+
+    def client(self, node: str | None = "n1") -> Client:
+        """A client with a node's token; None for the admin's."""
+        token = ADMIN if node is None else f"token-{node}"
+        self.opened.append(Client(self.port, token, trust=self.trust))
+        client = self.opened[-1]
+        assert isinstance(client, Client)
+        return client
+
+
 class Ours:
-    """One hub process on loopback."""
+    """One hub on loopback, of this tree or of the code in `files`."""
 
     name = "agent-bus"
     differs = ""
 
-    def __init__(self) -> None:
-        self.hub = HubProcess(folder=None)  # type: ignore[arg-type] # set by start
+    def __init__(self, files: Path = ROOT / "files", *, tls: bool = False) -> None:
+        self._files = files
+        self._tls = tls
+        self._trust: ssl.SSLContext | None = None
+        self.hub = MeasuredHub(folder=None)  # type: ignore[arg-type] # set by start
 
     async def start(self, folder: Path) -> None:
         """Start the hub with the reference fleet."""
-        self.hub = HubProcess(folder, dict(RAISED_LIMITS))
+        settings = dict(RAISED_LIMITS)
+        if self._tls:
+            authority = Authority(folder / "ca")
+            settings |= authority.issue("hub")
+            self._trust = ssl.create_default_context(cafile=str(authority.ca_file))
+        # a program of its own, as it is served: a fork shares memory with what forked it
+        paths = {"PYTHONPATH": str(self._files)}
+        self.hub = MeasuredHub(folder, settings, environ=paths, store="sqlite", trust=self._trust)
         await asyncio.to_thread(self.hub.start)
         reply = await asyncio.to_thread(self.hub.enrol, {**FLEET, IDLE: (IDLE,)})
         if reply.status != 200:
@@ -44,16 +90,49 @@ class Ours:
 
     async def sender(self, agent: str) -> HttpSender:
         """A keep-alive client with the token of the agent's node."""
-        return HttpSender(self.hub.port, token=f"token-{HOME[agent]}", sender=agent)
+        token = f"token-{HOME[agent]}"
+        return HttpSender(self.hub.port, token=token, sender=agent, trust=self._trust)
+
+    async def key_sender(self, agent: str) -> KeySender:
+        """A keep-alive client whose messages have keys."""
+        return KeySender(self.hub.port, token=f"token-{HOME[agent]}", sender=agent)
+
+    async def command_sender(self, agent: str) -> CommandSender:
+        """A client that does what the command line does."""
+        return CommandSender(self.hub.port, token=f"token-{HOME[agent]}", sender=agent)
+
+    async def reply_sender(self, agent: str) -> ReplySender:
+        """A keep-alive client that answers a message from another node."""
+        partner = await self.sender(next(a for a in AGENTS if HOME[a] != HOME[agent]))
+        first = await partner.post({"from": partner.agent, "to": agent, "body": "answer me"})
+        await partner.close()
+        sender = ReplySender(self.hub.port, token=f"token-{HOME[agent]}", sender=agent)
+        sender.to, sender.reply_to = partner.agent, json.loads(first)["id"]
+        return sender
 
     async def stream(
         self, agents: Sequence[str], arrived: Callable[[str], None], last_id: str = ""
     ) -> HttpStream:
         """The stream of the agents' node."""
-        node = HOME.get(agents[0], IDLE)
+        token = f"token-{HOME.get(agents[0], IDLE)}"
         return await HttpStream.open(
-            self.hub.port, "/api/stream", token=f"token-{node}", arrived=arrived, last_id=last_id
+            self.hub.port,
+            "/api/stream",
+            token=token,
+            arrived=arrived,
+            last_id=last_id,
+            trust=self._trust,
         )
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        assert self.hub.process is not None
+        return self.hub.process.pid
+
+    def cpu_s(self) -> float:
+        """CPU of all its processes so far."""
+        return processes.cpu_s(self.pid)
 
     async def stop(self) -> None:
         """End the hub."""

@@ -9,6 +9,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from bench import processes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -40,6 +42,11 @@ async def start(argv: Sequence[str], *, port: int, log: Path) -> subprocess.Pope
 def _spawn(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(argv, stdout=output, stderr=output)
+
+
+def cpu_s(process: subprocess.Popen[bytes] | None) -> float:
+    """CPU that a server has used so far."""
+    return 0.0 if process is None else processes.cpu_s(process.pid)
 
 
 async def stop(process: subprocess.Popen[bytes] | None) -> None:

@@ -67,6 +67,10 @@ class RedisStreams:
         await asyncio.sleep(0.05)
         return RedisSender(client, task)
 
+    def cpu_s(self) -> float:
+        """CPU of the server so far."""
+        return process.cpu_s(self._process)
+
     async def stop(self) -> None:
         """End the server."""
         await process.stop(self._process)

@@ -13,36 +13,49 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Sequence
 
 LENGTH = b"content-length: "
+HOST = "127.0.0.1"
 
 
 class HttpSender(asyncio.Protocol):
-    """One connection that posts messages and waits for each answer."""
+    """One connection that posts messages and waits for each answer; `trust` is for TLS."""
 
-    def __init__(self, port: int, *, token: str, sender: str) -> None:
+    def __init__(
+        self, port: int, *, token: str, sender: str, trust: ssl.SSLContext | None = None
+    ) -> None:
         self._port = port
+        self._trust = trust
         self._head = (
             f"POST /send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n"
-            "Content-Type: application/json\r\nContent-Length: "
+            "Content-Type: application/json\r\n"
         ).encode()
-        self._sender = sender
+        self.agent = sender
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
         self._received = b""
 
-    async def send(self, to: str | None, body: str) -> None:
+    async def send(self, to: str | Sequence[str] | None, body: str) -> None:
         """Post one message; anything but 201 is an error."""
-        fields = {"from": self._sender, "body": body, **({} if to is None else {"to": to})}
+        await self.post({"from": self.agent, "body": body, **({} if to is None else {"to": to})})
+
+    async def post(self, fields: dict[str, Any]) -> bytes:
+        """Post a message with these fields; the answer's body."""
         payload = json.dumps(fields).encode()
-        await self.request(self._head + b"%d\r\n\r\n" % len(payload) + payload, 201)
+        head = b"%s%sContent-Length: %d\r\n\r\n" % (self._head, self.headers(), len(payload))
+        return await self.request(head + payload, 201)
+
+    def headers(self) -> bytes:
+        """More headers for the next message, each with its line end."""
+        return b""
 
     async def request(self, request: bytes, wanted: int) -> bytes:
         """Send raw bytes and read one answer with a Content-Length."""
         loop = asyncio.get_running_loop()
         if self._transport is None:
-            await loop.create_connection(lambda: self, "127.0.0.1", self._port)
+            await loop.create_connection(lambda: self, HOST, self._port, ssl=self._trust)
         assert self._transport is not None
         self._answer = loop.create_future()
         self._transport.write(request)
@@ -60,6 +73,7 @@ class HttpSender(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        self._received = b""
 
     def data_received(self, data: bytes) -> None:
         """Take bytes until the answer is whole."""
@@ -93,7 +107,14 @@ class HttpStream(asyncio.Protocol):
 
     @classmethod
     async def open(
-        cls, port: int, path: str, *, token: str, arrived: Callable[[str], None], last_id: str = ""
+        cls,
+        port: int,
+        path: str,
+        *,
+        token: str,
+        arrived: Callable[[str], None],
+        last_id: str = "",
+        trust: ssl.SSLContext | None = None,
     ) -> HttpStream:
         """Connect, and return when the first bytes of the answer's body are there."""
         cursor = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
@@ -101,7 +122,8 @@ class HttpStream(asyncio.Protocol):
             f"GET {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n{cursor}\r\n"
         )
         stream = cls(request.encode(), arrived)
-        await asyncio.get_running_loop().create_connection(lambda: stream, "127.0.0.1", port)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: stream, HOST, port, ssl=trust)
         await stream._opened
         return stream
 
