@@ -1,4 +1,4 @@
-"""The values that the hub's parts pass to each other: frozen, without behaviour of their own.
+"""The values that the hub's parts pass to each other: nobody changes them, nor do they act.
 
 Wall-clock times are integers, milliseconds since 1970-01-01 UTC (`..._at`); `rfc3339` renders
 them. A priority is a rank here (0 comes first); only the wire has its name.
@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NewType, get_args
+from typing import TYPE_CHECKING, Final, NewType, TypeVar, dataclass_transform, get_args
 
 from agent_bus.core.states import Priority
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.core.states import StampKind
+
+T = TypeVar("T")
 
 MessageId = NewType("MessageId", str)
 AgentName = NewType("AgentName", str)
@@ -70,7 +72,17 @@ def _to_the_second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+def value(cls: type[T]) -> type[T]:
+    """A dataclass that is frozen for the type checker only, for what every message is made of.
+
+    At run time a frozen one sets each field by `object.__setattr__`: a message with its delivery
+    then costs 20 us to make instead of 3.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@value
 class Draft:
     """A checked message with its recipients, ready to be stored."""
 
@@ -86,7 +98,7 @@ class Draft:
     payload_sha256: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """A stored message.
 
@@ -108,7 +120,7 @@ class Message:
     expires_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivery:
     """One message for one recipient, with the times of its hops (None: not yet)."""
 
@@ -129,7 +141,7 @@ class Delivery:
     expired_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MailboxCounts:
     """How many deliveries an agent has not fetched or read; `last_seq` is its newest one's."""
 
@@ -203,7 +215,7 @@ class RosterChange:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sent:
     """The result of a send; `replayed` when its idempotency key was known already."""
 
@@ -213,7 +225,7 @@ class Sent:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Acked:
     """The result of an ack. `receipts` are the deliveries that were read by it."""
 
@@ -224,7 +236,7 @@ class Acked:
     mailboxes: tuple[MailboxCounts, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fetched:
     """The result of a fetch: seq -> (last_fetched_at, fetch_count) from before it."""
 
@@ -232,7 +244,7 @@ class Fetched:
     mailboxes: tuple[MailboxCounts, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stamp:
     """A time to keep with one delivery (`seq`) or, with `up_to`, with all of `agent` up to it."""
 

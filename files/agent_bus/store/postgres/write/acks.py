@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import states
-from agent_bus.core.model import Acked, AgentName, Delivery, MessageId, Seq
+from agent_bus.core.model import Acked, AgentName, Delivery, MessageId, Seq, value
 from agent_bus.store import rows
 from agent_bus.store.postgres.write import facts
 
@@ -65,7 +65,7 @@ COUNT_CLOSED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ack:
     """These messages or, with `up_to`, what was shown up to the one that is named."""
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import AgentName, Fetched, Seq
+from agent_bus.core.model import AgentName, Fetched, Seq, value
 from agent_bus.store import rows
 from agent_bus.store.contract import SHOWN_LATELY_MS
 from agent_bus.store.postgres.write import facts
@@ -36,7 +36,7 @@ MARK_FETCHED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fetch:
     """A page that was shown to its agent."""
 

@@ -7,11 +7,11 @@ number of them with their deliveries, keys and counters.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import errors, task
-from agent_bus.core.model import OPERATOR, Delivery, Draft, Message, MessageId, Sent, Seq
+from agent_bus.core.model import OPERATOR, Delivery, Draft, Message, MessageId, Sent, Seq, value
 from agent_bus.core.task import OpenTask
 from agent_bus.store import rows
 from agent_bus.store.contract import KEY_LIFETIME_MS
@@ -80,7 +80,7 @@ COMPLETE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Send:
     """A draft with what its store gave it; `steady` is what ages are counted from.
 

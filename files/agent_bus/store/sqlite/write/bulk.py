@@ -8,7 +8,6 @@ Its input has passed all checks: only the disk can make it fail.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core.model import (
@@ -21,6 +20,7 @@ from agent_bus.core.model import (
     Sent,
     Seq,
     Stamp,
+    value,
 )
 from agent_bus.store import rows
 
@@ -53,7 +53,7 @@ STAMP_PUSHED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ready:
     """A message that is ready to be stored.
 
