@@ -58,8 +58,6 @@ class Hubs:
 
     name = "agent-bus"
     differs = ""
-    per_agent = True
-    is_slow = False
 
     def __init__(self, hubs: Sequence[HubProcess]) -> None:
         self.hubs = hubs

@@ -205,7 +205,6 @@ def test_a_thousand_dropped_streams_give_their_memory_back(tmp_path: Path) -> No
         # Python keeps some freed memory; it must be enough for the next thousand.
         assert last - first < 2000
         assert last_most - first_most < 2000
-        assert first < first_most
         assert len(os.listdir(f"/proc/{pid}/fd")) < 100  # noqa: PTH208 - names are enough
         latencies_ms(hub, healthy, 20)
 

@@ -113,6 +113,9 @@ class Streams:
 class Subscription:
     """What a node's stream carries: hello, the backlog, then what happens."""
 
+    __slots__ = ("_cursor", "_live", "_parts", "_stream", "_version")
+    never_blocks: Final = True
+
     def __init__(
         self,
         parts: StreamParts,

@@ -57,7 +57,7 @@ class Hub:
             one.start()
         sessions = parts.build_sessions(core, auth)
         audit = Audit(records=core.records, clock=clock)
-        live = parts.build_live(settings, core, greenlets.HangUps())
+        self._live = live = parts.build_live(settings, core, greenlets.HangUps())
         self.health = parts.build_health(core, alerts, reserves, version)
         prober = parts.build_prober(core)
         messages = parts.build_messages(settings, core, auth)
@@ -96,15 +96,17 @@ class Hub:
         webhooks.start()
 
     def drain(self) -> None:
-        """Say bye on all streams and cut those that do not take it within 1.5 s."""
+        """Say bye on all streams and cut those that do not take it within 1.5 s.
+
+        Harmless when repeated, and while it is under way: both come back when it is done.
+        """
         self.health.is_stopping = True
         self._core.broker.end_all(states.SHUTDOWN)
         for _ in range(15):
-            if not len(self._core.broker):
+            if not self._live.served:
                 return
             greenlets.sleep(0.1)
-        for stream in self._core.broker:
-            stream.cut()
+        self._live.cut()
 
     def close(self) -> None:
         """Commit what waits and close the database; the last thing in the process."""

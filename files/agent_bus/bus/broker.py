@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_bus.core import errors, states
@@ -58,7 +58,16 @@ class Stream:
     Until `is_live`, deliveries are not queued: the stream's greenlet is still reading them from
     the store, up to a head that it reads again before it goes live, so that none is missed.
     Until `is_greeted`, counters are not queued: hello will carry newer ones.
+
+    Attributes:
+        on_ready: called in place of waking a greenlet, once: when there is something to write, or
+            the stream was asked to end.
     """
+
+    __slots__ = (
+        "_limit", "_queue", "_queued_bytes", "_signal", "end_reason", "is_greeted", "is_live",
+        "is_watcher", "node", "on_ready", "only", "socket", "token_sha256", "wants_receipts",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -79,10 +88,11 @@ class Stream:
         self.is_greeted = False
         self.end_reason: EndReason | None = None
         self.socket: socket.socket | None = None
-        self._queue: deque[Entry] = deque()
+        self._queue: list[Entry] = []
         self._queued_bytes = 0
         self._limit = queue_limit
-        self._signal = Signal()
+        self._signal: Signal | None = None
+        self.on_ready: Callable[[], None] | None = None
 
     def carries(self, agent: AgentName) -> bool:
         """Whether this stream asked for this agent's events."""
@@ -96,12 +106,12 @@ class Stream:
         """Queue a frame; a full queue ends the stream (its messages stay in the store)."""
         if self.end_reason is not None:
             return
-        if len(self._queue) >= self._limit or self._queued_bytes >= QUEUE_BYTES:
+        if self.waiting >= self._limit or self._queued_bytes >= QUEUE_BYTES:
             self.end(states.OVERFLOW)
             return
         self._queue.append(entry)
         self._queued_bytes += len(entry.frame)
-        self._signal.give()
+        self._wake()
 
     def end(self, reason: EndReason) -> None:
         """Ask the stream's greenlet to say bye and stop; the first reason stays.
@@ -114,28 +124,46 @@ class Stream:
             if reason not in (states.LIFETIME, states.SHUTDOWN):
                 self._queue.clear()
                 self._queued_bytes = 0
-        self._signal.give()
+        self._wake()
 
     @property
     def waiting(self) -> int:
         """How many frames are queued."""
         return len(self._queue)
 
-    def take(self, timeout_s: float) -> list[Entry]:
+    def wait(self, timeout_s: float) -> None:
+        """Block this greenlet until there is something to take or the stream was asked to end."""
+        if not self._queue and self.end_reason is None:
+            self._signal = self._signal or Signal()
+            self._signal.wait(timeout_s)
+
+    def take(self, timeout_s: float = 0.0) -> list[Entry]:
         """The next frames, for one write; none after `timeout_s` or when the stream was ended.
 
         One at least, and more as long as they make up less than `WRITE_BYTES`.
         """
-        if not self._queue and self.end_reason is None:
-            self._signal.wait(timeout_s)
-        taken: list[Entry] = []
-        size = 0
-        while self._queue and size < WRITE_BYTES:
-            entry = self._queue.popleft()
+        if timeout_s:
+            self.wait(timeout_s)
+        if self._queued_bytes < WRITE_BYTES:
+            taken, self._queue = self._queue, []
+            self._queued_bytes = 0
+            return taken
+        taken, size = [], 0
+        for entry in self._queue:
+            if size >= WRITE_BYTES:
+                break
             size += len(entry.frame)
             taken.append(entry)
+        del self._queue[: len(taken)]
         self._queued_bytes -= size
         return taken
+
+    def _wake(self) -> None:
+        if self.on_ready is not None:
+            on_ready, self.on_ready = self.on_ready, None
+            on_ready()
+        elif self._signal is not None:
+            self._signal.give()
 
     def cut(self) -> None:
         """Close the peer's connection at once, whatever is still unsent."""
@@ -251,7 +279,7 @@ class Broker:
     def end_all(self, reason: EndReason) -> None:
         """Ask all streams to say bye and all long polls to answer; none begins any more."""
         self._is_ending = True
-        self._ended_count = len(self)
+        self._ended_count = self.reconnecting_count
         for stream in self:
             stream.end(reason)
         for agent in list(self._waiting):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.bus.broker import Stream
 from agent_bus.core import sse
@@ -47,6 +47,8 @@ class PageStreams:
 
 class LivePage:
     """What a browser's stream carries: the whole fleet, then what changes."""
+
+    never_blocks: Final = False  # with several hubs, a session may stand in the database only
 
     def __init__(
         self,

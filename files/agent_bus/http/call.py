@@ -39,6 +39,7 @@ class Call(Generic[Query_co, Body_co]):
         socket: the peer's; None where the server gives none, as in tests.
         address: the peer's, as far as the server knows it.
         scheme: `https` when the request came by TLS.
+        protocol: the request's version of HTTP.
         is_dropped: tells whether the client has said that it wants no answer any more, where it
             can say so without hanging up.
     """
@@ -52,6 +53,7 @@ class Call(Generic[Query_co, Body_co]):
     socket: Any = None
     address: str = ""
     scheme: str = "http"
+    protocol: str = "HTTP/1.1"
     is_dropped: Callable[[], bool] = _never
 
 

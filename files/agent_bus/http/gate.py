@@ -100,6 +100,7 @@ class Gate:
             socket=environ.get("gunicorn.socket") or environ.get("agent_bus.socket"),
             address=environ.get("REMOTE_ADDR", ""),
             scheme=environ.get("wsgi.url_scheme", "http"),
+            protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
         )
         if principal.is_admin and route.action is not None:
             return self._audit.carry_out(route, route.action, call, raw)

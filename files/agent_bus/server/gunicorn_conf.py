@@ -119,6 +119,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
 
     def _ended(self, _arbiter: Any, _worker: HubWorker) -> None:  # noqa: ANN401 - gunicorn's arbiter
         if self._hub is not None:
+            self._hub.drain()  # gunicorn knows nothing of streams, and may be faster than the beat
             self._hub.close()
 
     def _beat(self, worker: HubWorker) -> None:

@@ -31,6 +31,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from agent_bus.core import errors
 from agent_bus.http import problem
 from agent_bus.http.application import STATUS_LINES, encode
+from agent_bus.http.live import LiveStream
 from agent_bus.runtime import greenlets, tls
 from agent_bus.server.plain import EnvironKeys, PlainReader
 
@@ -101,6 +102,16 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             raise BrokenPipeError(errno.EPIPE, "The peer takes no bytes") from error
         finally:
             self._idle[sock] = math.inf
+
+    def is_already_handled(self, respiter: object) -> bool:
+        """Let a stream serve its connection itself, which goes on without this greenlet.
+
+        Raises:
+            StopIteration: it does; gunicorn's way to leave a connection alone.
+        """
+        if isinstance(respiter, LiveStream) and respiter.serve():
+            raise StopIteration
+        return False
 
     @contextlib.contextmanager
     def timeout_ctx(self) -> Iterator[None]:
