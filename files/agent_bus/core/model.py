@@ -43,9 +43,19 @@ def new_message_id(now_ms: int) -> MessageId:
 
     Source: the ULID specification, github.com/ulid/spec.
     """
-    random = int.from_bytes(os.urandom(10), "big")
-    pairs = [_CROCKFORD_PAIRS[(random >> shift) & 1023] for shift in _RANDOM_SHIFTS]
-    return MessageId(_ulid_time(now_ms) + "".join(pairs))
+    return new_message_ids(now_ms, 1)[0]
+
+
+def new_message_ids(now_ms: int, count: int) -> list[MessageId]:
+    """Some ids of one moment; their order among each other is random."""
+    time = _ulid_time(now_ms)
+    random = os.urandom(10 * count)
+    found = []
+    for start in range(0, 10 * count, 10):
+        bits = int.from_bytes(random[start : start + 10], "big")
+        pairs = [_CROCKFORD_PAIRS[(bits >> shift) & 1023] for shift in _RANDOM_SHIFTS]
+        found.append(MessageId(time + "".join(pairs)))
+    return found
 
 
 @functools.lru_cache(maxsize=16)

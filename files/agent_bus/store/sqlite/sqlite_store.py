@@ -7,10 +7,10 @@ class wait, the loop never does.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import states
-from agent_bus.core.model import new_message_id
 from agent_bus.runtime.greenlets import ThreadedPool, Waiter
 from agent_bus.store import task_thread
 from agent_bus.store.cluster import ALONE
@@ -20,8 +20,9 @@ from agent_bus.store.sqlite.file import backup, connections
 from agent_bus.store.sqlite.outgoing import SqliteOutgoing
 from agent_bus.store.sqlite.read import history, reads, tasks
 from agent_bus.store.sqlite.records import SqliteRecords
-from agent_bus.store.sqlite.write import bulk, commands, rosters, sweeps
-from agent_bus.store.sqlite.write.writer import Command, Writer
+from agent_bus.store.sqlite.write import commands, rosters, sweeps
+from agent_bus.store.sqlite.write.sends import Send, Sender
+from agent_bus.store.sqlite.write.writer import Command, Writer, alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,6 +86,8 @@ class SqliteStore:
         self._index = connections.reserve_index(path)
         self.epoch = connections.epoch(self._connection)
         self._facts = connections.facts(self._connection)
+        self._sender = Sender(clock)
+        self._store_sends = self._sender.store  # one object, by which its commands are gathered
         self._writer = Writer(self._connection, fatal=fatal, has_room=self._has_room)
         self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
         self.cluster = ALONE
@@ -126,25 +129,12 @@ class SqliteStore:
         done: Callable[[Sent | Exception], object],
     ) -> None:
         """Queue a send."""
-        now, steady = self._clock.now_ms(), self._clock.steady_ms()
-        message_id = new_message_id(now)
-
-        def apply(connection: apsw.Connection) -> Sent:
-            return commands.send(
-                connection,
-                draft,
-                message_id=message_id,
-                now=now,
-                steady=steady,
-                depth_limit=depth_limit,
-                step=step,
-            )
-
-        command: Command[bulk.Ready, Sent] = Command(apply, self._listener.on_sent, done)
-        if not (draft.idempotency_key or draft.reply_to or step or not draft.recipients):
-            command.together = bulk.store
-            command.share = bulk.Ready(draft, message_id, message_id, 0, now, steady)
-        self._writer.begin(command)
+        send, told = Send(draft, depth_limit, step is not None), self._listener.on_sent
+        if step is None:
+            self._writer.begin(Command(send, self._store_sends, told, done))
+        else:
+            take = partial(self._sender.take, one=send, step=step)
+            self._writer.begin(Command(take, alone, told, done))
 
     def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:
         """Mark these messages as read by `agent`."""

@@ -19,7 +19,7 @@ SORTED = re.compile(r"USE TEMP B-TREE FOR")
 ALLOWED: dict[str, str] = {}
 """Statement -> why its scan of a big table is right."""
 SORTS = dict.fromkeys(
-    ("commands.DELIVERIES_OF", "commands.ARCHIVED_DELIVERIES_OF"),
+    ("sends.DELIVERIES_OF", "sends.ARCHIVED_DELIVERIES_OF"),
     "a message's own deliveries, no more than the fleet has agents",
 ) | dict.fromkeys(
     ("records.FLOWS[0]", "records.FLOWS[1]"),

@@ -239,8 +239,9 @@ class Sends:
     def _answer(self, one: Send, parent: tuple[Any, ...]) -> None:
         """End the task that a reply answers, if it answers one."""
         draft = one.draft
+        ended = {pk for _, _, pk in self._answered}  # by replies that came before this one
         found = task.answered(
-            [OpenTask(*of) for of in parent[3]],
+            [OpenTask(*of) for of in parent[3] if of[0] not in ended],
             sender=draft.sender,
             recipients=draft.recipients,
             reply_to=draft.reply_to,

@@ -49,6 +49,10 @@ PRAGMAS_READER: Final = (
     "PRAGMA busy_timeout = 5000",
 )
 
+ONE_THREAD: Final = apsw.SQLITE_OPEN_NOMUTEX
+"""Each connection is used by one thread at a time, so SQLite need not lock it for each call."""
+STATEMENTS_KEPT: Final = 512
+"""Prepared statements: those for many rows have a text for each number of rows up to 64."""
 INDEX_BYTES: Final = 1 << 20
 """Room kept for the WAL's index (`-shm`): enough for a WAL of 500 MB. SQLite lets it grow within a
 commit; without room that commit fails in a way that leaves its fate unknown."""
@@ -62,7 +66,11 @@ def writer(path: Path) -> apsw.Connection:
     """
     created = not path.exists() or path.stat().st_size == 0
     try:
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(
+            str(path),
+            flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | ONE_THREAD,
+            statementcachesize=STATEMENTS_KEPT,
+        )
         for pragma in (*(PRAGMAS_ON_EMPTY if created else ()), *PRAGMAS_WRITER):
             connection.execute(pragma)
         path.chmod(0o600)
@@ -129,7 +137,7 @@ def facts(connection: apsw.Connection) -> dict[str, object]:
 
 def reader(path: Path) -> apsw.Connection:
     """A connection that cannot write; open it after the writing one."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | ONE_THREAD)
     for pragma in PRAGMAS_READER:
         connection.execute(pragma)
     return connection

@@ -11,7 +11,7 @@ import heapq
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.store import rows
-from agent_bus.store.sqlite.write import commands
+from agent_bus.store.sqlite.write import sends
 
 if TYPE_CHECKING:
     import apsw
@@ -91,7 +91,7 @@ def page(
         walks = [walk("sent", agent=agent), walk("received", agent=agent)]
     merged = heapq.merge(*walks, key=lambda m: m.first_seq, reverse=not ascending)
     distinct = list({m.first_seq: m for m in merged}.values())[: wanted.limit]
-    of = commands.ARCHIVED_DELIVERIES_OF if wanted.archived else commands.DELIVERIES_OF
+    of = sends.ARCHIVED_DELIVERIES_OF if wanted.archived else sends.DELIVERIES_OF
     return [
         (m, [rows.delivery(row, m) for row in connection.execute(of, (m.first_seq,))])
         for m in distinct

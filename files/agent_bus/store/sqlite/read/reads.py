@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent_bus.core.model import PRIORITIES, Delivery, MailboxCounts, Message, Seq
 from agent_bus.store import rows
-from agent_bus.store.sqlite.write import bulk, commands
+from agent_bus.store.sqlite.write import bulk, sends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -161,8 +161,8 @@ def message(
 ) -> tuple[Message, list[Delivery]] | None:
     """One message with all its deliveries, live or archived."""
     for by_id, of in (
-        (commands.MESSAGE_BY_ID, commands.DELIVERIES_OF),
-        (commands.ARCHIVED_MESSAGE_BY_ID, commands.ARCHIVED_DELIVERIES_OF),
+        (sends.MESSAGE_BY_ID, sends.DELIVERIES_OF),
+        (sends.ARCHIVED_MESSAGE_BY_ID, sends.ARCHIVED_DELIVERIES_OF),
     ):
         row = connection.execute(by_id, (message_id,)).fetchone()
         if row is not None:

@@ -1,33 +1,19 @@
-"""Stores many messages at once: three statements for a whole batch of sends.
-
-Each statement gives the interpreter lock away and waits to get it back, so under load the number
-of statements decides what a batch costs. Runs inside the writer's savepoint like every command.
-Its input has passed all checks: only the disk can make it fail.
-"""
+"""Many rows by one statement, and the rows of new messages."""
 
 from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import (
-    AgentName,
-    Delivery,
-    Draft,
-    MailboxCounts,
-    Message,
-    MessageId,
-    Sent,
-    Seq,
-    Stamp,
-    value,
-)
+from agent_bus.core.model import AgentName, Delivery, MailboxCounts, Message, Seq
 from agent_bus.store import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import apsw
+
+    from agent_bus.core.model import Stamp
 
 ROWS_AT_ONCE: Final = 64
 """Rows per statement; more rows take more statements, which bounds the cached text."""
@@ -45,7 +31,6 @@ COUNT_SENT: Final = (
     " last_seq = new.newest FROM new WHERE mailbox.agent = new.name"
     f" RETURNING {rows.MAILBOX_COLUMNS}"
 )
-
 STAMP_PUSHED: Final = (
     "WITH new (number, at) AS (VALUES (?, ?))"
     " UPDATE delivery SET pushed_at = coalesce(pushed_at, new.at)"
@@ -53,100 +38,70 @@ STAMP_PUSHED: Final = (
 )
 
 
-@value
-class Ready:
-    """A message that is ready to be stored.
+class Rows:
+    """The rows of new messages: three statements store any number of them."""
 
-    `now` is what people read, `steady` what ages are counted from: see `clock.py`.
-    """
+    def __init__(self) -> None:
+        self.next_seq = Seq(0)
+        self._messages: list[tuple[Any, ...]] = []
+        self._deliveries: list[tuple[Any, ...]] = []
+        self._added: dict[AgentName, int] = {}
+        self._newest: dict[AgentName, Seq] = {}
 
-    draft: Draft
-    message_id: MessageId
-    thread_id: MessageId
-    depth: int
-    now: int
-    steady: int
+    def __bool__(self) -> bool:
+        return bool(self._messages)
 
+    def begin(self, connection: apsw.Connection) -> None:
+        """Go on behind the newest delivery."""
+        highest = connection.execute(HIGHEST_SEQ).fetchone()
+        self.next_seq = Seq((highest[0] if highest else 0) + 1)
 
-def store(connection: apsw.Connection, ready: Sequence[Ready]) -> list[Sent]:
-    """Store messages with their deliveries, in order.
-
-    Each agent's counters come once, as they are after the whole batch, with the last message.
-    """
-    highest = connection.execute(HIGHEST_SEQ).fetchone()
-    seq = (highest[0] if highest else 0) + 1
-    messages: list[tuple[Any, ...]] = []
-    deliveries: list[tuple[Any, ...]] = []
-    added: dict[AgentName, list[Any]] = {}
-    sent: list[Sent] = []
-    for one in ready:
-        draft = one.draft
-        message = _message(one, Seq(seq))
-        messages.append(
+    def add(self, message: Message, recipients: Sequence[AgentName]) -> tuple[Delivery, ...]:
+        """Add a message whose first delivery is `next_seq`."""
+        pk = seq = message.first_seq
+        self._messages.append(
             (
-                seq, one.message_id, one.thread_id, draft.sender, draft.subject, draft.body,
-                draft.data_json, draft.rank, draft.reply_to, one.depth, one.now,
-                message.expires_at, len(draft.recipients),
+                pk, message.id, message.thread_id, message.sender, message.subject, message.body,
+                message.data_json, message.rank, message.reply_to, message.depth,
+                message.created_at, message.expires_at, len(recipients),
             )
         )  # fmt: skip
-        mine: list[Delivery] = []
-        for agent in draft.recipients:
-            deliveries.append((seq, message.first_seq, agent, draft.sender, draft.rank))
-            mine.append(Delivery(Seq(seq), agent, message))
-            count = added.setdefault(agent, [agent, 0, 0])
-            count[1] += 1
-            count[2] = seq
-            seq += 1
-        sent.append(Sent(message, tuple(mine), ()))
-    _execute(connection, INSERT_MESSAGES, messages)
-    _execute(connection, INSERT_DELIVERIES, deliveries)
-    counted = _execute(connection, COUNT_SENT, list(added.values()))
-    last = sent[-1]
-    sent[-1] = Sent(last.message, last.deliveries, _in_order(added, counted))
-    return sent
+        found = []
+        for agent in recipients:
+            self._deliveries.append((seq, pk, agent, message.sender, message.rank))
+            self._added[agent] = self._added.get(agent, 0) + 1
+            self._newest[agent] = seq
+            found.append(Delivery(seq, agent, message))
+            seq = Seq(seq + 1)
+        self.next_seq = seq
+        return tuple(found)
+
+    def write(self, connection: apsw.Connection) -> tuple[MailboxCounts, ...]:
+        """Store them all; answers the recipients' counters, in the order of their deliveries."""
+        execute(connection, INSERT_MESSAGES, self._messages)
+        execute(connection, INSERT_DELIVERIES, self._deliveries)
+        added = [(agent, count, self._newest[agent]) for agent, count in self._added.items()]
+        counted = rows.mailboxes(execute(connection, COUNT_SENT, added))
+        found = {box.agent: box for box in counted}  # SQLite promises no order for RETURNING
+        return tuple(found[agent] for agent in self._added if agent in found)
 
 
 def stamp_pushed(connection: apsw.Connection, stamps: Sequence[Stamp]) -> None:
     """Record when deliveries were first written to a stream."""
-    _execute(connection, STAMP_PUSHED, [(stamp.seq, stamp.at) for stamp in stamps])
+    execute(connection, STAMP_PUSHED, [(stamp.seq, stamp.at) for stamp in stamps])
 
 
-def _message(one: Ready, seq: Seq) -> Message:
-    draft = one.draft
-    lifetime_s = draft.expires_in_s
-    return Message(
-        one.message_id,
-        seq,
-        one.thread_id,
-        draft.sender,
-        draft.subject,
-        draft.body,
-        draft.data_json,
-        draft.rank,
-        draft.reply_to,
-        one.depth,
-        one.now,
-        None if lifetime_s is None else one.steady + lifetime_s * 1000,
-    )
-
-
-def _in_order(added: dict[AgentName, list[Any]], counted: list[Any]) -> tuple[MailboxCounts, ...]:
-    """Counters in the order of the deliveries; SQLite promises none for RETURNING."""
-    found = {box.agent: box for box in rows.mailboxes(counted)}
-    return tuple(found[agent] for agent in added if agent in found)
-
-
-def _execute(connection: apsw.Connection, sql: str, values: Sequence[Sequence[Any]]) -> list[Any]:
+def execute(connection: apsw.Connection, sql: str, values: Sequence[Sequence[Any]]) -> list[Any]:
     """Run a statement written for one row with many rows; answers what it returns."""
     found: list[Any] = []
     for start in range(0, len(values), ROWS_AT_ONCE):
         part = values[start : start + ROWS_AT_ONCE]
-        bindings = [value for row in part for value in row]
+        bindings = [cell for row in part for cell in row]
         found.extend(connection.execute(_for_rows(sql, len(part)), bindings))
     return found
 
 
-@functools.lru_cache(maxsize=4 * ROWS_AT_ONCE)
+@functools.lru_cache(maxsize=8 * ROWS_AT_ONCE)
 def _for_rows(sql: str, count: int) -> str:
     """The statement with its VALUES repeated."""
     before, values, row = sql.partition("VALUES ")

@@ -1,4 +1,4 @@
-"""The writing half of the store: each function is one command, run inside the writer's savepoint.
+"""Acks, fetches and stamps: each function is one command, run in the writer's transaction.
 
 They take the writing connection and values, and answer values; they never commit, and they keep
 the counters of `mailbox` and `message.open_count` true in the same transaction.
@@ -9,22 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core import errors, states
+from agent_bus.core import states
 from agent_bus.core.model import (
-    OPERATOR,
     Acked,
     AgentName,
     Delivery,
-    Draft,
     Fetched,
     MessageId,
-    Sent,
     Seq,
     Stamp,
 )
 from agent_bus.store import rows
-from agent_bus.store.contract import KEY_LIFETIME_MS, SHOWN_LATELY_MS
-from agent_bus.store.sqlite.write import bulk, tasks
+from agent_bus.store.contract import SHOWN_LATELY_MS
+from agent_bus.store.sqlite.write import bulk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,34 +29,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.states import StampKind
-    from agent_bus.core.task import Step
 
-FIND_KEY: Final = (
-    "SELECT message_id, payload_sha256 FROM idempotency"
-    " WHERE sender = ? AND key = ? AND created_at > ?"
-)
-KEEP_KEY: Final = (
-    "INSERT OR REPLACE INTO idempotency (sender, key, payload_sha256, message_id, created_at)"
-    " VALUES (?, ?, ?, ?, ?)"
-)
-FIND_PARENT: Final = (
-    "SELECT pk, thread_id, hops, sender FROM message WHERE id = ?1"
-    " UNION ALL SELECT pk, thread_id, hops, sender FROM archive_message WHERE id = ?1"
-)
-IS_RECIPIENT: Final = (
-    "SELECT 1 FROM delivery WHERE message_pk = ?1 AND agent = ?2"
-    " UNION ALL SELECT 1 FROM archive_delivery WHERE message_pk = ?1 AND agent = ?2"
-)
-MESSAGE_BY_ID: Final = f"SELECT {rows.MESSAGE_COLUMNS} FROM message m WHERE m.id = ?"
-DELIVERIES_OF: Final = (
-    f"SELECT {rows.DELIVERY_COLUMNS} FROM delivery d WHERE d.message_pk = ? ORDER BY d.seq"
-)
-ARCHIVED_MESSAGE_BY_ID: Final = (
-    f"SELECT {rows.MESSAGE_COLUMNS} FROM archive_message m WHERE m.id = ?"
-)
-ARCHIVED_DELIVERIES_OF: Final = (
-    f"SELECT {rows.DELIVERY_COLUMNS} FROM archive_delivery d WHERE d.message_pk = ? ORDER BY d.seq"
-)
 DELIVERY_TO: Final = (
     f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS} FROM message m"
     " JOIN delivery d ON d.message_pk = m.pk AND d.agent = ?2 WHERE m.id = ?1"
@@ -127,78 +97,6 @@ MARKS: Final[dict[StampKind, tuple[str, str]]] = {
         "UPDATE mailbox SET accepted_seq = max(accepted_seq, ?) WHERE agent = ?",
     ),
 }
-
-
-def send(
-    connection: apsw.Connection,
-    draft: Draft,
-    *,
-    message_id: MessageId,
-    now: int,
-    steady: int,
-    depth_limit: int,
-    step: Step | None = None,
-) -> Sent:
-    """Store a message and its deliveries, or find what its key led to the first time.
-
-    `now` is what people read, `steady` what ages are counted from: see `clock.py`.
-    """
-    execute = connection.execute
-    if draft.idempotency_key is not None:
-        key = (draft.sender, draft.idempotency_key)
-        known = execute(FIND_KEY, (*key, steady - KEY_LIFETIME_MS)).fetchone()
-        if known is not None:
-            return _replay(connection, known, draft)
-        execute(KEEP_KEY, (*key, draft.payload_sha256, message_id, steady))
-    if not draft.recipients:
-        raise errors.NoRecipientError
-    if step is not None:
-        draft = tasks.placed(connection, step, draft)
-    thread_id, depth = _thread(connection, draft, message_id)
-    if depth > depth_limit:
-        raise errors.ThreadBudgetError(thread_id, depth_limit)
-    if step is not None:
-        tasks.require(connection, step, draft)
-    ready = bulk.Ready(draft, message_id, thread_id, depth, now, steady)
-    (sent,) = bulk.store(connection, [ready])
-    if step is not None:
-        tasks.take(connection, step, sent)
-    elif draft.reply_to is not None:
-        tasks.answer(connection, sent)
-    return sent
-
-
-def _replay(connection: apsw.Connection, known: tuple[Any, ...], draft: Draft) -> Sent:
-    message_id, payload_sha256 = known
-    if payload_sha256 != draft.payload_sha256:
-        raise errors.IdempotencyConflictError(message_id)
-    row = connection.execute(MESSAGE_BY_ID, (message_id,)).fetchone()
-    of = DELIVERIES_OF
-    if row is None:
-        row = connection.execute(ARCHIVED_MESSAGE_BY_ID, (message_id,)).fetchone()
-        of = ARCHIVED_DELIVERIES_OF
-    if row is None:
-        raise errors.UnknownMessageError(message_id, field="Idempotency-Key")
-    first = rows.message(row)
-    found = tuple(rows.delivery(d, first) for d in connection.execute(of, (first.first_seq,)))
-    return Sent(first, found, (), replayed=True)
-
-
-def _thread(
-    connection: apsw.Connection, draft: Draft, message_id: MessageId
-) -> tuple[MessageId, int]:
-    """(thread, depth) of a new message: a thread of its own, or its parent's, one deeper."""
-    if draft.reply_to is None:
-        return message_id, 0
-    parent = connection.execute(FIND_PARENT, (draft.reply_to,)).fetchone()
-    if parent is None:
-        raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
-    pk, thread_id, depth, author = parent
-    if draft.sender not in {author, OPERATOR}:
-        involved = connection.execute(IS_RECIPIENT, (pk, draft.sender)).fetchone()
-        if involved is None:
-            raise errors.UnknownMessageError(draft.reply_to, field="reply_to")
-    return thread_id, 0 if draft.sender == OPERATOR else depth + 1
 
 
 def ack_ids(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import task
-from agent_bus.core.model import OPERATOR
 from agent_bus.core.task import OpenTask
 
 if TYPE_CHECKING:
     import apsw
 
-    from agent_bus.core.model import Draft, Sent
+    from agent_bus.core.model import Draft, MessageId, Sent
     from agent_bus.core.task import Step
 
 OPENED: Final = (
@@ -29,10 +28,6 @@ OPEN_IN_THREAD: Final = (
     "SELECT pk, id, owner, agent FROM task WHERE thread_id = ? AND state = 'open'"
     " ORDER BY updated_at, pk"
 )
-REPLIED_TO: Final = (
-    "SELECT reply_to FROM message WHERE id = ?1"
-    " UNION ALL SELECT reply_to FROM archive_message WHERE id = ?1"
-)
 COMPLETED: Final = (
     "UPDATE task SET state = 'completed', updated_at = ?, answer_id = ? WHERE pk = ?"
 )
@@ -40,7 +35,7 @@ COMPLETED: Final = (
 
 def placed(connection: apsw.Connection, step: Step, draft: Draft) -> Draft:
     """The draft, in the context that its step names, if a request has begun that already."""
-    if step.context_name is None or draft.reply_to is not None:
+    if step.context_name is None or draft.reply_to is not None or not draft.recipients:
         return draft
     names = (draft.sender, draft.recipients[0], step.context_name)
     row = connection.execute(NAMED, names).fetchone()
@@ -75,20 +70,11 @@ def take(connection: apsw.Connection, step: Step, sent: Sent) -> None:
         connection.execute(CANCELED, (message.created_at, step.task_id))
 
 
-def answer(connection: apsw.Connection, sent: Sent) -> None:
-    """End the task that a reply, which has just been stored, answers."""
-    message = sent.message
-    found: list[Any] = connection.execute(OPEN_IN_THREAD, (message.thread_id,)).fetchall()
-    if not found:
-        return
-    row = connection.execute(REPLIED_TO, (message.reply_to,)).fetchone()
-    one = task.answered(
-        [OpenTask(*of) for of in found],
-        sender=message.sender,
-        recipients=[delivery.agent for delivery in sent.deliveries],
-        reply_to=message.reply_to,
-        replied_to=row[0] if row else None,
-        operator=OPERATOR,
-    )
-    if one is not None:
-        connection.execute(COMPLETED, (message.created_at, message.id, one.pk))
+def open_in_thread(connection: apsw.Connection, thread_id: MessageId) -> list[OpenTask]:
+    """A thread's open tasks, oldest first."""
+    return [OpenTask(*row) for row in connection.execute(OPEN_IN_THREAD, (thread_id,))]
+
+
+def complete(connection: apsw.Connection, answered: tuple[int, MessageId, int]) -> None:
+    """End a task: when (ms), by which message, and the task's pk."""
+    connection.execute(COMPLETED, answered)

@@ -1,15 +1,14 @@
 """The one writing connection: commands gather, commit together, and are answered together.
 
-A native thread owns the connection. It takes all waiting commands, runs each in a savepoint of one
-`BEGIN IMMEDIATE` transaction, commits (one fsync), and hands all results to the loop at once, in
-order. A bad command rolls back its own savepoint and nothing else.
+A native thread owns the connection. It takes all waiting commands, applies those of one kind
+together, all in one `BEGIN IMMEDIATE` transaction, commits (one fsync), and hands all results to
+the loop at once, in order. A bad command rolls back its own savepoint and nothing else; a batch of
+one kind does without savepoints until one of it fails.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
-import operator
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,24 +41,31 @@ LAST_WORDS_S: Final = 0.5
 """Between an unknown commit and the end of the process: time to answer the callers."""
 
 
-Together = Callable[[apsw.Connection, Sequence[Share]], Sequence[T]]
-"""Applies many commands of one kind, given their shares; answers their results in order."""
+Together = Callable[[apsw.Connection, Sequence[Share]], Sequence[T | Exception]]
+"""Applies commands of one kind, given their shares; answers their results in order.
+
+An exception among them is that command's own failure. When the call itself raises, its changes are
+rolled back, and each command is applied by a call of its own."""
+
+
+def alone(
+    connection: apsw.Connection, works: Sequence[Callable[[apsw.Connection], T]]
+) -> Sequence[T]:
+    """The kind of commands that are never applied together: their share is what they do."""
+    return [work(connection) for work in works]
 
 
 @dataclass(slots=True)
 class Command(Generic[Share, T]):
-    """One unit of work, what follows in the loop, and who waits for it.
+    """One unit of work: its share of what its kind does together.
 
-    `committed` and `done` are as in `group_commit.Answerable`. Neighbours in a batch that have the
-    same `together` are applied by one call of it, with all their `share`s; when that fails, one by
-    one by `apply`.
+    `committed` and `done` are as in `group_commit.Answerable`.
     """
 
-    apply: Callable[[apsw.Connection], T]
+    share: Share
+    together: Together[Share, T]
     committed: Callable[[T], None] | None = None
     done: Callable[[T | Exception], object] | None = None
-    together: Together[Share, T] | None = None
-    share: Share | None = None
 
 
 AnyCommand = Command[Any, Any]
@@ -108,12 +114,12 @@ class Writer:
     ) -> T:
         """Apply, commit, answer; blocks the greenlet until it is durable."""
         waiter: Waiter[T] = Waiter()
-        self.begin(Command(apply, committed, waiter.settle))
+        self.begin(Command(apply, alone, committed, waiter.settle))
         return waiter.wait()
 
     def post(self, apply: Callable[[apsw.Connection], None]) -> None:
         """Apply and commit some time soon; nobody waits."""
-        self.begin(Command(apply))
+        self.begin(Command(apply, alone))
 
     def begin(self, command: AnyCommand) -> None:
         """Queue a command; its `done` is called in the loop, whatever happens."""
@@ -188,21 +194,19 @@ class Writer:
         self._fatal()
 
     def _transaction(self, batch: Sequence[AnyCommand]) -> list[Outcome]:
-        execute = self._connection.execute
+        groups = _groups(batch)
         begun = time.perf_counter()
-        execute("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            outcomes = [
-                outcome
-                for together, commands in itertools.groupby(batch, _KIND)
-                for outcome in self._apply_neighbours(together, list(commands))
-            ]
+            outcomes = self._applied(groups)
         except BaseException:
             self._roll_back()
             raise
+        if not self._connection.in_transaction:
+            return outcomes  # the only command failed
         started = time.perf_counter()
         try:
-            execute("COMMIT")
+            self._connection.execute("COMMIT")
         except apsw.FullError:
             self._roll_back()
             raise
@@ -213,32 +217,45 @@ class Writer:
         self.transaction_times.observe(ended - begun)
         return outcomes
 
-    def _apply_neighbours(
-        self, together: Together[Any, Any] | None, commands: list[AnyCommand]
-    ) -> list[Outcome]:
-        """Apply commands of one kind by one call; one by one when there is none, or it fails."""
-        if together is None or len(commands) == 1:
-            return [self._apply(command) for command in commands]
-        shares = [command.share for command in commands]
-        whole = self._apply(Command(lambda connection: together(connection, shares)))
-        if whole.error is not None:
-            return [self._apply(command) for command in commands]
-        return [Outcome(*one) for one in zip(commands, whole.result, strict=True)]
+    def _applied(self, groups: Sequence[Sequence[AnyCommand]]) -> list[Outcome]:
+        """Apply a batch. One kind alone needs no savepoint: it fails with the transaction."""
+        if len(groups) == 1:
+            try:
+                return self._together(groups[0])
+            except apsw.FullError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever fails is the answer of one command
+                self._roll_back()
+                if len(groups[0]) == 1:
+                    return [Outcome(groups[0][0], error=error)]
+                self._connection.execute("BEGIN IMMEDIATE")
+                groups = [[command] for command in groups[0]]
+        return [outcome for group in groups for outcome in self._guarded(group)]
 
-    def _apply(self, command: AnyCommand) -> Outcome:
+    def _together(self, group: Sequence[AnyCommand]) -> list[Outcome]:
+        """Apply commands of one kind by one call."""
+        shares = [command.share for command in group]
+        results = group[0].together(self._connection, shares)
+        return [_outcome(*one) for one in zip(group, results, strict=True)]
+
+    def _guarded(self, group: Sequence[AnyCommand]) -> list[Outcome]:
+        """Apply commands of one kind in a savepoint; if that fails, one by one."""
         execute = self._connection.execute
         execute("SAVEPOINT command")
         try:
-            outcome = Outcome(command, command.apply(self._connection))
+            outcomes = self._together(group)
         except apsw.FullError:
             raise
-        except Exception as error:  # whatever fails is that command's answer
+        except Exception as error:
             if not self._connection.in_transaction:
                 raise  # SQLite itself rolled the whole transaction back
             execute("ROLLBACK TO command")
-            outcome = Outcome(command, error=error)
+            execute("RELEASE command")
+            if len(group) > 1:
+                return [outcome for one in group for outcome in self._guarded([one])]
+            return [Outcome(group[0], error=error)]
         execute("RELEASE command")
-        return outcome
+        return outcomes
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
@@ -261,7 +278,26 @@ class Writer:
         self._wal_pages = 0
 
 
-_KIND: Final = operator.attrgetter("together")
+def _groups(batch: Sequence[AnyCommand]) -> list[list[AnyCommand]]:
+    """A batch by kinds, in the order in which it is applied and told.
+
+    All of it came while another batch was on its way, so nobody waited for one of them to send
+    another: what is applied together goes first, the rest one by one behind it.
+    """
+    kinds: dict[Any, list[AnyCommand]] = {}
+    singles = []
+    for command in batch:
+        if command.together is alone:
+            singles.append([command])
+        else:
+            kinds.setdefault(command.together, []).append(command)
+    return [*kinds.values(), *singles]
+
+
+def _outcome(command: AnyCommand, result: object) -> Outcome:
+    if isinstance(result, Exception):
+        return Outcome(command, error=result)
+    return Outcome(command, result)
 
 
 class _CommitFailedError(Exception):
