@@ -137,7 +137,8 @@ lock: setup ## Renew the locked requirements from requirements*.in
 	    --custom-compile-command "make lock" -c requirements.txt -c requirements-postgres.txt \
 	    -o requirements-dev.txt requirements-dev.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
-	    --custom-compile-command "make lock" -o bench/requirements.txt bench/requirements.in
+	    --custom-compile-command "make lock" -c requirements.txt -c requirements-dev.txt \
+	    -o bench/requirements.txt bench/requirements.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -o tests/a2a/requirements.txt tests/a2a/requirements.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
@@ -148,9 +149,9 @@ clean: clean-demo ## Remove the demo fleet, the environment and all caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: bench
-bench: setup ## Measure the hub beside baseline, JetStream and Redis (quiet machine, about 15 minutes; AGAINST=revision: beside that one instead, ROWS=load,key ROUNDS=9)
+bench: setup ## Measure the hub beside JetStream, Redis, Mosquitto, FastAPI and the baseline (quiet machine, about 20 minutes; ROWS=load,key; AGAINST=revision: beside that one instead, ROUNDS=9)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.txt
-	PYTHONPATH=files python -m bench.run $(if $(AGAINST),--against $(AGAINST) $(if $(ROWS),--rows $(ROWS)) --rounds $(or $(ROUNDS),9))
+	PYTHONPATH=files python -m bench.run $(if $(AGAINST),--against $(AGAINST) --goals) $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MARKDOWN),--markdown)
 
 .PHONY: bench-rollout
 bench-rollout: setup lab-setup ## Measure a first rollout of INVENTORY and one without changes, in the lab (about 5 minutes)

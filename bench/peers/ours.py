@@ -65,6 +65,8 @@ class Ours:
 
     name = "agent-bus"
     differs = ""
+    per_agent = True
+    is_slow = False
 
     def __init__(self, files: Path = ROOT / "files", *, tls: bool = False) -> None:
         self._files = files

@@ -1,0 +1,1 @@
+"""The peers' protocols by hand: what to write, and what was read; pure."""
