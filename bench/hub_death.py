@@ -21,12 +21,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bench.holders import Holders, token
 from bench.reconnect import quantile
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ FILES: Final = ROOT / "files"
 OUT: Final = ROOT / ".cache" / "bench-hub-death.json"
 ADMIN: Final = "a" * 43
 HUBS: Final = 3
-PROCESSES: Final = 4
-"""Each holds a part of the streams, one thread per stream as in a watcher."""
 GIVE_UP_S: Final = 180.0
-STACK_BYTES: Final = 256 * 1024
 
 
 class Hub:
@@ -92,7 +89,7 @@ class Hub:
         roster = {
             "agents": [{"name": f"agent-{node}", "node": node} for node in nodes],
             "groups": {},
-            "tokens": [{"node": node, "sha256": [_digest(_token(node))]} for node in nodes],
+            "tokens": [{"node": node, "sha256": [_digest(token(node))]} for node in nodes],
         }
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=GIVE_UP_S)
         with contextlib.closing(connection):
@@ -114,54 +111,20 @@ class Hub:
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def hold(spec: dict[str, Any]) -> None:
-    """Hold the streams of some nodes; say `NODE HUB SECONDS` for each hello."""
-    sys.path.insert(0, str(FILES))
-    from agent_bus_client.hub.hubs import Hubs
-    from agent_bus_client.hub.transport import HubClient
-    from agent_bus_client.watcher.stream import Received, StreamThread
-
-    threading.stack_size(STACK_BYTES)
-    lock = threading.Lock()
-
-    def start(number: int, node: str) -> None:
-        first, *others = spec["urls"]
-        urls = [first, *(others if number % 2 else reversed(others))]
-        hubs = Hubs(tuple(HubClient(url, lambda: _token(node)) for url in urls))
-
-        def put(item: object) -> None:
-            if isinstance(item, Received) and item.type == "hello":
-                with lock:
-                    print(node, spec["urls"].index(hubs.url), item.at, flush=True)
-
-        StreamThread(hubs, None, put).start()
-
-    for number, node in enumerate(spec["nodes"]):
-        start(number, node)
-    sys.stdin.read()  # until the parent ends
-    os._exit(0)
-
-
 def measure(folder: Path, streams: int, database: str | None) -> dict[str, Any]:
     """Open all streams, kill the first hub, and return what became of them."""
     nodes = [f"n{number}" for number in range(streams)]
     hubs: list[Hub] = []
-    holders: list[subprocess.Popen[str]] = []
-    try:
-        hubs += (Hub(folder / f"hub-{number}", database) for number in range(HUBS))
+    with contextlib.ExitStack() as ends:
+        for number in range(HUBS):
+            hubs.append(Hub(folder / f"hub-{number}", database))
+            ends.callback(hubs[-1].kill)
         for hub in hubs[: 1 if database else HUBS]:
             hub.put_roster(nodes)
-        urls = [hub.url for hub in hubs]
-        hellos: list[tuple[str, int, float]] = []
-        for number in range(PROCESSES):
-            spec = json.dumps({"urls": urls, "nodes": nodes[number::PROCESSES]})
-            holder = subprocess.Popen(
-                [sys.executable, "-m", "bench.hub_death", "--hold", spec],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            holders.append(holder)
-            threading.Thread(target=_listen, args=(holder, hellos), daemon=True).start()
+        holders = Holders(FILES, [hub.url for hub in hubs], nodes)
+        ends.callback(holders.end)
+        holders.start()
+        hellos = holders.hellos
         _wait(lambda: len({node for node, _, _ in hellos}) == streams, "all streams are open")
         before_s = [hub.cpu_s() for hub in hubs[1:]]
         began = len(hellos)
@@ -169,19 +132,12 @@ def measure(folder: Path, streams: int, database: str | None) -> dict[str, Any]:
         hubs[0].kill()
         _wait(lambda: len({n for n, hub, _ in hellos[began:] if hub}) == streams, "all moved")
         moved = {n: (hub, at - killed_at) for n, hub, at in reversed(hellos[began:]) if hub}
+        spent_s = [hub.cpu_s() - before for hub, before in zip(hubs[1:], before_s, strict=True)]
         return {
             "seconds": sorted(seconds for _, seconds in moved.values()),
             "at": [sum(hub == number for hub, _ in moved.values()) for number in (1, 2)],
-            "cpu_s": [
-                hub.cpu_s() - before for hub, before in zip(hubs[1:], before_s, strict=True)
-            ],
+            "cpu_s": spent_s,
         }
-    finally:
-        for holder in holders:
-            holder.kill()
-            holder.wait()
-        for hub in hubs:
-            hub.kill()
 
 
 def table(rounds: list[dict[str, Any]]) -> Iterator[str]:
@@ -203,10 +159,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--postgres", action="store_true", help="one PostgreSQL for all hubs")
-    parser.add_argument("--hold", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.hold:
-        hold(json.loads(options.hold))
     rounds = []
     for _ in range(options.rounds):
         with (
@@ -237,23 +190,12 @@ def _postgres(folder: Path) -> Iterator[str]:
         shutil.rmtree(server.folder, ignore_errors=True)
 
 
-def _listen(holder: subprocess.Popen[str], hellos: list[tuple[str, int, float]]) -> None:
-    assert holder.stdout is not None
-    for line in holder.stdout:
-        node, hub, at = line.split()
-        hellos.append((node, int(hub), float(at)))
-
-
 def _wait(condition: Any, what: str) -> None:  # noqa: ANN401 - a function without arguments
     deadline = time.monotonic() + GIVE_UP_S
     while not condition():
         if time.monotonic() > deadline:
             raise SystemExit(f"not within {GIVE_UP_S:g} s: {what}")
         time.sleep(0.05)
-
-
-def _token(node: str) -> str:
-    return f"{node}-token-{'n' * 40}"[:43]
 
 
 def _digest(token: str) -> str:

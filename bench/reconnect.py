@@ -3,7 +3,8 @@
 Run by `make bench-reconnect` from the project's root. The hub is killed and stopped by turns, and
 stays away for 1 s or 5 s before it is started again. Its READY to systemd says when it is back,
 its roster says when each watcher's stream was opened, and the watchers' logs count the tries
-between. With `--before`, the hub and the watchers of that revision do the same at the same time.
+between. With `--threads`, the watchers' stream threads do it alone, many in a process. With
+`--before`, the hub and the watchers of that revision do the same at the same time.
 It prints a table and writes .cache/bench-reconnect.json.
 """
 
@@ -24,14 +25,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bench.crowds import StreamThreads, Watchers
+from bench.holders import token
+from bench.targets import Goal
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from bench.crowds import Crowd
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUT: Final = ROOT / ".cache" / "bench-reconnect.json"
@@ -39,13 +44,11 @@ ADMIN: Final = "a" * 43
 OUTAGES_S: Final = (1.0, 5.0)
 UP_S: Final = (1.0, 3.0)
 """How long all watchers are connected before the next restart."""
+MANY: Final = 500
+"""From so many watchers on, the hub spreads them over more than 2 s."""
 GIVE_UP_S: Final = 180.0
 """The run ends if by then the hub is not ready or a watcher is not back."""
 SAY_EVERY: Final = 10
-CODE: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from agent_bus_client.__main__ import watch; sys.exit(watch(sys.argv[2]))"
-)
 
 
 @dataclass
@@ -55,40 +58,66 @@ class Restart:
     how: str
     outage_s: float
     back_s: list[float]
+    at: float
+    """When the hub was ended, by the wall clock."""
+    ready_at: float = 0.0
+    """And when the next one was ready."""
 
 
 @dataclass
 class Result:
-    """All restarts of one revision, and its watchers' failed tries per second."""
+    """All restarts of one revision, and when its watchers tried to open a stream."""
 
     name: str
+    watchers: int
     restarts: list[Restart] = field(default_factory=list)
-    tries: dict[int, int] = field(default_factory=dict)
+    tries: list[float] = field(default_factory=list)
+
+    def tries_up(self) -> list[float]:
+        """The tries at a hub that was up."""
+        found: list[float] = []
+        for one, until in zip(self.restarts, [*self.restarts[1:], None], strict=True):
+            end = math.inf if until is None else until.at
+            found += [at for at in self.tries if one.ready_at <= at < end]
+        return found
 
 
 class Bench:
     """A hub and its watchers, of one revision's code."""
 
-    def __init__(self, name: str, files: Path, folder: Path, watchers: int) -> None:
-        self.result = Result(name)
+    def __init__(
+        self, name: str, files: Path, folder: Path, *, watchers: int, by_thread: bool
+    ) -> None:
+        self.result = Result(name, watchers)
         self._files = files
         self._folder = folder
         self._nodes = [f"n{number}" for number in range(watchers)]
         self._port = _free_port()
         self._hub: subprocess.Popen[bytes] | None = None
-        self._watchers: list[subprocess.Popen[bytes]] = []
+        self._crowd: Crowd = self._gathered(by_thread=by_thread)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(folder / "notify"))
         self._notify.settimeout(GIVE_UP_S)
 
+    def _gathered(self, *, by_thread: bool) -> Crowd:
+        url = f"http://127.0.0.1:{self._port}"
+        if by_thread:
+            return StreamThreads(self._files, url, self._nodes)
+        return Watchers(
+            self._files,
+            self._folder,
+            url=url,
+            nodes=self._nodes,
+            roster=lambda: self._call("GET"),
+        )
+
     def run(self, restarts: int, ended: threading.Event) -> None:
         """Restart the hub this many times, or until `ended`."""
         try:
-            self._start_hub()
+            up_at = self._start_hub()
             self._put_roster()
-            for node in self._nodes:
-                self._start_watcher(node)
-            self._all_back()
+            self._crowd.start()
+            self._all_back(up_at)
             for number in range(restarts):
                 if ended.wait(random.uniform(*UP_S)):
                     break
@@ -98,10 +127,14 @@ class Bench:
                     print(f"{self.result.name}: {number + 1} restarts", flush=True)
         finally:
             self._end()
-        self._count_tries()
+        outages = [one.at for one in self.result.restarts]
+        tries = self._crowd.tries(outages)
+        if outages:  # the first opening of all is none
+            self.result.tries = sorted(at for at in tries if at >= outages[0])
 
     def _restart(self, how: str, outage_s: float) -> Restart:
         assert self._hub is not None
+        ended_at = time.time()
         if how == "kill":
             os.killpg(self._hub.pid, signal.SIGKILL)
         else:
@@ -109,8 +142,8 @@ class Bench:
         self._hub.wait(GIVE_UP_S)
         time.sleep(outage_s)
         ready_at = self._start_hub()
-        back_s = [max(0.0, since - ready_at) for since in self._all_back()]
-        return Restart(how, outage_s, back_s)
+        back_s = [max(0.0, since - ready_at) for since in self._all_back(ended_at)]
+        return Restart(how, outage_s, back_s, ended_at, ready_at)
 
     def _start_hub(self) -> float:
         """Start it; return when it said READY, by the wall clock."""
@@ -139,41 +172,19 @@ class Bench:
             "agents": [{"name": f"agent-{node}", "node": node} for node in self._nodes],
             "groups": {},
             "tokens": [
-                {"node": node, "sha256": [hashlib.sha256(_token(node).encode()).hexdigest()]}
+                {"node": node, "sha256": [hashlib.sha256(token(node).encode()).hexdigest()]}
                 for node in self._nodes
             ],
         }
         self._call("PUT", roster)
 
-    def _start_watcher(self, node: str) -> None:
-        folder = self._folder / node
-        (folder / "secrets").mkdir(parents=True)
-        (folder / "outbox").mkdir()
-        (folder / "secrets" / "node-token").write_text(_token(node), encoding="ascii")
-        settings = {
-            "node": node,
-            "hub_url": f"http://127.0.0.1:{self._port}",
-            "agents": [{"name": f"agent-{node}", "waker": "command", "command": ["true"]}],
-            "state_dir": str(folder),
-            "outbox_dir": str(folder / "outbox"),
-        }
-        (folder / "node.json").write_text(json.dumps(settings), encoding="utf-8")
-        argv = [sys.executable, "-I", "-S", "-c", CODE, str(self._files)]
-        with (folder / "log").open("ab") as log:
-            watcher = subprocess.Popen(
-                [*argv, str(folder / "node.json")],
-                env={**os.environ, "CREDENTIALS_DIRECTORY": str(folder / "secrets")},
-                stderr=log,
-            )
-        self._watchers.append(watcher)
-
-    def _all_back(self) -> list[float]:
+    def _all_back(self, up_at: float) -> list[float]:
         """When each watcher's stream was opened, by the wall clock, once all are open."""
         deadline = time.monotonic() + GIVE_UP_S
         while time.monotonic() < deadline:
-            since = [node["stream_since"] for node in self._call("GET")["nodes"]]
-            if len(since) == len(self._nodes) and all(since):
-                return [datetime.fromisoformat(text).timestamp() for text in since]
+            since = self._crowd.since(up_at)
+            if len(since) == len(self._nodes):
+                return since
             time.sleep(0.1)
         raise SystemExit(f"{self.result.name}: not all watchers were back in {GIVE_UP_S:g} s")
 
@@ -190,26 +201,12 @@ class Bench:
         return found
 
     def _end(self) -> None:
-        for watcher in self._watchers:
-            watcher.terminate()
-        for watcher in self._watchers:
-            watcher.wait(GIVE_UP_S)
+        self._crowd.end()
         if self._hub is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._hub.pid, signal.SIGKILL)
             self._hub.wait(GIVE_UP_S)
         self._notify.close()
-
-    def _count_tries(self) -> None:
-        """Count what the watchers logged of streams that ended or could not be opened."""
-        tries = Counter[int]()
-        for node in self._nodes:
-            for line in (self._folder / node / "log").read_text(encoding="utf-8").splitlines():
-                said = json.loads(line)
-                if said["event"] in {"stream ended", "hub refused the stream"}:
-                    at = datetime.fromisoformat(said["at"])
-                    tries[int(at.timestamp())] += 1
-        self.result.tries = dict(tries)
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -234,11 +231,35 @@ def table(result: Result) -> Iterator[str]:
             for v in (each, last)
         )
         yield f"{name:18} {len(restarts):8}   {columns}"
-    busy = list(result.tries.values())
+    most, up = most_in_a_second(result.tries), most_in_a_second(result.tries_up())
     yield (
-        f"failed tries of all watchers in a second: p50 {quantile(busy, 0.5):g}, "
-        f"p99 {quantile(busy, 0.99):g}, most {max(busy)}; in all {sum(busy)}"
+        f"tries of all {result.watchers} watchers: {len(result.tries)}; in any one second at most "
+        f"{most}, at a hub that is up {up}"
     )
+
+
+def most_in_a_second(times: Sequence[float]) -> int:
+    """How many of these (in order) are within one second, wherever that begins."""
+    most = first = 0
+    for number, at in enumerate(times):
+        while times[first] <= at - 1:
+            first += 1
+        most = max(most, number - first + 1)
+    return most
+
+
+def goals(result: Result) -> list[Goal]:
+    """The goals for so many watchers."""
+    long = [max(one.back_s) for one in result.restarts if one.outage_s == max(OUTAGES_S)]
+    if result.watchers < MANY:
+        back = quantile(long, 0.99) if long else None
+        return [Goal(f"all back after {max(OUTAGES_S):g} s, p99, s", "<= 2", back, 2)]
+    last = [max(one.back_s) for one in result.restarts]
+    most = most_in_a_second(result.tries_up()) if result.tries else None
+    return [
+        Goal("all back, at most, s", "<= 6", max(last) if last else None, 6),
+        Goal("tries in a second at a hub that is up", "<= 500", most, 500),
+    ]
 
 
 def main() -> None:
@@ -246,11 +267,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--watchers", type=int, default=9)
     parser.add_argument("--restarts", type=int, default=200)
+    parser.add_argument("--threads", action="store_true", help="stream threads, no whole watchers")
     parser.add_argument("--before", metavar="REVISION", help="measure that one beside this one")
     options = parser.parse_args()
+    crowd = {"watchers": options.watchers, "by_thread": options.threads}
     with tempfile.TemporaryDirectory(prefix="agent-bus-reconnect-") as name:
         folder = Path(name)
-        benches = [_bench("this revision", ROOT / "files", folder / "now", options.watchers)]
+        benches = [_bench("this revision", ROOT / "files", folder / "now", **crowd)]
         if options.before:
             archive = subprocess.run(
                 ["git", "archive", options.before, "files"],
@@ -259,19 +282,20 @@ def main() -> None:
                 check=True,
             )
             subprocess.run(["tar", "-x", "-C", name], input=archive.stdout, check=True)
-            before = _bench(options.before, folder / "files", folder / "then", options.watchers)
+            before = _bench(options.before, folder / "files", folder / "then", **crowd)
             benches.append(before)
         _run(benches, options.restarts)
     for bench in benches:
         print()
         print("\n".join(table(bench.result)))
+        print("\n".join(goal.line() for goal in goals(bench.result)))
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps([asdict(bench.result) for bench in benches]), encoding="utf-8")
 
 
-def _bench(name: str, files: Path, folder: Path, watchers: int) -> Bench:
+def _bench(name: str, files: Path, folder: Path, **crowd: Any) -> Bench:  # noqa: ANN401
     folder.mkdir()
-    return Bench(name, files, folder, watchers)
+    return Bench(name, files, folder, **crowd)
 
 
 def _run(benches: list[Bench], restarts: int) -> None:
@@ -289,10 +313,6 @@ def _run(benches: list[Bench], restarts: int) -> None:
         ended.set()
         for other in others:
             other.join(GIVE_UP_S)
-
-
-def _token(node: str) -> str:
-    return f"{node}-token-{'n' * 40}"[:43]
 
 
 def _free_port() -> int:
