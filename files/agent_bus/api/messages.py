@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
     from agent_bus.bus.presence import Presence
+    from agent_bus.core.model import Sent
+    from agent_bus.http.call import Done
     from agent_bus.store.contract import Store
 
 KEY_LIMIT: Final = 255
@@ -70,6 +72,22 @@ class Messages:
 
     def send(self, call: Call[None, SendBody]) -> Answer:
         """Send a message."""
+        return self._accepted(self._bus.send(self._draft(call)))
+
+    def begin_send(self, call: Call[None, SendBody], done: Done) -> None:
+        """As `send`, in the loop itself."""
+
+        def stored(found: Sent | Exception) -> None:
+            try:
+                outcome = found if isinstance(found, Exception) else self._accepted(found)
+            except Exception as defect:  # noqa: BLE001 - the top of a request
+                outcome = defect
+            done(outcome)
+
+        self._bus.begin_send(self._draft(call), done=stored)
+
+    def _draft(self, call: Call[None, SendBody]) -> Draft:
+        """What is to be stored; all that a send must pass is checked here, or in the bus."""
         body = call.body
         sender = self._auth.require_agent(call.principal, body.sender, field="from")
         key = call.headers.get("idempotency-key")
@@ -78,7 +96,7 @@ class Messages:
                 f"Idempotency-Key: 1 to {KEY_LIMIT} printable characters.",
                 field="Idempotency-Key",
             )
-        draft = Draft(
+        return Draft(
             sender=sender,
             recipients=self._recipients(body, sender, key),
             body=body.body,
@@ -90,7 +108,8 @@ class Messages:
             idempotency_key=key,
             payload_sha256=None if key is None else _canonical_sha256(body),
         )
-        sent = self._bus.send(draft)
+
+    def _accepted(self, sent: Sent) -> Answer:
         reachable = [self._presence.status(d.agent) for d in sent.deliveries]
         return Answer(201, raw=wire.accepted(sent, reachable))
 
@@ -211,6 +230,8 @@ class Messages:
         try:
             return self._directory.recipients(body.to, sender=sender)
         except (errors.UnknownAgentError, errors.AgentRetiredError, errors.NoRecipientError):
+            if key is not None:
+                greenlets.require_greenlet()
             if key is None or not self._store.replay_of(sender, key):
                 raise
             return ()

@@ -160,7 +160,7 @@ def _messages(messages: Messages) -> list[Route]:
         Route(
             "POST",
             "/send",
-            with_body(requests.SendBody, messages.send),
+            with_body(requests.SendBody, messages.send, begin=messages.begin_send),
             "Send a message",
             "Answers after the message is synced to the disk. With the header "
             "`Idempotency-Key` a repeated request within 24 h answers the first result.",

@@ -72,7 +72,15 @@ class Authenticator:
             errors.UnauthenticatedError: no bearer token, or not a valid one.
             errors.AuthThrottledError: not valid, and too many such attempts from `address`.
         """
-        sha256 = _digest_of(header)
+        return self.admit(digest_of(header), address)
+
+    def admit(self, sha256: str, address: str) -> Principal:
+        """The principal of a token, by the token's digest; empty: there is none.
+
+        Raises:
+            errors.UnauthenticatedError: as for `authenticate`.
+            errors.AuthThrottledError: as for `authenticate`.
+        """
         principal = self._find(sha256) if sha256 else None
         if principal is not None:
             return principal
@@ -107,7 +115,7 @@ class Authenticator:
             errors.UnauthenticatedError: as for `authenticate`.
             errors.AuthThrottledError: as for `authenticate`.
         """
-        sha256 = _digest_of(header)
+        sha256 = digest_of(header)
         if any(hmac.compare_digest(known, sha256) for known in self._scrapers):
             return
         if not self.authenticate(header, address).is_admin:
@@ -164,7 +172,7 @@ class Authenticator:
         self._known, self._known_of = found, roster
 
 
-def _digest_of(header: str | None) -> str:
+def digest_of(header: str | None) -> str:
     """The SHA-256 (hex) of the bearer token in an `Authorization` header; empty without one."""
     scheme, _, token = (header or "").partition(" ")
     if scheme.lower() != "bearer" or not token:

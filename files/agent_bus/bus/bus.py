@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent_bus.bus.broker import Entry
 from agent_bus.core import errors, sse, states
 from agent_bus.runtime import greenlets
+from agent_bus.runtime.greenlets import Waiter
 from agent_bus.store.cluster import ALONE, WakeAsked
 
 if TYPE_CHECKING:
@@ -91,20 +92,46 @@ class Bus:
             errors.RateLimitedError: the sender is over its rate; a replay of a key never is.
             errors.BusError: whatever `Store.send` raises.
         """
+        waiter: Waiter[Sent] = Waiter()
+        self.begin_send(draft, step=step, done=waiter.settle)
+        return waiter.wait()
+
+    def begin_send(
+        self, draft: Draft, *, step: Step | None = None, done: Callable[[Sent | Exception], object]
+    ) -> None:
+        """As `send`, without waiting for the commit: `done` takes what comes of it, in the loop.
+
+        Raises:
+            errors.RateLimitedError: as for `send`.
+            greenlets.MustWaitError: this is the loop, and whether it is a replay is not known.
+        """
+        wait_s = self._take_rate(draft)
+        is_cancel = step is not None and step.kind == "cancel"
+        depth_limit = sys.maxsize if is_cancel else self._hop_limit
+        if draft.idempotency_key is None:
+            self._store.begin_send(draft, depth_limit=depth_limit, step=step, done=done)
+            return
+
+        def finish(found: Sent | Exception) -> None:
+            if wait_s == 0 and not isinstance(found, Exception) and found.replayed:
+                self._limiter.give_back(draft.sender)
+            done(found)
+
+        self._store.begin_send(draft, depth_limit=depth_limit, step=step, done=finish)
+
+    def _take_rate(self, draft: Draft) -> float:
+        """Let a send pass; answers 0, or for a replay that is over the rate by how much (s)."""
         self._presence.seen(draft.sender)
         wait_s = self._limiter.take(draft.sender)
         if wait_s > 0:
             key = draft.idempotency_key
+            if key is not None:
+                greenlets.require_greenlet()
             if key is None or not self._store.replay_of(draft.sender, key):
                 raise errors.RateLimitedError(
                     draft.sender, per_s=self._limiter.per_s, retry_after_s=wait_s
                 )
-        is_cancel = step is not None and step.kind == "cancel"
-        depth_limit = sys.maxsize if is_cancel else self._hop_limit
-        sent = self._store.send(draft, depth_limit=depth_limit, step=step)
-        if sent.replayed and wait_s == 0:
-            self._limiter.give_back(draft.sender)
-        return sent
+        return wait_s
 
     def inbox(
         self,

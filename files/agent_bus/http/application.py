@@ -77,6 +77,12 @@ class FixedPaths:
         """The headers that those read."""
         return tuple({h.key: h for one in self._plain.values() for h in one.headers}.values())
 
+    def begin_plain(
+        self, target: bytes, environ: WSGIEnvironment, done: Callable[[Answer], None]
+    ) -> bool:
+        """Begin to answer such a POST in the loop itself; False: see `Gate.begin`."""
+        return self._gate.begin(self._plain[target], environ, done)
+
     def answer_plain(self, target: bytes, environ: WSGIEnvironment) -> Answer:
         """Answer such a POST from the few parts of an environment that endpoints look at."""
         return self._gate.answer(self._plain[target], environ)

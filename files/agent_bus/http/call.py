@@ -6,10 +6,12 @@ the `Answer`. Endpoints are plain functions between the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from typing_extensions import TypeVar
+
+from agent_bus.core.model import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +26,7 @@ def _never() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call(Generic[Query_co, Body_co]):
     """One request that may reach its endpoint: who asks, and for what.
 
@@ -61,7 +63,7 @@ AnyCall: TypeAlias = Call[object, object]
 """For what looks at neither query nor body."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """A JSON answer; `raw` bytes of another type, or a stream of `frames`, when set."""
 
@@ -70,3 +72,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     frames: Iterable[bytes] | None = None
     raw: bytes | None = None
+
+
+Done: TypeAlias = "Callable[[Answer | Exception], None]"
+"""What is called with the outcome of a call, in the loop, now or later; once, and never raises."""

@@ -17,7 +17,7 @@ from agent_bus.core import errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent_bus.http.call import Answer, Call
+    from agent_bus.http.call import Answer, Call, Done
 
 Query = TypeVar("Query", bound=BaseModel)
 Body = TypeVar("Body", bound=BaseModel)
@@ -37,6 +37,8 @@ class Endpoint:
         is_raw: the function reads parameters and body itself; the body is bytes.
         admin_body_bytes: what a body from the admin token may have, where that is more than the
             hub's limit.
+        begin: begins to answer a call in the loop itself, for those that come often; it must not
+            wait, and raises `greenlets.MustWaitError` where it would have to.
     """
 
     answer: AnyFunction
@@ -46,6 +48,7 @@ class Endpoint:
     body_is_form: bool = False
     is_raw: bool = False
     admin_body_bytes: int = 0
+    begin: Callable[[Call[Any, Any], Done], None] | None = None
 
     def parse_query(self, parameters: Mapping[str, str]) -> BaseModel | None:
         """The query parameters as a model.
@@ -108,10 +111,14 @@ def with_query(query: type[Query], answer: Callable[[Call[Query]], Answer]) -> E
 
 
 def with_body(
-    body: type[Body], answer: Callable[[Call[None, Body]], Answer], *, is_optional: bool = False
+    body: type[Body],
+    answer: Callable[[Call[None, Body]], Answer],
+    *,
+    is_optional: bool = False,
+    begin: Callable[[Call[None, Body], Done], None] | None = None,
 ) -> Endpoint:
     """A JSON body and no parameters."""
-    return Endpoint(answer, None, body, body_is_optional=is_optional)
+    return Endpoint(answer, None, body, body_is_optional=is_optional, begin=begin)
 
 
 def with_form(form: type[Body], answer: Callable[[Call[None, Body]], Answer]) -> Endpoint:

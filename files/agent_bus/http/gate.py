@@ -8,7 +8,7 @@ long (413), then a caller who may not do this (403), then what makes no sense (4
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from gunicorn.http.errors import ParseException
@@ -19,10 +19,11 @@ from agent_bus.http import problem
 from agent_bus.http.call import Answer, Call
 from agent_bus.http.route import BY_TOKEN
 from agent_bus.http.session import SESSION_HEADERS
+from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from wsgiref.types import WSGIEnvironment
 
     from agent_bus.bus.auth import Authenticator, Principal
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     from agent_bus.http.session import Sessions
 
 logger = logging.getLogger(__name__)
+
+BODY: Final = "agent_bus.body"
+"""In an environment: the whole body, of a request that the server has read itself."""
+TOKEN_SHA256: Final = "agent_bus.token_sha256"  # noqa: S105 - no secret
+"""The digest of such a request's token; empty without one."""
+SOCKET: Final = "agent_bus.socket"
+"""Such a request's connection."""
 
 
 class Gate:
@@ -68,16 +76,50 @@ class Gate:
     ) -> Answer:
         """What the route's endpoint answers, or the problem that kept it from answering."""
         try:
-            try:
-                return self._answer(route, environ, path or {})
-            except errors.BusError as error:
-                return self._refuse(route, environ, error)
-        except Exception:
-            logger.exception("%s %s failed", route.method, route.path)
-            self._refusals[errors.InternalError.code] += 1
-            return problem.answer(errors.InternalError())
+            call, raw = self._call(route, environ, path or {})
+            if call.principal.is_admin and route.action is not None:
+                return self._audit.carry_out(route, route.action, call, raw)
+            return route.endpoint.answer(call)
+        except Exception as error:  # noqa: BLE001 - the top of a request
+            return self._failed(route, environ, error)
 
-    def _answer(self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]) -> Answer:
+    def begin(
+        self, route: Route, environ: WSGIEnvironment, done: Callable[[Answer], None]
+    ) -> bool:
+        """As `answer`, in the loop itself: `done` gets the answer, now or later.
+
+        Returns:
+            False: the call has to wait for something; `answer` it in a greenlet. Nothing has come
+            of it so far.
+        """
+        begin = route.endpoint.begin
+        if begin is None:
+            return False
+
+        def finish(found: Answer | Exception) -> None:
+            if isinstance(found, Exception):
+                found = self._failed(route, environ, found)
+            done(found)
+
+        try:
+            call, _ = self._call(route, environ, {})
+            if call.principal.is_admin and route.action is not None:
+                return False  # the audit waits for the disk
+            begin(call, finish)
+        except greenlets.MustWaitError:
+            return False
+        except Exception as error:  # noqa: BLE001 - the top of a request
+            finish(error)
+        return True
+
+    def _call(
+        self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]
+    ) -> tuple[Call[Any, Any], bytes]:
+        """What the endpoint gets, and the body as it came.
+
+        Raises:
+            errors.BusError: the call may not reach its endpoint.
+        """
         if environ["REQUEST_METHOD"] != route.method and route.access in BY_TOKEN:
             # A HEAD, which Flask takes for a GET, must not count as having read a page.
             raise errors.WrongMethodError([route.method])
@@ -97,14 +139,23 @@ class Gate:
             headers={h.key: environ[h.environ] for h in route.headers if h.environ in environ},
             path=path,
             parameters=parameters,
-            socket=environ.get("gunicorn.socket") or environ.get("agent_bus.socket"),
+            socket=environ.get("gunicorn.socket") or environ.get(SOCKET),
             address=environ.get("REMOTE_ADDR", ""),
             scheme=environ.get("wsgi.url_scheme", "http"),
             protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
         )
-        if principal.is_admin and route.action is not None:
-            return self._audit.carry_out(route, route.action, call, raw)
-        return route.endpoint.answer(call)
+        return call, raw
+
+    def _failed(self, route: Route, environ: WSGIEnvironment, error: Exception) -> Answer:
+        """What is answered in place of what failed."""
+        if isinstance(error, errors.BusError):
+            try:
+                return self._refuse(route, environ, error)
+            except Exception as defect:  # noqa: BLE001 - as above
+                error = defect
+        logger.error("%s %s failed", route.method, route.path, exc_info=error)
+        self._refusals[errors.InternalError.code] += 1
+        return problem.answer(errors.InternalError())
 
     def _refuse(self, route: Route, environ: WSGIEnvironment, error: errors.BusError) -> Answer:
         if route.refused is not None:
@@ -127,20 +178,29 @@ class Gate:
             return self._sessions.require(_visit(environ))
         if access == "session_write":
             return self._sessions.require_write(_visit(environ))
-        header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
+        address = environ.get("REMOTE_ADDR", "")
+        sha256 = environ.get(TOKEN_SHA256)
+        if sha256 is not None and access != "scrape":
+            return self._auth.admit(sha256, address)
+        header = environ.get("HTTP_AUTHORIZATION")
         if access == "scrape":
             self._auth.require_scraper(header, address)
             return NOBODY
         return self._auth.authenticate(header, address)
 
     def _body(self, environ: WSGIEnvironment, limit_bytes: int) -> bytes:
+        whole: bytes | None = environ.get(BODY)
+        if whole is not None:
+            if len(whole) > limit_bytes:
+                raise errors.TooLargeError(limit_bytes)
+            return whole
         length = environ.get("CONTENT_LENGTH")
         if length and int(length) > limit_bytes:
             raise errors.TooLargeError(limit_bytes)
         if not length and "HTTP_TRANSFER_ENCODING" not in environ:
             return b""
         peer = environ.get("gunicorn.socket")
-        if peer is not None:  # None: the whole body is there already
+        if peer is not None:  # None: as in tests
             peer.settimeout(self._read_timeout_s)
         try:
             body: bytes = environ["wsgi.input"].read(limit_bytes + 1)

@@ -26,6 +26,7 @@ __all__ = [
     "Event",
     "HangUps",
     "LoopThread",
+    "MustWaitError",
     "Readable",
     "Signal",
     "ThreadedPool",
@@ -38,6 +39,7 @@ __all__ = [
     "native_rlock",
     "native_sleep",
     "offload",
+    "require_greenlet",
     "share_interpreter",
     "sleep",
     "spawn",
@@ -91,6 +93,20 @@ def all_of(works: Sequence[Callable[[], T]]) -> list[T]:
 def in_loop(call: Callable[[], object]) -> None:
     """Call something in the loop itself, in its next turn; it must not block."""
     gevent.get_hub().loop.run_callback(call)
+
+
+class MustWaitError(Exception):
+    """Something has to wait that was begun in the loop itself: begin it again in a greenlet."""
+
+
+def require_greenlet() -> None:
+    """Call it ahead of what waits, where the loop itself may come along.
+
+    Raises:
+        MustWaitError: this is the loop.
+    """
+    if gevent.getcurrent() is gevent.get_hub():
+        raise MustWaitError
 
 
 class Waiter(Generic[T]):

@@ -128,7 +128,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         beat = Beat(int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6, now=time.monotonic())
         while worker.alive:
             greenlets.sleep(ALIVE_POLL_S)
-            worker.hang_up_overdue()
+            worker.tend()
             if beat.is_due(time.monotonic()) and self._is_well():
                 self._notify("WATCHDOG=1")
         self._notify("STOPPING=1\nSTATUS=Draining streams")

@@ -1,13 +1,12 @@
 """gunicorn's gevent worker, with four things that it lacks.
 
 It gives up peers that do not take their answers, hangs up idle connections when it ends, lets no
-client that always has its next request ready keep the others waiting, and answers the POSTs that
-follow each other on a connection, sends and MCP, with one read, one write, and a C parser between
-them.
+client that always has its next request ready keep the others waiting, and serves plain POSTs,
+sends and MCP, in the loop itself, with one read, one write, and a C parser between them.
 
-gunicorn accepts every connection and reads its first request, and takes over again whenever a
-request is not plain. What a request must pass (authentication, limits, validation) is the same
-`Gate` as on every other way.
+Each connection begins there (`connection.py`). gunicorn reads a request that is not plain, in a
+greenlet; the next one is again looked at in the loop. What a request must pass (authentication,
+limits, validation) is the same `Gate` on every way.
 """
 
 from __future__ import annotations
@@ -21,28 +20,25 @@ import socket
 import ssl
 import struct
 import termios
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.http.body import LengthReader
-from gunicorn.util import http_date
 from gunicorn.workers.ggevent import GeventWorker
 
 from agent_bus.core import errors
 from agent_bus.http import problem
-from agent_bus.http.application import STATUS_LINES, encode
 from agent_bus.http.live import LiveStream
 from agent_bus.runtime import greenlets, tls
+from agent_bus.runtime.listening import Acceptor, Places
+from agent_bus.server.connection import Connections
 from agent_bus.server.plain import EnvironKeys, PlainReader
+from agent_bus.server.response import response
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Iterator
 
-    from agent_bus.http.call import Answer
-
 HTTP_1_1: Final = (1, 1)
-RECEIVED_BYTES: Final = 16_384
-"""Read at once. A request that does not fit is not plain: gunicorn reads it."""
 USER_TIMEOUT_FACTOR: Final = 3
 """The kernel gives up a peer that acknowledges or takes nothing for this many write timeouts
 (30 s), so that no answer, however large, waits for somebody who is gone."""
@@ -55,31 +51,73 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*arguments, **named)
-        self._idle: dict[socket.socket, float] = {}
-        """Connections without a request under way, and until when they may stay so."""
-        self._turns: dict[socket.socket, int] = {}
-        """The loop's turn in which each connection had its last request."""
+        self._idle: dict[Any, float] = {}
+        """Connections that gunicorn reads, without a request under way."""
+        self._turns: dict[Any, int] = {}
+        """The loop's turn in which each of them had its last request."""
         self._user_timeout_ms = 0  # the kernel's own: 15 minutes and more
 
     @functools.cached_property
-    def _environ_keys(self) -> EnvironKeys:
-        """Which headers of a plain POST are looked at; known once the application is loaded."""
-        return EnvironKeys(self.wsgi.plain_headers)
+    def _connections(self) -> Connections:
+        """Those that the loop serves; made once the application is loaded."""
+        keys = EnvironKeys(self.wsgi.plain_headers)
+        reader = PlainReader(self.wsgi.plain_targets, keys)
+        return Connections(reader, self.wsgi, idle_s=self.cfg.keepalive)
 
     def limit_writes(self, timeout_s: float) -> None:
         """Give up each peer that takes no bytes for a few of these; set before one connects."""
         self._user_timeout_ms = int(timeout_s * USER_TIMEOUT_FACTOR * 1000)
 
-    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
-        """Serve one connection until it ends."""
+    def server_class(self, listener: Any, *, spawn: Any, **named: Any) -> Acceptor:  # noqa: ANN401 - gunicorn's own
+        """What accepts connections, in place of gevent's own; gunicorn calls it once.
+
+        A connection inherits the listener's options: tcp(7).
+        """
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._user_timeout_ms)
+        places = Places(spawn.size)
+        context = named.get("ssl_context")
+        return Acceptor(
+            listener,
+            places=places,
+            opened=functools.partial(self._opened, listener, places),
+            handle=functools.partial(self.handle, listener),
+            **({} if context is None else {"ssl_context": context}),
+        )
+
+    def _opened(self, listener: Any, places: Places, client: _socket.socket, addr: Any) -> None:  # noqa: ANN401 - as above
+        """Serve a new connection in the loop, until it ends or sends what is not plain."""
+
+        def leave(received: bytes | None) -> None:
+            places.give()
+            if received is None:
+                client.close()
+                return
+            descriptor = client.detach()
+            peer = socket.socket(client.family, client.type, client.proto, descriptor)
+            places.spawn(self._handle, listener, Ahead(peer, received), addr)
+
+        self._connections.serve(client, _address(addr), leave).read()
+
+    def _handle(self, listener: Any, client: Ahead, addr: Any) -> None:  # noqa: ANN401 - as above
+        try:
+            self.handle(listener, client, addr)
+        finally:
+            client.close()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        """Serve one connection in its greenlet until it ends."""
         try:
             listening = _Listening(listener.getsockname())
         except OSError:  # the hub stops, and has closed the listener since it accepted
             return
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._user_timeout_ms)
-        if isinstance(client, ssl.SSLSocket) and not tls.greet(client, _plain_refusal):
-            return
+        if isinstance(client, ssl.SSLSocket):
+            if not tls.greet(client, _plain_refusal):
+                return
+            received = self._serve_plain(client, addr)
+            if received is None:
+                return
+            client = Ahead(client, received)
         self._idle[client] = math.inf  # gunicorn has its own limit
         try:
             super().handle(listening, client, addr)
@@ -87,14 +125,17 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             self._idle.pop(client, None)
             self._turns.pop(client, None)
 
-    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
+    def handle_request(self, listener_name: Any, req: Any, sock: Ahead, addr: Any) -> None:  # noqa: ANN401
         """Serve one request of a connection, and the plain POSTs that follow it."""
         self._idle.pop(sock, None)
         self._turns[sock] = greenlets.yield_if_starved(self._turns.get(sock, -1))
         try:
             super().handle_request(listener_name, req, sock, addr)
             if self.alive and _is_done(req):
-                self._serve_plain(req, sock, addr)
+                received = self._serve_plain(sock.peer, addr)
+                if received is None:
+                    raise StopIteration  # what ends a connection for gunicorn
+                req.unreader.unread(received)
         except OSError as error:
             if not _is_given_up(error):
                 raise
@@ -129,47 +170,62 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         gunicorn's own shutdown waits for them like for requests, so that one kept-alive client
         would burn the whole graceful timeout while nobody can connect.
         """
-        self._hang_up(math.inf)
+        self._connections.hang_up_idle()
+        for client in list(self._idle):
+            with contextlib.suppress(OSError):
+                tls.hang_up(client, socket.SHUT_RD)
 
-    def hang_up_overdue(self) -> None:
+    def tend(self) -> None:
         """End the connections that have been kept alive long enough for their next send."""
-        self._hang_up(time.monotonic())
+        self._connections.tend()
 
     def cut_writing(self) -> None:
         """End the connections whose peers still have bytes of an answer to take."""
+        self._connections.cut_writing()
         for client in [client for client in self._turns if client not in self._idle]:
             with contextlib.suppress(OSError, ValueError):  # it is closed already
                 if _unsent_bytes(client):
                     tls.hang_up(client, socket.SHUT_RDWR)
 
-    def _hang_up(self, now: float) -> None:
-        for client in [client for client, until in self._idle.items() if until <= now]:
-            with contextlib.suppress(OSError):
-                tls.hang_up(client, socket.SHUT_RD)
+    def _serve_plain(self, peer: Any, addr: Any) -> bytes | None:  # noqa: ANN401 - as above
+        """Let the loop serve a connection, while its greenlet waits.
 
-    def _serve_plain(self, req: Any, sock: socket.socket, addr: Any) -> None:  # noqa: ANN401
-        """Answer plain POSTs; any other request goes back to gunicorn unchanged."""
-        address = addr[0] if isinstance(addr, tuple) else ""
-        reader = PlainReader(self.wsgi.plain_targets, self._environ_keys, address=address)
-        turn = self._turns[sock]
-        readable = greenlets.Readable(sock.fileno())
+        Returns:
+            What was read and is not plain; None: the connection ends.
+        """
+        waiter: greenlets.Waiter[bytes | None] = greenlets.Waiter()
+
+        def leave(received: bytes | None) -> None:
+            greenlets.in_loop(functools.partial(waiter.resolve, received))
+
+        peer.settimeout(0.0)
+        connection = self._connections.serve(peer, _address(addr), leave)
         try:
-            while self.alive:
-                self._idle[sock] = time.monotonic() + self.cfg.keepalive
-                if isinstance(sock, ssl.SSLSocket):  # it may have bytes that came already
-                    turn = greenlets.yield_if_starved(turn)
-                else:
-                    readable.wait()
-                received = sock.recv(RECEIVED_BYTES)
-                environ = reader.read(received)
-                if environ is None:
-                    req.unreader.unread(received)
-                    return
-                self._idle.pop(sock, None)
-                environ["agent_bus.socket"] = sock
-                _write(sock, _response(self.wsgi.answer_plain(reader.target, environ)))
+            connection.read()
+            return waiter.wait()
         finally:
-            readable.close()
+            connection.stop()
+            peer.settimeout(None)
+
+
+class Ahead:
+    """A socket of which some bytes have been read already, as gunicorn may use it."""
+
+    def __init__(self, peer: Any, received: bytes) -> None:  # noqa: ANN401 - gevent's sockets
+        self.peer = peer
+        self._received = received
+
+    def recv(self, size: int) -> bytes:
+        """Those bytes first, then what the socket has."""
+        if not self._received:
+            found: bytes = self.peer.recv(size)
+            return found
+        found, self._received = self._received[:size], self._received[size:]
+        return found
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as above
+        """All else is the socket's."""
+        return getattr(self.peer, name)
 
 
 class _Listening:
@@ -212,30 +268,11 @@ def _is_done(req: Any) -> bool:  # noqa: ANN401 - gunicorn's request
     return not ahead and isinstance(body, LengthReader) and body.length == 0
 
 
-def _write(sock: socket.socket, response: bytes) -> None:
-    """`send` takes nearly every response whole; `sendall` would ask for buffer sizes first."""
-    sent = sock.send(response)
-    if sent < len(response):
-        sock.sendall(response[sent:])
-
-
-def _response(answer: Answer) -> bytes:
-    """A whole response, for one write to the socket."""
-    payload = encode(answer)
-    head = _head(answer.status, int(time.time()))
-    if payload and "Content-Type" not in answer.headers:
-        head += "Content-Type: application/json\r\n"
-    for name, value in answer.headers.items():
-        head += f"{name}: {value}\r\n"
-    return f"{head}Content-Length: {len(payload)}\r\n\r\n".encode("latin-1") + payload
-
-
-@functools.lru_cache(maxsize=64)
-def _head(status: int, at: int) -> str:
-    """What all answers of a second begin with."""
-    return f"HTTP/1.1 {STATUS_LINES[status]}\r\nDate: {http_date(at)}\r\n"
+def _address(addr: Any) -> str:  # noqa: ANN401 - as sockets tell it
+    """A peer's address, as far as the kernel knows it."""
+    return str(addr[0]) if isinstance(addr, tuple) else ""
 
 
 def _plain_refusal() -> bytes:
     """What a peer that speaks plain HTTP to the TLS port gets, in clear."""
-    return _response(problem.answer(errors.TlsRequiredError()))
+    return response(problem.answer(errors.TlsRequiredError()))
