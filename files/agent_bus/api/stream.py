@@ -253,7 +253,7 @@ class Subscription:
 
         An agent may move while its mail waits here. Then its former node has no right to it.
         """
-        own = self.agents()
+        own = self._parts.directory.agents_of(self._stream.node)
         allowed = [e for e in entries if e.delivery is None or e.delivery.agent in own]
         if allowed:
             yield b"".join([entry.frame for entry in allowed])

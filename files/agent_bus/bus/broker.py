@@ -217,8 +217,8 @@ class Broker:
                 del self._streams[stream.node]
 
     def streams_of(self, node: NodeName | None) -> Iterable[Stream]:
-        """The open streams of one node."""
-        return tuple(self._streams.get(node, ()))
+        """The open streams of one node, as of now: none may begin or leave while they are read."""
+        return self._streams.get(node, ())
 
     def watcher_of(self, node: NodeName) -> Stream | None:
         """The node's watcher stream, if one is open; one that was asked to end hears nothing."""

@@ -97,9 +97,16 @@ class Fanout:
     def _fan_out(self, sent: Sent) -> None:
         self._counters.head = sent.deliveries[-1].seq
         committed = self._clock.monotonic()
+        line: wire.EventLine | None = None
         for delivery in sent.deliveries:
             self._latency.stored(delivery.agent, delivery.seq, committed)
-            self._publish(delivery, committed)
+            self._broker.wake_inbox(delivery.agent)
+            streams = self._live_streams(delivery.agent)
+            if streams:
+                line = line or wire.EventLine(sent.message)
+                entry = self._entry(delivery, line.to(delivery), committed)
+                for stream in streams:
+                    stream.put(entry)
         self.on_mailboxes(sent.mailboxes)
         for observer in self._observers:
             observer.on_sent(sent)
@@ -181,10 +188,7 @@ class Fanout:
 
     def entry_of(self, delivery: Delivery, *, committed: float = 0.0) -> Entry:
         """A delivery as a frame; `committed` is 0 for one that was read from the store."""
-        frame = sse.message(
-            event_id=f"{self._epoch}-{delivery.seq}", json_line=wire.event_line(delivery)
-        )
-        return Entry(frame, delivery, committed)
+        return self._entry(delivery, wire.event_line(delivery), committed)
 
     def mailbox_fields(self, agent: AgentName) -> dict[str, object]:
         """An agent's counters as watchers get them."""
@@ -199,20 +203,18 @@ class Fanout:
         """Tell the watcher of a former node that it need not wake an agent any more."""
         watchers = self._greeted_watchers(agent, node)
         if watchers:
-            nothing = wire.mailbox(MailboxCounts(agent, 0, 0, Seq(0)), muted_until=None)
-            _put(watchers, sse.control("mailbox", nothing))
+            _put(watchers, _mailbox(MailboxCounts(agent, 0, 0, Seq(0)), muted_until=None))
 
-    def _publish(self, delivery: Delivery, committed: float) -> None:
-        self._broker.wake_inbox(delivery.agent)
+    def _entry(self, delivery: Delivery, json_line: str, committed: float) -> Entry:
+        frame = sse.message(event_id=f"{self._epoch}-{delivery.seq}", json_line=json_line)
+        return Entry(frame, delivery, committed)
+
+    def _live_streams(self, agent: AgentName) -> list[Stream]:
         try:
-            node = self._directory.owner_of(delivery.agent)
+            streams = self._broker.streams_of(self._directory.owner_of(agent))
         except LookupError:
-            return
-        entry: Entry | None = None
-        for stream in self._broker.streams_of(node):
-            if stream.is_live and stream.carries(delivery.agent):
-                entry = entry or self.entry_of(delivery, committed=committed)
-                stream.put(entry)
+            return []
+        return [stream for stream in streams if stream.is_live and stream.carries(agent)]
 
     def _publish_mailbox(self, box: MailboxCounts) -> None:
         """Tell the node's watcher; without one, no frame is made."""
@@ -222,7 +224,7 @@ class Fanout:
             return
         if watchers:
             muted_until = self._presence.muted_until(box.agent)
-            _put(watchers, sse.control("mailbox", wire.mailbox(box, muted_until=muted_until)))
+            _put(watchers, _mailbox(box, muted_until=muted_until))
 
     def _publish_receipt(self, receipt: Delivery) -> None:
         """Tell those of the sender's streams that asked for receipts."""
@@ -243,6 +245,11 @@ class Fanout:
         ]
 
 
+def _mailbox(of: MailboxCounts, *, muted_until: int | None) -> bytes:
+    return sse.named("mailbox", json_line=wire.mailbox_line(of, muted_until=muted_until))
+
+
 def _put(streams: Iterable[Stream], frame: bytes) -> None:
+    entry = Entry(frame)
     for stream in streams:
-        stream.put(Entry(frame))
+        stream.put(entry)

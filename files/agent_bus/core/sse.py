@@ -46,7 +46,12 @@ def control(event: str, fields: dict[str, object]) -> bytes:
     `to_agent` is null in all of them, so that a simple reader, which looks only at `data:` lines
     and `to_agent`, skips them.
     """
-    return f"event: {event}\ndata: {compact_json({'to_agent': None, **fields})}\n\n".encode()
+    return named(event, json_line=compact_json({"to_agent": None, **fields}))
+
+
+def named(event: str, *, json_line: str) -> bytes:
+    """A named event whose line is made already, with a `to_agent` of null."""
+    return f"event: {event}\ndata: {json_line}\n\n".encode()
 
 
 def hello(fields: dict[str, object], *, retry_ms: int, resume_id: str) -> bytes:

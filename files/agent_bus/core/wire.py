@@ -43,29 +43,43 @@ def delivery(of: Delivery) -> dict[str, Any]:
     }
 
 
-def event_line(of: Delivery) -> str:
-    """The single `data:` line of a delivery's event.
+class EventLine:
+    """The single `data:` lines of one message's events, one per delivery.
 
-    Assembled by hand, because every delivery pays for it; only what a sender wrote goes through
-    the encoder. The sender's `data` is stored as compact JSON and inserted unchanged.
+    Assembled by hand, because every delivery pays for it. What deliveries share is made once, and
+    only what a sender wrote goes through the encoder. The sender's `data` is stored as compact
+    JSON and inserted unchanged.
     """
-    m = of.message
-    subject = "null" if m.subject is None else compact_json(m.subject)
-    body = compact_json(m.body)
-    read_at = "null" if of.read_at is None else f'"{rfc3339(of.read_at)}"'
-    reply_to = "null" if m.reply_to is None else f'"{m.reply_to}"'
-    return (
-        f'{{"id":"{m.id}","seq":{of.seq},"from_agent":"{m.sender}","to_agent":"{of.agent}",'
-        f'"subject":{subject},"body":{body},"data":{m.data_json or "null"},'
-        f'"priority":"{PRIORITIES[m.rank]}","reply_to":{reply_to},"thread_id":"{m.thread_id}",'
-        f'"created_at":"{rfc3339(m.created_at)}","read_at":{read_at}}}'
-    )
+
+    __slots__ = ("_before_agent", "_before_seq", "_rest")
+
+    def __init__(self, of: Message) -> None:
+        subject = "null" if of.subject is None else compact_json(of.subject)
+        reply_to = "null" if of.reply_to is None else f'"{of.reply_to}"'
+        self._before_seq = f'{{"id":"{of.id}","seq":'
+        self._before_agent = f',"from_agent":"{of.sender}","to_agent":"'
+        self._rest = (
+            f'","subject":{subject},"body":{compact_json(of.body)},'
+            f'"data":{of.data_json or "null"},'
+            f'"priority":"{PRIORITIES[of.rank]}","reply_to":{reply_to},'
+            f'"thread_id":"{of.thread_id}","created_at":"{rfc3339(of.created_at)}","read_at":'
+        )
+
+    def to(self, of: Delivery) -> str:
+        """The line of one of the message's deliveries."""
+        read_at = "null" if of.read_at is None else f'"{rfc3339(of.read_at)}"'
+        return f"{self._before_seq}{of.seq}{self._before_agent}{of.agent}{self._rest}{read_at}}}"
+
+
+def event_line(of: Delivery) -> str:
+    """The line of a delivery that comes without its message's other ones."""
+    return EventLine(of.message).to(of)
 
 
 def accepted(sent: Sent, reachable: Sequence[str]) -> bytes:
     """The answer to a send, as JSON; `reachable` has one status per delivery.
 
-    Assembled by hand like `event_line`: all that a sender wrote in it has been checked.
+    Assembled by hand like `EventLine`: all that a sender wrote in it has been checked.
     """
     recipients = ",".join(
         [
@@ -124,3 +138,16 @@ def mailbox(of: MailboxCounts, *, muted_until: int | None) -> dict[str, object]:
         "max_unfetched_seq": of.last_seq if of.unfetched else None,
         "muted_until": rfc3339(muted_until),
     }
+
+
+def mailbox_line(of: MailboxCounts, *, muted_until: int | None) -> str:
+    """`mailbox` as the `data:` line of its event.
+
+    Assembled by hand like `EventLine`: a watcher gets one with nearly every message.
+    """
+    newest = str(of.last_seq) if of.unfetched else "null"
+    muted = "null" if muted_until is None else f'"{rfc3339(muted_until)}"'
+    return (
+        f'{{"to_agent":null,"agent":"{of.agent}","unfetched":{of.unfetched},"unread":{of.unread},'
+        f'"max_unfetched_seq":{newest},"muted_until":{muted}}}'
+    )

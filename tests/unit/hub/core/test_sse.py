@@ -95,6 +95,28 @@ def test_control_events_carry_no_id_and_nobodys_name(
     assert parser.retry_ms == 250
 
 
+@given(st.integers(0, 9), st.integers(0, 1 << 62), st.none() | st.integers(0, 1 << 41))
+def test_counters_look_the_same_in_hello_and_in_an_event_of_their_own(
+    unfetched: int, last: int, muted_until: int | None
+) -> None:
+    of = MailboxCounts(AgentName("beta"), unfetched, unfetched + 1, Seq(last))
+    line = wire.mailbox_line(of, muted_until=muted_until)
+    fields = wire.mailbox(of, muted_until=muted_until)
+    assert sse.named("mailbox", json_line=line) == sse.control("mailbox", fields)
+
+
+@given(TEXT, st.none() | TEXT, st.none() | OBJECTS)
+def test_a_line_for_many_deliveries_says_of_each_what_is_its_own(
+    body: str, subject: str | None, fields: dict[str, Any] | None
+) -> None:
+    first = delivery(body, subject, fields, 7)
+    second = Delivery(Seq(8), AgentName("gamma"), first.message, read_at=1_790_000_000_001)
+    line = wire.EventLine(first.message)
+    for one in (first, second):
+        found = {k: v for k, v in wire.delivery(one).items() if k != "expires_at"}
+        assert json.loads(line.to(one)) == found
+
+
 def test_every_block_has_data_and_a_keepalive_is_no_block() -> None:
     blocks = [
         sse.hello({}, retry_ms=250, resume_id="e-7"),
