@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python without the ending .py
 PROGRAMS := tools/side-by-side lab/gateway_standin/openclaw
-PYTHON_CODE := files lab library filter_plugins roles playbooks molecule tests docs bench
+PYTHON_CODE := files lab library filter_plugins action_plugins lookup_plugins roles playbooks molecule tests docs bench
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The fleet that demo, preflight and check look at: a folder or a file.
 INVENTORY ?= inventory/production

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTS = (
+    "action_plugins",
     "ansible.cfg",
     "files",
     "filter_plugins",
     "library",
+    "lookup_plugins",
     "playbooks",
     "requirements-patroni.txt",
     "requirements-postgres.txt",

@@ -11,6 +11,8 @@ from lab.paths import ROOT
 from library import effective_unit
 from tests.support.module import answer_of
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 UNIT = "/etc/systemd/system/bus-watcher.service"
 OURS = """[Unit]
 Description=x

@@ -11,6 +11,8 @@ from tests.support.module import answer_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Any:

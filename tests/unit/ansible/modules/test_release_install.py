@@ -78,7 +78,7 @@ def ask(path: Path, state: str = "looked", **more: Any) -> dict[str, Any]:
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="runs programs as other users")
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.usefixtures("both_ways")]
 
 
 @pytest.mark.usefixtures("strict")

@@ -9,6 +9,8 @@ from tests.support.module import answer_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 class Host:
     """A folder as a host's /opt/agent-bus, with one settings file beside it."""
