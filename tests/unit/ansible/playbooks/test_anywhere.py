@@ -18,7 +18,8 @@ from lab.paths import ROOT, tool
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml"))
 
 FOLDERS = (
-    *("roles", "library", "filter_plugins", "playbooks", "templates"),
+    *("roles", "library", "playbooks", "templates"),
+    *("action_plugins", "filter_plugins", "lookup_plugins"),
     "inventory/production",
 )
 
