@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import Delivery, MailboxCounts, Message
+from agent_bus.core.model import PRIORITIES, Delivery, MailboxCounts, Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+RANKS: Final = tuple(range(len(PRIORITIES)))
+"""All of them: a query names each where an index has the rank before the seq."""
 MESSAGE_COLUMNS: Final = (
     "m.id, m.pk, m.thread_id, m.sender, m.subject, m.body, m.data, m.rank, m.reply_to, m.hops,"
     " m.created_at, m.expires_at"

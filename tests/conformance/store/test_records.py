@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from agent_bus.core.model import AgentName, Flow, Session, Stamp
 from agent_bus.core.slices import SearchSlice, SweepBounds
+from agent_bus.store import contract
 from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, draft, enrolled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+    import pytest
 
     from agent_bus.core.model import SearchPage
     from agent_bus.store.contract import Backend, Records
@@ -167,3 +170,20 @@ def test_hops_of_a_host_are_those_of_its_agents(opened: Opening) -> None:
         assert [one.agent for one in store.records.crossings_of([BETA])] == [BETA, BETA]
         assert len(store.records.crossings_of([BETA, GAMMA])) == 3
         assert store.records.crossings_of([]) == []
+
+
+def test_hops_of_an_agent_are_its_newest_whatever_their_rank(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "CROSSINGS", 3)
+    clock = FakeClock()
+    with opened(clock=clock) as store:
+        enrolled(store)
+        times = []
+        for rank in (2, 0, 1, 0, 2):
+            times.append(clock.now_ms())
+            store.send(draft(rank=rank), depth_limit=5)
+            clock.advance(1)
+        assert [one.stored_at for one in store.records.crossings_of([BETA])] == times[2:]
+        found = search(store.records, agent=BETA)
+        assert [one.message.created_at for one in found.messages] == times[::-1]

@@ -5,12 +5,15 @@ Reads run in a reader's native thread, writes in the writer.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
+import operator
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core.model import AgentName, AuditEntry, Crossing, Flow, Flows, Session
-from agent_bus.store import contract
+from agent_bus.store import contract, rows
 from agent_bus.store.search import first_at
 from agent_bus.store.sqlite.read import search
 from agent_bus.store.sqlite.read.search import SqliteIndex
@@ -44,12 +47,15 @@ FLOWS: Final = tuple(
 )
 _CROSSING: Final = (
     "SELECT d.agent, m.created_at, d.pushed_at, d.received_at, d.accepted_at, d.fetched_at,"
-    " d.read_at FROM delivery d"
+    " d.read_at"
 )
-HOPS: Final = f"{_CROSSING} NOT INDEXED JOIN message m ON m.pk = d.message_pk WHERE d.seq > ?"
+HOPS: Final = (
+    f"{_CROSSING} FROM delivery d NOT INDEXED JOIN message m ON m.pk = d.message_pk"
+    " WHERE d.seq > ?"
+)
 HOPS_OF: Final = (
-    f"{_CROSSING} JOIN message m ON m.pk = d.message_pk WHERE d.agent = ?"
-    " ORDER BY d.seq DESC LIMIT ?"
+    f"{_CROSSING}, d.seq FROM delivery d JOIN message m ON m.pk = d.message_pk"
+    " WHERE d.agent = ? AND d.rank = ? ORDER BY d.seq DESC LIMIT ?"
 )
 
 
@@ -127,11 +133,14 @@ class SqliteRecords:
         share = contract.CROSSINGS // max(1, len(agents))
 
         def read(connection: apsw.Connection) -> list[Crossing]:
-            found = [
-                Crossing(*row)
-                for agent in agents
-                for row in connection.execute(HOPS_OF, (agent, share))
-            ]
+            found: list[Crossing] = []
+            for agent in agents:
+                walks: list[list[tuple[Any, ...]]] = [
+                    connection.execute(HOPS_OF, (agent, rank, share)).fetchall()
+                    for rank in rows.RANKS
+                ]
+                newest = heapq.merge(*walks, key=operator.itemgetter(-1), reverse=True)
+                found += [Crossing(*row[:-1]) for row in itertools.islice(newest, share)]
             return sorted(found, key=lambda one: one.stored_at)
 
         return self._readers.run(read)

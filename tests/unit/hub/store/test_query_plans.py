@@ -81,5 +81,12 @@ def test_what_is_about_unread_mail_does_not_walk_over_read_mail(
         assert any("INDEX delivery_unread" in step for step in steps), (name, steps)
 
 
+def test_live_deliveries_have_few_indexes(connection: apsw.Connection) -> None:
+    """Each one that begins with the agent costs a page per recipient in every commit."""
+    sql = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'delivery'"
+    names = {name for (name,) in connection.execute(sql)}
+    assert names == {"delivery_unread", "delivery_all", "delivery_message"}
+
+
 def test_the_allow_lists_name_statements_that_exist() -> None:
     assert set(ALLOWED) | set(SORTS) <= set(STATEMENTS)

@@ -1,8 +1,8 @@
 """History: messages that an agent sent or received, by seq, in both directions.
 
-Every query walks one index from the cursor on; what an agent sent and what it received are two
-walks, merged. Direction and table are part of the SQL text, so the statements are in dictionaries
-that a test can go through.
+Every query walks one index from the cursor on; what an agent sent and what it received are several
+walks, merged: live deliveries have one walk for each rank. Direction and table are part of the SQL
+text, so the statements are in dictionaries that a test can go through.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def _statements(prefix: str, order: str) -> dict[str, str]:
     message, delivery = f"{prefix}message m", f"{prefix}delivery d"
     joined = f"{delivery} JOIN {message} ON m.pk = d.message_pk"
     by_message = f"{_RANGE} ORDER BY m.pk {order} LIMIT :limit"
-    by_delivery = f"{_RANGE} ORDER BY d.seq {order} LIMIT :limit"
+    rank = "" if prefix else " AND d.rank = :rank"
+    by_delivery = f"{rank}{_RANGE} ORDER BY d.seq {order} LIMIT :limit"
     return {
         "all": f"{select}{message} WHERE m.pk {step} :after{by_message}",
         "thread": (
@@ -74,21 +75,22 @@ def page(
         "after": start if wanted.after is None else wanted.after,
         "limit": wanted.limit,
     }
-    walks: list[list[Message]]
+    ranks = (None,) if wanted.archived else rows.RANKS
+    walks: list[list[Message]] = []
 
-    def walk(name: str, **more: object) -> list[Message]:
-        found = connection.execute(sql[name], {**bindings, **more})
-        return [rows.message(row) for row in found]
+    def walk(name: str, **more: object) -> None:
+        for rank in ranks if name in {"received", "pair"} else (None,):
+            found = connection.execute(sql[name], {**bindings, **more, "rank": rank})
+            walks.append([rows.message(row) for row in found])
 
     if agent is None:
-        walks = [walk("thread" if wanted.thread else "all")]
+        walk("thread" if wanted.thread else "all")
     elif partner is not None:
-        walks = [
-            walk("pair", to=agent, sender=partner),
-            walk("pair", to=partner, sender=agent),
-        ]
+        walk("pair", to=agent, sender=partner)
+        walk("pair", to=partner, sender=agent)
     else:
-        walks = [walk("sent", agent=agent), walk("received", agent=agent)]
+        walk("sent", agent=agent)
+        walk("received", agent=agent)
     merged = heapq.merge(*walks, key=lambda m: m.first_seq, reverse=not ascending)
     distinct = list({m.first_seq: m for m in merged}.values())[: wanted.limit]
     of = sends.ARCHIVED_DELIVERIES_OF if wanted.archived else sends.DELIVERIES_OF

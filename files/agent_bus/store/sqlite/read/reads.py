@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent_bus.core.model import PRIORITIES, Delivery, MailboxCounts, Message, Seq
+from agent_bus.core.model import Delivery, MailboxCounts, Message, Seq
 from agent_bus.store import rows
 from agent_bus.store.sqlite.write import bulk, sends
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from agent_bus.core.slices import InboxSlice, ReplaySlice
 
 T = TypeVar("T")
-
-RANKS: Final = range(len(PRIORITIES))
 
 _BOTH: Final = f"SELECT {rows.MESSAGE_COLUMNS}, {rows.DELIVERY_COLUMNS}"
 _FROM: Final = " FROM delivery d JOIN message m ON m.pk = d.message_pk WHERE d.agent = :agent"
@@ -39,13 +37,12 @@ _PAGE: Final = (
 )
 INBOX_UNREAD: Final = f"{_BOTH}{_FROM_OPEN}{_PAGE}"
 INBOX_ALL: Final = f"{_BOTH}{_FROM}{_PAGE}"
-REPLAY_ALL: Final = (
-    f"{_BOTH}{_FROM} AND d.seq > :after AND d.seq <= :until{_FRESH} ORDER BY d.seq LIMIT :limit"
+_SPAN: Final = (
+    " AND d.rank = :rank AND d.seq > :after AND d.seq <= :until"
+    f"{_FRESH} ORDER BY d.seq LIMIT :limit"
 )
-REPLAY_UNREAD: Final = (
-    f"{_BOTH}{_FROM_OPEN} AND d.rank = :rank AND d.seq > :after AND d.seq <= :until{_FRESH}"
-    " ORDER BY d.seq LIMIT :limit"
-)
+REPLAY_ALL: Final = f"{_BOTH}{_FROM}{_SPAN}"
+REPLAY_UNREAD: Final = f"{_BOTH}{_FROM_OPEN}{_SPAN}"
 LOWEST_UNREAD: Final = (
     "SELECT min(seq) FROM delivery INDEXED BY delivery_unread"
     " WHERE agent = ? AND rank = ? AND read_at IS NULL AND expired_at IS NULL"
@@ -86,7 +83,7 @@ def inbox(connection: apsw.Connection, wanted: InboxSlice, *, now: int) -> list[
     sql = INBOX_UNREAD if wanted.unread else INBOX_ALL
     first_rank, first_seq = wanted.after
     page: list[Delivery] = []
-    for rank in RANKS if wanted.rank is None else (wanted.rank,):
+    for rank in rows.RANKS if wanted.rank is None else (wanted.rank,):
         if rank >= first_rank and len(page) < wanted.limit:
             bindings = {
                 "agent": wanted.agent,
@@ -110,9 +107,9 @@ def replay(connection: apsw.Connection, wanted: ReplaySlice, *, now: int) -> lis
         "limit": wanted.limit,
     }
     walks = [
-        {**bindings, "agent": agent, **more}
+        {**bindings, "agent": agent, "rank": rank}
         for agent in wanted.agents
-        for more in (({"rank": rank} for rank in RANKS) if wanted.unread else ({},))
+        for rank in rows.RANKS
     ]
     each = [[rows.joined(row) for row in connection.execute(sql, walk)] for walk in walks]
     return list(heapq.merge(*each, key=lambda d: d.seq))[: wanted.limit]
@@ -120,7 +117,7 @@ def replay(connection: apsw.Connection, wanted: ReplaySlice, *, now: int) -> lis
 
 def lowest_unread(connection: apsw.Connection, agents: Iterable[AgentName]) -> Seq | None:
     """The oldest unread delivery over these agents."""
-    lows = [_value(connection, LOWEST_UNREAD, (agent, r)) for agent in agents for r in RANKS]
+    lows = [_value(connection, LOWEST_UNREAD, (agent, r)) for agent in agents for r in rows.RANKS]
     return min((low for low in lows if low is not None), default=None)
 
 

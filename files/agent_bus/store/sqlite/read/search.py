@@ -23,13 +23,14 @@ _TEXT: Final = (
 def _statements(prefix: str) -> dict[str, str]:
     select = f"SELECT {rows.MESSAGE_COLUMNS} FROM "
     message, delivery = f"{prefix}message m", f"{prefix}delivery d"
+    rank = "" if prefix else " AND d.rank = :rank"
     by_message = f"m.pk > :low AND m.pk < :before{_TEXT} ORDER BY m.pk DESC LIMIT :limit"
     return {
         "all": f"{select}{message} WHERE {by_message}",
         "sent": f"{select}{message} WHERE m.sender = :agent AND {by_message}",
         "received": (
             f"{select}{delivery} JOIN {message} ON m.pk = d.message_pk WHERE d.agent = :agent"
-            f" AND d.seq > :low AND d.seq < :before{_TEXT} ORDER BY d.seq DESC LIMIT :limit"
+            f"{rank} AND d.seq > :low AND d.seq < :before{_TEXT} ORDER BY d.seq DESC LIMIT :limit"
         ),
         "recipients": (
             f"SELECT d.agent, d.read_at IS NOT NULL FROM {delivery} WHERE d.message_pk = ?"
@@ -67,10 +68,14 @@ class SqliteIndex:
         return min(found, default=None)
 
     def walks(self, name: str, bindings: dict[str, Any]) -> list[list[tuple[Message, bool]]]:
-        """Messages of each table, with whether they are archived."""
+        """Messages of each table, with whether they are archived; live ones rank by rank."""
         return [
-            [(rows.message(row), part == "archive") for row in self._execute(of[name], bindings)]
+            [
+                (rows.message(row), part == "archive")
+                for row in self._execute(of[name], {**bindings, "rank": rank})
+            ]
             for part, of in STATEMENTS.items()
+            for rank in (rows.RANKS if part == "live" and name == "received" else (None,))
         ]
 
     def recipients(self, messages: Sequence[Message]) -> dict[int, dict[AgentName, bool]]:

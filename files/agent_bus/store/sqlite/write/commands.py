@@ -69,7 +69,9 @@ _UPDATE_OPEN: Final = "UPDATE delivery INDEXED BY delivery_unread SET"
 _WAITING: Final = (
     " WHERE agent = :agent AND read_at IS NULL AND expired_at IS NULL AND seq <= :seq"
 )
-_SINCE_MARK: Final = " WHERE agent = :agent AND seq > :mark AND seq <= :seq"
+_SINCE_MARK: Final = (
+    f" WHERE agent = :agent AND rank IN {rows.RANKS} AND seq > :mark AND seq <= :seq"
+)
 STAMP_UP_TO: Final[dict[StampKind, str]] = {
     states.RECEIVED: f"UPDATE delivery SET received_at = :at{_SINCE_MARK} AND received_at IS NULL",
     states.ACCEPTED: f"UPDATE delivery SET accepted_at = :at{_SINCE_MARK} AND accepted_at IS NULL",
