@@ -1,16 +1,22 @@
-"""The grammar of the command line; docs/reference/cli.md is generated from it."""
+"""The grammar of the command line; docs/reference/cli.md is generated from it.
+
+A command line is parsed by its verb's grammar alone: that of all verbs takes seven times as long,
+and is made only for help and for mistakes that the verb's does not know.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Callable
 
 from agent_bus_client import release
-from agent_bus_client.cli import inbox, look, send, tail
-from agent_bus_client.cli.context import Context
 from agent_bus_mcp.words.terms import Priority
 
-Verb = Callable[[Context], int]
+TYPE_CHECKING = False  # without `typing`: see docs/decisions/0060-the-start-of-the-command-line.md
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from agent_bus_client.cli.context import Context
 
 EXIT_CODES = """exit codes:
   0   done (a send that went into the outbox counts as done and says so)
@@ -27,23 +33,55 @@ Who is asking: --as, else AGENT_BUS_AGENT, else the workspace folder (workspace-
 node's only agent. AGENT_BUS_CONFIG and AGENT_BUS_TOKEN_FILE name other files than
 /etc/agent-bus/node.json and /etc/agent-bus/cli/USER.token.
 """
+PROGRAM = "agent-bus"
 PRIORITIES = [priority.value for priority in Priority]
 
 
+class Verb:
+    """One verb.
+
+    Args:
+        words: what it does, in the list of verbs.
+        fill: adds its own arguments.
+        run: runs it; None for what is no question to a hub.
+        is_described: its own help repeats the words.
+    """
+
+    def __init__(
+        self,
+        words: str,
+        fill: Callable[[argparse.ArgumentParser], None],
+        run: Callable[[Context], int] | None,
+        *,
+        is_described: bool = True,
+    ) -> None:
+        self.words = words
+        self.description = f"{words[0].upper()}{words[1:]}." if is_described else None
+        self._fill = fill
+        self._run = run
+
+    def fill(self, parser: argparse.ArgumentParser, name: str) -> None:
+        """Add all arguments."""
+        if self._run is not None:
+            parser.add_argument("--as", dest="agent", metavar="AGENT", help="who is asking")
+            parser.add_argument("--json", action="store_true", help="the hub's answer as JSON")
+            parser.set_defaults(verb=name, run=self._run)
+        self._fill(parser)
+
+
 def build() -> argparse.ArgumentParser:
-    """Return the parser; the chosen verb is in `verb`."""
+    """Return the parser of all verbs."""
     parser = argparse.ArgumentParser(
-        prog="agent-bus",
+        prog=PROGRAM,
         description=DESCRIPTION,
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    version = f"agent-bus {release.current()}"
+    version = f"{PROGRAM} {release.current()}"
     parser.add_argument("--version", action="version", version=version)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    _mail(verbs)
-    _reading(verbs)
-    _looking(verbs)
+    for name, verb in VERBS.items():
+        verb.fill(verbs.add_parser(name, help=verb.words, description=verb.description), name)
     return parser
 
 
@@ -53,13 +91,28 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
         SystemExit: 2, with words on stderr; 0 after `--help` or `--version`.
     """
-    commands = build()
-    kind = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public way
-    (verbs,) = (a for a in commands._actions if isinstance(a, kind))  # noqa: SLF001 - as above
-    if arguments and arguments[0] in verbs.choices:
-        verb = verbs.choices[arguments[0]]
-        arguments = [arguments[0], *_options_first(verb, arguments[1:])]
-    return commands.parse_args(arguments)
+    name = "".join(arguments[:1])
+    if name not in VERBS:
+        return build().parse_args(arguments)
+    alone = _alone(name)
+    rest = _options_first(alone, arguments[1:])
+    options, unknown = alone.parse_known_args(rest)
+    return build().parse_args([name, *rest]) if unknown else options
+
+
+def _alone(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one verb, as it is among those of all verbs."""
+    verb = VERBS[name]
+    # argparse formats each argument to check it, which asks for the terminal's width each time
+    checking = argparse.HelpFormatter(PROGRAM, width=80)
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {name}",
+        description=verb.description,
+        formatter_class=lambda **_: checking,
+    )
+    verb.fill(parser, name)
+    parser.formatter_class = argparse.HelpFormatter
+    return parser
 
 
 def _options_first(verb: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
@@ -98,8 +151,7 @@ def _options_first(verb: argparse.ArgumentParser, arguments: list[str]) -> list[
     return [*options, *(["--"] if dashed else []), *words]
 
 
-def _mail(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _verb(verbs, "send", send.send, "send a message: agent-bus send TO BODY")
+def _send(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--to", action="append", metavar="TO", help="recipient; may be repeated")
     verb.add_argument(
         "words",
@@ -111,13 +163,15 @@ def _mail(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb.add_argument("--reply-to", metavar="ID", help="the message that this one answers")
     _outgoing(verb)
 
-    verb = _verb(verbs, "reply", send.reply, "answer a message's sender in its thread")
+
+def _reply(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("id", metavar="ID", help="the message to answer")
     verb.add_argument("body", nargs="?", metavar="BODY", help="- or none reads standard input")
     verb.add_argument("--ack", action="store_true", help="also ack the answered message")
     _outgoing(verb)
 
-    verb = _verb(verbs, "ask", send.ask, "send, wait for the reply and ack it")
+
+def _ask(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("recipient", metavar="TO", help="a name; several: the first reply counts")
     verb.add_argument("body", nargs="?", metavar="BODY", help="- or none reads standard input")
     verb.add_argument(
@@ -126,8 +180,16 @@ def _mail(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _outgoing(verb)
 
 
-def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _verb(verbs, "inbox", inbox.inbox, "show unread messages, urgent first")
+def _outgoing(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--subject", help="one line")
+    verb.add_argument("--priority", choices=PRIORITIES, help="default normal")
+    verb.add_argument("--data", metavar="JSON", help="an object for programs")
+    verb.add_argument("--expires", type=int, metavar="S", help="not shown after so many seconds")
+    verb.add_argument("--key", help="idempotency key: the same key sends once in 24 h")
+    verb.add_argument("--no-spool", action="store_true", help="fail instead of using the outbox")
+
+
+def _inbox(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--all", action="store_true", help="with bodies that another turn was just shown"
     )
@@ -146,20 +208,24 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     verb.add_argument("--cursor", help="the next page, as the page before printed it")
 
-    verb = _verb(verbs, "ack", inbox.ack, "mark messages as processed")
+
+def _ack(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("ids", nargs="*", metavar="ID", help="message ids")
     verb.add_argument("--up-to", metavar="ID", help="all that were shown to you up to this one")
 
-    verb = _verb(verbs, "show", look.show, "show one message, long bodies in parts")
+
+def _show(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("id", metavar="ID", help="the message, sent or received by this node")
     verb.add_argument("--part", type=int, default=1, metavar="N", help="8 kB each (default 1)")
 
-    verb = _verb(verbs, "thread", look.thread, "show a whole thread")
+
+def _thread(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("id", metavar="ID", help="any message of the thread")
     verb.add_argument("--limit", type=int, default=30, metavar="N", help="default 30")
     verb.add_argument("--cursor", help="the next page, as the page before printed it")
 
-    verb = _verb(verbs, "history", look.history, "list past messages, both directions")
+
+def _history(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--with", dest="with_agent", metavar="AGENT", help="only with this agent")
     verb.add_argument("--thread", metavar="ID", help="only this thread")
     verb.add_argument("--since", metavar="TIME", help="e.g. 2026-11-20T00:00:00Z")
@@ -169,27 +235,19 @@ def _reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--cursor", help="the next page, as the page before printed it")
 
 
-def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _verb(verbs, "status", look.status, "show each hop of a message and what failed")
+def _status(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("id", metavar="ID", help="the message, sent or received by this node")
-    _verb(verbs, "agents", look.agents, "list agents and groups with their state")
-    _verb(verbs, "hubs", look.hubs, "list the hubs, and whether each can take messages")
-    _verb(verbs, "stats", look.stats, "show the hub's figures")
-    verb = _verb(verbs, "tail", tail.tail, "print messages as they come, until interrupted")
+
+
+def _tail(verb: argparse.ArgumentParser) -> None:
     verb.set_defaults(answer_s=None)
-    _verb(verbs, "doctor", _doctor, "check this node's chain and say what to do")
-    _mcp(verbs)
-    verb = verbs.add_parser("check-config", help="check a node.json (for Ansible's validate)")
-    verb.add_argument("file", metavar="FILE", help="the settings to check")
 
 
-def _mcp(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    words = "serve MCP on stdin and stdout, for an agent's client"
-    verb = verbs.add_parser(
-        "mcp",
-        help=words,
-        description=f"{words[0].upper()}{words[1:]}.",
-    )
+def _nothing(verb: argparse.ArgumentParser) -> None:
+    """Add nothing."""
+
+
+def _mcp(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--as",
         dest="agent",
@@ -204,26 +262,64 @@ def _mcp(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def _doctor(context: Context) -> int:
-    from agent_bus_client.cli import doctor  # 10 ms, which only this verb pays for
-
-    return doctor.doctor(context)
+def _check_config(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", metavar="FILE", help="the settings to check")
 
 
-def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: Verb, words: str
-) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
-    parser.add_argument("--as", dest="agent", metavar="AGENT", help="who is asking")
-    parser.add_argument("--json", action="store_true", help="the hub's answer as JSON")
-    parser.set_defaults(run=run)
-    return parser
+def _sending(context: Context) -> int:
+    from agent_bus_client.cli import send
+
+    return _run(send, context)
 
 
-def _outgoing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--subject", help="one line")
-    parser.add_argument("--priority", choices=PRIORITIES, help="default normal")
-    parser.add_argument("--data", metavar="JSON", help="an object for programs")
-    parser.add_argument("--expires", type=int, metavar="S", help="not shown after so many seconds")
-    parser.add_argument("--key", help="idempotency key: the same key sends once in 24 h")
-    parser.add_argument("--no-spool", action="store_true", help="fail instead of using the outbox")
+def _reading(context: Context) -> int:
+    from agent_bus_client.cli import inbox
+
+    return _run(inbox, context)
+
+
+def _looking(context: Context) -> int:
+    from agent_bus_client.cli import look
+
+    return _run(look, context)
+
+
+def _tailing(context: Context) -> int:
+    from agent_bus_client.cli import tail
+
+    return _run(tail, context)
+
+
+def _checking(context: Context) -> int:
+    from agent_bus_client.cli import doctor
+
+    return _run(doctor, context)
+
+
+def _run(module: ModuleType, context: Context) -> int:
+    """Run the function that is named as the verb; only the chosen verb's module is loaded."""
+    status: int = getattr(module, context.options.verb)(context)
+    return status
+
+
+VERBS = {
+    "send": Verb("send a message: agent-bus send TO BODY", _send, _sending),
+    "reply": Verb("answer a message's sender in its thread", _reply, _sending),
+    "ask": Verb("send, wait for the reply and ack it", _ask, _sending),
+    "inbox": Verb("show unread messages, urgent first", _inbox, _reading),
+    "ack": Verb("mark messages as processed", _ack, _reading),
+    "show": Verb("show one message, long bodies in parts", _show, _looking),
+    "thread": Verb("show a whole thread", _thread, _looking),
+    "history": Verb("list past messages, both directions", _history, _looking),
+    "status": Verb("show each hop of a message and what failed", _status, _looking),
+    "agents": Verb("list agents and groups with their state", _nothing, _looking),
+    "hubs": Verb("list the hubs, and whether each can take messages", _nothing, _looking),
+    "stats": Verb("show the hub's figures", _nothing, _looking),
+    "tail": Verb("print messages as they come, until interrupted", _tail, _tailing),
+    "doctor": Verb("check this node's chain and say what to do", _nothing, _checking),
+    "mcp": Verb("serve MCP on stdin and stdout, for an agent's client", _mcp, None),
+    "check-config": Verb(
+        "check a node.json (for Ansible's validate)", _check_config, None, is_described=False
+    ),
+}
+"""All verbs, in the order in which help lists them."""

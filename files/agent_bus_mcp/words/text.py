@@ -1,18 +1,20 @@
-"""Words for terminals and language models: escaping, ages, fences, cutting."""
+"""Words for terminals and language models: escaping, ages, fences, cutting.
+
+Times are read without `time.strptime` and `calendar`, which load `locale` and `datetime`: they
+would be a tenth of the start of the command line.
+"""
 
 from __future__ import annotations
 
 import os
-import time
-import unicodedata
-from calendar import timegm
 from functools import lru_cache
-from typing import Union
 
 BODY_BYTES = 8 * 1024  # of one body; `show` has the rest
 PAGE_BYTES = 20 * 1024  # an agent's exec tool cuts longer output, and drops its beginning
 CUT = "cut at 20 kB: ask for less with --limit, where there is one; --json has all of it"
 SUBJECT_BYTES = 160  # in a list; `show` has all of it
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+DAYS_TO_1970 = 719468  # since 0000-03-01
 _JOINERS = "\u200c\u200d"  # several scripts and emoji need them; they hide nothing
 _MOST_LEARNED = 10_000
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -20,12 +22,12 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 def escape(text: str, *, keep: str = "\n\t") -> str:
     r"""Return the text with control, bidi and other invisible characters as `\\u{..}`."""
-    if text.isascii() and text.isprintable():
+    if text.isascii() and text.translate(dict.fromkeys(map(ord, keep))).isprintable():
         return text
     return text.translate(_escapes(keep))
 
 
-class _Escapes(dict[int, Union[int, str]]):
+class _Escapes(dict[int, "int | str"]):
     """From a character's number to what stands for it; a table for `str.translate`.
 
     It learns as it goes, up to a size that all of a language's characters fit in.
@@ -35,11 +37,13 @@ class _Escapes(dict[int, Union[int, str]]):
         super().__init__()
         self._keep = keep + _JOINERS
 
-    def __missing__(self, number: int) -> Union[int, str]:
+    def __missing__(self, number: int) -> int | str:
         """Look a character up for the first time."""
+        import unicodedata  # most mail has none of these
+
         one = chr(number)
         is_hidden = unicodedata.category(one) in _HIDDEN and one not in self._keep
-        found: Union[int, str] = f"\\u{{{number:x}}}" if is_hidden else number
+        found: int | str = f"\\u{{{number:x}}}" if is_hidden else number
         if len(self) < _MOST_LEARNED:
             self[number] = found
         return found
@@ -95,18 +99,47 @@ def page(words: str, note: str = CUT) -> str:
 
 
 def parse_time(stamp: str) -> float:
-    """Return the epoch seconds of an RFC 3339 UTC time, with or without a fraction."""
+    """Return the epoch seconds of an RFC 3339 UTC time, with or without a fraction.
+
+    Raises:
+        ValueError: it is none.
+    """
     whole, _, fraction = stamp.rstrip("Z").partition(".")
-    seconds = timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    date, _, clock = whole.partition("T")
+    year, month, day = (int(word) for word in date.split("-"))
+    seconds = _epoch_s(year, month, day, clock)
     return seconds + (float(f"0.{fraction}") if fraction else 0.0)
 
 
 def parse_http_date(date: str) -> float | None:
     """Return the epoch seconds of a Date header; None for anything else."""
     try:
-        return float(timegm(time.strptime(date, "%a, %d %b %Y %H:%M:%S GMT")))
+        _, day, month, year, clock, zone = date.split(" ")
+        if zone != "GMT":
+            return None
+        return float(_epoch_s(int(year), MONTHS.index(month) + 1, int(day), clock))
     except ValueError:
         return None
+
+
+def _epoch_s(year: int, month: int, day: int, clock: str) -> int:
+    """Return the epoch seconds of a day and of `HH:MM:SS`, in UTC.
+
+    Source: "days_from_civil" in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+    There, years begin in March, so that a leap day is the last one.
+
+    Raises:
+        ValueError: a part is out of its range.
+    """
+    hour, minute, second = (int(word) for word in clock.split(":"))
+    parts = ((month, 1, 12), (day, 1, 31), (hour, 0, 23), (minute, 0, 59), (second, 0, 60))
+    if any(not least <= part <= most for part, least, most in parts):
+        raise ValueError(f"not a time: {year}-{month}-{day} {clock}")
+    months = (month + 9) % 12
+    years = year - (months >= 10)  # noqa: PLR2004 - January and February
+    days = years * 365 + years // 4 - years // 100 + years // 400
+    days += (months * 153 + 2) // 5 + day - 1 - DAYS_TO_1970
+    return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
 def ago(stamp: str | None, now: float) -> str:

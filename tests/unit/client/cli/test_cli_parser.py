@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent_bus_client.cli import parser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_body_may_begin_with_a_dash_behind_two_dashes() -> None:
@@ -112,3 +116,36 @@ def test_every_argument_is_explained() -> None:
         if not action.help
     ]
     assert not silent
+
+
+def said(
+    parse: Callable[[list[str]], argparse.Namespace],
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[object, str, str]:
+    try:
+        found: object = vars(parse(arguments))
+    except SystemExit as ended:
+        found = ended.code
+    return found, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("verb", parser.VERBS)
+def test_a_verbs_own_grammar_says_what_that_of_all_verbs_says(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = ["", "M1", "--json M1", "M1 x y"]
+    wrong = ["--bogus M1", "--wait", "--wait M1", "--priority low", "--limit x", "--p", "-x"]
+    for more in (*right, *wrong, "--help", "-h x", "-- --json", "--version"):
+        arguments = [verb, *more.split()]
+        alone = said(parser.parse, arguments, capsys)
+        assert alone == said(parser.build().parse_args, arguments, capsys), more
+
+
+@pytest.mark.parametrize("columns", ["60", "100"])
+def test_help_is_as_wide_as_the_terminal(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    _, words, _ = said(parser.parse, ["history", "--help"], capsys)
+    assert int(columns) - 10 <= max(map(len, words.splitlines())) <= int(columns) - 2

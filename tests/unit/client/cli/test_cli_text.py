@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import calendar
+import time
 import unicodedata
 
 import pytest
@@ -61,6 +63,36 @@ def test_ages_are_said_in_words(stamp: str | None, now: float, words: str) -> No
 def test_a_date_header_is_understood() -> None:
     assert text.parse_http_date("Fri, 20 Nov 2026 00:00:00 GMT") == 1795132800
     assert text.parse_http_date("") is None
+
+
+@given(st.integers(-62_135_596_800, 253_402_300_799))  # the years 1 to 9999
+def test_times_are_those_of_the_calendar(seconds: int) -> None:
+    year, month, day, hour, minute, second, *_ = parts = time.gmtime(seconds)
+    stamp = f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}Z"
+    assert text.parse_time(stamp) == calendar.timegm(parts)
+    month_name = calendar.month_abbr[month]
+    header = f"Sun, {day:02d} {month_name} {year:04d} {stamp[11:19]} GMT"
+    assert text.parse_http_date(header) == seconds
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "soon",
+        "2026-11-20",
+        "2026-13-20T00:00:00Z",
+        "2026-11-00T00:00:00Z",
+        "2026-11-20T24:00:00Z",
+        "2026-11-20T00:61:00Z",
+        "2026-11-20T00:00:00+01:00",
+    ],
+)
+def test_what_is_no_time_is_none(wrong: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - which part is wrong does not matter
+        text.parse_time(wrong)
+    assert text.parse_http_date(wrong) is None
+    assert text.parse_http_date("Fri, 20 Nov 2026 00:00:00 CET") is None
 
 
 def test_a_page_is_cut_at_the_end_of_a_line_and_says_so() -> None:
