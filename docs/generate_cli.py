@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
+import itertools
 import sys
-from dataclasses import MISSING, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,10 +62,26 @@ def cli_page() -> str:
 def settings_table() -> str:
     """Return the table of node.json's keys."""
     rows = ["| key | default | meaning |", "|---|---|---|"]
-    for field in fields(Settings):
-        default = "required" if field.default is MISSING else f"`{_json(field.default)}`"
-        rows.append(f"| `{field.name}` | {default} | {field.metadata['doc']} |")
+    words = _words_below_fields()
+    for name in Settings.__annotations__:
+        known = hasattr(Settings, name)
+        default = f"`{_json(getattr(Settings, name))}`" if known else "required"
+        rows.append(f"| `{name}` | {default} | {words[name]} |")
     return "\n".join(rows)
+
+
+def _words_below_fields() -> dict[str, str]:
+    """Return what stands below each field of the settings: Python itself does not keep it."""
+    (of,) = ast.parse(inspect.getsource(Settings)).body
+    assert isinstance(of, ast.ClassDef)
+    return {
+        field.target.id: " ".join(str(words.value.value).split())
+        for field, words in itertools.pairwise(of.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(words, ast.Expr)
+        and isinstance(words.value, ast.Constant)
+    }
 
 
 def watcher_page() -> str:

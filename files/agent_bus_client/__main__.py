@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Callable
 
 from agent_bus_client.errors import EXIT_USAGE, SettingsError
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Callable
 
 
 def watch(config_path: str) -> int:
@@ -49,7 +51,7 @@ def check_config(config_path: str) -> int:
     from agent_bus_client import settings
 
     try:
-        settings.load(Path(config_path))
+        settings.load(config_path)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Any, Optional
+from agent_bus_client.record import Record
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+
+NAME = "[a-z0-9][a-z0-9_-]{0,62}"
+LONGEST_NAME = 63
+USER = "[a-z_][a-z0-9_.-]{0,31}"
 RUNTIMES = ("claude-code", "codex")
 """Wakers that start a turn of a program that is not running otherwise."""
 WAKERS = ("hook", "command", *RUNTIMES)
@@ -26,8 +30,7 @@ _OF_RUNTIME = {
 }
 
 
-@dataclass(frozen=True)
-class Turns:
+class Turns(Record):
     """How the turns of an agent with a runtime of its own are started.
 
     Attributes:
@@ -55,8 +58,7 @@ class Turns:
     sandbox: str = "workspace-write"
 
 
-@dataclass(frozen=True)
-class Agent:
+class Agent(Record):
     """One agent of the node and how it is woken.
 
     `command` is an argv list, in which {agent} and {text} are replaced. `turns` is set if the
@@ -97,6 +99,17 @@ def parse(raw: Any, problems: list[str]) -> tuple[Agent, ...]:  # noqa: ANN401 -
     return tuple(agents)
 
 
+def is_name(text: str) -> bool:
+    """Tell whether an agent may have this name: whether it matches `NAME`.
+
+    Its pattern would be compiled at each start of the command line.
+    """
+    if not 0 < len(text) <= LONGEST_NAME or text[0] in "_-":
+        return False
+    plain = text.replace("_", "").replace("-", "")
+    return not plain or (plain.isascii() and plain.isalnum() and plain == plain.lower())
+
+
 def check_unknown(
     prefix: str, raw: dict[str, Any], known: tuple[str, ...], problems: list[str]
 ) -> None:
@@ -116,8 +129,8 @@ def _agent(where: str, entry: dict[str, Any], problems: list[str]) -> Agent:
     if waker in RUNTIMES:
         known = ("name", "waker", *_OF_EVERY_TURN, *_OF_RUNTIME[waker])
     check_unknown(f"{where}.", entry, known, problems)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        problems.append(f"{where}.name is {name!r}: it must match {NAME.pattern}")
+    if not isinstance(name, str) or not is_name(name):
+        problems.append(f"{where}.name is {name!r}: it must match {NAME}")
     if waker not in WAKERS:
         problems.append(f"{where}.waker is {waker!r}: use one of {', '.join(WAKERS)}")
     if waker in RUNTIMES:
@@ -140,8 +153,10 @@ def _turns(where: str, entry: dict[str, Any], problems: list[str]) -> Turns:
     def words(key: str, default: tuple[str, ...]) -> tuple[str, ...]:
         return _words(f"{where}.{key}", entry.get(key, list(default)), problems)
 
+    import re  # here, because a pattern takes its time
+
     user = entry.get("user")
-    if not isinstance(user, str) or not USER.fullmatch(user):
+    if not isinstance(user, str) or not re.fullmatch(USER, user):
         problems.append(f"{where}.user is {user!r}: the name of a user is expected")
     program = entry.get("program", "")
     if not isinstance(program, str) or ("/" in program and not program.startswith("/")):

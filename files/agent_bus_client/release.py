@@ -2,7 +2,6 @@
 
 Without pathlib, which costs an idle MCP server 1 MiB and a quarter of its start.
 """
-# ruff: noqa: PTH118, PTH120, PTH123
 
 from __future__ import annotations
 

@@ -7,83 +7,72 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
 
 from agent_bus_client import agents
-from agent_bus_client.agents import Agent, check_unknown
-from agent_bus_client.errors import SettingsError
+from agent_bus_client.agents import check_unknown
+from agent_bus_client.errors import NoTokenError, SettingsError
 from agent_bus_client.net.http1 import Origin
+from agent_bus_client.record import Record
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import Any
+
+    from agent_bus_client.agents import Agent
 
 DEFAULT_PATH = "/etc/agent-bus/node.json"
+TOKENS = "/etc/agent-bus/cli"
+"""Has one file per user that may use the bus."""
+OF_USER = ".token"
 HOOK_MODES = ("wake", "agent")
 
 
-def _setting(default: Any, doc: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    return field(default=default, metadata={"doc": doc})
+class Settings(Record):
+    """The whole of node.json; the reference page is made from the words below each field."""
 
-
-@dataclass(frozen=True)
-class Settings:
-    """The whole of node.json; the reference page is made from the fields' `metadata`."""
-
-    node: str = field(metadata={"doc": "the node's name in the inventory"})
-    hub_url: str = field(
-        metadata={
-            "doc": "base address of the hub, `http://host:port` or `https://host:port`; of one of"
-            " them where `hub_urls` is set, and then it may be left out"
-        }
-    )
-    agents: tuple[Agent, ...] = field(
-        metadata={"doc": "`[{name, waker, ...}]`, at least one; see below what each waker takes"}
-    )
-    gateway_url: str = _setting("http://127.0.0.1:18789", "the node's own OpenClaw gateway")
-    hooks_path: str = _setting("/hooks", "`hooks.path` of the gateway")
-    openclaw_config: str | None = _setting(
-        None, "the gateway's settings file, for `doctor`; without it `~/.openclaw/openclaw.json`"
-    )
-    hook_mode: str = _setting(
-        "wake",
-        "`wake`, or `agent` for gateways older than 2026.8.1, whose wake hook has no agents",
-    )
-    wake_min_interval_s: float = _setting(
-        12.0,
-        "at most one accepted wake per agent in this time (OpenClaw: 5 turns in 60 s); a quarter"
-        " of it for a gateway that has shown that it does not put turns off",
-    )
-    escalate_after_s: float = _setting(
-        12.0, "if still unfetched after this time: wake once through the mapped agent hook"
-    )
-    rewake_after_s: float = _setting(
-        60.0,
-        "if still unfetched: wake again after this, doubling up to `rewake_max_s`; then overdue",
-    )
-    rewake_max_s: float = _setting(1800.0, "longest time between two wakes for unfetched mail")
-    reminder_after_s: float = _setting(
-        900.0, "if fetched but not read: remind after this, doubling, at most 5 times"
-    )
-    stagger_s: float = _setting(
-        0.25, "pause between the wakes of the node's agents at a broadcast"
-    )
-    presence_interval_s: float = _setting(
-        30.0, "how often the node tells the hub that it is alive"
-    )
-    command_timeout_s: float = _setting(30.0, "a waker's command that runs longer is killed")
-    turn_dir: str = _setting(
-        "/run/agent-bus/turns",
-        "folder of the sockets of agents with waker `claude-code` or `codex`",
-    )
-    state_dir: str = _setting("/var/lib/bus-watcher", "folder of cursor.json")
-    outbox_dir: str = _setting(
-        "/var/lib/agent-bus/outbox", "folder of messages that wait for the hub, see the CLI"
-    )
-    hub_ca_file: str | None = _setting(
-        None, "CA certificate that an https hub is verified by; without it the system's own"
-    )
-    hub_urls: tuple[str, ...] = _setting(
-        (), "base addresses of all hubs, where there are several; the order does not matter"
-    )
+    node: str
+    """the node's name in the inventory"""
+    hub_url: str
+    """base address of the hub, `http://host:port` or `https://host:port`; of one of them where
+    `hub_urls` is set, and then it may be left out"""
+    agents: tuple[Agent, ...]
+    """`[{name, waker, ...}]`, at least one; see below what each waker takes"""
+    gateway_url: str = "http://127.0.0.1:18789"
+    """the node's own OpenClaw gateway"""
+    hooks_path: str = "/hooks"
+    """`hooks.path` of the gateway"""
+    openclaw_config: str | None = None
+    """the gateway's settings file, for `doctor`; without it `~/.openclaw/openclaw.json`"""
+    hook_mode: str = "wake"
+    """`wake`, or `agent` for gateways older than 2026.8.1, whose wake hook has no agents"""
+    wake_min_interval_s: float = 12.0
+    """at most one accepted wake per agent in this time (OpenClaw: 5 turns in 60 s); a quarter of
+    it for a gateway that has shown that it does not put turns off"""
+    escalate_after_s: float = 12.0
+    """if still unfetched after this time: wake once through the mapped agent hook"""
+    rewake_after_s: float = 60.0
+    """if still unfetched: wake again after this, doubling up to `rewake_max_s`; then overdue"""
+    rewake_max_s: float = 1800.0
+    """longest time between two wakes for unfetched mail"""
+    reminder_after_s: float = 900.0
+    """if fetched but not read: remind after this, doubling, at most 5 times"""
+    stagger_s: float = 0.25
+    """pause between the wakes of the node's agents at a broadcast"""
+    presence_interval_s: float = 30.0
+    """how often the node tells the hub that it is alive"""
+    command_timeout_s: float = 30.0
+    """a waker's command that runs longer is killed"""
+    turn_dir: str = "/run/agent-bus/turns"
+    """folder of the sockets of agents with waker `claude-code` or `codex`"""
+    state_dir: str = "/var/lib/bus-watcher"
+    """folder of cursor.json"""
+    outbox_dir: str = "/var/lib/agent-bus/outbox"
+    """folder of messages that wait for the hub, see the CLI"""
+    hub_ca_file: str | None = None
+    """CA certificate that an https hub is verified by; without it the system's own"""
+    hub_urls: tuple[str, ...] = ()
+    """base addresses of all hubs, where there are several; the order does not matter"""
 
     @property
     def agent_names(self) -> tuple[str, ...]:
@@ -96,14 +85,15 @@ class Settings:
         return self.hub_urls or (self.hub_url,)
 
 
-def load(path: Path) -> Settings:
+def load(path: str | PathLike[str]) -> Settings:
     """Return the checked settings.
 
     Raises:
         SettingsError: names every problem of the file, one per line.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            raw = json.load(file)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
     except ValueError as error:
@@ -119,7 +109,7 @@ def load(path: Path) -> Settings:
 
 def parse(raw: dict[str, Any], problems: list[str]) -> Settings | None:
     """Return the settings, or None with what is wrong appended to `problems`."""
-    known = {item.name: item for item in fields(Settings)}
+    known = Settings.__annotations__
     check_unknown("", raw, tuple(known), problems)
     if isinstance(raw.get("hub_urls"), list) and raw["hub_urls"]:
         raw = {"hub_url": raw["hub_urls"][0], **raw}
@@ -132,7 +122,7 @@ def parse(raw: dict[str, Any], problems: list[str]) -> Settings | None:
         elif name == "hub_urls":
             values[name] = _addresses(name, value, problems)
         elif name in known:
-            values[name] = _scalar(name, value, str(known[name].type), problems)
+            values[name] = _scalar(name, value, known[name], problems)
     if values.get("hook_mode", "wake") not in HOOK_MODES:
         problems.append(f"hook_mode is {values['hook_mode']!r}: use wake or agent")
     _check_addresses(values, problems)
@@ -184,17 +174,36 @@ def read_secret(name: str) -> str:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise SettingsError(f"no CREDENTIALS_DIRECTORY: systemd's LoadCredential= gives {name}")
-    return read_token_file(Path(folder) / name)
+    return read_token_file(os.path.join(folder, name))
 
 
-def read_token_file(path: Path) -> str:
+def read_token_of(user: str) -> str:
+    """Return the token of a user of this machine.
+
+    Raises:
+        NoTokenError: this user has none; root has none, for example.
+        SettingsError: it cannot be used; the message says why.
+    """
+    own = os.path.join(TOKENS, user + OF_USER)
+    if not os.path.exists(own):
+        try:
+            names = os.listdir(TOKENS)
+        except OSError:
+            names = []
+        owners = [name[: -len(OF_USER)] for name in names if name.endswith(OF_USER)]
+        raise NoTokenError(user, sorted(owners))
+    return read_token_file(own)
+
+
+def read_token_file(path: str | PathLike[str]) -> str:
     """Return the token in a one-line file.
 
     Raises:
         SettingsError: it cannot be read, or is not one line of printable ASCII.
     """
     try:
-        token = path.read_text(encoding="utf-8").strip()
+        with open(path, encoding="utf-8") as file:
+            token = file.read().strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise SettingsError(f"{path}: {reason}") from error

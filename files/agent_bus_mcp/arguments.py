@@ -6,9 +6,12 @@ objects and lists of strings.
 
 from __future__ import annotations
 
-from typing import Any
-
 from agent_bus_mcp.caller import RefusedError
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Any
+
 
 KINDS: dict[str, tuple[str, Any]] = {
     "string": ("a string", str),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Callable
 
 from agent_bus_mcp.caller import RefusedError, Told
 from agent_bus_mcp.steps import Tools
@@ -12,7 +11,10 @@ from agent_bus_mcp.words.mailbox import MOST_SHOWN, fill, lately, page_words
 from agent_bus_mcp.words.message import head_line
 from agent_bus_mcp.words.record import acked_words, hop_words, roster_words, thread_words
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any, Callable
+
     from agent_bus_mcp.caller import Bus
 
     Arguments = dict[str, Any]

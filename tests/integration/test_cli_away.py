@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +29,6 @@ from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def test_without_a_hub_a_send_is_kept_and_the_next_one_sends_it_first(
@@ -227,7 +227,7 @@ def test_failures_that_cannot_be_marked_as_told_are_all_told_with_a_way_to_send_
     for number in range(2):
         box.give_up(box.add(f"k{number}", {"from": "alpha", "body": f"lost {number}"}), "refused")
     for entry in box.failed():  # a folder where the mark belongs: not even root can mark
-        entry.path.with_suffix(".told").mkdir()
+        Path(entry.path).with_suffix(".told").mkdir()
     said = [node.cli("inbox", "--as", "alpha").stderr for _ in range(2)]
     assert said[0] == said[1]
     assert "'lost 0': refused (you may have heard this before" in said[0]

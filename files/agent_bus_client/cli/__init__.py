@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from agent_bus_client.api import Problem
 from agent_bus_client.cli import parser
@@ -20,6 +18,7 @@ from agent_bus_client.errors import (
 )
 from agent_bus_mcp.words import text
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     import argparse
 
@@ -35,7 +34,6 @@ NEXT: dict[str, str] = {
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code; answers go to stdout, trouble to stderr."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if not arguments:
         parser.build().print_help(sys.stderr)
         return EXIT_USAGE

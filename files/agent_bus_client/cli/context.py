@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from agent_bus_client import settings as node_settings
-from agent_bus_client.errors import NoTokenError, SettingsError, UsageError
+from agent_bus_client.errors import SettingsError, UsageError
 from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.net.deadline import Deadline
-from agent_bus_client.outbox.delivery import failure_words
 from agent_bus_client.outbox.folder import Outbox
 from agent_bus_mcp.words import text
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from typing import Any
 
     from agent_bus_client.hub.hubs import Hubs
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs for 10 s into the background
 ONE_MORE_TRY_S = 1.0  # a call takes milliseconds while the hub is there
 OPERATOR = "operator"
-TOKENS = Path("/etc/agent-bus/cli")  # one file per user that may use the bus
+USER_VARIABLES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 WORKSPACE = "workspace-"  # OpenClaw's name for an agent's folder begins so
 
 
@@ -37,8 +35,8 @@ class Context:
     def __init__(self, options: argparse.Namespace, *, answer_s: float | None = ANSWER_S) -> None:
         self.options = options
         path = os.environ.get("AGENT_BUS_CONFIG", node_settings.DEFAULT_PATH)
-        self.settings = node_settings.load(Path(path))
-        self.outbox = Outbox(Path(self.settings.outbox_dir))
+        self.settings = node_settings.load(path)
+        self.outbox = Outbox(self.settings.outbox_dir)
         self.deadline = None if answer_s is None else Deadline.after(answer_s)
         self.hub = self._hub()
 
@@ -84,6 +82,8 @@ class Context:
             agent = self.agent if failed else ""
         except UsageError:
             return  # a question that needs no identity
+        if agent:
+            from agent_bus_client.outbox.delivery import failure_words
         for entry in failed:
             words = failure_words(self.outbox, entry) if entry.sender == agent else None
             if words:
@@ -91,7 +91,7 @@ class Context:
 
 
 def identify(
-    wanted: str | None, environment: Mapping[str, str], folder: Path, *, agents: tuple[str, ...]
+    wanted: str | None, environment: Mapping[str, str], folder: str, *, agents: tuple[str, ...]
 ) -> str:
     """Return who is asking: --as, AGENT_BUS_AGENT, the workspace folder, the node's only agent.
 
@@ -112,7 +112,7 @@ def identify(
     raise UsageError(f"which agent are you? Add --as with one of: {', '.join(agents)}")
 
 
-def _agent_of(folder: Path, agents: tuple[str, ...], *, profile: str | None) -> str | None:
+def _agent_of(folder: str, agents: tuple[str, ...], *, profile: str | None) -> str | None:
     """Return the agent whose workspace the folder is in; None if that cannot be told.
 
     A workspace is in OpenClaw's own folder. Elsewhere a name is only a hint, and the outermost one
@@ -121,7 +121,8 @@ def _agent_of(folder: Path, agents: tuple[str, ...], *, profile: str | None) -> 
     Raises:
         UsageError: it is the workspace of an agent that is not on the bus.
     """
-    for above, name in zip(folder.parts, folder.parts[1:]):
+    parts = folder.split("/")
+    for above, name in zip(parts, parts[1:]):
         if not (above == ".openclaw" or above.startswith(".openclaw-")):
             continue
         # main's, or a default agent's of another name; older releases put a profile's there
@@ -135,10 +136,10 @@ def _agent_of(folder: Path, agents: tuple[str, ...], *, profile: str | None) -> 
             raise UsageError(
                 f"{own} is not on the bus here; its agents: {known} (say which with --as)"
             )
-    for name in folder.parts:
+    for name in parts:
         if name.startswith(WORKSPACE) and name[len(WORKSPACE) :] in agents:
             return name[len(WORKSPACE) :]
-    return "main" if "workspace" in folder.parts and "main" in agents else None
+    return "main" if "workspace" in parts and "main" in agents else None
 
 
 def read_token() -> str:
@@ -150,15 +151,25 @@ def read_token() -> str:
     """
     path = os.environ.get("AGENT_BUS_TOKEN_FILE")
     if path:
-        return node_settings.read_token_file(Path(path))
+        return node_settings.read_token_file(path)
+    return node_settings.read_token_of(_user())
+
+
+def _user() -> str:
+    """Return who runs this, as `getpass.getuser` does, which loads more than it needs for that.
+
+    Raises:
+        SettingsError: neither the environment nor the system has a name.
+    """
+    named = next(filter(None, map(os.environ.get, USER_VARIABLES)), None)
+    if named:
+        return named
+    import pwd
+
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError) as error:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError as error:
         raise SettingsError("this user has no name; set AGENT_BUS_TOKEN_FILE") from error
-    own = TOKENS / f"{user}.token"
-    if not own.exists():
-        raise NoTokenError(user, sorted(path.stem for path in TOKENS.glob("*.token")))
-    return node_settings.read_token_file(own)
 
 
 def read_body(argument: str | None) -> str:
@@ -180,8 +191,8 @@ def read_body(argument: str | None) -> str:
     return body
 
 
-def _folder() -> Path:
+def _folder() -> str:
     try:
-        return Path.cwd()
+        return os.getcwd()
     except FileNotFoundError:
-        return Path("/")
+        return "/"

@@ -7,7 +7,6 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_bus_client import release
 from agent_bus_client.api import GatewayKind, Problem
@@ -19,11 +18,15 @@ from agent_bus_client.errors import (
     NoTokenError,
     SettingsError,
 )
+from agent_bus_client.record import Record
 from agent_bus_client.turns import readiness, session
 from agent_bus_client.waker.gateway import Gateway
 from agent_bus_mcp.words.terms import Presence
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent_bus_client.agents import Agent, Turns
     from agent_bus_client.cli.context import Context
     from agent_bus_client.hub.transport import HubClient
@@ -45,7 +48,7 @@ KINDS: dict[str, str] = {
 }
 
 
-class Check(NamedTuple):
+class Check(Record):
     """One link; `advice` says what to do if it is not ok."""
 
     name: str
@@ -72,9 +75,8 @@ def doctor(context: Context) -> int:
         lines.append(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.found}")
         if not check.ok and check.advice:
             lines.append(f"     -> {check.advice}")
-    context.answer(
-        {"release": release.current(), "checks": [c._asdict() for c in checks]}, "\n".join(lines)
-    )
+    facts = {"release": release.current(), "checks": [vars(check) for check in checks]}
+    context.answer(facts, "\n".join(lines))
     return 0 if all(check.ok for check in checks) else 1
 
 
@@ -315,14 +317,14 @@ def _own_turns(agent: Agent, turns: Turns, name: str) -> Check:
 
 def _outbox(context: Context) -> Check:
     outbox = context.outbox.folder
-    if outbox.exists() and not os.access(outbox, os.R_OK | os.W_OK | os.X_OK):
+    if os.path.exists(outbox) and not os.access(outbox, os.R_OK | os.W_OK | os.X_OK):
         found = f"{getpass.getuser()} cannot use {outbox}: nothing is kept while the hub is away"
         advice = f"log in again, so that the group agent-bus counts (id shows it); else {SITE}"
         return Check("outbox", ok=False, found=found, advice=advice)
     waiting, failed = context.outbox.waiting(), context.outbox.failed()
     told = context.outbox.told_count()
     found = f"{len(waiting)} waiting, {len(failed) + told} failed"
-    folder = context.outbox.folder / "failed"
+    folder = f"{outbox}/failed"
     advice = f"read the reasons in {folder}, send again what still matters, remove the files"
     return Check("outbox", ok=not failed and not told, found=found, advice=advice)
 

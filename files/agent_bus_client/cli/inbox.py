@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from agent_bus_client.cli.message import Commands, not_acked, why
 from agent_bus_client.errors import ClientError, HubUnreachableError, UsageError
 from agent_bus_mcp.words.mailbox import MOST_SHOWN, fill, lately, page_words
 from agent_bus_mcp.words.record import acked_words
 from agent_bus_mcp.words.terms import Stamp
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from agent_bus_client.cli.context import Context
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from agent_bus_client.cli.message import Commands
 from agent_bus_client.errors import HubRefusedError, UsageError
@@ -12,7 +11,10 @@ from agent_bus_mcp.words.message import head_line, recipients
 from agent_bus_mcp.words.record import hop_words, roster_words, thread_words
 from agent_bus_mcp.words.terms import Stamp
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent_bus_client.cli.context import Context
 
 

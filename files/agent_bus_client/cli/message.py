@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from agent_bus_client.errors import HubUnreachableError
+from agent_bus_client.record import Record
 from agent_bus_mcp.words import text
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WHY_BYTES = 200  # of why a page could not be filled or acked
 
 
-class Commands(NamedTuple):
+class Commands(Record):
     """The next steps of an agent, as commands.
 
     Attributes:

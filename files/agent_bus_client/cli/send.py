@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from agent_bus_client.cli.context import read_body
 from agent_bus_client.cli.message import Commands, not_acked
@@ -15,7 +14,10 @@ from agent_bus_client.outbox.folder import TO_SENDER_OF
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.message import body_lines, head_line
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent_bus_client.cli.context import Context
 
 EVERYBODY = "all"

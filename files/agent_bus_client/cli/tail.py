@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.api import StreamEvent
 from agent_bus_client.errors import ClientError, HubRefusedError
@@ -14,10 +13,13 @@ from agent_bus_client.net.backoff import Backoff
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.message import head_line
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any, Optional
+
     from agent_bus_client.cli.context import Context
     from agent_bus_client.hub import sse
-    from agent_bus_client.hub.transport import Stream
+    from agent_bus_client.hub.stream import Stream
 
 SHOWN_BYTES = 500  # of a body; `show` has the rest
 

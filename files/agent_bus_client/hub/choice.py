@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Callable, Optional
 
 from agent_bus_client.hub.hubs import CONNECT_S, PATIENT_S
 from agent_bus_client.net.backoff import Backoff
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Callable, Optional
+
 
 SPREAD_S = 0.5  # a thousand watchers that lose their hub at one instant do not move in one
 HEALTH_S = 60.0  # of the stream at another hub, before those before it are tried again

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from agent_bus_client.record import Record
+
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Cursor:
+class Cursor(Record):
     """The last event that the wake state holds, and the agents whose stream it came from."""
 
     epoch: str

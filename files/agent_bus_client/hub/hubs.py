@@ -8,9 +8,6 @@ each thread that goes on by itself has its own `Hubs`.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypeVar
-
 from agent_bus_client.errors import (
     ClientError,
     HubRefusedError,
@@ -22,24 +19,27 @@ from agent_bus_client.hub.last_hub import LastHub
 from agent_bus_client.hub.order import ordered
 from agent_bus_client.hub.transport import CALL_TIMEOUT_S, OPEN_TIMEOUT_S, HubClient
 from agent_bus_client.net.http1 import quoted
+from agent_bus_client.record import Record
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, Callable, Optional, TypeVar
 
-    from agent_bus_client.hub.transport import Stream
+    from agent_bus_client.hub.stream import Stream
     from agent_bus_client.net.deadline import Deadline
     from agent_bus_client.net.http1 import Connection
     from agent_bus_client.settings import Settings
+
+    Answer = TypeVar("Answer")
 
 CONNECT_S = 0.9  # of a hub that is not the last one to ask: over a LAN it takes a millisecond
 PATIENT_S = 3.0  # once no hub has connected: a lost SYN is sent again after 1 s
 ANSWER_S = 6.0  # a hub answers a send within 5 s, even while its database has no primary
 ELSEWHERE = {502, 503, 504}  # another hub may answer this now
 
-Answer = TypeVar("Answer")
 
-
-class Patience(NamedTuple):
+class Patience(Record):
     """How long one hub has, in seconds; None for as long as if there were no other."""
 
     connect_s: Optional[float]
@@ -83,7 +83,7 @@ class Hubs:
             for url in ordered(settings.node, settings.hubs)
         )
         several = len(clients) > 1
-        return cls(clients, last_hub=LastHub(Path(settings.outbox_dir)) if several else None)
+        return cls(clients, last_hub=LastHub(settings.outbox_dir) if several else None)
 
     @property
     def url(self) -> str:

@@ -6,13 +6,13 @@ when another hub is used, not at each call; where it cannot be written, nothing 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, Callable
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+    from os import PathLike
 
 NAME = "last-hub"
 FRESH_S = 60.0  # after that, the first hub is tried again
@@ -21,14 +21,16 @@ FRESH_S = 60.0  # after that, the first hub is tried again
 class LastHub:
     """The file; any process may use it at any time."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._path = folder / NAME
+    def __init__(
+        self, folder: str | PathLike[str], *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = os.path.join(folder, NAME)
         self._clock = clock
 
     def recall(self) -> str | None:
         """Return the base address of the hub that answered within the last minute, if one did."""
         try:
-            with self._path.open(encoding="utf-8") as file:
+            with open(self._path, encoding="utf-8") as file:
                 url = file.read().strip()
                 age_s = self._clock() - os.fstat(file.fileno()).st_mtime
         except (OSError, ValueError):
@@ -37,16 +39,21 @@ class LastHub:
 
     def note(self, url: str) -> None:
         """Remember this hub for a minute."""
-        temporary = self._path.with_name(f"{NAME}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):
-            try:
-                temporary.write_text(f"{url}\n", encoding="utf-8")
-                temporary.replace(self._path)
-            except OSError:
-                temporary.unlink()
-                raise
+        temporary = f"{self._path}.{os.getpid()}.tmp"
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(f"{url}\n")
+            os.replace(temporary, self._path)
+        except OSError:
+            _remove(temporary)
 
     def forget(self) -> None:
         """Begin at the first hub again."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        _remove(self._path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

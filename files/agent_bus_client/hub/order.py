@@ -8,8 +8,8 @@ they spread evenly over the others. The order of the list does not matter.
 from __future__ import annotations
 
 from binascii import crc32  # hashlib loads OpenSSL, for 3 ms at each start of the command line
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -7,10 +7,14 @@ standard says; but a line or event past a limit ends the stream, to save the mem
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Optional
 
 from agent_bus_client.errors import StreamError
+from agent_bus_client.record import Record
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Optional
+
 
 MAX_EVENT_BYTES = (
     4 * 1024 * 1024
@@ -19,8 +23,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Record):
     """One dispatched event.
 
     `event_id` and `retry_ms` are the last ones seen up to this event; `retry_ms` is None without
@@ -30,7 +33,7 @@ class Event:
     type: str
     data: str
     event_id: str
-    retry_ms: Optional[int] = field(default=None, compare=False)
+    retry_ms: Optional[int] = None
 
 
 class Parser:

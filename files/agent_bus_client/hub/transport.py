@@ -1,37 +1,29 @@
 """Talks to the hub: JSON calls and the event stream.
 
-Each call has a connection of its own and blocks up to its timeout; any thread may call. A stream
-belongs to the thread that opened it; only `close` may come from another one.
+Each call has a connection of its own and blocks up to its timeout; any thread may call.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client import release
-from agent_bus_client.errors import (
-    HttpError,
-    HubRefusedError,
-    HubUnreachableError,
-    HubUntrustedError,
-    UntrustedError,
-)
-from agent_bus_client.hub import sse
+from agent_bus_client.errors import HttpError, HubUnreachableError
 from agent_bus_client.net import http1
-from agent_bus_client.net.backoff import parse_retry_after
-from agent_bus_client.net.deadline import Deadline, is_timeout
+from agent_bus_client.net.deadline import Deadline
 from agent_bus_client.net.http1 import quoted
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any, Optional
+
+    from agent_bus_client.errors import HubRefusedError
+    from agent_bus_client.hub.stream import Stream
 
 CALL_TIMEOUT_S = 8.0  # a command in an agent's exec tool must answer within 10 s
 OPEN_TIMEOUT_S = 10.0  # of a stream: name, connection, TLS and the head of the answer
-DEFAULT_KEEPALIVE_S = 15.0
 DEAD_S = 8  # where there is another hub to go to, the loss of a hub's host is noticed within this
-SILENT_KEEPALIVES = 2.5  # two missed in a row and half of a third: the peer is dead
 SUCCESS = range(200, 300)
 
 
@@ -114,10 +106,10 @@ class HubClient:
                 opened=self._opened,
             )
         except (OSError, HttpError) as error:
-            raise unreachable(self.url, error, sent=bool(sent)) from error
+            raise _unreachable(self.url, error, sent=bool(sent)) from error
         self.date = answer.headers.get("date", "")
         if answer.status not in SUCCESS:
-            raise refusal(answer.status, answer.headers, answer.body)
+            raise _refusal(answer.status, answer.headers, answer.body)
         try:
             return json.loads(answer.body) if answer.body else None
         except ValueError as error:
@@ -143,7 +135,7 @@ class HubClient:
         try:
             connection = http1.Connection(self._server, self._until(timeout_s))
         except (OSError, HttpError) as error:
-            raise unreachable(self.url, error, sent=False) from error
+            raise _unreachable(self.url, error, sent=False) from error
         try:
             return connection.certificate_ends()
         finally:
@@ -165,6 +157,8 @@ class HubClient:
             HubUnreachableError: no answer came.
             HubRefusedError: the status is not 200.
         """
+        from agent_bus_client.hub.stream import Stream  # calls need none of it
+
         headers = self._headers("text/event-stream")
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
@@ -183,9 +177,9 @@ class HubClient:
         except (OSError, HttpError) as error:
             if connection:
                 connection.close()
-            raise unreachable(self.url, error, sent=connection is not None) from error
+            raise _unreachable(self.url, error, sent=connection is not None) from error
         connection.close()
-        raise refusal(head.status, head.headers, body)
+        raise _refusal(head.status, head.headers, body)
 
     def _until(self, timeout_s: float) -> Deadline:
         """Return by when a call with this timeout has to be done."""
@@ -206,81 +200,19 @@ class HubClient:
         return {**headers, **(more or {})}
 
 
-class Stream:
-    """An open event stream.
-
-    Attributes:
-        keepalive_s: to be set from `hello`; silence for 2.5 times as long ends the stream.
-        retry_ms, last_event_id: see `sse.Parser`.
-    """
-
-    def __init__(self, connection: http1.Connection, head: http1.Head, url: str) -> None:
-        self._connection = connection
-        self._head = head
-        self._url = url
-        self._parser = sse.Parser()
-        self.keepalive_s = DEFAULT_KEEPALIVE_S
-        self.opened_at = time.monotonic()
-
-    @property
-    def retry_ms(self) -> int | None:
-        """The reconnection time that the hub asked for."""
-        return self._parser.retry_ms
-
-    @property
-    def last_event_id(self) -> str:
-        """The id to resume from."""
-        return self._parser.last_event_id
-
-    def events(self) -> Iterator[sse.Event]:
-        """Yield events until the hub ends the stream.
-
-        Raises:
-            HubUnreachableError: the hub was silent for 2.5 keepalives, or the connection broke.
-            StreamError: see `sse.Parser.feed`.
-        """
-        chunks = self._connection.read_body(
-            self._head, next_timeout_s=lambda: self.keepalive_s * SILENT_KEEPALIVES
-        )
-        try:
-            for chunk in chunks:
-                yield from self._parser.feed(chunk)
-        except (OSError, HttpError) as error:
-            raise unreachable(self._url, error, sent=True) from error
-
-    def close(self) -> None:
-        """End the stream; a read in another thread returns at once."""
-        self._connection.close()
-
-
 def encode_query(query: Mapping[str, object]) -> str:
     """Return `?a=1&b=x%20y`; parameters that are None are left out, and `?` if none is left."""
     pairs = [f"{name}={quoted(value)}" for name, value in query.items() if value is not None]
     return "?" + "&".join(pairs) if pairs else ""
 
 
-def unreachable(url: str, error: Exception, *, sent: bool) -> HubUnreachableError:
-    """Return the error for an exchange without a complete answer."""
-    if isinstance(error, UntrustedError):
-        return HubUntrustedError(url, str(error))
-    return HubUnreachableError(url, describe(error), sent=sent)
+def _unreachable(url: str, error: Exception, *, sent: bool) -> HubUnreachableError:
+    from agent_bus_client.hub.trouble import unreachable  # only what fails needs it
+
+    return unreachable(url, error, sent=sent)
 
 
-def describe(error: Exception) -> str:
-    """Return what happened in a few words; the class name if the error has no text."""
-    if is_timeout(error):
-        return "timed out"
-    text = getattr(error, "strerror", None) or str(error)
-    return str(text or type(error).__name__)
+def _refusal(status: int, headers: dict[str, str], body: bytes) -> HubRefusedError:
+    from agent_bus_client.hub.trouble import refusal  # as above
 
-
-def refusal(status: int, headers: dict[str, str], body: bytes) -> HubRefusedError:
-    """Return the error for an answer without success; the problem in it, or its first words."""
-    try:
-        fields = json.loads(body)
-    except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
-        fields = {"detail": body[:200].decode("utf-8", "replace") or f"HTTP status {status}"}
-    retry_after_s = parse_retry_after(headers.get("retry-after"))
-    return HubRefusedError(status, fields, retry_after_s=retry_after_s)
+    return refusal(status, headers, body)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.errors import (
     ClientError,
@@ -20,8 +18,10 @@ from agent_bus_client.outbox.folder import TO_SENDER_OF, Outbox
 from agent_bus_mcp.caller import RefusedError, Sent
 from agent_bus_mcp.words import text
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from typing import Any, Optional
 
     from agent_bus_client.mcp.node import Node
     from agent_bus_client.net.http1 import Connection
@@ -51,7 +51,7 @@ class NodeBus:
         settings = node.settings
         self.agent = node.agent(settings)
         self.lost = lost
-        self._outbox = Outbox(Path(settings.outbox_dir))
+        self._outbox = Outbox(settings.outbox_dir)
         self._wait_s = wait_s
         self._deadline = Deadline.after(ANSWER_S + wait_s)
         self._hub: HubClient | Hubs

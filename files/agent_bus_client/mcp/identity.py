@@ -38,7 +38,7 @@ def instructions(options: Options) -> str:
     from agent_bus_mcp.instructions import nobody, somebody
 
     try:
-        with open(options.config, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs 1 MiB
+        with open(options.config, encoding="utf-8") as file:
             agents = tuple(agent["name"] for agent in json.load(file)["agents"])
         return somebody(choose(options.agent, agents))
     except OSError as error:

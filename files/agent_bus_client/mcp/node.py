@@ -6,19 +6,18 @@ A server lives as long as its client, so a rollout may change hub, agents and to
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client import settings as node_settings
-from agent_bus_client.errors import NoTokenError, SettingsError
+from agent_bus_client.errors import SettingsError
 from agent_bus_client.mcp.identity import choose
 from agent_bus_mcp.caller import RefusedError
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Optional
+
     from agent_bus_client.mcp.options import Options
     from agent_bus_client.settings import Settings
-
-TOKENS = Path("/etc/agent-bus/cli")  # one file per user that may use the bus
 
 
 class Node:
@@ -26,7 +25,7 @@ class Node:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._path = Path(options.config)
+        self._path = options.config
         self._read: Optional[tuple[tuple[int, ...], Settings]] = None
 
     @property
@@ -37,7 +36,7 @@ class Node:
             RefusedError: they cannot be used.
         """
         try:
-            found = self._path.stat()
+            found = os.stat(self._path)
             mark = (found.st_mtime_ns, found.st_size, found.st_ino)
             if self._read is None or self._read[0] != mark:
                 self._read = (mark, node_settings.load(self._path))
@@ -68,12 +67,8 @@ class Node:
             SettingsError: it cannot be used; the message says why.
         """
         if self._options.token_file:
-            return node_settings.read_token_file(Path(self._options.token_file))
-        user = user_name()
-        own = TOKENS / f"{user}.token"
-        if not own.exists():
-            raise NoTokenError(user, sorted(path.stem for path in TOKENS.glob("*.token")))
-        return node_settings.read_token_file(own)
+            return node_settings.read_token_file(self._options.token_file)
+        return node_settings.read_token_of(user_name())
 
 
 def user_name() -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from agent_bus_client.errors import HttpError
 from agent_bus_mcp.protocol import RpcError
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
     from agent_bus_client.mcp.node import Node
     from agent_bus_client.net.http1 import Connection
     from agent_bus_mcp.protocol import Request

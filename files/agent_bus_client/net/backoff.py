@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Optional
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Optional
 
 BASE_S = 0.5
 LEAST_S = 0.05  # whatever a hub says: nobody tries again without a pause

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import time
+from _socket import timeout as socket_timeout  # `socket` is slow to load: decision 60
 
 
 class Deadline:
@@ -39,4 +39,4 @@ class Deadline:
 
 def is_timeout(error: BaseException) -> bool:
     """Tell whether the error is a timeout; before Python 3.10 there are two classes of them."""
-    return isinstance(error, (TimeoutError, socket.timeout))
+    return isinstance(error, (TimeoutError, socket_timeout))

@@ -6,21 +6,23 @@ taken, and the others are closed. The next time, the one that was taken is tried
 
 from __future__ import annotations
 
-import contextlib
+import _socket as socket  # without the module above it: decision 60
 import errno
 import os
 import select
-import socket
-import threading
 import time
-from typing import TYPE_CHECKING, Optional
+from _thread import allocate_lock
 
 from agent_bus_client.errors import NotConnectedError
-from agent_bus_client.net.lookup import Lookup
+from agent_bus_client.net.address import Literal
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Optional
+
+    from agent_bus_client.net.address import Address
     from agent_bus_client.net.deadline import Deadline
-    from agent_bus_client.net.lookup import Address
+    from agent_bus_client.net.lookup import Lookup
 
 CONNECT_TIMEOUT_S = 5.0  # over a LAN it takes a millisecond; a lost SYN is sent again after 1 s
 STAGGER_S = 0.25  # RFC 8305, 5: "Connection Attempt Delay"
@@ -39,8 +41,8 @@ class Dialer:
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._lock = threading.Lock()
-        self._lookup: Optional[Lookup] = None
+        self._lock = allocate_lock()
+        self._lookup: Optional[Literal | Lookup] = None
         self.taken: Optional[Address] = None
         self.slow: tuple[str, ...] = ()
 
@@ -62,18 +64,28 @@ class Dialer:
         self.taken, self.slow = race.taken, tuple(race.unanswered)
         return _tuned(connected)
 
-    def _current_lookup(self) -> Lookup:
+    def _current_lookup(self) -> Literal | Lookup:
         """Return the running look-up, or a new one: a name may move between two calls."""
         with self._lock:
             if self._lookup is None or self._lookup.is_over():
-                self._lookup = Lookup(self._host, self._port)
+                self._lookup = _look_up(self._host, self._port)
             return self._lookup
+
+
+def _look_up(host: str, port: int) -> Literal | Lookup:
+    """Return a new look-up; an address needs no thread for it."""
+    literal = Literal(host, port)
+    if literal.known():
+        return literal
+    from agent_bus_client.net.lookup import Lookup
+
+    return Lookup(host, port)
 
 
 class _Race:
     """The attempts for one connection, in the calling thread."""
 
-    def __init__(self, lookup: Lookup, former: Optional[Address]) -> None:
+    def __init__(self, lookup: Literal | Lookup, former: Optional[Address]) -> None:
         self._lookup = lookup
         self._former = former
         self._tried: list[Address] = []
@@ -193,5 +205,7 @@ def notice_death(connected: socket.socket, within_s: int) -> None:
         ("TCP_USER_TIMEOUT", within_s * 1000),
     ):
         if hasattr(socket, option):
-            with contextlib.suppress(OSError):
+            try:
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            except OSError:
+                pass

@@ -8,30 +8,23 @@ asked alone.
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import _socket as socket  # without the module above it: decision 60
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.errors import NoAddressError
+from agent_bus_client.net.address import addresses, alternated
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Optional
+
+    from agent_bus_client.net.address import Address
     from agent_bus_client.net.deadline import Deadline
 
 SPLIT_AFTER_S = 0.5  # healthy name servers answer in milliseconds
 ABANDON_AFTER_S = 60.0  # after that, a look-up that still hangs counts as lost
 FAMILIES = (socket.AF_INET6, socket.AF_INET)  # RFC 8305, 4: IPv6 first, then by turns
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where to connect; `ip` is for messages to people."""
-
-    family: int
-    ip: str
-    socket_address: Any = field(repr=False)
 
 
 class Lookup:
@@ -46,8 +39,7 @@ class Lookup:
         self._was_split = False
         self._error: Optional[socket.gaierror] = None
         self._started_at = time.monotonic()
-        if not self._is_literal():
-            self._ask(socket.AF_UNSPEC)
+        self._ask(socket.AF_UNSPEC)
 
     def is_over(self) -> bool:
         """Tell whether it will learn nothing more, or has been hanging for too long."""
@@ -80,15 +72,6 @@ class Lookup:
             return NoAddressError.unknown(self._host)
         return NoAddressError.failed(self._host, self._error.strerror or str(self._error))
 
-    def _is_literal(self) -> bool:
-        """Tell whether the host is an address, which needs no look-up; take it if so."""
-        with contextlib.suppress(OSError, UnicodeError):
-            found = socket.getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-            )
-            self._known = [Address(family, str(at[0]), at) for family, _, _, _, at in found]
-        return bool(self._known)
-
     def _ask(self, family: int) -> None:
         """Ask in a thread; the caller holds the lock or is the constructor."""
         self._running += 1
@@ -99,8 +82,7 @@ class Lookup:
         found: list[Address] = []
         error: Optional[socket.gaierror] = None
         try:
-            answers = socket.getaddrinfo(self._host, self._port, family, socket.SOCK_STREAM)
-            found = [Address(kind, str(at[0]), at) for kind, _, _, _, at in answers]
+            found = addresses(self._host, self._port, family)
         except socket.gaierror as failed:
             error = failed
         except (OSError, UnicodeError) as failed:
@@ -110,16 +92,3 @@ class Lookup:
             self._known += [address for address in found if address not in self._known]
             self._error = self._error or error
             self._changed.notify_all()
-
-
-def alternated(addresses: list[Address]) -> list[Address]:
-    """Return the addresses with alternating families, the first one's first (RFC 8305, 4)."""
-    if not addresses:
-        return []
-    first = addresses[0].family
-    own = [address for address in addresses if address.family == first]
-    others = [address for address in addresses if address.family != first]
-    turns = []
-    for place in range(max(len(own), len(others))):
-        turns += own[place : place + 1] + others[place : place + 1]
-    return turns

@@ -7,13 +7,14 @@ up to a deadline; any thread may call.
 from __future__ import annotations
 
 import functools
+import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from agent_bus_client.errors import SettingsError, UntrustedError
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
     from agent_bus_client.net.deadline import Deadline
 
@@ -24,17 +25,18 @@ SITE = "run the site playbook for this node"
 
 
 def secure(
-    plain: socket.socket, host: str, ca_file: str | None, deadline: Deadline
+    connected: _socket.socket, host: str, ca_file: str | None, deadline: Deadline
 ) -> ssl.SSLSocket:
     """Return the socket with TLS, after verifying the peer's certificate and name.
 
-    `plain` is closed if that fails.
+    The socket is closed if that fails.
 
     Raises:
         SettingsError: the CA file cannot be read.
         UntrustedError: the peer is not the expected hub, or speaks no TLS.
         OSError: the handshake failed otherwise, or was not done by the deadline.
     """
+    plain = socket.socket(fileno=connected.detach())
     try:
         plain.settimeout(deadline.require_s())
         return _context(ca_file).wrap_socket(plain, server_hostname=host)
@@ -52,7 +54,7 @@ def secure(
         raise
 
 
-def ends(secured: socket.socket) -> float | None:
+def ends(secured: _socket.socket) -> float | None:
     """Return when the verified peer's certificate ends (epoch seconds); None without TLS."""
     if not isinstance(secured, ssl.SSLSocket):
         return None

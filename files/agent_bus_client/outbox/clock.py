@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Callable
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+from agent_bus_client.record import Record
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Callable
+
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 def boot_id() -> str:
@@ -21,15 +25,17 @@ def boot_id() -> str:
 
     The watcher cannot read /proc/sys: its unit passes the word on in the environment.
     """
-    try:
-        found = os.environ.get("AGENT_BUS_BOOT") or BOOT_ID.read_text(encoding="ascii")
-    except OSError:
-        return ""
+    found = os.environ.get("AGENT_BUS_BOOT")
+    if not found:
+        try:
+            with open(BOOT_ID, encoding="ascii") as file:
+                found = file.read()
+        except OSError:
+            return ""
     return found.strip().replace("-", "")
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(Record):
     """The machine's: wall time, seconds since boot (suspended ones, too), and which boot."""
 
     wall: Callable[[], float] = time.time

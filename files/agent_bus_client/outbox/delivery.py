@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from agent_bus_client.errors import (
     ClientError,
@@ -15,11 +12,15 @@ from agent_bus_client.errors import (
     OutcomeUnknownError,
     UsageError,
 )
-from agent_bus_client.outbox.draining import addressed, drain
+from agent_bus_client.outbox.folder import TO_SENDER_OF
+from agent_bus_client.record import Record
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.record import sent_words
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
     from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.outbox.folder import Entry, Outbox
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 AWAY = {502, 503, 504, 507}  # the hub or its disk is away; 429, though, is an answer to the sender
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(Record):
     """What has become of a message.
 
     Attributes:
@@ -38,7 +38,7 @@ class Delivery:
 
     sent: Optional[dict[str, Any]]
     words: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any]
 
 
 class Sender:
@@ -86,6 +86,10 @@ class Sender:
         Raises:
             OutboxWaitsError: some of it is still there.
         """
+        if self._outbox.is_empty():
+            return
+        from agent_bus_client.outbox.draining import drain
+
         if drain(self._outbox, self._hub, sender=sender).waiting:
             raise OutboxWaitsError(self._hub.url, sender)
 
@@ -96,12 +100,8 @@ class Sender:
             OutcomeUnknownError: the message may have arrived.
             ClientError: it has not arrived; see `HubClient.call`.
         """
-        try:
-            request = addressed(request, self._hub)
-        except HubUnreachableError as error:
-            if not error.sent:
-                raise
-            raise HubUnreachableError(error.url, error.reason, sent=False) from error
+        if TO_SENDER_OF in request:
+            request = self._addressed(request)
         if request.get("to") == request["from"] and "reply_to" in request:
             raise UsageError(f"{request['reply_to']} is your own message: send TO instead")
         try:
@@ -110,9 +110,26 @@ class Sender:
             if not self._has_time():
                 raise
             # the first try may have arrived all the same
-            with contextlib.suppress(HubUnreachableError):
+            try:
                 return self._post_once(request, key)
+            except HubUnreachableError:
+                pass
             raise
+
+    def _addressed(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """Return a reply with its recipient.
+
+        Raises:
+            ClientError: see `HubClient.call`; nothing was sent in any case.
+        """
+        from agent_bus_client.outbox.draining import addressed
+
+        try:
+            return addressed(reply, self._hub)
+        except HubUnreachableError as error:
+            if not error.sent:
+                raise
+            raise HubUnreachableError(error.url, error.reason, sent=False) from error
 
     def _post_once(self, request: dict[str, Any], key: str) -> dict[str, Any]:
         """Post the message once.
@@ -182,7 +199,7 @@ def failure_words(outbox: Outbox, entry: Entry) -> Optional[str]:
     except OSError as error:
         import hashlib  # it loads OpenSSL, for 3 ms
 
-        key = f"again-{hashlib.sha256(entry.path.name.encode()).hexdigest()[:16]}"
+        key = f"again-{hashlib.sha256(entry.name.encode()).hexdigest()[:16]}"
         again = (
             f" (you may have heard this before: it cannot be marked as told, {error.strerror};"
             f" if it still matters, send it with --key {key}, which sends once)"

@@ -9,14 +9,16 @@ original expiry: the hub refuses another body under a key that it knows.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Entry, Outbox
+from agent_bus_client.record import Record
 from agent_bus_mcp.words.message import answering
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.hub.transport import HubClient
 
@@ -25,8 +27,7 @@ logger = logging.getLogger(__name__)
 MAX_AGE_S = 20 * 3600
 
 
-@dataclass(frozen=True)
-class Drained:
+class Drained(Record):
     """What one run has done, in messages."""
 
     sent: int

@@ -5,27 +5,24 @@ One file per message, named so that the order of names is the order of sending.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 from agent_bus_client.errors import ClientError
-from agent_bus_client.outbox.clock import MACHINE, Clock
+from agent_bus_client.record import Record
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
-    from pathlib import Path
+    from os import PathLike
+    from typing import Any
 
-logger = logging.getLogger(__name__)
+    from agent_bus_client.outbox.clock import Clock
 
 MAX_WAITING = 1000  # per node; past it a send is refused: something has been wrong for long
 TO_SENDER_OF = "to_sender_of"  # in a request: a reply whose recipient the hub could not name yet
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Record):
     """One waiting or failed message.
 
     Attributes:
@@ -35,7 +32,7 @@ class Entry:
         maybe_sent: the hub may have it, because an earlier try got no answer.
     """
 
-    path: Path
+    path: str
     key: str
     created_at: float
     request: dict[str, Any]
@@ -43,6 +40,11 @@ class Entry:
     boot: str = ""
     counted_at: float = 0.0
     maybe_sent: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's own."""
+        return os.path.basename(self.path)
 
     @property
     def sender(self) -> str:
@@ -61,9 +63,9 @@ class Entry:
 class Outbox:
     """The folder; every method may be called from several processes at once."""
 
-    def __init__(self, folder: Path, *, clock: Clock = MACHINE) -> None:
-        self.folder = folder
-        self._clock = clock
+    def __init__(self, folder: str | PathLike[str], *, clock: Clock | None = None) -> None:
+        self.folder = os.fspath(folder)
+        self._own_clock = clock
 
     def add(self, key: str, request: dict[str, Any], *, maybe_sent: bool = False) -> Entry:
         """Store one message durably.
@@ -72,14 +74,14 @@ class Outbox:
             ClientError: the outbox is full.
             OSError: it cannot be written.
         """
-        names = self._names()
+        names = _names(self.folder, ".json")
         if len(names) >= MAX_WAITING:
             raise ClientError(
                 f"{self.folder} holds {MAX_WAITING} messages: the hub has been away for long"
             )
         clock = self._clock
         entry = Entry(
-            self.folder / f"{_place(names, clock.wall()):020d}-{_file_word(key)}.json",
+            f"{self.folder}/{_place(names, clock.wall()):020d}-{_file_word(key)}.json",
             key,
             clock.wall(),
             request,
@@ -97,8 +99,10 @@ class Outbox:
         was not delivered.
         """
         if not entry.maybe_sent:
-            with contextlib.suppress(OSError):
-                self._write(entry.path, replace(entry, maybe_sent=True))
+            try:
+                self._write(entry.path, entry.replaced(maybe_sent=True))
+            except OSError:
+                pass
 
     def age_s(self, entry: Entry) -> float:
         """Return how long ago a message was made."""
@@ -106,17 +110,24 @@ class Outbox:
             return self._clock.counted() - entry.counted_at
         return self._clock.wall() - entry.created_at
 
+    def is_empty(self) -> bool:
+        """Tell whether nothing waits, which costs less than to read what does."""
+        return not _names(self.folder, ".json")
+
     def waiting(self) -> list[Entry]:
         """Return what waits, oldest first."""
         return self._read(self.folder)
 
     def failed(self) -> list[Entry]:
         """Return what was given up, oldest first."""
-        return self._read(self.folder / "failed")
+        return self._read(f"{self.folder}/failed")
 
     def remove(self, entry: Entry) -> None:
         """Remove a message that was sent or shown."""
-        entry.path.unlink(missing_ok=True)
+        try:
+            os.unlink(entry.path)
+        except FileNotFoundError:
+            pass  # the other program was quicker
 
     def told(self, entry: Entry) -> None:
         """Note that the sender has heard of this failed message; now only `doctor` shows it.
@@ -125,11 +136,11 @@ class Outbox:
             FileNotFoundError: another program has told the sender.
             OSError: it cannot be marked.
         """
-        entry.path.rename(entry.path.with_suffix(".told"))
+        os.rename(entry.path, f"{entry.path.removesuffix('.json')}.told")
 
     def told_count(self) -> int:
         """Return how many failed messages their senders have heard of."""
-        return len(_paths(self.folder / "failed", "*.told"))
+        return len(_names(f"{self.folder}/failed", ".told"))
 
     def give_up(self, entry: Entry, reason: str) -> None:
         """Move a message to `failed/` with the reason.
@@ -137,21 +148,29 @@ class Outbox:
         Raises:
             OSError: it cannot be moved and waits as before.
         """
-        folder = self.folder / "failed"
+        folder = f"{self.folder}/failed"
         umask = os.umask(0o002)  # as for the files; the parent folder lets nobody else in
         try:
-            folder.mkdir(mode=0o775, exist_ok=True)
+            os.mkdir(folder, mode=0o775)
+        except FileExistsError:
+            pass  # since the first one that failed
         finally:
             os.umask(umask)
-        target = folder / entry.path.name
-        self._write(target, replace(entry, path=target, reason=reason))
+        target = f"{folder}/{entry.name}"
+        self._write(target, entry.replaced(path=target, reason=reason))
         self.remove(entry)
 
-    def _names(self) -> list[str]:
-        return [path.name for path in self.folder.glob("*.json")]
+    @property
+    def _clock(self) -> Clock:
+        """The clock, which is the machine's unless another was given."""
+        if self._own_clock is None:
+            from agent_bus_client.outbox.clock import MACHINE  # only mail that waits needs it
+
+            self._own_clock = MACHINE
+        return self._own_clock
 
     @staticmethod
-    def _write(path: Path, entry: Entry) -> None:
+    def _write(path: str, entry: Entry) -> None:
         raw = {
             "key": entry.key,
             "created_at": entry.created_at,
@@ -161,9 +180,8 @@ class Outbox:
             "counted_at": entry.counted_at,
             "maybe_sent": entry.maybe_sent,
         }
-        temporary = path.with_name(
-            f"{os.getpid()}-{os.urandom(4).hex()}.tmp"
-        )  # a name that nobody else uses
+        # a name that nobody else uses
+        temporary = f"{os.path.dirname(path)}/{os.getpid()}-{os.urandom(4).hex()}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
             with os.fdopen(os.open(temporary, flags, 0o664), "w", encoding="utf-8") as file:
@@ -171,18 +189,19 @@ class Outbox:
                 json.dump(raw, file)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            os.replace(temporary, path)
         except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            _remove_quietly(temporary)
             raise
 
     @staticmethod
-    def _read(folder: Path) -> list[Entry]:
+    def _read(folder: str) -> list[Entry]:
         entries = []
-        for path in _paths(folder, "*.json"):
+        for name in _names(folder, ".json"):
+            path = f"{folder}/{name}"
             try:
-                raw = json.loads(path.read_text(encoding="utf-8"))
+                with open(path, encoding="utf-8") as file:
+                    raw = json.load(file)
                 request = dict(raw["request"])
                 entry = Entry(
                     path,
@@ -197,19 +216,33 @@ class Outbox:
             except FileNotFoundError:
                 continue  # the other program was quicker
             except (OSError, ValueError, KeyError, TypeError) as error:
-                extra = {"path": str(path), "error": repr(error)}
-                logger.error("outbox file was unreadable, skipped", extra=extra)
+                _log_unreadable(path, error)
                 continue
             entries.append(entry)
         return entries
 
 
-def _paths(folder: Path, pattern: str) -> list[Path]:
+def _names(folder: str, ending: str) -> list[str]:
     """Return the files in order; none to a user who may not look, whom `doctor` tells so."""
     try:
-        return sorted(folder.glob(pattern))
-    except PermissionError:
+        return sorted(name for name in os.listdir(folder) if name.endswith(ending))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
+
+
+def _remove_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _log_unreadable(path: str, error: Exception) -> None:
+    import logging
+
+    logger = logging.getLogger(__name__)
+    extra = {"path": path, "error": repr(error)}
+    logger.error("outbox file was unreadable, skipped", extra=extra)
 
 
 def _file_word(key: str) -> str:

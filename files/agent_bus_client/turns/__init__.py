@@ -26,7 +26,7 @@ def main(config_path: str, name: str, *, state_dir: str, idle_s: float) -> int:
     """
     logs.configure()
     try:
-        config = settings.load(Path(config_path))
+        config = settings.load(config_path)
     except SettingsError as error:
         logger.critical("settings unusable: %s", error)
         return error.exit_code

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agent_bus_client.errors import SettingsError
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     import pwd
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agent_bus_client import settings as node_settings
 from agent_bus_client.errors import ClientError
@@ -14,6 +12,7 @@ from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.net.deadline import Deadline
 from agent_bus_client.turns.readiness import TOKENS
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from agent_bus_client.settings import Settings
 
@@ -37,4 +36,4 @@ def waits(settings: Settings, agent: str) -> bool:
 def _token() -> str:
     named = os.environ.get("AGENT_BUS_TOKEN_FILE")
     user = pwd.getpwuid(os.geteuid()).pw_name
-    return node_settings.read_token_file(Path(named) if named else TOKENS / f"{user}.token")
+    return node_settings.read_token_file(named or TOKENS / f"{user}.token")

@@ -8,15 +8,18 @@ import re
 import shutil
 import stat
 import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
 
 from agent_bus_client.errors import SettingsError
+from agent_bus_client.record import Record
 from agent_bus_client.turns import environment
 from agent_bus_client.turns.runtimes import RUNTIMES
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent_bus_client.agents import Agent, Turns
 
 TOKENS = Path("/etc/agent-bus/cli")
@@ -24,8 +27,7 @@ VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 SITE = "run the site playbook for this node"
 
 
-@dataclass(frozen=True)
-class Readiness:
+class Readiness(Record):
     """What a turn needs, or why there can be none.
 
     Attributes:
@@ -38,7 +40,7 @@ class Readiness:
     reason: str = ""
     fix: str = ""
     program: str = ""
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 def look(agent: Agent, turns: Turns, *, tokens: Path = TOKENS) -> Readiness:

@@ -7,19 +7,23 @@ options such as --allowedTools would swallow it as an argument.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional, Protocol
 
+from agent_bus_client.record import Record
+
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any, Optional, Protocol
+
     from agent_bus_client.agents import Agent, Turns
+else:
+    Protocol = object
 
 SERVER = "bus"
 """The name of our MCP server in a turn; its tools are `mcp__bus__inbox` and so on."""
 COMMAND = "agent-bus"
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(Record):
     """What one line of a runtime's output tells.
 
     Attributes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
 
+from agent_bus_client.record import Record
+
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,8 +17,7 @@ FOLDER = "/var/lib/agent-bus-turns"
 NAME = "session.json"
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(Record):
     """What is remembered between turns.
 
     Attributes:
@@ -40,10 +40,10 @@ def load(state_dir: Path) -> Session:
     """Return what is remembered; nothing if the file is missing or unusable."""
     try:
         raw = json.loads((state_dir / NAME).read_text(encoding="utf-8"))
-        values = {item.name: raw[item.name] for item in fields(Session)}
+        values = {name: raw[name] for name in vars(Session())}
     except (OSError, ValueError, KeyError, TypeError):
         return Session()
-    kinds = {item.name: type(item.default) for item in fields(Session)}
+    kinds = {name: type(value) for name, value in vars(Session()).items()}
     if any(type(value) is not kinds[name] for name, value in values.items()):
         return Session()
     return Session(**values)
@@ -58,7 +58,7 @@ def save(state_dir: Path, session: Session) -> None:
     temporary = state_dir / f"{NAME}.{os.getpid()}"
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(asdict(session), file)
+            json.dump(vars(session), file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(state_dir / NAME)

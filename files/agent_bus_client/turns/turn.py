@@ -13,13 +13,15 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Callable
 
+from agent_bus_client.record import Record
 from agent_bus_client.turns import descendants
 from agent_bus_client.turns.runtimes import RUNTIMES, prompt
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import IO, Callable
+
     from agent_bus_client.agents import Agent, Turns
     from agent_bus_client.turns.readiness import Readiness
 
@@ -33,8 +35,7 @@ WORDS = 500  # characters of one line in the journal
 COMPLAINTS = 5  # lines of standard error that are kept: they may say why a turn failed
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Record):
     """How a turn ended.
 
     Attributes:

@@ -6,16 +6,17 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Callable, Optional
 
+from agent_bus_client.record import Record
 from agent_bus_client.turns import session
 from agent_bus_client.turns.readiness import look
 from agent_bus_client.turns.session import Session
 from agent_bus_client.turns.turn import Ended, Turn
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Callable, Optional
 
     from agent_bus_client.agents import Agent
     from agent_bus_client.turns.readiness import Readiness
@@ -28,8 +29,7 @@ DOUBT = 3  # failed turns in a row, after which the conversation itself may be t
 REASON = 200  # characters
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Record):
     """What the watcher is told; the fields are those of the answer's JSON.
 
     Attributes:
@@ -175,7 +175,7 @@ class Turns:
             extra = self._extra(session=known.id)
             logger.warning("conversation is gone; a new one begins, without its past", extra=extra)
             ended = self._turn_of(str(uuid.uuid4()), ready, first, resume=False)
-            known = replace(known, id="")
+            known = known.replaced(id="")
         if ended is not None:
             self._remember(known, ended, first)
         first.done()
@@ -229,7 +229,7 @@ class Turns:
     def _remember(self, known: Session, ended: Ended, first: _First) -> None:
         if ended.trouble:
             failures = known.failures + 1
-            after = replace(known, failures=failures, trouble=ended.trouble[:REASON])
+            after = known.replaced(failures=failures, trouble=ended.trouble[:REASON])
             retry_s = min(RETRY_S * 2 ** (failures - 1), RETRY_MAX_S)
             reason = f"turn failed: {ended.trouble}"[:REASON]
             first.failed(Answer("refused", reason, retry_after_s=retry_s))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agent_bus_client.waker.command import CommandWaker
 from agent_bus_client.waker.hook import HookWaker
 from agent_bus_client.waker.turn import TurnWaker
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from agent_bus_client.agents import Agent
     from agent_bus_client.settings import Settings

@@ -7,12 +7,13 @@ import os
 import signal
 import threading
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, Optional
 
 from agent_bus_client.waker.outcome import Outcome, Status
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import BinaryIO, Optional
+
     from agent_bus_client.agents import Agent
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class CommandWaker:
         started = time.monotonic()
         with tempfile.TemporaryFile() as output:
             outcome = self._wake(output)
-        return replace(outcome, duration_ms=round((time.monotonic() - started) * 1000))
+        return outcome.replaced(duration_ms=round((time.monotonic() - started) * 1000))
 
     def escalate(self) -> Outcome | None:
         """A command has no second way."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client.errors import HttpError, NoAddressError, NotConnectedError
 from agent_bus_client.net import http1
@@ -17,8 +15,10 @@ from agent_bus_client.net.backoff import parse_retry_after
 from agent_bus_client.net.deadline import Deadline, is_timeout
 from agent_bus_client.waker.outcome import Outcome, Status
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Optional
 
     from agent_bus_client.agents import Agent
     from agent_bus_client.settings import Settings
@@ -91,7 +91,7 @@ class Gateway:
             )
             self.older = True
             return self._run(agent)
-        return replace(outcome, main_turn=True)
+        return outcome.replaced(main_turn=True)
 
     def escalate(self, agent: Agent) -> Outcome | None:
         """Start an isolated run of the agent; None: an older gateway has no mapped hooks."""
@@ -134,7 +134,7 @@ class Gateway:
             outcome = _broken(error, sent=bool(sent))
         else:
             outcome = judge(answer, url=self._url + path)
-        return replace(outcome, duration_ms=round((time.monotonic() - started) * 1000))
+        return outcome.replaced(duration_ms=round((time.monotonic() - started) * 1000))
 
 
 def judge(answer: http1.Response, *, url: str) -> Outcome:

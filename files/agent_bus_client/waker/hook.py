@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from agent_bus_client.agents import Agent
     from agent_bus_client.waker.gateway import Gateway

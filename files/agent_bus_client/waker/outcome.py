@@ -5,9 +5,15 @@ What an outcome means for the next try is decided in watcher/episode.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Optional, Protocol
+
+from agent_bus_client.record import Record
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Optional, Protocol
+else:
+    Protocol = object
 
 
 class Status(Enum):
@@ -22,8 +28,7 @@ class Status(Enum):
     """It will be rejected again until somebody changes a setting."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Record):
     """What became of one wake.
 
     Attributes:

@@ -10,13 +10,13 @@ import json
 import socket
 import threading
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.waker.outcome import Outcome, Status
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any, Optional
 
     from agent_bus_client.agents import Agent
 
@@ -72,7 +72,7 @@ class TurnWaker:
                 outcome = self._unreachable(error)
             else:
                 outcome = self._talk(connection, question)
-        return replace(outcome, duration_ms=round((time.monotonic() - started) * 1000))
+        return outcome.replaced(duration_ms=round((time.monotonic() - started) * 1000))
 
     def _talk(self, connection: socket.socket, question: str) -> Outcome:
         with self._lock:

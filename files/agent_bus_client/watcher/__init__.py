@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from agent_bus_client import logs, settings
 from agent_bus_client.errors import SettingsError
@@ -21,7 +20,7 @@ def main(config_path: str) -> int:
     """
     logs.configure()
     try:
-        config = settings.load(Path(config_path))
+        config = settings.load(config_path)
         settings.read_secret("node-token")
         if any(agent.uses_gateway for agent in config.agents):
             settings.read_secret("hook-token")

@@ -19,12 +19,16 @@ doubling, five times at most.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Optional
 
 from agent_bus_client.api import WakeEvent
+from agent_bus_client.record import Record
 from agent_bus_client.waker.outcome import Outcome, Status
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Optional
+
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 REJECTED_RETRY_S = 60.0  # a setting is wrong: try again now and then, as Ansible may fix it
@@ -33,8 +37,7 @@ REMINDERS = 5  # after them the agent has decided not to read
 NEVER = float("-inf")
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(Record):
     """The settings of the same names, in seconds."""
 
     min_interval_s: float = 12.0
@@ -52,7 +55,7 @@ class AttemptKind(Enum):
     REMIND = "remind"
 
 
-class Plan(NamedTuple):
+class Plan(Record):
     """The next try; `again`: for mail that was woken for before."""
 
     at: float
@@ -60,7 +63,7 @@ class Plan(NamedTuple):
     again: bool = False
 
 
-class Failure(NamedTuple):
+class Failure(Record):
     """How tries of one kind fail; the same failure once more is no news."""
 
     kind: AttemptKind
@@ -71,8 +74,7 @@ class Failure(NamedTuple):
         return f"{self.kind.value}: {self.reason}"
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Record):
     """One try to wake; `up_to_seq` is the newest delivery that it stands for."""
 
     kind: AttemptKind
@@ -82,8 +84,7 @@ class Attempt:
     early: bool = False  # on trial: less than `min_interval_s` after the last accepted wake
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Record):
     """Something that the hub should hear of; `loud` also belongs in the log, once."""
 
     event: WakeEvent
@@ -250,7 +251,7 @@ class Episode:
             options.append(Plan(self._remind_at, AttemptKind.REMIND))
         floor = max(self._accepted_at + self.spacing_s, self._retry_at)
         return min(
-            (plan._replace(at=max(plan.at, floor)) for plan in options),
+            (plan.replaced(at=max(plan.at, floor)) for plan in options),
             key=lambda plan: (plan.at, plan.kind is not AttemptKind.ESCALATE, plan.again),
             default=None,
         )

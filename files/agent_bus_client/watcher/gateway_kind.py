@@ -19,10 +19,12 @@ for. The same holds for a wake beside one that no turn has answered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Optional
-
 from agent_bus_client.api import GatewayKind
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Optional
+
 
 NEEDED = 3
 GUARD_TURNS, GUARD_S = 5, 60.0
@@ -35,19 +37,17 @@ NEVER = float("-inf")
 TRY_AGAIN_S = 600.0  # after a wake that came too early for the guard
 
 
-@dataclass
 class _Agent:
     """What is known of one agent's turns."""
 
-    woken_at: Optional[float] = None  # when the wake came that no turn has answered yet
-    early: bool = False
-    turns: list[tuple[float, float]] = field(
-        default_factory=list
-    )  # (woken, fetched) of the last five
-    hand_since: Optional[float] = None
-    hand_count: int = 0
-    of_gateway: bool = False  # woken through the gateway; turns by a command run elsewhere
-    unsure_until: float = NEVER  # a turn that has not shown yet may fetch for another's wake
+    def __init__(self, hand_count: int = 0) -> None:
+        self.woken_at: Optional[float] = None  # when the wake came that no turn has answered yet
+        self.early = False
+        self.turns: list[tuple[float, float]] = []  # (woken, fetched) of the last five
+        self.hand_since: Optional[float] = None
+        self.hand_count = hand_count
+        self.of_gateway = False  # woken through the gateway; turns by a command run elsewhere
+        self.unsure_until = NEVER  # a turn that has not shown yet may fetch for another's wake
 
 
 class GatewayObserver:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client.hub import cursor as cursor_file
 from agent_bus_client.outbox.draining import drain
 from agent_bus_client.outbox.folder import Outbox
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Optional
+
     from agent_bus_client.hub.cursor import Cursor
     from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.hub.transport import HubClient
@@ -32,7 +34,7 @@ class KeeperThread(threading.Thread):
         super().__init__(name="keeper", daemon=True)
         self._hubs = hubs
         self._path = Path(settings.state_dir) / "cursor.json"
-        self._outbox = Outbox(Path(settings.outbox_dir))
+        self._outbox = Outbox(settings.outbox_dir)
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._cursor: Optional[Cursor] = None

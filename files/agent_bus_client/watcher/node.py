@@ -7,16 +7,16 @@ hub, and what the wakes have shown of the gateway.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
-
 from agent_bus_client.api import WakeEvent
+from agent_bus_client.record import Record
 from agent_bus_client.watcher.episode import Attempt, AttemptKind, Episode, Note, Timing
 from agent_bus_client.watcher.gateway_kind import GatewayObserver
 from agent_bus_mcp.words.terms import Stamp
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any, Optional
 
     from agent_bus_client.waker.outcome import Outcome
 
@@ -25,8 +25,7 @@ CLOSER = 4.0  # times closer together: wakes that the gateway does not put off
 LONGER = 5.0  # times as long: a wake may wait for its agent's own turn before it is escalated
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Record):
     """One line of `POST /api/wakes`; `at` is monotonic, and is sent as an age."""
 
     agent: str

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from agent_bus_client import release
 from agent_bus_client.api import GatewayKind, GatewayState, Problem
 from agent_bus_client.errors import ClientError, HubRefusedError
+from agent_bus_client.record import Record
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,25 +28,23 @@ TURN_DOWN_CHECK_S = 30.0
 DOWN_CHECK_S = 5.0  # a gateway that is down is checked more often, so that mail waits less long
 
 
-@dataclass(frozen=True)
-class GatewayReturned:
+class GatewayReturned(Record):
     """The gateway answers again after it was silent."""
 
 
-@dataclass(frozen=True)
-class TurnsReturned:
+class TurnsReturned(Record):
     """An agent's turns can be started again."""
 
     agent: str
 
 
-@dataclass
 class _TurnService:
     """What is known of the turn service of one agent."""
 
-    waker: Waker
-    up: bool = True
-    check_at: float = float("-inf")
+    def __init__(self, waker: Waker) -> None:
+        self.waker = waker
+        self.up = True
+        self.check_at = float("-inf")
 
 
 class PresenceThread(threading.Thread):

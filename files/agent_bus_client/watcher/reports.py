@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from agent_bus_client.api import WakeEvent
 from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.net.backoff import Backoff
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -12,7 +12,6 @@ import queue
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
 
 from agent_bus_client import release, systemd
 from agent_bus_client.api import GatewayKind, StreamEvent, WakeEvent
@@ -26,8 +25,10 @@ from agent_bus_client.watcher.reports import ReportThread
 from agent_bus_client.watcher.stream import Disconnected, Received, StreamThread
 from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Optional
 
     from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.settings import Settings

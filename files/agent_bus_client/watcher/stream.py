@@ -10,8 +10,6 @@ import json
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
 
 from agent_bus_client.api import ByeReason, StreamEvent
 from agent_bus_client.errors import (
@@ -25,14 +23,19 @@ from agent_bus_client.hub.cursor import Cursor, is_repeated, parse_event_id
 from agent_bus_client.hub.hubs import ANSWER_S
 from agent_bus_client.hub.transport import OPEN_TIMEOUT_S
 from agent_bus_client.net.backoff import LONG_CAP_S
+from agent_bus_client.record import Record
 from agent_bus_client.watcher.way_back import WayBack
 from agent_bus_mcp.words.terms import Stamp
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Optional
 
-    from agent_bus_client.hub import sse, transport
+    from agent_bus_client.hub import sse
     from agent_bus_client.hub.hubs import Hubs
+    from agent_bus_client.hub.stream import Stream
+    from agent_bus_client.hub.transport import HubClient
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +44,7 @@ NEEDED = ("id", "seq", "to_agent", Stamp.READ.value)  # what the watcher needs o
 SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not keep replacing each other
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(Record):
     """An event of the stream; `at` (monotonic) is when its last byte was read."""
 
     at: float
@@ -51,8 +53,7 @@ class Received:
     cursor: Optional[tuple[str, int]] = None
 
 
-@dataclass(frozen=True)
-class Disconnected:
+class Disconnected(Record):
     """The stream ended or could not be opened.
 
     Attributes:
@@ -81,7 +82,7 @@ class StreamThread(threading.Thread):
         self._seen: Optional[tuple[str, int]] = None
         self._choice = Choice(len(hubs.clients))
         self._stopping = threading.Event()
-        self._stream: Optional[transport.Stream] = None
+        self._stream: Optional[Stream] = None
 
     def run(self) -> None:
         """Connect, read and wait, again and again."""
@@ -139,11 +140,11 @@ class StreamThread(threading.Thread):
             self._put(Disconnected("moving back", is_renewal=True))
 
     @property
-    def _hub(self) -> transport.HubClient:
+    def _hub(self) -> HubClient:
         """The hub that the stream is on, or is opened at."""
         return self._hubs.clients[self._choice.current]
 
-    def _open_at(self, number: int) -> transport.Stream:
+    def _open_at(self, number: int) -> Stream:
         """Open a stream at this hub.
 
         Raises:
@@ -157,7 +158,7 @@ class StreamThread(threading.Thread):
             connect_s=connect_s,
         )
 
-    def _open_back_at(self, number: int) -> transport.Stream:
+    def _open_back_at(self, number: int) -> Stream:
         """Open a stream at this hub if it is ready: one without its database ends it at once.
 
         Raises:
@@ -167,7 +168,7 @@ class StreamThread(threading.Thread):
         self._hubs.clients[number].call("GET", "/readyz", connect_s=connect_s)
         return self._open_at(number)
 
-    def _way_back(self, stream: transport.Stream) -> WayBack | None:
+    def _way_back(self, stream: Stream) -> WayBack | None:
         """Return what tries the hubs before the current one; None at the node's first hub."""
         if self._choice.current == 0:
             return None
@@ -180,7 +181,7 @@ class StreamThread(threading.Thread):
         way_back.start()
         return way_back
 
-    def _read(self, stream: transport.Stream) -> sse.Event | None:
+    def _read(self, stream: Stream) -> sse.Event | None:
         """Pass the events of a stream on; return its `bye`, None if it ended without.
 
         Raises:
@@ -216,7 +217,7 @@ class StreamThread(threading.Thread):
             delay_s = self._choice.backoff.planned_delay_s(bye.retry_ms / 1000)
         return delay_s if is_renewal else self._choice.failed(delay_s, had_stream=True)
 
-    def _pass_on(self, event: sse.Event, stream: transport.Stream) -> None:
+    def _pass_on(self, event: sse.Event, stream: Stream) -> None:
         at = time.monotonic()
         facts: dict[str, Any] = json.loads(event.data)
         if event.type == StreamEvent.MESSAGE:

@@ -7,19 +7,22 @@ what comes in between comes on both, and is passed on once.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from agent_bus_client.errors import ClientError
+from agent_bus_client.record import Record
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Callable, Optional
+
     from agent_bus_client.hub.choice import Choice
-    from agent_bus_client.hub.transport import Stream
+    from agent_bus_client.hub.stream import Stream
 
 HANDOVER_S = 0.5  # hubs of one database end the former stream themselves, within milliseconds
 END_S = 1.0  # a stream that is just being opened is worth this wait
 
 
-class Moved(NamedTuple):
+class Moved(Record):
     """A stream that was opened at a hub before the current one."""
 
     number: int

@@ -5,28 +5,27 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
 
+from agent_bus_client.record import Record
 from agent_bus_client.waker.outcome import Outcome, Status, Waker
 from agent_bus_client.watcher.episode import Attempt, AttemptKind
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Optional
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Woken:
+class Woken(Record):
     """An attempt has ended; without an outcome the agent has no way to escalate."""
 
     agent: str
     outcome: Optional[Outcome]
 
 
-@dataclass(frozen=True)
-class Probed:
+class Probed(Record):
     """A probe of one agent has ended."""
 
     agent: str

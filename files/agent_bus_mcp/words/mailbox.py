@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.message import FRAME_BYTES, body_lines, head_line
 from agent_bus_mcp.words.terms import Stamp
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from typing import Any
 
     from agent_bus_mcp.words.steps import Steps
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.terms import Priority, Stamp
 
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent_bus_mcp.words.steps import Steps
 
 FRAME_BYTES = 320  # most that a message needs beside its head and body: marks and next steps

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
+TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Steps(Protocol):

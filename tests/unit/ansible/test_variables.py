@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 import sys
@@ -116,7 +115,7 @@ def kind(annotation: object) -> str:
         ),
         (
             "bus_watcher_settings",
-            {field.name: field.type for field in dataclasses.fields(NodeSettings)},
+            dict[str, object](NodeSettings.__annotations__),
             {"node", "hub_url", "hub_urls", "agents", "gateway_url", "openclaw_config"},
         ),
     ],

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -73,5 +72,5 @@ def test_the_inventory_and_the_nodes_settings_know_the_same_words() -> None:
         assert preflight_turns.PROGRAMS[waker] == runtime.program
         assert preflight_turns.OLDEST[waker] == ".".join(map(str, runtime.oldest))
     keys = {*preflight_turns.KEYS, *sum(preflight_turns.KEYS_OF.values(), ())}
-    fields_of = {field.name for field in fields(Turns)} - {"limit_s"}
+    fields_of = {*Turns.__annotations__} - {"limit_s"}
     assert keys == {"name", "waker", "turn_limit_s", *fields_of}

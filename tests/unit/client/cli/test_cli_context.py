@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 
 import pytest
 
+from agent_bus_client import settings
 from agent_bus_client.cli import context
 from agent_bus_client.cli.context import identify
 from agent_bus_client.errors import NoTokenError, UsageError
@@ -40,7 +42,7 @@ def test_who_is_asking(
     agents: tuple[str, ...],
     expected: str,
 ) -> None:
-    assert identify(wanted, environment, folder, agents=agents) == expected
+    assert identify(wanted, environment, str(folder), agents=agents) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_wrong_or_missing_name_is_refused_with_the_choice(
     wanted: str | None, folder: Path
 ) -> None:
     with pytest.raises(UsageError, match="alpha, beta, main"):
-        identify(wanted, {}, folder, agents=AGENTS)
+        identify(wanted, {}, str(folder), agents=AGENTS)
 
 
 @pytest.mark.parametrize("home", [HOME, Path("/home/openclaw/.openclaw-work")])
@@ -60,20 +62,34 @@ def test_an_agent_that_is_not_on_the_bus_becomes_no_other(
 ) -> None:
     known = ", ".join(agents)
     with pytest.raises(UsageError, match=f"gamma is not on the bus here; its agents: {known} "):
-        identify(None, {}, home / "workspace-gamma" / "repo", agents=agents)
+        identify(None, {}, f"{home}/workspace-gamma/repo", agents=agents)
 
 
 def test_a_user_without_a_token_is_told_who_has_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AGENT_BUS_TOKEN_FILE", raising=False)
-    monkeypatch.setattr(context, "TOKENS", tmp_path)
-    monkeypatch.setattr("getpass.getuser", lambda: "root")
+    monkeypatch.setattr(settings, "TOKENS", tmp_path)
+    monkeypatch.setenv("LOGNAME", "root")
     (tmp_path / "claw.token").write_text("secret\n")
     with pytest.raises(NoTokenError) as raised:
         context.read_token()
     assert raised.value.found == "root has no token for the bus"
     assert "sudo -u claw agent-bus" in raised.value.advice
     assert "agent-bus-admin" in str(raised.value)
-    monkeypatch.setattr("getpass.getuser", lambda: "claw")
+    monkeypatch.setenv("LOGNAME", "claw")
     assert context.read_token() == "secret"
+
+
+def test_a_user_without_variables_is_known_by_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AGENT_BUS_TOKEN_FILE", *context.USER_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(settings, "TOKENS", tmp_path)
+    (tmp_path / f"{getpass.getuser()}.token").write_text("secret\n")
+    assert context.read_token() == "secret"
+    for name in context.USER_VARIABLES[::-1]:  # each comes before those set already
+        monkeypatch.setenv(name, f"by-{name.lower()}")
+        with pytest.raises(NoTokenError, match=f"^{getpass.getuser()} has no token"):
+            context.read_token()

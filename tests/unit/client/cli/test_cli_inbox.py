@@ -117,6 +117,6 @@ def test_the_largest_heads_still_fit_into_20_kb() -> None:
     ],
 )
 def test_an_empty_page_says_where_the_rest_is(*, is_narrow: bool, words: str) -> None:
-    asked = ASKED._replace(is_narrow=is_narrow)
+    asked = ASKED.replaced(is_narrow=is_narrow)
     said = page_words({**page(), "unread": 3}, asked, now=NOW, everything=False)
     assert said == f"{words}: agent-bus inbox --as beta"

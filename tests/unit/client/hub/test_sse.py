@@ -29,7 +29,7 @@ def reference(raw: bytes) -> tuple[list[sse.Event], str, int | None]:
         if not line:
             last_id = buffer_id
             if data:
-                events.append(sse.Event(kind or "message", data[:-1], last_id))
+                events.append(sse.Event(kind or "message", data[:-1], last_id, retry))
             data = kind = ""
             continue
         name, _, value = line.partition(":")

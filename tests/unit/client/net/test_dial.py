@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket  # which the code uses: `socket` is above it
 import contextlib
 import socket
 import threading
@@ -12,9 +13,10 @@ import pytest
 
 from agent_bus_client.errors import NoAddressError, NotConnectedError
 from agent_bus_client.net import dial
+from agent_bus_client.net.address import Address, alternated
 from agent_bus_client.net.deadline import Deadline
 from agent_bus_client.net.dial import Dialer
-from agent_bus_client.net.lookup import Address, Lookup, alternated
+from agent_bus_client.net.lookup import Lookup
 from tests.support.names import black_hole
 from tests.support.patience import patience
 from tests.support.ports import free_port
@@ -36,23 +38,25 @@ def listening() -> Iterator[int]:
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the system's resolver answers: name -> addresses, or an event to wait for first."""
     known: dict[str, Any] = {}
-    real = socket.getaddrinfo
+    real = _socket.getaddrinfo
 
-    def getaddrinfo(host: str, port: int, family: int = 0, *more: int, **named: int) -> Any:
-        if named.get("flags", 0) & socket.AI_NUMERICHOST:
-            return real(host, port, family, *more, **named)
-        answer = known[host]
+    def getaddrinfo(
+        host: bytes, port: int, family: int, kind: int, protocol: int, flags: int
+    ) -> Any:
+        if flags & socket.AI_NUMERICHOST:
+            return real(host, port, family, kind, protocol, flags)
+        answer = known[host.decode()]
         if isinstance(answer, dict):
             answer = answer[family]
         if isinstance(answer, threading.Event):
             answer.wait(patience())
             answer = []
-        found = [real(ip, port, type=socket.SOCK_STREAM)[0] for ip in answer]
+        found = [real(ip.encode(), port, 0, kind)[0] for ip in answer]
         if not found:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return found
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(_socket, "getaddrinfo", getaddrinfo)
     return known
 
 
@@ -69,7 +73,7 @@ def soon() -> Deadline:
 
 
 def test_a_literal_address_needs_no_name_server(listening: int) -> None:
-    with Dialer("127.0.0.1", listening).connect(soon()) as connected:
+    with contextlib.closing(Dialer("127.0.0.1", listening).connect(soon())) as connected:
         assert connected.getpeername() == ("127.0.0.1", listening)
 
 
@@ -77,7 +81,7 @@ def test_the_first_address_to_answer_is_taken(names: dict[str, Any], listening: 
     with black_hole("::1", listening):
         names[HOST] = ["::1", "127.0.0.1"]
         dialer = Dialer(HOST, listening)
-        with dialer.connect(soon()) as connected:
+        with contextlib.closing(dialer.connect(soon())) as connected:
             assert connected.getpeername()[0] == "127.0.0.1"
         assert dialer.slow == ("::1",)
 

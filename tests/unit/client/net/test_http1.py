@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from urllib.parse import quote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,31 @@ def test_an_address_is_taken_apart(url: str, host: str, port: int, prefix: str) 
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(SettingsError):
         http1.Origin.parse(url)
+
+
+@given(
+    st.from_regex(r"(https?|ftp)://[a-zA-Z0-9.\-\[\]:@ ]{0,12}(:[0-9]{0,6})?/?", fullmatch=True)
+    | st.from_regex(r"https?://[a-z0-9.-]{1,9}:[0-9]{1,6}", fullmatch=True)
+)
+def test_a_plain_address_has_the_parts_that_the_library_finds(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        port, host = None, None
+    try:
+        origin = http1.Origin.parse(url)
+    except SettingsError:
+        assert not host or parts.scheme == "ftp"
+        return
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    assert (origin.tls, origin.host) == (parts.scheme == "https", host)
+    assert (origin.port, origin.prefix) == (port or usual, parts.path.rstrip("/"))
+
+
+@given(st.text())
+def test_a_part_of_an_address_is_quoted_as_the_library_does_it(raw: str) -> None:
+    assert http1.quoted(raw) == quote(raw, safe="", errors="replace")
 
 
 def test_a_head_is_parsed() -> None:

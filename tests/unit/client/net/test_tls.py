@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from agent_bus_client.errors import HubUnreachableError, HubUntrustedError, UntrustedError
-from agent_bus_client.hub.transport import unreachable
+from agent_bus_client.hub.trouble import unreachable
 from agent_bus_client.net import tls
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,6 @@ from tests.support.played_hub import PlayedHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.unit.client.outbox.conftest import Machine
 
@@ -91,9 +91,9 @@ def test_what_expired_meanwhile_is_given_up_and_nothing_else_changed(
 @pytest.mark.parametrize("key", ["job/7", "../../escape", "k" * 255, ".", "a b"])
 def test_any_key_can_wait_and_fail(tmp_path: Path, hub: PlayedHub, key: str) -> None:
     box = Outbox(tmp_path / "outbox")
-    box.folder.mkdir()
+    (tmp_path / "outbox").mkdir()
     request = {"from": "alpha", "to": "beta", "body": "refused"}
-    assert box.add(key, request).path.parent == box.folder
+    assert Path(box.add(key, request).path).parent == tmp_path / "outbox"
     assert [entry.key for entry in box.waiting()] == [key]
     assert drained(box, hub).failed == 1
     box.told(box.failed()[0])
@@ -106,6 +106,6 @@ def test_what_an_older_release_left_is_sent_in_its_place(tmp_path: Path, hub: Pl
     for number in range(3):
         entry = box.add(f"key{number}", {"from": "alpha", "to": "beta", "body": f"{number}"})
         if number == 1:  # its names held the key
-            entry.path.rename(tmp_path / f"{entry.path.name[:20]}-{entry.key}.json")
+            Path(entry.path).rename(tmp_path / f"{entry.name[:20]}-{entry.key}.json")
     assert drained(box, hub) == Drained(sent=3, failed=0, waiting=0)
     assert [body["body"] for body in hub.bodies] == ["0", "1", "2"]

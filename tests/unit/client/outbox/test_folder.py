@@ -74,7 +74,7 @@ def test_two_programs_that_give_up_one_message_do_not_disturb_each_other(tmp_pat
     box = Outbox(tmp_path)
     entry = box.add("k", {"from": "alpha", "body": "x"})
     (tmp_path / "failed").mkdir()
-    stranger = (tmp_path / "failed" / entry.path.name).with_suffix(".tmp")
+    stranger = (tmp_path / "failed" / entry.name).with_suffix(".tmp")
     stranger.mkdir()  # what another program is writing
     box.give_up(entry, "no such agent")
     assert [failed.reason for failed in box.failed()] == ["no such agent"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,7 +68,7 @@ def test_answers_are_judged(
     status: int, body: bytes, headers: dict[str, str], expected: Outcome
 ) -> None:
     outcome = judge(Response(status, headers, body), url=URL)
-    assert outcome == replace(expected, http_status=status)
+    assert outcome == expected.replaced(http_status=status)
 
 
 @pytest.mark.parametrize(

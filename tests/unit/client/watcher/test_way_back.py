@@ -17,7 +17,7 @@ from agent_bus_client.hub.last_hub import LastHub
 from agent_bus_client.hub.transport import HubClient
 from agent_bus_client.watcher import way_back as way_back_module
 from agent_bus_client.watcher.stream import Disconnected, Received, StreamThread
-from agent_bus_client.watcher.way_back import WayBack
+from agent_bus_client.watcher.way_back import Moved, WayBack
 from tests.support.patience import patience, wait_until
 from tests.support.ports import free_port
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent_bus_client.hub.transport import Stream
+    from agent_bus_client.hub.stream import Stream
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 READY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -200,7 +200,7 @@ def test_all_hubs_before_the_current_one_are_tried_each_time() -> None:
     thread = way_back(open_at, calls)
     thread.start()
     wait_until(lambda: "left" in calls, "the former stream was left")
-    assert thread.end() == (1, stream)
+    assert thread.end() == Moved(1, stream)
     assert tried == [0, 1, 0, 1, 0, 1]
     assert calls == ["away", "away", "left"]
 
