@@ -25,3 +25,9 @@ bench-hubs: setup ## Measure one hub on SQLite, PostgreSQL and a quorum of three
 .PHONY: bench-mcp
 bench-mcp: setup ## Measure calls by MCP beside the command line and the API, and 200 idle servers (3 minutes)
 	PYTHONPATH=files $(BIN)/python -m bench.mcp_cost
+
+RUNS ?= 24
+
+.PHONY: bench-cli
+bench-cli: setup ## Measure CPU and memory of the command line's verbs beside a bare interpreter (2 minutes; BEFORE=revision: that release beside it)
+	PYTHONPATH=files $(BIN)/python -m bench.cli --runs $(RUNS) $(if $(BEFORE),--before $(BEFORE))

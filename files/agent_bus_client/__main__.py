@@ -33,10 +33,19 @@ def take_turns(config_path: str, agent: str) -> int:
 
 
 def command(arguments: list[str]) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and end the process; return only if its output cannot be written.
+
+    To take the interpreter apart would cost a tenth of the whole call, and nothing is left to do.
+    """
     from agent_bus_client import cli
 
-    return cli.main(arguments)
+    status = cli.main(arguments)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except OSError:
+        return status  # at its end, the interpreter says why
+    os._exit(status)
 
 
 def mcp(arguments: list[str]) -> int:

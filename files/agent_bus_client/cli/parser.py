@@ -103,6 +103,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def _alone(name: str) -> argparse.ArgumentParser:
     """Return the parser of one verb, as it is among those of all verbs."""
     verb = VERBS[name]
+    # argparse looks for translations of its words, which loads `locale`; there are none
+    argparse._ = str  # type: ignore[attr-defined]
     # argparse formats each argument to check it, which asks for the terminal's width each time
     checking = argparse.HelpFormatter(PROGRAM, width=80)
     parser = argparse.ArgumentParser(

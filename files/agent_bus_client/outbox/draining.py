@@ -8,8 +8,6 @@ original expiry: the hub refuses another body under a key that it knows.
 
 from __future__ import annotations
 
-import logging
-
 from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Entry, Outbox
 from agent_bus_client.record import Record
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
     from agent_bus_client.hub.hubs import Hubs
     from agent_bus_client.hub.transport import HubClient
-
-logger = logging.getLogger(__name__)
 
 MAX_AGE_S = 20 * 3600
 
@@ -75,8 +71,7 @@ def drain(box: Outbox, hub: HubClient | Hubs, *, sender: str | None = None) -> D
         except ClientError:
             break
         except OSError as error:
-            extra = {"path": str(entry.path), "error": str(error)}
-            logger.error("outbox file was not moved, its sender's mail waits", extra=extra)
+            _log_stuck(entry, error)
             stuck.add(entry.sender)
     return Drained(sent, failed, len(waiting) - sent - failed)
 
@@ -120,3 +115,11 @@ def _post(box: Outbox, hub: HubClient | Hubs, entry: Entry, request: dict[str, A
         if error.is_ambiguous:
             box.note_maybe_sent(entry)
         raise
+
+
+def _log_stuck(entry: Entry, error: OSError) -> None:
+    import logging  # a reply comes here for its recipient, and needs none of it
+
+    logger = logging.getLogger(__name__)
+    extra = {"path": entry.path, "error": str(error)}
+    logger.error("outbox file was not moved, its sender's mail waits", extra=extra)
