@@ -90,7 +90,8 @@ def hold(spec: dict[str, Any]) -> None:
     """Hold the streams of some nodes; say `KIND NODE HUB SECONDS` of each try and each hello."""
     sys.path.insert(0, spec["files"])
     from agent_bus_client.hub.hubs import Hubs
-    from agent_bus_client.hub.transport import HubClient, Stream
+    from agent_bus_client.hub.stream import Stream
+    from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.watcher.stream import Received, StreamThread
 
     threading.stack_size(STACK_BYTES)

@@ -23,7 +23,7 @@ from lab.probe.running import until
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent_bus_client.hub.transport import Stream
+    from agent_bus_client.hub.stream import Stream
     from lab.faults.hubs.books import Place
     from lab.faults.hubs.event_source import EventSource
 
