@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent_bus_client.hub.stream import Stream
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 PROCESSES: Final = 4
 STACK_BYTES: Final = 256 * 1024
@@ -90,7 +92,6 @@ def hold(spec: dict[str, Any]) -> None:
     """Hold the streams of some nodes; say `KIND NODE HUB SECONDS` of each try and each hello."""
     sys.path.insert(0, spec["files"])
     from agent_bus_client.hub.hubs import Hubs
-    from agent_bus_client.hub.stream import Stream
     from agent_bus_client.hub.transport import HubClient
     from agent_bus_client.watcher.stream import Received, StreamThread
 
