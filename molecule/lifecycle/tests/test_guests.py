@@ -74,7 +74,8 @@ def test_a_guests_token_is_replaced_while_the_old_one_counts(
     operator.roll_out("--tags", "roster", *LINE)
     old = token_file(running).read_text().strip()
     command = "playbooks/rotate_tokens.yml -e rotate_guests=laptop-anna"
-    rotated = operator.follow("rotate-tokens", command, *LINE, *operator.at_once)
+    here = (*LINE, *operator.at_once, *operator.hub_settings)
+    rotated = operator.follow("rotate-tokens", command, *here)
     assert rotated.code == 0, rotated.text
     new = token_file(running).read_text().strip()
     assert new not in {old, *rotated.text.split()}

@@ -55,7 +55,7 @@ def test_a_new_secret_signs_beside_the_old_one(running: RunningFleet) -> None:
     before = file.read_text()
     operator = Operator(running)
     command = "playbooks/rotate_tokens.yml -e rotate_webhooks=true"
-    run = operator.follow("webhooks", command, *operator.at_once)
+    run = operator.follow("webhooks", command, *operator.at_once, *operator.hub_settings)
     assert run.code == 0, run.text
     assert before not in run.text
     old, new = file.with_name(f"{NAME}.token.old").read_text(), file.read_text()
