@@ -9,6 +9,10 @@ STREAMS ?= 1000
 bench-reconnect: setup ## Measure how soon WATCHERS=9 real watchers are back after RESTARTS restarts of a hub (30 minutes; WATCHERS=200; WATCHERS=1000 THREADS=1: stream threads alone; BEFORE=revision beside it)
 	nice -n 5 $(BIN)/python -m bench.reconnect --watchers $(WATCHERS) --restarts $(RESTARTS) $(if $(THREADS),--threads) $(if $(BEFORE),--before $(BEFORE))
 
+.PHONY: bench-page
+bench-page: setup ## Write the figures of the last make bench, bench AGAINST=... and bench-reconnect into docs/performance.md
+	PYTHONPATH=files $(BIN)/python -m bench.page
+
 .PHONY: bench-hub-death
 bench-hub-death: setup ## Measure how soon STREAMS streams of a killed hub are at others (2 minutes; POSTGRES=1: hubs on one PostgreSQL)
 	nice -n 5 $(BIN)/python -m bench.hub_death --streams $(STREAMS) $(if $(POSTGRES),--postgres)

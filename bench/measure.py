@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def machine(folder: Path) -> dict[str, Any]:
         platform.machine(),
     )
     return {
+        "day": datetime.now(UTC).date().isoformat(),
         "cpu": cpu,
         "cores": os.cpu_count(),
         "kernel": platform.release(),

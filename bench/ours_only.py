@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SPARE_DESCRIPTORS = 5
 """What the hub may open by itself while streams are closed."""
 GIVE_UP_S = 120.0
+ENOUGH = 100
+"""From so many streams on, their memory stands out from the hub's own."""
 
 
 async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dict[str, Any]:
@@ -34,15 +36,16 @@ async def idle_streams(ours: Ours, counts: list[int], *, rest_count: int) -> dic
     without = await _rest(ours, rest_count)
     # after the same traffic as with streams, since traffic takes memory, too
     base = processes.pss_kib(ours.pid)
-    found["0"] = {**without.figures(), "pss_kib": base}
+    found["0"] = {**without.figures(), "pss_mib": round(base / 1024, 2)}
     streams: list[HttpStream] = []
     try:
         for count in counts:
             streams += await open_idle(ours, count - len(streams))
             times = await _rest(ours, rest_count)
             now = processes.pss_kib(ours.pid)
-            each = round((now - base) / count, 2)
-            found[str(count)] = {**times.figures(), "pss_kib": now, "kib_per_stream": each}
+            found[str(count)] = {**times.figures(), "pss_mib": round(now / 1024, 2)}
+            if count >= ENOUGH:
+                found[str(count)]["stream_kib"] = round((now - base) / count, 2)
     finally:
         await asyncio.gather(*(stream.close() for stream in streams))
     return found

@@ -5,7 +5,7 @@ stays away for 1 s or 5 s before it is started again. Its READY to systemd says 
 its roster says when each watcher's stream was opened, and the watchers' logs count the tries
 between. With `--threads`, the watchers' stream threads do it alone, many in a process. With
 `--before`, the hub and the watchers of that revision do the same at the same time.
-It prints a table and writes .cache/bench-reconnect.json.
+It prints a table and writes .cache/bench-reconnect-WATCHERS.json.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bench.crowds import Crowd
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-OUT: Final = ROOT / ".cache" / "bench-reconnect.json"
+CACHE: Final = ROOT / ".cache"
 ADMIN: Final = "a" * 43
 OUTAGES_S: Final = (1.0, 5.0)
 UP_S: Final = (1.0, 3.0)
@@ -289,8 +289,9 @@ def main() -> None:
         print()
         print("\n".join(table(bench.result)))
         print("\n".join(goal.line() for goal in goals(bench.result)))
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps([asdict(bench.result) for bench in benches]), encoding="utf-8")
+    CACHE.mkdir(exist_ok=True)
+    out = CACHE / f"bench-reconnect-{options.watchers}.json"
+    out.write_text(json.dumps([asdict(bench.result) for bench in benches]), encoding="utf-8")
 
 
 def _bench(name: str, files: Path, folder: Path, **crowd: Any) -> Bench:  # noqa: ANN401

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SHOWN: Final = ("server_us", "client_us", "per_s", "p50_ms", "p99_ms")
 TITLES: Final = {**FIGURES, "p99_ms": "p99 ms"}
+UNSHOWN: Final = ("n", "lost", "doubled", "max_ms")
+"""What a table of growth leaves out; the goals count what was lost or doubled."""
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -75,14 +77,22 @@ def pairs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Line]:
 
 
 def compared(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Line]:
-    """Per figure of each row: the median of each peer; "-" where it was not run."""
+    """Per figure of each row: the median of each peer, and the first one's ratio to the second.
+
+    "-" is where it was not run.
+    """
     peers = list(next(iter(found.values()), {}))
-    yield ("row", "figure", *peers)
+    yield ("row", "figure", *peers, " / ".join(peers[:2]))
     for row, sides in found.items():
         for name in SHOWN:
             columns = [column(sides[peer], name) for peer in peers]
             if any(columns):
-                yield (row, TITLES[name], *(_number(values) for values in columns))
+                first, second = (columns * 2)[:2]  # alone, it is beside itself
+                yield (
+                    *(row, TITLES[name]),
+                    *(_number(values) for values in columns),
+                    _ratio(first, second),
+                )
 
 
 def shapes(found: Mapping[str, Any]) -> Iterator[Line]:
@@ -114,12 +124,14 @@ def _listed(figures: Mapping[str, Any]) -> str:
     parts = []
     for name, value in figures.items():
         if isinstance(value, dict):
-            parts.append(f"{name} p50 {value['p50_ms']:g} p99 {value['p99_ms']:g} ms")
-        elif name not in {"n", "lost", "doubled", "max_ms"} or (
-            name != "n" and value and "_" not in name
-        ):
-            parts.append(f"{TITLES.get(name, name)} {value:g}".strip())
-    return ", ".join(parts)
+            parts.append(f"{name} p50 {value['p50_ms']:.3g}, p99 {value['p99_ms']:.3g} ms")
+        elif name not in UNSHOWN:
+            parts.append(f"{TITLES.get(name, name)} {_number([value])}".strip())
+    return "; ".join(parts)
+
+
+def _ratio(above: Sequence[float], below: Sequence[float]) -> str:
+    return f"{ratios(above, below)[1]:.2f}" if len(above) == len(below) > 0 else "-"
 
 
 def _number(values: Sequence[float]) -> str:

@@ -54,9 +54,15 @@ def test_a_pair_has_the_figures_that_both_sides_have() -> None:
 def test_a_peer_that_was_not_run_has_a_column_without_figures() -> None:
     sides = {"agent-bus": [{"p50_ms": 1.25}, {"p50_ms": 1.75}], "other": {"not_run": "no server"}}
     assert list(report.compared({"rest": sides})) == [
-        ("row", "figure", "agent-bus", "other"),
-        ("rest", "p50 ms", "1.5", "-"),
+        ("row", "figure", "agent-bus", "other", "agent-bus / other"),
+        ("rest", "p50 ms", "1.5", "-", "-"),
     ]
+
+
+def test_the_hub_stands_beside_the_first_peer() -> None:
+    sides = {"agent-bus": [{"p50_ms": 1.0}], "first": [{"p50_ms": 2.0}], "more": [{"p50_ms": 9.0}]}
+    _, line = report.compared({"rest": sides})
+    assert line == ("rest", "p50 ms", "1", "2", "9", "0.50")
 
 
 def test_shapes_have_a_column_for_each_figure_that_some_row_has() -> None:
@@ -73,10 +79,10 @@ def test_growth_lists_figures_of_any_depth() -> None:
     found = {"depth": {"1000": {"inbox": times}}, "recovery": {"ready_s": 1.25}}
     _, *lines = report.growth(found)
     assert lines == [
-        ("depth", "1000", "inbox p50 1.5 p99 2 ms"),
+        ("depth", "1000", "inbox p50 1.5, p99 2 ms"),
         ("recovery", "ready_s", "1.25"),
     ]
-    assert list(report.growth({"senders": {"1": times}}))[1][2] == "p50 ms 1.5, p99 ms 2"
+    assert list(report.growth({"senders": {"1": times}}))[1][2] == "p50 ms 1.5; p99 ms 2"
 
 
 def test_a_table_is_padded_or_markdown() -> None:
