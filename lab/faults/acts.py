@@ -72,13 +72,12 @@ class Acts:
         )
 
     def hub_hung(self) -> Fault:
-        """The hub's worker stops without dying; systemd's watchdog has to notice."""
-        stop = "pkill -STOP -P $(systemctl show --value --property=MainPID agent-bus)"
+        """The hub stops without dying; systemd's watchdog has to notice."""
         return Fault(
             "hub hung",
-            "SIGSTOP to its worker, never continued",
+            "SIGSTOP, never continued",
             self._everybody,
-            lambda: self._on_hub(stop),
+            lambda: self._on_hub("systemctl kill --signal=SIGSTOP agent-bus"),
             shows=AWAY,
         )
 

@@ -37,8 +37,8 @@ def test_endless(tmp_path):
         threading.Event().wait(600)
 """
 CONFTEST = "from tests.conftest import pytest_configure\n"
-PROCESSES = 8
-"""PostgreSQL, nursery, arbiter and worker of the hub, gateway, watcher, a sleeper, its child."""
+PROCESSES = 7
+"""PostgreSQL, nursery, hub, gateway, watcher, a sleeper, its child."""
 
 
 def left_by(marks: str) -> list[str]:

@@ -55,12 +55,9 @@ while True:
 """
 
 
-def worker_of(hub: HubProcess) -> int:
-    """The process id of the worker, gunicorn's only child."""
+def pid_of(hub: HubProcess) -> int:
     assert hub.process is not None
-    path = f"/proc/{hub.process.pid}/task/{hub.process.pid}/children"
-    with open(path, encoding="ascii") as children:  # noqa: PTH123 - a file of the kernel
-        return int(children.read().split()[0])
+    return hub.process.pid
 
 
 def resident_kib(pid: int) -> int:
@@ -185,7 +182,7 @@ def test_a_thousand_dropped_streams_give_their_memory_back(tmp_path: Path) -> No
     with running(tmp_path, **quiet) as hub:
         healthy = hub.stream("n2")
         healthy.of_type("hello")
-        pid = worker_of(hub)
+        pid = pid_of(hub)
 
         def open_and_drop() -> tuple[int, int]:
             opened = [StreamReader(hub.port, "token-n3") for _ in range(1000)]
@@ -242,7 +239,7 @@ def page_not_taken(hub: HubProcess) -> Iterator[socket.socket]:
 def test_a_peer_that_does_not_take_its_page_is_given_up(tmp_path: Path) -> None:
     with running(tmp_path, **QUICK) as hub:
         flood(hub)
-        pid = worker_of(hub)
+        pid = pid_of(hub)
         before = sockets_of(pid)
         with contextlib.ExitStack() as peers:
             for _ in range(5):
@@ -264,7 +261,7 @@ def test_a_peer_that_does_not_take_its_page_holds_no_stop_up(tmp_path: Path) -> 
 
 def test_a_vanished_peer_that_has_its_answer_is_no_defect_in_the_log(tmp_path: Path) -> None:
     with running(tmp_path, **QUICK) as hub:
-        pid = worker_of(hub)
+        pid = pid_of(hub)
         before = sockets_of(pid)
         with socket.create_connection(("127.0.0.1", hub.port)) as peer:
             wait_until(lambda: sockets_of(pid) == before + 1)

@@ -276,13 +276,12 @@ class HubProcess:
         return code
 
     def kill(self) -> None:
-        """SIGKILL for the whole server: gunicorn's arbiter and its worker."""
+        """SIGKILL."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(patience())
             self.process = None
-            # the worker dies a little later, and what comes to its socket until then is cut off
             wait_until(lambda: not self._listens(), "its port is closed")
 
     def _listens(self) -> bool:

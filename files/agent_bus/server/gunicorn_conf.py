@@ -1,7 +1,7 @@
-"""How gunicorn runs the hub: one gevent worker, and what happens when it starts and stops.
+"""How gunicorn runs the hub: its one gevent worker, and what happens when it starts and stops.
 
-gunicorn itself would tell systemd READY before its worker exists, so `__main__` hides
-NOTIFY_SOCKET from it and the worker says READY here: after lock, migration and listen.
+The worker is this process. gunicorn would start it from an arbiter, which restarts workers that
+die or hang; systemd does that, and the arbiter would cost 26 MB and two seconds.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.sock import create_sockets
 
 from agent_bus.app.hub import Hub
 from agent_bus.core import errors
@@ -28,11 +30,12 @@ logger = logging.getLogger(__name__)
 GRACEFUL_TIMEOUT_S: Final = 5
 WRITING_S: Final = 3.0
 """How long answers may still be written after a SIGTERM. gunicorn looks once a second whether all
-are done; past its graceful timeout it kills the worker before the database is closed."""
+are done; past its graceful timeout it kills the greenlets that still answer."""
 ALIVE_POLL_S: Final = 0.1
 """How soon a SIGTERM is noticed: gunicorn's gevent worker calls no hook for it."""
 BOOT_FAILED: Final = 3
-"""gunicorn's own exit code for a worker that must not be started again."""
+"""The exit code of a hub that cannot be built: gunicorn's own for a worker that does not boot."""
+DEFECT: Final = 255
 
 
 class Beat:
@@ -83,8 +86,6 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             "worker_connections": self._settings.worker_connections,
             # Clients keep their connection between calls; a watcher reports every 30 s.
             "keepalive": 75,
-            # Only says that the loop must beat; it is no limit of a request or a stream.
-            "timeout": 30,
             "graceful_timeout": GRACEFUL_TIMEOUT_S,
             # Any other number would end all streams each time that so many requests were served.
             "max_requests": 0,
@@ -92,7 +93,6 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
             "loglevel": "warning",
             "proc_name": "agent-bus",
             "post_worker_init": self._started,
-            "worker_exit": self._ended,
         }
         if self._settings.tls is not None:
             chosen["certfile"], chosen["keyfile"] = map(str, self._settings.tls)
@@ -100,11 +100,27 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         for name, value in chosen.items():
             self.cfg.set(name, value)
 
-    def load(self) -> FixedPaths:
-        """Build the hub in the worker, after the fork.
+    def run(self) -> None:
+        """Listen, build the hub, and serve until SIGTERM.
 
-        Threads and connections do not survive a fork, so nothing is built before.
+        Raises:
+            SystemExit: always; with 0 after SIGTERM or SIGINT, 1 when the port is taken, 3 when
+                the hub cannot be built, 255 when it ends by a defect.
         """
+        log = self.cfg.logger_class(self.cfg)
+        listeners = create_sockets(self.cfg, log)
+        worker = HubWorker(1, os.getppid(), listeners, self, self.cfg.timeout, self.cfg, log)
+        try:
+            worker.init_process()
+        except Exception:
+            logger.exception("The hub ended by a defect")
+            sys.exit(DEFECT if worker.booted else BOOT_FAILED)
+        finally:
+            self._end()
+        sys.exit(0)
+
+    def load(self) -> FixedPaths:
+        """Build the hub, once the port is this process's."""
         greenlets.share_interpreter()
         try:
             self._hub = Hub(self._settings)
@@ -117,9 +133,12 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type in
         worker.limit_writes(self._settings.write_timeout_s)
         greenlets.spawn(self._beat, worker)
 
-    def _ended(self, _arbiter: Any, _worker: HubWorker) -> None:  # noqa: ANN401 - gunicorn's arbiter
-        if self._hub is not None:
+    def _end(self) -> None:
+        if self._hub is None:
+            return
+        try:
             self._hub.drain()  # gunicorn knows nothing of streams, and may be faster than the beat
+        finally:
             self._hub.close()
 
     def _beat(self, worker: HubWorker) -> None:

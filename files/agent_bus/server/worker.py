@@ -16,6 +16,7 @@ import errno
 import fcntl
 import functools
 import math
+import signal
 import socket
 import ssl
 import struct
@@ -104,6 +105,15 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             self.handle(listener, client, addr)
         finally:
             client.close()
+
+    def init_signals(self) -> None:
+        """Also ignore what gunicorn's arbiter would take, and what would end a process."""
+        super().init_signals()
+        for ignored in (signal.SIGHUP, signal.SIGUSR2):
+            signal.signal(ignored, signal.SIG_IGN)
+
+    def notify(self) -> None:
+        """Nothing: there is no arbiter that waits for it."""
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401 - gunicorn's own
         """Serve one connection in its greenlet until it ends."""
