@@ -5,9 +5,12 @@ Source: sd_notify(3), "Notes": one datagram of newline-separated assignments.
 
 from __future__ import annotations
 
-import contextlib
+import _socket  # without the module above it: decision 60
 import os
-import socket
+
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    import socket
 
 _FIRST_FD = 3
 
@@ -19,9 +22,15 @@ def notify(*assignments: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.connect(address)
-        sender.sendall("\n".join(assignments).encode())
+    try:
+        sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        try:
+            sender.connect(address)
+            sender.sendall("\n".join(assignments).encode())
+        finally:
+            sender.close()
+    except OSError:
+        pass
 
 
 def watchdog_interval_s() -> float | None:
@@ -40,5 +49,7 @@ def listener() -> socket.socket | None:
     mine = os.environ.get("LISTEN_PID") == str(os.getpid())
     if not mine or os.environ.get("LISTEN_FDS") != "1":
         return None
+    import socket  # only a turn service listens
+
     os.set_inheritable(_FIRST_FD, False)
     return socket.socket(fileno=_FIRST_FD)

@@ -12,7 +12,7 @@ import yaml
 
 from library import release_archive
 from tests.support.mcp import McpProcess
-from tests.support.node_side import ROOT, Node
+from tests.support.node_side import ROOT, HubWithNodes, Node
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,20 @@ def test_the_launcher_of_a_release_serves_mcp(
     assert info["version"] == release.name
     assert "You are the agent gamma" in found["instructions"]
     assert server.call("inbox") == "no messages for gamma"
+    assert server.end() == ""
+
+
+def test_a_server_that_was_called_needs_its_release_no_more(
+    installed: tuple[str, Path], hub: HubWithNodes, gamma: Node, tmp_path: Path
+) -> None:
+    launcher, release = installed
+    token = str(gamma.folder / "secrets" / "node-token")
+    server = McpProcess(["mcp", "--token-file", token], code=launcher, cwd=tmp_path)
+    assert server.call("inbox") == "no messages for gamma"
+    shutil.rmtree(release)
+    assert "unknown_agent" in server.call("send", to="nobody", body="x", is_error=True)
+    hub.process.kill()
+    assert "Kept in the outbox" in server.call("send", to="alpha", body="x")
     assert server.end() == ""
 
 

@@ -14,7 +14,7 @@ from agent_bus_client.record import Record
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
-    from pathlib import Path
+    from os import PathLike
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,15 @@ def is_repeated(place: tuple[str, int] | None, seen: tuple[str, int] | None) -> 
     return bool(place and seen and place[0] == seen[0] and place[1] <= seen[1])
 
 
-def load(path: Path, agents: tuple[str, ...]) -> Cursor | None:
+def load(path: str | PathLike[str], agents: tuple[str, ...]) -> Cursor | None:
     """Return the saved cursor; None if there is none that can be used.
 
     Without a cursor the hub sends all unread messages, so None loses nothing. If the agents are
     not those of the saved cursor, it is not used: a new agent's unread mail may lie before it.
     """
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            saved = json.load(file)
         cursor = Cursor(str(saved["epoch"]), int(saved["seq"]), tuple(saved["agents"]))
     except FileNotFoundError:
         return None
@@ -68,20 +69,20 @@ def load(path: Path, agents: tuple[str, ...]) -> Cursor | None:
     return cursor
 
 
-def save(path: Path, cursor: Cursor) -> None:
+def save(path: str | PathLike[str], cursor: Cursor) -> None:
     """Make the cursor durable.
 
     Raises:
         OSError: the disk is full or the folder is not writable.
     """
-    temporary = path.with_suffix(".tmp")
+    temporary = f"{os.path.splitext(path)[0]}.tmp"
     raw = json.dumps({"epoch": cursor.epoch, "seq": cursor.seq, "agents": list(cursor.agents)})
-    with temporary.open("w", encoding="utf-8") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(raw)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    os.replace(temporary, path)
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -10,9 +10,12 @@ from agent_bus_client.errors import (
     HubUnreachableError,
     OutcomeUnknownError,
 )
+from agent_bus_client.hub import trouble
 from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.hub.transport import CALL_TIMEOUT_S, HubClient
+from agent_bus_client.net import lookup
 from agent_bus_client.net.deadline import Deadline
+from agent_bus_client.outbox import clock, draining
 from agent_bus_client.outbox.delivery import Sender, failure_words, new_key
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Outbox
 from agent_bus_mcp.caller import RefusedError, Sent
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from agent_bus_client.mcp.node import Node
     from agent_bus_client.net.http1 import Connection
 
+LOADED = (trouble, lookup, clock, draining)
+"""Not only when something fails: by then, a rollout may have removed this release's folder."""
 ANSWER_S = 9.0  # of a tool, beside what it was asked to wait: other requests wait meanwhile
 ONE_MORE_TRY_S = 1.0  # a call takes milliseconds while the hub is there
 MOST_NOTICES = 20  # so many fit into an answer

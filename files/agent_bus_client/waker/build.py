@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from agent_bus_client.waker.command import CommandWaker
 from agent_bus_client.waker.hook import HookWaker
-from agent_bus_client.waker.turn import TurnWaker
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
@@ -21,5 +18,9 @@ def build(agent: Agent, settings: Settings, gateway: Gateway) -> Waker:
     if agent.uses_gateway:
         return HookWaker(agent, gateway)
     if agent.turns:
+        from pathlib import Path
+
+        from agent_bus_client.waker.turn import TurnWaker  # with `socket`, which few nodes need
+
         return TurnWaker(agent, Path(settings.turn_dir))
     return CommandWaker(agent, timeout_s=settings.command_timeout_s)

@@ -6,11 +6,17 @@ import logging
 
 from agent_bus_client import logs, settings
 from agent_bus_client.errors import SettingsError
+from agent_bus_client.hub import stream, trouble
 from agent_bus_client.hub.hubs import Hubs
+from agent_bus_client.net import lookup
+from agent_bus_client.outbox import clock, draining
 from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.service import Watcher
 
 logger = logging.getLogger(__name__)
+
+LOADED = (stream, trouble, lookup, clock, draining)
+"""Not only when something fails: by then, this release's folder may be gone."""
 
 
 def main(config_path: str) -> int:

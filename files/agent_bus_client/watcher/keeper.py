@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from pathlib import Path
 
 from agent_bus_client.hub import cursor as cursor_file
 from agent_bus_client.outbox.draining import drain
@@ -33,7 +32,7 @@ class KeeperThread(threading.Thread):
     def __init__(self, hubs: Hubs, settings: Settings) -> None:
         super().__init__(name="keeper", daemon=True)
         self._hubs = hubs
-        self._path = Path(settings.state_dir) / "cursor.json"
+        self._path = f"{settings.state_dir}/cursor.json"
         self._outbox = Outbox(settings.outbox_dir)
         self._stopping = threading.Event()
         self._connected = threading.Event()

@@ -11,7 +11,6 @@ import logging
 import queue
 import signal
 import time
-from pathlib import Path
 
 from agent_bus_client import release, systemd
 from agent_bus_client.api import GatewayKind, StreamEvent, WakeEvent
@@ -63,7 +62,7 @@ class Watcher:
             apart=[agent.name for agent in settings.agents if not agent.uses_gateway],
         )
         self._hubs = hubs
-        place = cursor.load(Path(settings.state_dir) / "cursor.json", settings.agent_names)
+        place = cursor.load(f"{settings.state_dir}/cursor.json", settings.agent_names)
         self._stream = StreamThread(hubs, place, self._inbox.put)
         self._reports = ReportThread(hubs)
         wakers = {agent.name: build(agent, settings, gateway) for agent in settings.agents}

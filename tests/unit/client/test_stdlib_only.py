@@ -61,11 +61,36 @@ def test_an_idle_mcp_server_loads_next_to_nothing() -> None:
     assert done.stderr == "[]"
 
 
+@pytest.mark.parametrize(
+    ("program", "without"),
+    [
+        ("watcher", {"net.tls", "outbox.delivery"}),
+        ("mcp.bus", {"net.tls", "hub.choice", "hub.cursor", "hub.sse", "hub.stream"}),
+    ],
+)
+def test_what_lives_long_loads_at_once_what_only_failures_need(
+    program: str, without: set[str]
+) -> None:
+    """A rollout may remove the folder of its release before something fails."""
+    code = (
+        "import importlib, sys; sys.path.insert(0, sys.argv[1]);"
+        "importlib.import_module(sys.argv[2]); print(*sys.modules)"
+    )
+    argv = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
+    argv.append(f"agent_bus_client.{program}")
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    loaded = {name.removeprefix("agent_bus_client.") for name in done.stdout.split()}
+    files = [path for room in ("hub", "net", "outbox") for path in (PACKAGE / room).glob("*.py")]
+    needed = {f"{path.parent.name}.{path.stem}" for path in files if path.stem != "__init__"}
+    assert needed - loaded == without
+
+
 def test_the_watcher_loads_nothing_heavy() -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import agent_bus_client.watcher;"
         "print(sorted({'ssl', 'http.client', 'email', 'argparse', 'urllib.request', 'asyncio',"
-        " 'subprocess', 'tempfile', 'hashlib'} & set(sys.modules)))"
+        " 'subprocess', 'tempfile', 'hashlib', 'dataclasses', 'inspect', 'typing', 'pathlib',"
+        " 'urllib.parse', 'socket'} & set(sys.modules)))"
     )
     argv = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
