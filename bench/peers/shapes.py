@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from bench.peers.web import HOST, HttpSender
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def new_key() -> str:
     """An idempotency key like those of `agent-bus`."""
-    return os.urandom(10).hex()
+    return f"{time.time_ns() // 1_000_000:x}{os.urandom(5).hex()}"
 
 
 class KeySender(HttpSender):

@@ -55,6 +55,27 @@ def test_a_file_of_every_earlier_schema_is_brought_up(tmp_path: Path, version: i
     assert schema_version(one) == NEWEST
 
 
+def test_keys_outlive_the_change_of_their_order(tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    for number, path in migrations():
+        if number < 7:
+            (older / path.name).write_text(path.read_text())
+    one = connection(tmp_path)
+    migrate(one, older)
+    keys = [
+        ("ada", "k2", b"1", "m1", 5),
+        ("bob", "k1", b"2", "m2", 6),
+        ("bob", "k2", b"3", "m3", 7),
+    ]
+    one.executemany("INSERT INTO idempotency VALUES (?, ?, ?, ?, ?)", keys)
+    migrate(one)
+    kept = "SELECT sender, key, payload_sha256, message_id, created_at FROM idempotency"
+    assert sorted(one.execute(kept)) == keys
+    one.execute("INSERT OR REPLACE INTO idempotency VALUES ('bob', 'k2', x'34', 'm4', 8)")
+    assert len(list(one.execute(kept))) == 3
+
+
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     one = connection(tmp_path)
     migrate(one)
