@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from agent_bus.store.contract import Vitals
     from agent_bus.webhooks.webhooks import Webhooks
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
 """Refusals with an alert: they start at 0, because without a 0 the first is no increase."""
 
