@@ -182,6 +182,8 @@ class AnsibleModule:
                 return [
                     self._typed(name, item, {**rule, "type": rule["elements"]}) for item in items
                 ]
+            if kind == "dict" and "options" not in rule:
+                return dict(value)
             if kind == "dict":
                 return self._checked(rule["options"], value, f" found in {name}")
             typed = TYPES[kind](value)

@@ -32,10 +32,10 @@ def runs_on(answer: Mapping[str, Any]) -> str:
     """Return what a hub keeps its messages in as it is: `sqlite`, `postgresql`, or nothing.
 
     Args:
-        answer: what Ansible's slurp got of its /etc/agent-bus/hub.json, also if that failed.
+        answer: what `cat` got of its /etc/agent-bus/hub.json, also if that failed.
     """
     try:
-        settings = json.loads(base64.b64decode(answer.get("content") or ""))
+        settings = json.loads(answer.get("stdout") or "")
     except ValueError:
         return ""
     return _kind(settings)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PARTS = (
     *("ansible.cfg", "files", "filter_plugins", "lab", "library", "playbooks", "roles"),
+    *("action_plugins", "lookup_plugins"),
     *("tests", "templates"),
 )
 

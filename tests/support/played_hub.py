@@ -56,6 +56,9 @@ class _Request(BaseHTTPRequestHandler):
         self.server.keys.append(self.headers["Idempotency-Key"])
         self._reply(body)
 
+    def do_PUT(self) -> None:  # as above
+        self.do_POST()
+
     def _reply(self, body: Any) -> None:
         found = self.server.answer(self.command, self.path, body)
         self.close_connection = True

@@ -51,14 +51,18 @@ def value_findings(
     set_here = {str(place["sets"]) for place in places if place["sets"]}
     found = [*_twice(places), *_strangers(places, groups, set_here & {*specs, *OURS})]
     found += _hosts(hosts)
-    for name in sorted(set_here & {*specs, *OURS}):
-        found += _values(name, variables, specs.get(name) or OURS[name])
+    given = {name for values in variables.values() for name in values}
+    for name in sorted(given & {*specs, *OURS}):
+        wrong = _values(name, variables, specs.get(name) or OURS[name])
+        found += wrong if name in set_here else ({**one, "at": ELSEWHERE} for one in wrong)
     found += _differing(variables)
     guests = variables[hosts[0]].get("guests") if hosts else None
     invited = list(guests) if isinstance(guests, dict) else []
     return [*found, *_tokens(Path(secrets), hosts, invited)]
 
 
+ELSEWHERE = "-e, or what else this run was given"
+"""The place of a value that no file of the inventory sets."""
 OURS: dict[str, dict[str, Any]] = {
     "agents": {},
     "agent_groups": {},

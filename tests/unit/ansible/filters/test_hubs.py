@@ -39,11 +39,12 @@ def slurped(content: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (slurped({"database": "/var/lib/agent-bus-hub/bus.db"}), "sqlite"),
-        (slurped({"database": "postgresql://agent_bus@a,b/agent_bus"}), "postgresql"),
-        (slurped({}), ""),
-        ({"failed": True, "msg": "file not found"}, ""),
-        ({"content": base64.b64encode(b"{half").decode()}, ""),
+        ({"stdout": '{"database": "/var/lib/agent-bus-hub/bus.db"}'}, "sqlite"),
+        ({"stdout": '{"database": "postgresql://agent_bus@a,b/agent_bus"}'}, "postgresql"),
+        ({"stdout": "{}"}, ""),
+        ({"failed": True, "msg": "non-zero return code", "stdout": ""}, ""),
+        ({"unreachable": True, "msg": "no route to host"}, ""),
+        ({"stdout": "{half"}, ""),
     ],
 )
 def test_what_a_hub_has_is_read_from_its_settings(answer: dict[str, str], expected: str) -> None:

@@ -327,3 +327,24 @@ def test_four_faults_stop_a_rollout_at_once_with_one_sentence_each(
         (8, "agent 'main' is on big and small"),
     ):
         assert any(f"{source}:{line}" in sentence and words in sentence for sentence in said), said
+
+
+def test_a_wrong_value_from_the_command_line_stops_a_rollout_at_once(tmp_path: Path) -> None:
+    source = tmp_path / "hosts.yml"
+    source.write_text(
+        "hub:\n  hosts:\n    box:\nnodes:\n  hosts:\n    box:\n      agents: [main]\n"
+    )
+    wrong = ["-e", "message_bus_port=99999", "-e", '{"message_bus_settings": {"keepaliv": 3}}']
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", source, "site.yml", *wrong],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = {line.strip() for line in done.stdout.splitlines() if line.strip().startswith("- ")}
+    begin = "- -e, or what else this run was given: "
+    assert {line.removeprefix(begin).partition(";")[0] for line in said} == {
+        "message_bus_port of box is '99999', not a port (1 to 65535)",
+        "message_bus_settings.keepaliv of box is unknown",
+    }
