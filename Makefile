@@ -33,11 +33,14 @@ help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## *' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.complete: requirements-dev.txt
-	@tools/setup
+	@tools/setup $(VENV_PACKAGES)
 	@echo "== Python environment (about 30 s, once) =="
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
+
+# Debian packages that the environment waits for: all of tools/setup, unless somebody else sees to them.
+VENV_PACKAGES ?=
 
 .PHONY: setup
 setup: $(VENV)/.complete ## Install what control node and checks need into .venv
@@ -154,5 +157,5 @@ bench: setup ## Measure the hub beside JetStream, Redis, Mosquitto, FastAPI and 
 	PYTHONPATH=files python -m bench.run $(if $(AGAINST),--against $(AGAINST) --goals) $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MARKDOWN),--markdown)
 
 .PHONY: bench-rollout
-bench-rollout: setup lab-setup ## Measure a first rollout of INVENTORY and one without changes, in the lab (about 5 minutes)
-	$(BIN)/python -m bench.rollout --inventory $(INVENTORY)
+bench-rollout: setup lab-setup ## Measure a first rollout of INVENTORY and one without changes, in the lab (about 5 minutes; HOSTS=50: a fleet of that many)
+	$(BIN)/python -m bench.rollout --inventory $(INVENTORY) $(if $(HOSTS),--hosts $(HOSTS))

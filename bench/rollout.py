@@ -2,7 +2,8 @@
 
 Run by `make bench-rollout` from the project's root. For comparison, on the same hosts: the same
 playbook with Ansible's default settings, and as many files as a plain role would have, with one
-call of a core module each. It prints a table and writes .cache/bench-rollout.json.
+call of a core module each. With `--hosts` it is a fleet of that many hosts with two agents each,
+without the comparison. It prints a table and writes .cache/bench-rollout.json.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from lab.fleet import making, plays, standing
 from lab.paths import ROOT
@@ -41,6 +45,8 @@ class Run:
     name: str
     seconds: float
     cpu_seconds: float
+    largest_mb: float
+    """Resident memory of the largest process of Ansible; its forks share most of it."""
     plays: list[Play]
     most_tasks_of_a_host: int
     changed: int
@@ -74,33 +80,49 @@ def run(up: standing.Fleet, name: str, playbook: Path, *arguments: str) -> Run:
         "ANSIBLE_STDOUT_CALLBACK": "times",
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "bench" / "callback_plugins"),
     }
-    before, started = os.times(), time.monotonic()
-    done = subprocess.run(
-        plays.playbook_command(up, playbook, arguments),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    took, after = time.monotonic() - started, os.times()
-    if done.returncode != 0:
-        raise SystemExit(f"{playbook} failed:\n{done.stdout[-5000:]}{done.stderr}")
-    report = json.loads(done.stdout[done.stdout.index("{") :])
-    cpu = sum(after[2:4]) - sum(before[2:4])
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+") as out:
+        command = plays.playbook_command(up, playbook, arguments)
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        took = time.monotonic() - started
+        out.seek(0)
+        said = out.read()
+    if process.returncode != 0:
+        raise SystemExit(f"{playbook} failed:\n{said[-5000:]}")
+    report, _ = json.JSONDecoder().raw_decode(said[said.index('{"plays"') :])
+    cpu, largest = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     hub = set(up.inventory.hub)
     changed = sum(stats["changed"] for stats in report["stats"].values())
-    return Run(name, took, cpu, read_plays(report), most_tasks(report, without=hub), changed)
+    return Run(
+        name, took, cpu, largest, read_plays(report), most_tasks(report, without=hub), changed
+    )
 
 
-def measure(name: str, sources: list[Path]) -> list[Run]:
+def fleet_of(count: int) -> Path:
+    """Return an inventory of that many hosts, one of them the hub, with two agents each."""
+    hosts = {
+        f"node-{n:03}": {"agents": [f"agent-{n:03}a", f"agent-{n:03}b"]} for n in range(count)
+    }
+    folder = ROOT / ".cache" / "bench" / f"fleet-of-{count}"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump({"hub": {"hosts": {"node-000": {}}}, "nodes": {"hosts": hosts}})
+    (folder / "hosts.yml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def measure(name: str, sources: list[Path], *, compare: bool) -> list[Run]:
     """Measure on a fleet made for it, which is removed again."""
     site, plain = ROOT / "site.yml", ROOT / "bench" / "rollout_plain.yml"
     making.down(name)
     up = making.up(name, sources)
     try:
+        runs = [run(up, "first rollout", site), run(up, "again, nothing to change", site)]
+        if not compare:
+            return runs
         return [
-            run(up, "first rollout", site),
-            run(up, "again, nothing to change", site),
+            *runs,
             run(up, "again, Ansible as by default", site, *AS_BY_DEFAULT),
             run(up, "baseline: plain tasks, first", plain, *AS_BY_DEFAULT),
             run(up, "baseline: plain tasks, again", plain, *AS_BY_DEFAULT),
@@ -111,14 +133,13 @@ def measure(name: str, sources: list[Path]) -> list[Run]:
 
 def table(runs: list[Run]) -> str:
     """Return the runs, then the plays of the first two with their slowest tasks."""
-    lines = [
-        f"{'RUN':32} {'SECONDS':>8} {'CPU S':>7} {'CALLS':>6} {'TASKS A NODE':>13} {'CHANGED':>8}"
-    ]
+    head = f"{'RUN':32} {'SECONDS':>8} {'CPU S':>7} {'MB':>5} {'CALLS':>6} {'TASKS A NODE':>13}"
+    lines = [f"{head} {'CHANGED':>8}"]
     for one in runs:
         calls = sum(play.calls for play in one.plays)
         lines.append(
-            f"{one.name:32} {one.seconds:8.1f} {one.cpu_seconds:7.1f} {calls:6}"
-            f" {one.most_tasks_of_a_host:13} {one.changed:8}"
+            f"{one.name:32} {one.seconds:8.1f} {one.cpu_seconds:7.1f} {one.largest_mb:5.0f}"
+            f" {calls:6} {one.most_tasks_of_a_host:13} {one.changed:8}"
         )
     for one in runs[:2]:
         lines += ["", f"{one.name}:"]
@@ -134,9 +155,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.rollout", description=__doc__)
     parser.add_argument("--name", default="rollout", help="name of the fleet made for it")
     parser.add_argument("--inventory", type=Path, default=ROOT / "inventory" / "production")
+    parser.add_argument("--hosts", type=int, help="measure a fleet of that many hosts instead")
     given = parser.parse_args()
     load = os.getloadavg()[0]
-    runs = measure(given.name, [given.inventory.resolve()])
+    source = fleet_of(given.hosts) if given.hosts else given.inventory.resolve()
+    runs = measure(given.name, [source], compare=not given.hosts)
     print(f"\nload before: {load:.1f}\n\n{table(runs)}")
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(
