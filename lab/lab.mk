@@ -4,7 +4,7 @@ FLEET ?= demo
 PYTHON ?= .venv/bin/python
 FOLLOW := $(PYTHON) -m lab.follow --
 
-.PHONY: images demo clean-demo shell send logs open molecule trials lab-killed lifecycle hubs grow faults faults-hubs lab-setup
+.PHONY: images demo demo-image demo-wheels clean-demo shell send logs open molecule trials lab-killed lifecycle hubs grow faults faults-hubs lab-setup
 
 lab-setup:
 	@tools/setup
@@ -12,7 +12,17 @@ lab-setup:
 images: venv lab-setup ## Build the images of the lab's hosts, one per distribution
 	@$(FOLLOW) $(PYTHON) -m lab.engine.image
 
-demo: venv lab-setup ## Show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for your fleet)
+# Side by side, since both mostly wait for others' machines: the environment with the hub's packages, and Debian's
+# packages with the image of most hosts. The system's Python is enough for the image. Who is not root is told by the demo.
+demo-wheels: venv
+	@$(PYTHON) -m lab.wheels
+
+demo-image: lab-setup
+	@if [ "$$(id -u)" -eq 0 ]; then python3 -m lab.follow -- python3 -m lab.engine.image bookworm; fi
+
+demo: ## Show it all: 9 hosts as containers, the rollout, every agent woken (INVENTORY=... for your fleet)
+	@tools/setup python3-venv
+	@$(MAKE) --jobs 2 VENV_PACKAGES=python3-venv demo-wheels demo-image
 	@$(FOLLOW) $(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)
 
 clean-demo: venv ## Remove the demo's containers, network, keys and tokens

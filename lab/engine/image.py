@@ -22,7 +22,7 @@ from lab.paths import ROOT, STORE, LabError
 from lab.progress import doing, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 IMAGE_DIR = ROOT / "lab" / "image"
@@ -166,11 +166,16 @@ def _exists(tag: str) -> bool:
     return podman("image", "exists", tag, check=False).returncode == 0
 
 
-def main() -> None:
-    """Build every image that is missing."""
-    with in_use():
-        ensure_all(DISTRIBUTIONS, settled=False)
+def main(wanted: Sequence[str]) -> int:
+    """Build the images that are missing: those of the distributions named, or all."""
+    try:
+        with in_use():
+            ensure_all(wanted or DISTRIBUTIONS, settled=False)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
