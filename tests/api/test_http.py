@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.hub import running
 from tests.support.patience import patience, wait_until
 
 if TYPE_CHECKING:
@@ -203,3 +204,29 @@ def test_a_body_cut_short_is_no_message(hub: HubProcess, peer: Peer) -> None:
     peer.socket.shutdown(socket.SHUT_WR)
     peer.status()
     assert head(hub) == before
+
+
+def test_a_token_that_is_revoked_ends_at_once_on_a_connection_that_is_kept(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        peer = Peer(hub.port, "first")
+        with peer.socket:
+            peer.socket.sendall(ANSWERED["plain"])
+            assert peer.status() == 201
+            assert hub.enrol(tokens=[{"node": "n2", "sha256": []}], force=True).status == 200
+            peer.socket.sendall(ANSWERED["plain"])
+            assert peer.status() == 401
+
+
+def test_a_hub_that_ends_waits_for_no_connection_without_a_request(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        idle, kept = Peer(hub.port, "first"), Peer(hub.port, "first")
+        with idle.socket, kept.socket:
+            for _ in range(3):
+                kept.socket.sendall(ANSWERED["plain"])
+                assert kept.status() == 201
+            assert hub.stop() == 0
+            assert idle.status() is None
+            assert kept.status() is None
+        assert "Traceback" not in hub.log()
+        # a killed worker would leave it for the next start to read
+        assert not (tmp_path / "bus.db-wal").exists()

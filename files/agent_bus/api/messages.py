@@ -110,8 +110,7 @@ class Messages:
         )
 
     def _accepted(self, sent: Sent) -> Answer:
-        reachable = [self._presence.status(d.agent) for d in sent.deliveries]
-        return Answer(201, raw=wire.accepted(sent, reachable))
+        return Answer(201, raw=wire.accepted(sent, self._presence.status))
 
     def inbox(self, call: Call[InboxQuery]) -> Answer:
         """Read an inbox."""

@@ -179,10 +179,11 @@ class Presence:
 
     def status(self, agent: AgentName) -> AgentStatus:
         """Whether an agent can be reached now."""
-        known = self._directory.agents.get(agent)
-        if known is not None and known.retired_at is not None:
-            return states.RETIRED
         node = self._directory.node_of(agent)
+        if node is None:
+            known = self._directory.agents.get(agent)
+            if known is not None and known.retired_at is not None:
+                return states.RETIRED
         lease = self.lease(node)
         if lease is not None:
             return states.ONLINE if lease.gateways.get(agent, True) else states.GATEWAY_DOWN

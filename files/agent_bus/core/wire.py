@@ -9,9 +9,10 @@ from agent_bus.core.model import PRIORITIES, rfc3339
 from agent_bus.core.sse import compact_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from agent_bus.core.model import Delivery, MailboxCounts, Message, Sent
+    from agent_bus.core.model import AgentName, Delivery, MailboxCounts, Message, Sent
+    from agent_bus.core.states import AgentStatus
 
 
 def message(of: Message) -> dict[str, Any]:
@@ -76,21 +77,19 @@ def event_line(of: Delivery) -> str:
     return EventLine(of.message).to(of)
 
 
-def accepted(sent: Sent, reachable: Sequence[str]) -> bytes:
-    """The answer to a send, as JSON; `reachable` has one status per delivery.
+def accepted(sent: Sent, status: Callable[[AgentName], AgentStatus]) -> bytes:
+    """The answer to a send, as JSON; `status` says whether an agent can be reached.
 
     Assembled by hand like `EventLine`: all that a sender wrote in it has been checked.
     """
-    recipients = ",".join(
-        [
-            f'{{"agent":"{d.agent}","seq":{d.seq},"reachability":"{status}"}}'
-            for d, status in zip(sent.deliveries, reachable, strict=True)
-        ]
-    )
+    recipients = [
+        f'{{"agent":"{d.agent}","seq":{d.seq},"reachability":"{status(d.agent)}"}}'
+        for d in sent.deliveries
+    ]
     m = sent.message
     return (
         f'{{"id":"{m.id}","thread_id":"{m.thread_id}",'
-        f'"created_at":"{rfc3339(m.created_at)}","recipients":[{recipients}]}}'
+        f'"created_at":"{rfc3339(m.created_at)}","recipients":[{",".join(recipients)}]}}'
     ).encode()
 
 

@@ -20,10 +20,10 @@ from agent_bus.http import problem
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from agent_bus.http.call import Answer
+    from agent_bus.http.call import Answer, PlainRequest
     from agent_bus.http.gate import Gate
     from agent_bus.http.route import Header, Route
 
@@ -66,26 +66,22 @@ class FixedPaths:
         self._plain = {
             path.encode(): route for route in table if route.is_plain for path in route.paths
         }
+        for route in self._plain.values():
+            if (route.method, route.access) != ("POST", "token"):
+                raise ValueError(f"{route.path}: only a POST for any token can be plain")
 
     @property
-    def plain_targets(self) -> Collection[bytes]:
-        """The request targets of POSTs that the server may read with its C parser."""
-        return self._plain
+    def plain_headers(self) -> dict[bytes, tuple[Header, ...]]:
+        """The request targets that the server may read with its C parser, and what they read."""
+        return {target: route.headers for target, route in self._plain.items()}
 
-    @property
-    def plain_headers(self) -> tuple[Header, ...]:
-        """The headers that those read."""
-        return tuple({h.key: h for one in self._plain.values() for h in one.headers}.values())
-
-    def begin_plain(
-        self, target: bytes, environ: WSGIEnvironment, done: Callable[[Answer], None]
-    ) -> bool:
+    def begin_plain(self, request: PlainRequest, done: Callable[[Answer], None]) -> bool:
         """Begin to answer such a POST in the loop itself; False: see `Gate.begin`."""
-        return self._gate.begin(self._plain[target], environ, done)
+        return self._gate.begin(self._plain[request.target], request, done)
 
-    def answer_plain(self, target: bytes, environ: WSGIEnvironment) -> Answer:
-        """Answer such a POST from the few parts of an environment that endpoints look at."""
-        return self._gate.answer(self._plain[target], environ)
+    def answer_plain(self, request: PlainRequest) -> Answer:
+        """Answer such a POST in a greenlet."""
+        return self._gate.answer(self._plain[request.target], request)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""

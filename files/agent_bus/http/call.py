@@ -59,6 +59,27 @@ class Call(Generic[Query_co, Body_co]):
     is_dropped: Callable[[], bool] = _never
 
 
+@value
+class PlainRequest:
+    """A POST that the server has read whole, before it knows whether the call may be made.
+
+    Attributes:
+        target: its path.
+        token_sha256: the digest of its bearer token; empty without one.
+        headers: those that the route reads, by lower-case name.
+        socket: the peer's.
+        closes: whether the connection ends with it.
+    """
+
+    target: bytes
+    token_sha256: str
+    headers: Mapping[str, str]
+    body: bytes
+    address: str
+    socket: Any
+    closes: bool
+
+
 AnyCall: TypeAlias = Call[object, object]
 """For what looks at neither query nor body."""
 

@@ -8,7 +8,7 @@ long (413), then a caller who may not do this (403), then what makes no sense (4
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from gunicorn.http.errors import ParseException
@@ -16,7 +16,7 @@ from gunicorn.http.errors import ParseException
 from agent_bus.bus.auth import NOBODY
 from agent_bus.core import errors
 from agent_bus.http import problem
-from agent_bus.http.call import Answer, Call
+from agent_bus.http.call import Answer, Call, PlainRequest
 from agent_bus.http.route import BY_TOKEN
 from agent_bus.http.session import SESSION_HEADERS
 from agent_bus.runtime import greenlets
@@ -33,12 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BODY: Final = "agent_bus.body"
-"""In an environment: the whole body, of a request that the server has read itself."""
-TOKEN_SHA256: Final = "agent_bus.token_sha256"  # noqa: S105 - no secret
-"""The digest of such a request's token; empty without one."""
-SOCKET: Final = "agent_bus.socket"
-"""Such a request's connection."""
+Asked: TypeAlias = "WSGIEnvironment | PlainRequest"
+"""A request as gunicorn gives it, or as the server has read it itself."""
 
 
 class Gate:
@@ -71,21 +67,17 @@ class Gate:
         self._body_limit_bytes = body_limit_bytes
         self._read_timeout_s = read_timeout_s
 
-    def answer(
-        self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str] | None = None
-    ) -> Answer:
+    def answer(self, route: Route, of: Asked, path: Mapping[str, str] | None = None) -> Answer:
         """What the route's endpoint answers, or the problem that kept it from answering."""
         try:
-            call, raw = self._call(route, environ, path or {})
+            call, raw = self._call(route, of, path or {})
             if call.principal.is_admin and route.action is not None:
                 return self._audit.carry_out(route, route.action, call, raw)
             return route.endpoint.answer(call)
         except Exception as error:  # noqa: BLE001 - the top of a request
-            return self._failed(route, environ, error)
+            return self._failed(route, of, error)
 
-    def begin(
-        self, route: Route, environ: WSGIEnvironment, done: Callable[[Answer], None]
-    ) -> bool:
+    def begin(self, route: Route, of: PlainRequest, done: Callable[[Answer], None]) -> bool:
         """As `answer`, in the loop itself: `done` gets the answer, now or later.
 
         Returns:
@@ -98,12 +90,12 @@ class Gate:
 
         def finish(found: Answer | Exception) -> None:
             if isinstance(found, Exception):
-                found = self._failed(route, environ, found)
+                found = self._failed(route, of, found)
             done(found)
 
         try:
-            call, _ = self._call(route, environ, {})
-            if call.principal.is_admin and route.action is not None:
+            call = self._plain_call(route, of)
+            if route.action is not None and call.principal.is_admin:
                 return False  # the audit waits for the disk
             begin(call, finish)
         except greenlets.MustWaitError:
@@ -113,53 +105,73 @@ class Gate:
         return True
 
     def _call(
-        self, route: Route, environ: WSGIEnvironment, path: Mapping[str, str]
+        self, route: Route, of: Asked, path: Mapping[str, str]
     ) -> tuple[Call[Any, Any], bytes]:
         """What the endpoint gets, and the body as it came.
 
         Raises:
             errors.BusError: the call may not reach its endpoint.
         """
-        if environ["REQUEST_METHOD"] != route.method and route.access in BY_TOKEN:
+        if isinstance(of, PlainRequest):
+            return self._plain_call(route, of), of.body
+        if of["REQUEST_METHOD"] != route.method and route.access in BY_TOKEN:
             # A HEAD, which Flask takes for a GET, must not count as having read a page.
             raise errors.WrongMethodError([route.method])
-        principal = self._principal(route, environ)
-        text = environ.get("QUERY_STRING")
+        principal = self._principal(route, of)
+        text = of.get("QUERY_STRING")
         parameters = _parameters(text) if text else {}
-        limit_bytes = self._body_limit_bytes
-        if route.endpoint.admin_body_bytes and principal.is_admin:
-            limit_bytes = max(limit_bytes, route.endpoint.admin_body_bytes)
-        raw = self._body(environ, limit_bytes)
+        raw = self._body(of, self._limit_bytes(route, principal))
         if route.access == "admin" and not principal.is_admin:
             raise errors.ForbiddenError("Only the admin token may do this.")
         call: Call[Any, Any] = Call(
             principal=principal,
             query=route.endpoint.parse_query(parameters),
             body=route.endpoint.parse_body(raw),
-            headers={h.key: environ[h.environ] for h in route.headers if h.environ in environ},
+            headers={h.key: of[h.environ] for h in route.headers if h.environ in of},
             path=path,
             parameters=parameters,
-            socket=environ.get("gunicorn.socket") or environ.get(SOCKET),
-            address=environ.get("REMOTE_ADDR", ""),
-            scheme=environ.get("wsgi.url_scheme", "http"),
-            protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+            socket=of.get("gunicorn.socket"),
+            address=of.get("REMOTE_ADDR", ""),
+            scheme=of.get("wsgi.url_scheme", "http"),
+            protocol=of.get("SERVER_PROTOCOL", "HTTP/1.1"),
         )
         return call, raw
 
-    def _failed(self, route: Route, environ: WSGIEnvironment, error: Exception) -> Answer:
+    def _plain_call(self, route: Route, of: PlainRequest) -> Call[Any, Any]:
+        """As `_call`, for a request whose method and path are the route's, without parameters.
+
+        Its route is for any token.
+        """
+        principal = self._auth.admit(of.token_sha256, of.address)
+        if len(of.body) > self._body_limit_bytes:  # few come so far
+            limit_bytes = self._limit_bytes(route, principal)
+            if len(of.body) > limit_bytes:
+                raise errors.TooLargeError(limit_bytes)
+        body: Any = route.endpoint.parse_body(of.body)
+        return Call(
+            principal, None, body, headers=of.headers, socket=of.socket, address=of.address
+        )
+
+    def _limit_bytes(self, route: Route, principal: Principal) -> int:
+        """How long a body may be."""
+        if route.endpoint.admin_body_bytes and principal.is_admin:
+            return max(self._body_limit_bytes, route.endpoint.admin_body_bytes)
+        return self._body_limit_bytes
+
+    def _failed(self, route: Route, of: Asked, error: Exception) -> Answer:
         """What is answered in place of what failed."""
         if isinstance(error, errors.BusError):
             try:
-                return self._refuse(route, environ, error)
+                return self._refuse(route, of, error)
             except Exception as defect:  # noqa: BLE001 - as above
                 error = defect
         logger.error("%s %s failed", route.method, route.path, exc_info=error)
         self._refusals[errors.InternalError.code] += 1
         return problem.answer(errors.InternalError())
 
-    def _refuse(self, route: Route, environ: WSGIEnvironment, error: errors.BusError) -> Answer:
+    def _refuse(self, route: Route, of: Asked, error: errors.BusError) -> Answer:
         if route.refused is not None:
-            return route.refused(_visit(environ), error)
+            return route.refused(_visit(of), error)
         self._refusals[error.code] += 1
         return problem.answer(error)
 
@@ -178,22 +190,13 @@ class Gate:
             return self._sessions.require(_visit(environ))
         if access == "session_write":
             return self._sessions.require_write(_visit(environ))
-        address = environ.get("REMOTE_ADDR", "")
-        sha256 = environ.get(TOKEN_SHA256)
-        if sha256 is not None and access != "scrape":
-            return self._auth.admit(sha256, address)
-        header = environ.get("HTTP_AUTHORIZATION")
+        header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR", "")
         if access == "scrape":
             self._auth.require_scraper(header, address)
             return NOBODY
         return self._auth.authenticate(header, address)
 
     def _body(self, environ: WSGIEnvironment, limit_bytes: int) -> bytes:
-        whole: bytes | None = environ.get(BODY)
-        if whole is not None:
-            if len(whole) > limit_bytes:
-                raise errors.TooLargeError(limit_bytes)
-            return whole
         length = environ.get("CONTENT_LENGTH")
         if length and int(length) > limit_bytes:
             raise errors.TooLargeError(limit_bytes)
@@ -216,20 +219,22 @@ class Gate:
         return body
 
 
-def _visit(environ: WSGIEnvironment) -> Call:
-    """What is known of a browser's request before its session is."""
+def _visit(of: Asked) -> Call:
+    """What is known of a request before its caller is."""
+    if isinstance(of, PlainRequest):
+        return Call(NOBODY, None, None, address=of.address)
     try:
-        parameters = _parameters(environ.get("QUERY_STRING", ""))
+        parameters = _parameters(of.get("QUERY_STRING", ""))
     except errors.InvalidRequestError:
         parameters = {}
     return Call(
         NOBODY,
         None,
         None,
-        headers={h.key: environ[h.environ] for h in SESSION_HEADERS if h.environ in environ},
+        headers={h.key: of[h.environ] for h in SESSION_HEADERS if h.environ in of},
         parameters=parameters,
-        address=environ.get("REMOTE_ADDR", ""),
-        scheme=environ.get("wsgi.url_scheme", "http"),
+        address=of.get("REMOTE_ADDR", ""),
+        scheme=of.get("wsgi.url_scheme", "http"),
     )
 
 

@@ -95,23 +95,19 @@ class Readiness:
     The kernel is asked only when a watch begins and when it ends, not per request.
     """
 
-    __slots__ = ("_is_on", "_watcher")
+    __slots__ = ("_watcher",)
 
     def __init__(self, descriptor: int, tell: Callable[[], object], *, writing: bool) -> None:
         self._watcher = gevent.get_hub().loop.io(descriptor, 2 if writing else 1)
         self._watcher.start(tell)
-        self._is_on = True
 
     def pause(self) -> None:
         """Tell nothing for now."""
-        self._is_on = False
         self._watcher.stop()
 
     def go_on(self, tell: Callable[[], object]) -> None:
         """Tell again, after a pause."""
-        if not self._is_on:
-            self._is_on = True
-            self._watcher.start(tell)
+        self._watcher.start(tell)
 
     def close(self) -> None:
         """Stop watching; the descriptor stays open. Call it before that is closed."""

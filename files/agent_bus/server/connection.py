@@ -15,18 +15,17 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from agent_bus.http.gate import SOCKET
+from agent_bus.http.call import PlainRequest
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.listening import Readiness
-from agent_bus.server.plain import REQUEST_BYTES, Request
+from agent_bus.server.plain import REQUEST_BYTES, PlainReader
 from agent_bus.server.response import response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from wsgiref.types import WSGIEnvironment
 
     from agent_bus.http.call import Answer
-    from agent_bus.server.plain import PlainReader
+    from agent_bus.server.plain import Heads
 
 PIECES_S: Final = 0.1
 """How long the rest of a request may take; most clients write head and body one after the other.
@@ -53,12 +52,10 @@ class Peer(Protocol):
 class Service(Protocol):
     """What answers plain POSTs."""
 
-    def begin_plain(
-        self, target: bytes, environ: WSGIEnvironment, done: Callable[[Answer], None]
-    ) -> bool:
+    def begin_plain(self, request: PlainRequest, done: Callable[[Answer], None]) -> bool:
         """Begin to answer in the loop itself; False when that is not possible."""
 
-    def answer_plain(self, target: bytes, environ: WSGIEnvironment) -> Answer:
+    def answer_plain(self, request: PlainRequest) -> Answer:
         """Answer in a greenlet."""
 
 
@@ -74,8 +71,8 @@ class Connections:
         idle_s: how long one may be open without a request.
     """
 
-    def __init__(self, reader: PlainReader, service: Service, *, idle_s: float) -> None:
-        self.reader = reader
+    def __init__(self, heads: Heads, service: Service, *, idle_s: float) -> None:
+        self.heads = heads
         self.service = service
         self.idle_s = idle_s
         self.is_ending = False
@@ -114,8 +111,8 @@ class Connection:
     """One of them. All methods run in the loop's thread."""
 
     __slots__ = (
-        "_address", "_among", "_begun", "_closes", "_is_busy", "_leave", "_peer", "_pieces",
-        "_reading", "_unsent", "_writing", "deadline",
+        "_among", "_begun", "_closes", "_is_busy", "_is_paused", "_leave", "_peer", "_pieces",
+        "_reader", "_reading", "_unsent", "_writing", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -127,13 +124,15 @@ class Connection:
     ) -> None:
         self._among = among
         self._peer = peer
-        self._address = address
+        self._reader = PlainReader(among.heads, address, peer)
         self._leave = leave
         self._begun = b""
         self._pieces = 0
         self._unsent = b""
         self._closes = False
         self._is_busy = False
+        self._is_paused = False
+        """Whether the peer's bytes are not looked for."""
         self._reading: Readiness | None = None
         self._writing: Readiness | None = None
         self.deadline = time.monotonic() + among.idle_s
@@ -143,6 +142,7 @@ class Connection:
         if self._is_busy:  # the peer has more to say, or ended: that is looked at after the answer
             if self._reading is not None:
                 self._reading.pause()
+                self._is_paused = True
             return
         try:
             received = self._peer.recv(REQUEST_BYTES)
@@ -152,12 +152,12 @@ class Connection:
         except OSError:
             received = b""
         if not received:
-            self.end()
+            self._go(self._begun or None)  # gunicorn says what half a request is worth
             return
         if self._begun:
             received = self._begun + received
-        found = self._among.reader.read(received, self._address)
-        if isinstance(found, Request):
+        found = self._reader.read(received)
+        if isinstance(found, PlainRequest):
             self._serve(found)
         elif found and self._pieces < PIECES:
             self._wait_for_rest(received)
@@ -200,8 +200,9 @@ class Connection:
         """Wait for the peer's next bytes."""
         if self._reading is None:
             self._reading = Readiness(self._peer.fileno(), self.read, writing=False)
-        else:
+        elif self._is_paused:
             self._reading.go_on(self.read)
+            self._is_paused = False
 
     def _wait_for_rest(self, received: bytes) -> None:
         if not self._begun:
@@ -211,23 +212,22 @@ class Connection:
         self._pieces += 1
         self._wait()
 
-    def _serve(self, request: Request) -> None:
+    def _serve(self, request: PlainRequest) -> None:
         if self._begun:
-            self._begun = b""
-            self._pieces = 0
+            self._begun, self._pieces = b"", 0
             self._among.begun.discard(self)
         self._is_busy = True
         self._closes = request.closes
-        request.environ[SOCKET] = self._peer
-        if not self._among.service.begin_plain(request.target, request.environ, self._answered):
+        if not self._among.service.begin_plain(request, self._answered):
             greenlets.spawn(self._answer, request)
 
-    def _answer(self, request: Request) -> None:
-        answer = self._among.service.answer_plain(request.target, request.environ)
+    def _answer(self, request: PlainRequest) -> None:
+        answer = self._among.service.answer_plain(request)
         greenlets.in_loop(partial(self._answered, answer))
 
     def _answered(self, answer: Answer) -> None:
-        self._closes = self._closes or self._among.is_ending
+        if self._among.is_ending:
+            self._closes = True
         self._write(response(answer, closes=self._closes))
 
     def _write(self, rest: bytes) -> None:
@@ -235,7 +235,7 @@ class Connection:
             sent = self._peer.send(rest)
         except LATER:
             sent = 0
-        except OSError:
+        except (OSError, ValueError):  # the peer is gone, or the server has closed the connection
             self._is_busy, self._unsent = False, b""
             self.end()
             return
@@ -247,8 +247,9 @@ class Connection:
         self._is_busy = False
         if self._closes:
             self.end()
-        else:
-            self.deadline = time.monotonic() + self._among.idle_s
+            return
+        self.deadline = time.monotonic() + self._among.idle_s
+        if self._reading is None or self._is_paused:
             self._wait()
 
     def _write_more(self) -> None:

@@ -18,15 +18,18 @@ def response(answer: Answer, *, closes: bool = False) -> bytes:
     """A whole response; `closes` says that the connection ends with it."""
     payload = encode(answer)
     head = _head(answer.status, int(time.time()), closes)
+    if not answer.headers:
+        kind = b"Content-Type: application/json\r\n" if payload else b""
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, kind, len(payload), payload)
+    lines = [f"{name}: {value}\r\n" for name, value in answer.headers.items()]
     if payload and "Content-Type" not in answer.headers:
-        head += "Content-Type: application/json\r\n"
-    for name, value in answer.headers.items():
-        head += f"{name}: {value}\r\n"
-    return f"{head}Content-Length: {len(payload)}\r\n\r\n".encode("latin-1") + payload
+        lines.append("Content-Type: application/json\r\n")
+    lines.append(f"Content-Length: {len(payload)}\r\n\r\n")
+    return head + "".join(lines).encode("latin-1") + payload
 
 
 @functools.lru_cache(maxsize=64)
-def _head(status: int, at: int, closes: bool) -> str:  # noqa: FBT001 - by position, so that the cache finds it fast
+def _head(status: int, at: int, closes: bool) -> bytes:  # noqa: FBT001 - by position, so that the cache finds it fast
     """What all answers of a second begin with."""
     end = "Connection: close\r\n" if closes else ""
-    return f"HTTP/1.1 {STATUS_LINES[status]}\r\nDate: {http_date(at)}\r\n{end}"
+    return f"HTTP/1.1 {STATUS_LINES[status]}\r\nDate: {http_date(at)}\r\n{end}".encode("latin-1")

@@ -32,7 +32,7 @@ from agent_bus.http.live import LiveStream
 from agent_bus.runtime import greenlets, tls
 from agent_bus.runtime.listening import Acceptor, Places
 from agent_bus.server.connection import Connections
-from agent_bus.server.plain import EnvironKeys, PlainReader
+from agent_bus.server.plain import Heads
 from agent_bus.server.response import response
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
     @functools.cached_property
     def _connections(self) -> Connections:
         """Those that the loop serves; made once the application is loaded."""
-        keys = EnvironKeys(self.wsgi.plain_headers)
-        reader = PlainReader(self.wsgi.plain_targets, keys)
-        return Connections(reader, self.wsgi, idle_s=self.cfg.keepalive)
+        return Connections(Heads(self.wsgi.plain_headers), self.wsgi, idle_s=self.cfg.keepalive)
 
     def limit_writes(self, timeout_s: float) -> None:
         """Give up each peer that takes no bytes for a few of these; set before one connects."""
@@ -140,7 +138,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         self._idle.pop(sock, None)
         self._turns[sock] = greenlets.yield_if_starved(self._turns.get(sock, -1))
         try:
-            super().handle_request(listener_name, req, sock, addr)
+            super().handle_request(listener_name, req, sock.peer, addr)
             if self.alive and _is_done(req):
                 received = self._serve_plain(sock.peer, addr)
                 if received is None:

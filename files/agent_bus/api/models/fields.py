@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import unicodedata
@@ -54,7 +55,8 @@ def _plain_line(value: str) -> str:
 def _text(value: str) -> str:
     """Refuse what is no text: lone surrogates, and U+0000, which not every store can keep."""
     try:
-        value.encode()
+        if not value.isascii():
+            value.encode()
     except UnicodeEncodeError as error:
         raise ValueError("contains a lone surrogate") from error
     if "\0" in value:
@@ -62,7 +64,9 @@ def _text(value: str) -> str:
     return value
 
 
+@functools.lru_cache(maxsize=4096)
 def _agent_name(value: str) -> str:
+    """Cached: each message has two names, and a fleet has few."""
     if value != "operator" and (not NAME_PATTERN.fullmatch(value)):
         raise ValueError("must match [a-z0-9][a-z0-9_-]{0,62}")
     return value

@@ -12,8 +12,9 @@ import pytest
 from agent_bus.bus import broker
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors
-from agent_bus.core.model import AgentName, Delivery, NodeName, Roster
+from agent_bus.core.model import AgentName, Delivery, Draft, NodeName, Roster, Sent
 from agent_bus.core.slices import InboxSlice
+from agent_bus.runtime import greenlets
 from agent_bus.store.sqlite.sqlite_store import SqliteStore
 from tests.support.bus import admitted, bus_in, events
 from tests.support.clock import FakeClock
@@ -91,6 +92,32 @@ def test_a_replay_of_a_key_is_free_and_fans_nothing_out(core: Core) -> None:
         core.bus.send(draft())
     with pytest.raises(errors.RateLimitedError):
         core.bus.send(draft())
+    assert core.bus.send(keyed).replayed
+
+
+def test_in_the_loop_a_key_over_the_rate_is_left_to_a_greenlet(core: Core) -> None:
+    """Whether it is a replay stands in the database, and the loop cannot wait for that."""
+    keyed = draft(idempotency_key="k", payload_sha256=b"1")
+    core.bus.send(keyed)
+    found: list[object] = []
+
+    def begin(one: Draft) -> None:
+        try:
+            core.bus.begin_send(one, done=found.append)
+        except Exception as error:  # noqa: BLE001 - compared below
+            found.append(error)
+
+    greenlets.in_loop(lambda: begin(keyed))
+    wait_until(lambda: len(found) == 1, pause=gevent.sleep)
+    assert isinstance(found[0], Sent)
+    assert found[0].replayed
+    for _ in range(199):
+        core.bus.send(draft())
+    greenlets.in_loop(lambda: begin(keyed))
+    greenlets.in_loop(lambda: begin(draft()))
+    wait_until(lambda: len(found) == 3, pause=gevent.sleep)
+    assert isinstance(found[1], greenlets.MustWaitError)
+    assert isinstance(found[2], errors.RateLimitedError)
     assert core.bus.send(keyed).replayed
 
 

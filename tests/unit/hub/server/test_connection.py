@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 import gevent
 import pytest
 
-from agent_bus.http.call import Answer
-from agent_bus.http.gate import BODY
+from agent_bus.http.call import Answer, PlainRequest
 from agent_bus.server import connection
 from agent_bus.server.connection import Connections
-from agent_bus.server.plain import EnvironKeys, PlainReader
+from agent_bus.server.plain import Heads
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from wsgiref.types import WSGIEnvironment
 
 HEAD = b"POST /api/send HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n%s\r\n"
 
@@ -37,19 +35,16 @@ class Desk:
         self.in_greenlets: list[bytes] = []
         self.must_wait = False
 
-    def begin_plain(
-        self, target: bytes, environ: WSGIEnvironment, done: Callable[[Answer], None]
-    ) -> bool:
-        assert target == b"/api/send"
+    def begin_plain(self, request: PlainRequest, done: Callable[[Answer], None]) -> bool:
         if self.must_wait:
             return False
-        self.waiting.append((environ[BODY], done))
+        self.waiting.append((request.body, done))
         return True
 
-    def answer_plain(self, _target: bytes, environ: WSGIEnvironment) -> Answer:
+    def answer_plain(self, request: PlainRequest) -> Answer:
         gevent.sleep(0.001)
-        self.in_greenlets.append(environ[BODY])
-        return Answer(200, raw=environ[BODY])
+        self.in_greenlets.append(request.body)
+        return Answer(200, raw=request.body)
 
     def answer(self, *, times: int = 1) -> None:
         body, done = self.waiting.popleft()
@@ -66,8 +61,7 @@ class Served:
         self.peer.setblocking(False)
         self._received = b""
         self.left: list[bytes | None] = []
-        reader = PlainReader({b"/api/send"}, EnvironKeys([]))
-        self.among = Connections(reader, desk, idle_s=idle_s)
+        self.among = Connections(Heads({b"/api/send": []}), desk, idle_s=idle_s)
         self.connection = self.among.serve(self.own, "", self.left.append)
         self.connection.read()
 
@@ -146,11 +140,11 @@ def test_a_greedy_client_gets_one_answer_per_turn_of_the_loop(served: Served) ->
     seen: list[bytes] = []
     begin_plain = served.desk.begin_plain
 
-    def begin(target: bytes, environ: WSGIEnvironment, done: Callable[[Answer], None]) -> bool:
-        seen.append(environ[BODY])
-        begin_plain(target, environ, done)
+    def begin(request: PlainRequest, done: Callable[[Answer], None]) -> bool:
+        seen.append(request.body)
+        begin_plain(request, done)
         served.desk.answer()
-        if environ[BODY] == b"greedy" and len(seen) < 50:
+        if request.body == b"greedy" and len(seen) < 50:
             served.send(asked(b"greedy"))
         return True
 
