@@ -61,12 +61,12 @@ def _serve(chosen: settings.Settings, log_level: str) -> None:
     from agent_bus.server.gunicorn_conf import Server
 
     log.configure(log_level, make_lock=native_rlock)
-    _require_descriptors(chosen.worker_connections)
+    _require_descriptors(chosen.worker_connections, streams=chosen.streams_total)
     Server(chosen, notify_socket=os.environ.pop("NOTIFY_SOCKET", None)).run()
 
 
-def _require_descriptors(connections: int) -> None:
-    """Raise the soft limit of open files to what the connections need.
+def _require_descriptors(connections: int, *, streams: int) -> None:
+    """Raise the soft limit of open files to what the connections need, and the streams beside.
 
     Raises:
         errors.StartupError: the hard limit is too low.
@@ -80,8 +80,11 @@ def _require_descriptors(connections: int) -> None:
             f"{needed} open files are needed for {connections} connections, the limit is {hard}: "
             "raise LimitNOFILE in the unit, or lower streams_total."
         )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    wished = needed + streams
+    if hard != resource.RLIM_INFINITY:
+        wished = min(wished, hard)
+    if soft != resource.RLIM_INFINITY and soft < wished:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wished, hard))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.certificates import Authority
+from tests.support.hub import Client, StreamReader
 from tests.support.node_side import (
     ADMIN_TOKEN,
     FILES,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AGENTS = ("alpha", "beta")
+LARGE = "x" * 60_000
+"""Eighty of them are more than the kernel buffers for a peer."""
 
 
 @pytest.fixture
@@ -75,6 +78,35 @@ def test_a_message_goes_through_and_wakes(
     assert "in secret" in node.cli("inbox", "--as", "alpha").stdout
     assert node.cli("doctor").stdout.startswith("ok")
     assert "Traceback" not in hub.process.log.read_text()
+
+
+def test_a_stream_that_was_idle_carries_what_its_peer_takes_late_in_order(
+    tmp_path: Path, authority: Authority
+) -> None:
+    quick: dict[str, Any] = {"keepalive_s": 0.2, "sends_per_s": 1e6, "send_burst": 10**6}
+    pair = authority.issue("hub")
+    hub = HubWithNodes(
+        tmp_path / "hub", {"n1": AGENTS}, ca_file=str(authority.ca_file), **quick, **pair
+    )
+    trust = ssl.create_default_context(cafile=str(authority.ca_file))
+    sender = Client(hub.port, token_of("n1"), trust=trust)
+    stream = StreamReader(hub.port, token_of("n1"), "agents=beta", trust=trust)
+    try:
+        stream.of_type("hello")
+        stream.wait_for_comment()
+        bodies = [f"{number} {LARGE if number % 2 else ''}" for number in range(160)]
+        for body in bodies:
+            sender.send(body, **{"from": "alpha"}, to="beta")
+        assert [stream.of_type("message").data["body"] for _ in bodies] == bodies
+        stream.wait_for_comment()
+        sender.send("the last", **{"from": "alpha"}, to="beta")
+        assert stream.of_type("message").data["body"] == "the last"
+        assert hub.process.stop() == 0
+        assert [event.type for event in stream.rest()] == ["bye"]
+    finally:
+        stream.close()
+        sender.close()
+        hub.process.kill()
 
 
 def test_the_hub_ends_at_once_though_streams_and_idle_connections_are_open(

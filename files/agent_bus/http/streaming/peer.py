@@ -81,7 +81,7 @@ class Peer:
         self._connection.settimeout(0.0)
         try:
             sent = self._connection.send(whole)
-        except BlockingIOError:
+        except BlockingIOError:  # over TLS, gevent answers 0
             sent = 0
         self._unsent = whole[sent:]
         return not self._unsent
