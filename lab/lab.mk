@@ -14,7 +14,7 @@ images: venv lab-setup ## Build the images of the lab's hosts, one per distribut
 
 # Side by side, since both mostly wait for others' machines: the environment with the hub's packages, and Debian's
 # packages with the image of most hosts. The system's Python is enough for the image. Who is not root is told by the demo.
-demo-wheels: venv
+demo-wheels: .venv/.ansible
 	@$(PYTHON) -m lab.wheels
 
 demo-image: lab-setup
@@ -25,7 +25,7 @@ demo: ## Show it all: 9 hosts as containers, the rollout, every agent woken (INV
 	@$(MAKE) --jobs 2 VENV_PACKAGES=python3-venv demo-wheels demo-image
 	@$(FOLLOW) $(PYTHON) -m lab.demo --name $(FLEET) --inventory $(INVENTORY)
 
-clean-demo: venv ## Remove the demo's containers, network, keys and tokens
+clean-demo: .venv/.ansible ## Remove the demo's containers, network, keys and tokens
 	@$(PYTHON) -m lab.fleet down --name $(FLEET)
 
 # variables from make's command line are in the recipe's environment, where the shell does not split them
