@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,14 +53,12 @@ class Times:
 def fsync_ms(folder: Path, *, rounds: int = 200) -> dict[str, float]:
     """p50 and p99 of appending 4 KiB and fsyncing it, in milliseconds."""
     times = Times()
-    path = folder / "fsync-probe"
-    with path.open("wb", buffering=0) as probe:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
         for _ in range(rounds):
             began = time.perf_counter()
             probe.write(b"x" * 4096)
             os.fsync(probe.fileno())
             times.seconds.append(time.perf_counter() - began)
-    path.unlink()
     return {"p50_ms": round(times.quantile(0.5), 3), "p99_ms": round(times.quantile(0.99), 3)}
 
 

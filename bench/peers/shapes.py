@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from typing import TYPE_CHECKING, Any
 
+from agent_bus_client.outbox.delivery import new_key
 from bench.peers.web import HOST, HttpSender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def new_key() -> str:
-    """An idempotency key like those of `agent-bus`."""
-    return f"{time.time_ns() // 1_000_000:x}{os.urandom(5).hex()}"
 
 
 class KeySender(HttpSender):
