@@ -23,12 +23,15 @@ _LINE_ENDS: Final = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"
 
 
 def compact_json(value: object) -> str:
-    """JSON without spaces, UTF-8 kept, on one line.
+    """JSON without spaces, UTF-8 kept, on one line."""
+    return on_one_line(_ENCODER.encode(value))
 
-    One line for every reader: `str.splitlines`, which many simple readers use, also ends a line at
-    U+0085, U+2028 and U+2029.
+
+def on_one_line(text: str) -> str:
+    """Compact JSON on one line for every reader.
+
+    `str.splitlines`, which many simple readers use, also ends a line at U+0085, U+2028 and U+2029.
     """
-    text = _ENCODER.encode(value)
     if not text.isascii():
         for character, escape in _LINE_ENDS.items():
             text = text.replace(character, escape)
