@@ -11,9 +11,7 @@ def locked(name: str) -> dict[str, frozenset[str]]:
     """Return the hashes of each locked requirement."""
     text = (ROOT / name).read_text(encoding="utf-8")
     parts = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
-    return {
-        part.split()[0]: frozenset(re.findall(r"sha256:[0-9a-f]{64}", part)) for part in parts
-    }
+    return {part.split()[0]: frozenset(re.findall(r"sha256:[0-9a-f]{64}", part)) for part in parts}
 
 
 def test_the_demo_s_environment_is_a_part_of_the_whole() -> None:

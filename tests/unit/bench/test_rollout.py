@@ -23,7 +23,7 @@ def test_a_play_has_its_seconds_and_its_calls() -> None:
     hub, nodes = read_plays(report)
     assert (hub.name, hub.seconds, hub.calls, hub.tasks) == ("Hub", 9, 1, {"Install": 6})
     assert nodes.calls == 2
-    assert "Hub" in table([Run("first", 9.0, 1.0, [hub, nodes], 3, 4)])
+    assert "Hub" in table([Run("first", 9.0, 1.0, 90.0, [hub, nodes], 3, 4)])
 
 
 def test_the_hub_does_not_count_among_the_nodes() -> None:
