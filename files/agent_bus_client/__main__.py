@@ -39,6 +39,8 @@ def command(arguments: list[str]) -> int:
     """
     from agent_bus_client import cli
 
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        stand_in_for_closed()
     status = cli.main(arguments)
     try:
         for stream in (sys.stdout, sys.stderr):
@@ -46,6 +48,18 @@ def command(arguments: list[str]) -> int:
     except OSError:
         return status  # at its end, the interpreter says why
     os._exit(status)
+
+
+def stand_in_for_closed() -> None:
+    """Open the null device for each standard stream that was closed by whoever started this.
+
+    Otherwise the first socket would get the number of one, and answers would go there.
+    """
+    while os.open(os.devnull, os.O_RDWR) < 2:  # noqa: PLR2004 - the number of stderr
+        pass
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115 - until the end of the process
+    sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115 - as above
+    sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115 - as above
 
 
 def mcp(arguments: list[str]) -> int:

@@ -233,6 +233,22 @@ def test_identity_comes_from_the_environment_or_the_workspace(node: Node, tmp_pa
     assert "for beta" in told(node, "inbox", cwd=workspace)
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_harm(node: Node, gamma: Node, closed: str) -> None:
+    code = launcher("from agent_bus_client.__main__ import main; x(main(sys.argv[1:]))")
+    sends = [NODE_PYTHON, "-I", "-S", "-c", code, "send", "--as", "alpha", "gamma", "still here"]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *sends],
+        env=marked(**node.env()),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "still here" in told(gamma, "inbox", "--as", "gamma")
+
+
 def test_a_wrong_token_is_77(node: Node) -> None:
     (node.folder / "secrets" / "node-token").write_text("wrong")
     told(node, "agents", code=77)
