@@ -70,7 +70,7 @@ check: setup ## What to run before every commit: lint, types, unit tests (90 s)
 test: ## Set up all that is needed and run every check (WITH_OPENCLAW=1: the real OpenClaw, too)
 	@$(MAKE) setup
 	@rm -rf .cache/durations
-	@tools/side-by-side "images molecule" trials integration unit browser api a2a mcp crash "lint-code lint-ansible"
+	@tools/side-by-side "images molecule" trials integration unit api browser crash mcp a2a "lint-code lint-ansible"
 	@$(if $(WITH_OPENCLAW),$(MAKE) e2e-openclaw)
 	@python -m tests.slowest
 	@echo "== make test: all passed. Not run here, by name: $(NOT_RUN) =="

@@ -26,6 +26,7 @@ untested: ; @cat said-by-pytest; seq 100; exit 1
 endless: ; @touch endless-runs; sleep 3600
 lasting: ; @touch lasting-runs; sleep 3600
 resting: ; @touch resting-runs; sleep 3600
+idling: ; @touch idling-runs; sleep 3600
 """
 
 
@@ -91,9 +92,9 @@ def test_the_last_lines_name_each_failed_test_or_else_the_target(project: Path) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_runs_ends_with_it(project: Path, number: int) -> None:
     argv = [str(project / "tools" / "side-by-side"), "endless after", "lasting", "resting"]
-    argv += ["third"]
+    argv += ["idling", "third"]
     with subprocess.Popen(argv, env=marked(), stdout=subprocess.PIPE, text=True) as started:
-        for name in ("endless-runs", "lasting-runs", "resting-runs"):
+        for name in ("endless-runs", "lasting-runs", "resting-runs", "idling-runs"):
             wait_until((project / name).exists, f"{name} is there")
         started.send_signal(number)
         said, _ = started.communicate(timeout=patience())  # all that had its output have ended
