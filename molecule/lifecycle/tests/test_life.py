@@ -120,6 +120,14 @@ def test_tokens_are_rotated_while_a_node_is_off(running: RunningFleet, operator:
         lambda: running.is_fetched(kept),
         what="what was sent meanwhile is fetched",
     )
+    # its watcher may have looked before the gateway was up, and looks again within half a minute
+    until(
+        lambda: (
+            {agent["status"] for agent in running.api("/api/agents")["agents"]}
+            <= {"online", "retired"}
+        ),
+        what="every gateway answers",
+    )
     status = operator.follow("rotate-tokens", "playbooks/status.yml").text
     for host in running.nodes:
         assert re.search(rf"{host} +\S+ +connected +answers +0 ", status), status
