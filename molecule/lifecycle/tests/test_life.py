@@ -120,7 +120,7 @@ def test_tokens_are_rotated_while_a_node_is_off(running: RunningFleet, operator:
         lambda: running.is_fetched(kept),
         what="what was sent meanwhile is fetched",
     )
-    # its watcher may have looked before the gateway was up, and looks again within half a minute
+    # its watcher may have looked before the gateway was up, and looks again 5 s later
     until(
         lambda: (
             {agent["status"] for agent in running.api("/api/agents")["agents"]}
