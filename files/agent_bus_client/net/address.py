@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import _socket as socket  # without the module above it: decision 60
 
+from agent_bus_client.errors import NoAddressError
 from agent_bus_client.record import Record
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent_bus_client.errors import NoAddressError
     from agent_bus_client.net.deadline import Deadline
 
 
@@ -26,6 +26,7 @@ class Literal:
     """The addresses of a host that is one; as a `Lookup` it is over from the beginning."""
 
     def __init__(self, host: str, port: int) -> None:
+        self._host = host
         self._known: list[Address] = []
         try:
             self._known = addresses(host, port, flags=socket.AI_NUMERICHOST)
@@ -43,9 +44,9 @@ class Literal:
     def wait(self, deadline: Deadline) -> None:
         """Return at once."""
 
-    def failure(self, waited_s: float) -> NoAddressError:
-        """Return nothing: this is for names."""
-        raise NotImplementedError
+    def failure(self, _waited_s: float) -> NoAddressError:
+        """Return that the host is no address."""
+        return NoAddressError.unknown(self._host)
 
 
 def addresses(host: str, port: int, family: int = 0, *, flags: int = 0) -> list[Address]:

@@ -13,7 +13,7 @@ import pytest
 
 from agent_bus_client.errors import NoAddressError, NotConnectedError
 from agent_bus_client.net import dial
-from agent_bus_client.net.address import Address, alternated
+from agent_bus_client.net.address import Address, Literal, alternated
 from agent_bus_client.net.deadline import Deadline
 from agent_bus_client.net.dial import Dialer
 from agent_bus_client.net.lookup import Lookup
@@ -218,3 +218,9 @@ def test_a_look_up_that_hangs_for_long_is_given_up_for_a_new_one(
     later = time.monotonic() + 61
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert lookup.is_over()
+
+
+def test_a_name_is_no_address_and_says_so_when_asked() -> None:
+    literal = Literal("hub.example", 80)
+    assert literal.known() == []
+    assert "hub.example" in str(literal.failure(0.0))
