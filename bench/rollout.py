@@ -133,13 +133,13 @@ def measure(name: str, sources: list[Path], *, compare: bool) -> list[Run]:
 
 def table(runs: list[Run]) -> str:
     """Return the runs, then the plays of the first two with their slowest tasks."""
-    head = f"{'RUN':32} {'SECONDS':>8} {'CPU S':>7} {'MB':>5} {'CALLS':>6} {'TASKS A NODE':>13}"
+    head = f"{'RUN':32} {'SECONDS':>8} {'CPU S':>7} {'MB':>5} {'CALLS':>6} {'TASKS PER NODE':>14}"
     lines = [f"{head} {'CHANGED':>8}"]
     for one in runs:
         calls = sum(play.calls for play in one.plays)
         lines.append(
             f"{one.name:32} {one.seconds:8.1f} {one.cpu_seconds:7.1f} {one.largest_mb:5.0f}"
-            f" {calls:6} {one.most_tasks_of_a_host:13} {one.changed:8}"
+            f" {calls:6} {one.most_tasks_of_a_host:14} {one.changed:8}"
         )
     for one in runs[:2]:
         lines += ["", f"{one.name}:"]
