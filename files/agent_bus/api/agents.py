@@ -45,6 +45,7 @@ class Agents:
             "groups_changed": change.groups_changed,
             "tokens_changed": change.tokens_changed,
             "guests_changed": change.guests_changed,
+            "policies_changed": change.policies_changed,
         }
         return Answer(200, content)
 

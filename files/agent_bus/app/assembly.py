@@ -10,6 +10,7 @@ from agent_bus.bus.bus import Bus
 from agent_bus.bus.counters import Counters
 from agent_bus.bus.directory import Directory
 from agent_bus.bus.fanout import Fanout
+from agent_bus.bus.guards.notices import Notices
 from agent_bus.bus.hops import Hops
 from agent_bus.bus.presence import Presence
 from agent_bus.core.latency import Latency
@@ -44,6 +45,7 @@ class Core:
     cluster: Cluster
     outgoing: Outgoing
     limiter: RateLimiter
+    notices: Notices
 
 
 def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
@@ -93,5 +95,5 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     return Core(
         store, backend, backend.records, clock, broker, directory, presence, counters, latency,
         observers, fanout, hops, bus, backend.cluster,
-        backend.outgoing, limiter,
+        backend.outgoing, limiter, Notices(store=store),
     )  # fmt: skip

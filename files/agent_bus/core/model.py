@@ -28,6 +28,8 @@ NodeName = NewType("NodeName", str)
 Seq = NewType("Seq", int)
 
 OPERATOR: Final = AgentName("operator")
+BUS: Final = AgentName("bus")
+"""The sender of what the hub itself has to say; nobody can write to it."""
 RESERVED_NAMES: Final = frozenset({"operator", "all", "bus"})
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)[::-1]
@@ -176,13 +178,15 @@ class Roster:
     """Who lives where: what the hub needs of the operator's inventory.
 
     `tokens` maps each node to the SHA-256 digests (hex) of the tokens valid for it. `guests` are
-    the nodes without a watcher, whose agents read when they ask.
+    the nodes without a watcher, whose agents read when they ask. `policies` maps the name of each
+    set of the operator's rules to those rules, as `policy.canonical` writes them.
     """
 
     agents: dict[AgentName, NodeName]
     groups: dict[str, tuple[AgentName, ...]] = field(default_factory=dict)
     tokens: dict[NodeName, tuple[str, ...]] = field(default_factory=dict)
     guests: frozenset[NodeName] = frozenset()
+    policies: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,7 @@ class RosterChange:
     groups_changed: bool = False
     tokens_changed: tuple[NodeName, ...] = ()
     guests_changed: tuple[NodeName, ...] = ()
+    policies_changed: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -221,6 +226,7 @@ class RosterChange:
                 self.groups_changed,
                 self.tokens_changed,
                 self.guests_changed,
+                self.policies_changed,
             )
         )
 

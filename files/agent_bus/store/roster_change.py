@@ -27,16 +27,19 @@ def assembled(
     members: Iterable[tuple[str, AgentName]],
     tokens: Iterable[tuple[NodeName, str]],
     guests: Iterable[tuple[NodeName]],
+    *,
+    policies: Iterable[tuple[str, str]],
 ) -> Roster:
     """The roster of active agents, from its rows.
 
-    They are all agents, (group, member), (node, SHA-256) and (node of guests,).
+    They are all agents, (group, member), (node, SHA-256), (node of guests,) and (policy, rules).
     """
     return Roster(
         agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
         groups=_grouped(members),
         tokens=_grouped(tokens),
         guests=frozenset(node for (node,) in guests),
+        policies=dict(policies),
     )
 
 
@@ -72,6 +75,13 @@ def _compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
             )
         ),
         guests_changed=tuple(sorted(old.guests ^ new.guests)),
+        policies_changed=tuple(
+            sorted(
+                name
+                for name in old.policies.keys() | new.policies.keys()
+                if old.policies.get(name) != new.policies.get(name)
+            )
+        ),
     )
 
 

@@ -243,6 +243,22 @@ def test_listeners_hear_of_a_roster_only_when_it_changed(opened: Opening) -> Non
         assert [r.agents for r in told.rosters] == [ROSTER.agents]
 
 
+def test_sets_of_rules_are_kept_and_compared_as_wholes(opened: Opening) -> None:
+    policies = {"rights": '[{"from":"alpha"}]', "budgets": "{}"}
+    with opened() as store:
+        enrolled(store)
+        told = replace(ROSTER, policies=policies)
+        change = store.put_roster(told, force=False, dry_run=False)
+        assert change.policies_changed == ("budgets", "rights")
+        assert not store.put_roster(told, force=False, dry_run=False).changed
+    with opened() as store:
+        assert store.roster()[0].policies == policies
+        fewer = replace(ROSTER, policies={"rights": "[]"})
+        change = store.put_roster(fewer, force=False, dry_run=False)
+        assert change.policies_changed == ("budgets", "rights")
+        assert store.roster()[0].policies == fewer.policies
+
+
 def test_which_nodes_are_guests_is_kept(opened: Opening) -> None:
     guests = frozenset({NodeName("n1"), NodeName("guest")})
     with opened() as store:

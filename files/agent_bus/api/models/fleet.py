@@ -69,3 +69,6 @@ class RosterAnswer(AnswerModel):
     groups_changed: bool
     tokens_changed: list[Node]
     guests_changed: list[Node]
+    policies_changed: Annotated[
+        list[str], Field(description="Sets of rules that differ, such as `rights`.")
+    ]

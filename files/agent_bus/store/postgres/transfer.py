@@ -37,6 +37,7 @@ TABLES: Final = {
     "agent": "name, node, registered_at, retired_at, last_seen_at",
     "group_member": "group_name, agent",
     "node_token": "node, sha256",
+    "policy": "name, rules",
     "mailbox": "agent, unread, unfetched, last_seq, received_seq, accepted_seq, archived_seq",
     "message": f"{_MESSAGE}, open_count, closed_at",
     "delivery": _DELIVERY,

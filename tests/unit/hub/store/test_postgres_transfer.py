@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -16,7 +17,16 @@ from agent_bus.store.postgres.link.address import Address
 from agent_bus.store.sqlite.file import backup
 from tests.support import postgres
 from tests.support.clock import FakeClock
-from tests.support.store import ALPHA, BETA, draft, enrolled, inbox, opened, opened_postgres
+from tests.support.store import (
+    ALPHA,
+    BETA,
+    ROSTER,
+    draft,
+    enrolled,
+    inbox,
+    opened,
+    opened_postgres,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +40,7 @@ BOUNDS = SweepBounds(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, 
 
 def filled(store: Backend, clock: FakeClock) -> None:
     """Something in every table."""
-    enrolled(store)
+    enrolled(store, replace(ROSTER, policies={"rights": "[]"}))
     store.outgoing.adopt(["ops"])
     store.outgoing.note(["read"])
     for number in range(3):

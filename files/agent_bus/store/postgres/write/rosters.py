@@ -41,6 +41,11 @@ KEEP_DIGESTS: Final = (
 GUESTS: Final = "SELECT substr(key, 7) FROM meta WHERE starts_with(key, 'guest:')"
 DROP_GUESTS: Final = "DELETE FROM meta WHERE starts_with(key, 'guest:')"
 PUT_GUESTS: Final = "INSERT INTO meta (key, value) SELECT 'guest:' || unnest(%s::text[]), '1'"
+POLICIES: Final = "SELECT name, rules FROM policy ORDER BY name"
+DROP_POLICIES: Final = "DELETE FROM policy"
+PUT_POLICIES: Final = (
+    "INSERT INTO policy (name, rules) SELECT * FROM unnest(%s::text[], %s::text[])"
+)
 END_ROTATIONS: Final = "DELETE FROM meta WHERE key = ANY(%s)"
 NOTE_ROTATIONS: Final = (
     "INSERT INTO meta (key, value) SELECT 'rotation:' || node, %s FROM node_token"
@@ -60,7 +65,9 @@ def load(connection: Connection[Any]) -> tuple[Roster, list[Agent]]:
     agents = [Agent(*row) for row in connection.execute(AGENTS)]
     members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
     guests = [(NodeName(node),) for (node,) in connection.execute(GUESTS)]
-    return roster_change.assembled(agents, members, tokens, guests), agents
+    policies = connection.execute(POLICIES)
+    roster = roster_change.assembled(agents, members, tokens, guests, policies=policies)
+    return roster, agents
 
 
 def put(
@@ -87,6 +94,8 @@ def put(
     connection.execute(KEEP_DIGESTS, _columns(new.tokens))
     connection.execute(DROP_GUESTS)
     connection.execute(PUT_GUESTS, (sorted(new.guests),))
+    connection.execute(DROP_POLICIES)
+    connection.execute(PUT_POLICIES, (list(new.policies), list(new.policies.values())))
     ended = [f"rotation:{node}" for node in change.tokens_changed]
     connection.execute(END_ROTATIONS, (ended,))
     connection.execute(NOTE_ROTATIONS, (str(now),))

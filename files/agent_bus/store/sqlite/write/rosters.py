@@ -39,6 +39,9 @@ NOTE_ROTATIONS: Final = (
     " GROUP BY node HAVING count(*) > 1 ON CONFLICT (key) DO NOTHING"
 )
 OLDEST_ARCHIVED: Final = "SELECT min(archived_at) FROM archive_message"
+POLICIES: Final = "SELECT name, rules FROM policy ORDER BY name"
+DROP_POLICIES: Final = "DELETE FROM policy"
+PUT_POLICY: Final = "INSERT INTO policy (name, rules) VALUES (?, ?)"
 DROP_DIGESTS: Final = "DELETE FROM node_token"
 KEEP_DIGEST: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
 SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
@@ -49,7 +52,9 @@ def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
     agents = [Agent(*row) for row in connection.execute(AGENTS)]
     members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
     guests = [(NodeName(node),) for (node,) in connection.execute(GUESTS)]
-    return roster_change.assembled(agents, members, tokens, guests), agents
+    policies = connection.execute(POLICIES)
+    roster = roster_change.assembled(agents, members, tokens, guests, policies=policies)
+    return roster, agents
 
 
 def put(
@@ -79,6 +84,8 @@ def put(
         connection.executemany(KEEP_DIGEST, [(node, sha256) for sha256 in set(hashes)])
     connection.execute(DROP_GUESTS)
     connection.executemany(PUT_GUEST, [(node,) for node in new.guests])
+    connection.execute(DROP_POLICIES)
+    connection.executemany(PUT_POLICY, new.policies.items())
     for node in change.tokens_changed:
         connection.execute(END_ROTATION, (node,))
     connection.execute(NOTE_ROTATIONS, (str(now),))

@@ -1,0 +1,1 @@
+"""What keeps the rules about money and rights while messages pass, and says so."""
