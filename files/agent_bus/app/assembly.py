@@ -11,6 +11,7 @@ from agent_bus.bus.counters import Counters
 from agent_bus.bus.directory import Directory
 from agent_bus.bus.fanout import Fanout
 from agent_bus.bus.guards.notices import Notices
+from agent_bus.bus.guards.wake_gate import WakeGate
 from agent_bus.bus.hops import Hops
 from agent_bus.bus.presence import Presence
 from agent_bus.core.latency import Latency
@@ -46,6 +47,7 @@ class Core:
     outgoing: Outgoing
     limiter: RateLimiter
     notices: Notices
+    gate: WakeGate
 
 
 def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
@@ -66,11 +68,12 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     counters = Counters(head=store.head(), mailboxes=store.mailboxes())
     latency = Latency()
     observers: list[Observer] = []
+    gate = WakeGate()
     fanout = Fanout(
         epoch=store.epoch,
         broker=broker,
         directory=directory,
-        presence=presence,
+        gate=gate,
         counters=counters,
         latency=latency,
         observers=observers,
@@ -81,10 +84,10 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     limiter = RateLimiter(per_s=settings.sends_per_s, burst=settings.send_burst, clock=clock)
     bus = Bus(
         store=store,
-        fanout=fanout,
         broker=broker,
         directory=directory,
         presence=presence,
+        gate=gate,
         counters=counters,
         latency=latency,
         limiter=limiter,
@@ -95,5 +98,5 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     return Core(
         store, backend, backend.records, clock, broker, directory, presence, counters, latency,
         observers, fanout, hops, bus, backend.cluster,
-        backend.outgoing, limiter, Notices(store=store),
+        backend.outgoing, limiter, Notices(store=store), gate,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent_bus.bus.broker import Entry
 from agent_bus.core import errors, sse, states
+from agent_bus.core.guards.hold import Hold
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import Waiter
 from agent_bus.store.cluster import ALONE, WakeAsked
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.broker import Broker, Holder
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
-    from agent_bus.bus.fanout import Fanout
+    from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
     from agent_bus.core.latency import Latency
@@ -57,10 +58,10 @@ class Bus:
         self,
         *,
         store: Store,
-        fanout: Fanout,
         broker: Broker,
         directory: Directory,
         presence: Presence,
+        gate: WakeGate,
         counters: Counters,
         latency: Latency,
         limiter: RateLimiter,
@@ -70,10 +71,10 @@ class Bus:
     ) -> None:
         self._cluster = cluster
         self._store = store
-        self._fanout = fanout
         self._broker = broker
         self._directory = directory
         self._presence = presence
+        self._gate = gate
         self._counters = counters
         self._latency = latency
         self._limiter = limiter
@@ -234,11 +235,16 @@ class Bus:
 
     def tell_mute(self, agent: AgentName, for_s: float) -> None:
         """Tell the agent's watcher of a mute that begins now, and later of its end."""
-        self._fanout.publish_mailbox(agent)
+        self._hold(agent)
         if for_s:
             greenlets.spawn(self._publish_after, agent, for_s)
 
     def _publish_after(self, agent: AgentName, delay_s: float) -> None:
         """Tell the end of a mute when it comes: watchers' clocks may differ from the hub's."""
         greenlets.sleep(delay_s + 0.01)
-        self._fanout.publish_mailbox(agent)
+        self._hold(agent)
+
+    def _hold(self, agent: AgentName) -> None:
+        until_at = self._presence.muted_until(agent)
+        hold = None if until_at is None else Hold(states.MUTED, until_at)
+        self._gate.put(states.MUTED, agent, hold)

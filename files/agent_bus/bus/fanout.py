@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from agent_bus.bus.broker import Broker, Stream
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
-    from agent_bus.bus.presence import Presence
+    from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.hold import Hold
     from agent_bus.core.latency import Latency
     from agent_bus.core.model import (
         Acked,
@@ -58,6 +59,7 @@ class Fanout:
 
     Args:
         epoch: the store's, a part of every event's id.
+        gate: what wakes nobody now; it publishes counters through this.
         observers: each hears of a commit after the streams.
     """
 
@@ -67,7 +69,7 @@ class Fanout:
         epoch: str,
         broker: Broker,
         directory: Directory,
-        presence: Presence,
+        gate: WakeGate,
         counters: Counters,
         latency: Latency,
         observers: Sequence[Observer],
@@ -76,7 +78,8 @@ class Fanout:
         self._epoch = epoch
         self._broker = broker
         self._directory = directory
-        self._presence = presence
+        self._gate = gate
+        gate.publish = self.publish_mailbox
         self._counters = counters
         self._latency = latency
         self._observers = observers
@@ -104,7 +107,8 @@ class Fanout:
             streams = self._live_streams(delivery.agent)
             if streams:
                 line = line or wire.EventLine(sent.message)
-                entry = self._entry(delivery, line.to(delivery), committed)
+                is_held = self._gate.withholds and self._gate.is_held(delivery)
+                entry = self._entry(delivery, line.to(delivery, is_held=is_held), committed)
                 for stream in streams:
                     stream.put(entry)
         self.on_mailboxes(sent.mailboxes)
@@ -188,22 +192,23 @@ class Fanout:
 
     def entry_of(self, delivery: Delivery, *, committed: float = 0.0) -> Entry:
         """A delivery as a frame; `committed` is 0 for one that was read from the store."""
-        return self._entry(delivery, wire.event_line(delivery), committed)
+        is_held = self._gate.is_held(delivery)
+        return self._entry(delivery, wire.event_line(delivery, is_held=is_held), committed)
 
     def mailbox_fields(self, agent: AgentName) -> dict[str, object]:
         """An agent's counters as watchers get them."""
-        muted_until = self._presence.muted_until(agent)
-        return wire.mailbox(self._counters.mailbox(agent), muted_until=muted_until)
+        box = self._gate.shown(self._counters.mailbox(agent))
+        return wire.mailbox(box, self._gate.hold_of(agent))
 
     def publish_mailbox(self, agent: AgentName) -> None:
-        """Tell the node's watcher an agent's counters, and until when the agent is muted."""
+        """Tell the node's watcher an agent's counters, and whether its wakes are held."""
         self._publish_mailbox(self._counters.mailbox(agent))
 
     def publish_gone(self, agent: AgentName, node: NodeName | None) -> None:
         """Tell the watcher of a former node that it need not wake an agent any more."""
         watchers = self._greeted_watchers(agent, node)
         if watchers:
-            _put(watchers, _mailbox(MailboxCounts(agent, 0, 0, Seq(0)), muted_until=None))
+            _put(watchers, _mailbox(MailboxCounts(agent, 0, 0, Seq(0)), None))
 
     def _entry(self, delivery: Delivery, json_line: str, committed: float) -> Entry:
         frame = sse.message(event_id=f"{self._epoch}-{delivery.seq}", json_line=json_line)
@@ -223,8 +228,8 @@ class Fanout:
         except LookupError:
             return
         if watchers:
-            muted_until = self._presence.muted_until(box.agent)
-            _put(watchers, _mailbox(box, muted_until=muted_until))
+            hold = self._gate.hold_of(box.agent)
+            _put(watchers, _mailbox(self._gate.shown(box), hold))
 
     def _publish_receipt(self, receipt: Delivery) -> None:
         """Tell those of the sender's streams that asked for receipts."""
@@ -245,8 +250,8 @@ class Fanout:
         ]
 
 
-def _mailbox(of: MailboxCounts, *, muted_until: int | None) -> bytes:
-    return sse.named("mailbox", json_line=wire.mailbox_line(of, muted_until=muted_until))
+def _mailbox(of: MailboxCounts, hold: Hold | None) -> bytes:
+    return sse.named("mailbox", json_line=wire.mailbox_line(of, hold))
 
 
 def _put(streams: Iterable[Stream], frame: bytes) -> None:

@@ -44,6 +44,13 @@ PROBED: Final = "probed"
 StampKind = Literal["pushed", "received", "accepted", "failed", "escalated", "overdue"]
 """What is kept with a delivery after its commit: hops, and the outcome of its wake."""
 
+HoldReason = Literal["paused", "muted", "budget"]
+"""Why an agent is not woken; the one shown is the first of those that hold."""
+PAUSED: Final = "paused"
+MUTED: Final = "muted"
+BUDGET: Final = "budget"
+HOLD_REASONS: Final[tuple[HoldReason, ...]] = get_args(HoldReason)
+
 WebhookEvent = Literal["message", "read", "overdue"]
 """What webhooks tell: a delivery was stored, was read, or waits though its agent was woken."""
 MESSAGE: Final = "message"

@@ -11,6 +11,7 @@ from agent_bus.core.sse import compact_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agent_bus.core.guards.hold import Hold
     from agent_bus.core.model import AgentName, Delivery, MailboxCounts, Message, Sent
     from agent_bus.core.states import AgentStatus
 
@@ -66,15 +67,18 @@ class EventLine:
             f'"thread_id":"{of.thread_id}","created_at":"{rfc3339(of.created_at)}","read_at":'
         )
 
-    def to(self, of: Delivery) -> str:
-        """The line of one of the message's deliveries."""
+    def to(self, of: Delivery, *, is_held: bool = False) -> str:
+        """The line of one of the message's deliveries; one that is held says so."""
         read_at = "null" if of.read_at is None else f'"{rfc3339(of.read_at)}"'
-        return f"{self._before_seq}{of.seq}{self._before_agent}{of.agent}{self._rest}{read_at}}}"
+        end = ',"wake":"held"}' if is_held else "}"
+        return (
+            f"{self._before_seq}{of.seq}{self._before_agent}{of.agent}{self._rest}{read_at}{end}"
+        )
 
 
-def event_line(of: Delivery) -> str:
+def event_line(of: Delivery, *, is_held: bool = False) -> str:
     """The line of a delivery that comes without its message's other ones."""
-    return EventLine(of.message).to(of)
+    return EventLine(of.message).to(of, is_held=is_held)
 
 
 def accepted(sent: Sent, status: Callable[[AgentName], AgentStatus]) -> bytes:
@@ -128,25 +132,28 @@ def with_timeline(of: Message, deliveries: Sequence[Delivery]) -> dict[str, Any]
     return {**message(of), "deliveries": [timeline(d) for d in deliveries]}
 
 
-def mailbox(of: MailboxCounts, *, muted_until: int | None) -> dict[str, object]:
-    """An agent's counters as watchers get them, and until when not to wake it."""
+def mailbox(of: MailboxCounts, hold: Hold | None) -> dict[str, object]:
+    """An agent's counters as watchers get them, until when not to wake it, and why."""
     return {
         "agent": of.agent,
         "unfetched": of.unfetched,
         "unread": of.unread,
         "max_unfetched_seq": of.last_seq if of.unfetched else None,
-        "muted_until": rfc3339(muted_until),
+        "muted_until": None if hold is None else rfc3339(hold.told_until_at),
+        "held": None if hold is None else hold.reason,
     }
 
 
-def mailbox_line(of: MailboxCounts, *, muted_until: int | None) -> str:
+def mailbox_line(of: MailboxCounts, hold: Hold | None) -> str:
     """`mailbox` as the `data:` line of its event.
 
     Assembled by hand like `EventLine`: a watcher gets one with nearly every message.
     """
     newest = str(of.last_seq) if of.unfetched else "null"
-    muted = "null" if muted_until is None else f'"{rfc3339(muted_until)}"'
+    held = '"muted_until":null,"held":null'
+    if hold is not None:
+        held = f'"muted_until":"{rfc3339(hold.told_until_at)}","held":"{hold.reason}"'
     return (
         f'{{"to_agent":null,"agent":"{of.agent}","unfetched":{of.unfetched},"unread":{of.unread},'
-        f'"max_unfetched_seq":{newest},"muted_until":{muted}}}'
+        f'"max_unfetched_seq":{newest},{held}}}'
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 READ_AT = Stamp.READ.value  # a plain string: looked up once per message
 CLOSER = 4.0  # times closer together: wakes that the gateway does not put off
+HELD = "held"  # said of a delivery that gives no reason to wake; counters leave it out
 LONGER = 5.0  # times as long: a wake may wait for its agent's own turn before it is escalated
 
 
@@ -107,7 +108,7 @@ class Node:
         if episode is None or facts.get(READ_AT):
             return
         self._reports.append(Report(name, WakeEvent.RECEIVED, now, seq))
-        if seq <= self.head or name in self._muted:
+        if seq <= self.head or name in self._muted or facts.get("wake") == HELD:
             return  # replayed: the counts of `hello` include it, or it was fetched already
         message_id, others = self._broadcast
         others = others + 1 if message_id == facts["id"] else 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from agent_bus.api.models.fields import Name, Recipient, Ulid
 from agent_bus.api.models.responses import AnswerModel, Count, MessageFields, Seq, Time
-from agent_bus.core.states import ByeReason, ResetReason
+from agent_bus.core.states import ByeReason, HoldReason, ResetReason
 
 
 class MessageEvent(MessageFields):
@@ -17,6 +17,14 @@ class MessageEvent(MessageFields):
     seq: Seq
     to_agent: Name
     read_at: Time | None
+    wake: Annotated[
+        Literal["held"] | None,
+        Field(
+            default=None,
+            description="`held`: this delivery gives no reason to wake its agent now, and the "
+            "counters of `mailbox` leave it out. Missing otherwise.",
+        ),
+    ]
 
 
 class _Control(AnswerModel):
@@ -32,6 +40,10 @@ class Mailbox(AnswerModel):
     max_unfetched_seq: Seq | None
     muted_until: Annotated[
         Time | None, Field(description="Do not wake it; another event tells when that ends.")
+    ]
+    held: Annotated[
+        HoldReason | None,
+        Field(description="Why it is not woken; `muted_until` has a time in any case."),
     ]
 
 

@@ -34,6 +34,18 @@ def test_a_muted_agent_is_not_woken_but_its_mail_is_reported() -> None:
     assert [report.event for report in node.take_reports()] == ["received"]
 
 
+def test_a_held_delivery_wakes_nobody_and_its_release_does() -> None:
+    node = Node(["alpha"], Timing(), stagger_s=0.25)
+    node.hello(0.0, {"epoch": "e", "head": 0, "agents": ["alpha"], "mailboxes": []})
+    held = {"to_agent": "alpha", "seq": 2, "id": "M", "read_at": None, "wake": "held"}
+    node.message(1.0, held)
+    node.mailbox(1.0, mailbox(unfetched=0, seq=0, muted_until=None))
+    assert node.due(5000.0) == []
+    assert [report.event for report in node.take_reports()] == ["received"]
+    node.mailbox(6000.0, mailbox(unfetched=1, seq=2, muted_until=None))
+    assert [name for name, _ in node.due(6000.0)] == ["alpha"]
+
+
 def test_a_mute_in_the_middle_of_an_episode_ends_it() -> None:
     node = Node(["alpha"], Timing(), stagger_s=0.25)
     facts = {"epoch": "e", "head": 1, "agents": ["alpha"]}

@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_bus.core import sse, wire
+from agent_bus.core import sse, states, wire
+from agent_bus.core.guards.hold import Hold
 from agent_bus.core.model import (
     AgentName,
     Delivery,
@@ -95,13 +96,16 @@ def test_control_events_carry_no_id_and_nobodys_name(
     assert parser.retry_ms == 250
 
 
-@given(st.integers(0, 9), st.integers(0, 1 << 62), st.none() | st.integers(0, 1 << 41))
+HOLDS = st.builds(Hold, st.sampled_from(states.HOLD_REASONS), st.none() | st.integers(0, 1 << 41))
+
+
+@given(st.integers(0, 9), st.integers(0, 1 << 62), st.none() | HOLDS)
 def test_counters_look_the_same_in_hello_and_in_an_event_of_their_own(
-    unfetched: int, last: int, muted_until: int | None
+    unfetched: int, last: int, hold: Hold | None
 ) -> None:
     of = MailboxCounts(AgentName("beta"), unfetched, unfetched + 1, Seq(last))
-    line = wire.mailbox_line(of, muted_until=muted_until)
-    fields = wire.mailbox(of, muted_until=muted_until)
+    line = wire.mailbox_line(of, hold)
+    fields = wire.mailbox(of, hold)
     assert sse.named("mailbox", json_line=line) == sse.control("mailbox", fields)
 
 
@@ -115,6 +119,18 @@ def test_a_line_for_many_deliveries_says_of_each_what_is_its_own(
     for one in (first, second):
         found = {k: v for k, v in wire.delivery(one).items() if k != "expires_at"}
         assert json.loads(line.to(one)) == found
+
+
+def test_a_hold_without_an_end_is_told_with_a_time_for_those_who_know_no_holds() -> None:
+    box = MailboxCounts(AgentName("beta"), 1, 1, Seq(9))
+    told = wire.mailbox(box, Hold(states.PAUSED))
+    assert (told["held"], told["muted_until"]) == ("paused", "9999-12-31T23:59:59.000Z")
+
+
+def test_a_held_delivery_says_so_and_any_other_says_nothing() -> None:
+    one = delivery("b", None, None, 7)
+    assert json.loads(wire.event_line(one, is_held=True))["wake"] == "held"
+    assert "wake" not in json.loads(wire.event_line(one))
 
 
 def test_every_block_has_data_and_a_keepalive_is_no_block() -> None:
@@ -148,9 +164,9 @@ def test_bye_says_when_to_come_back() -> None:
 
 def test_the_counters_name_the_newest_delivery_only_while_something_waits() -> None:
     box = MailboxCounts(AgentName("beta"), 2, 3, Seq(9))
-    assert wire.mailbox(box, muted_until=None)["max_unfetched_seq"] == 9
+    assert wire.mailbox(box, None)["max_unfetched_seq"] == 9
     empty = MailboxCounts(AgentName("beta"), 0, 3, Seq(9))
-    assert wire.mailbox(empty, muted_until=None)["max_unfetched_seq"] is None
+    assert wire.mailbox(empty, None)["max_unfetched_seq"] is None
 
 
 @given(st.integers(0, 4_000_000_000_000))
