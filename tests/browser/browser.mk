@@ -13,4 +13,4 @@ $(AXE):
 
 .PHONY: browser
 browser: setup browser-setup ## The dashboard in Chromium; screenshots in .cache/screenshots
-	$(TESTED) -n0 tests/browser
+	$(TESTED) $(SPREAD) tests/browser
