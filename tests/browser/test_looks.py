@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
     from tests.support.hub import HubProcess
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "has_touch": True,
+}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 AXE_RUN = "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})"
@@ -71,7 +75,7 @@ def busy(fleet: Watchers) -> str:
 @pytest.mark.parametrize("size", ["desk", "phone"])
 def test_every_page_passes_axe(chromium: Browser, fleet: Watchers, size: str) -> None:
     message_id = busy(fleet)
-    options: dict[str, Any] = dict(PHONE) if size == "phone" else {}
+    options = PHONE if size == "phone" else {}
     found = {}
     base_url = f"http://127.0.0.1:{fleet.hub.port}"
     with profile(chromium, base_url=base_url, **options) as context:
