@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 DENIED_RETRY_S = 60.0  # a wrong token stays wrong until Ansible runs
 NEEDED = ("id", "seq", "to_agent", Stamp.READ.value)  # what the watcher needs of a message
+MAYBE = "wake"  # only with a message that wakes nobody now
 SUPERSEDED_RETRY_S = 30.0  # two watchers of one node must not keep replacing each other
 
 
@@ -228,6 +229,8 @@ class StreamThread(threading.Thread):
             needed = {
                 name: facts[name] for name in NEEDED
             }  # the bodies of a backlog must not pile up
+            if MAYBE in facts:
+                needed[MAYBE] = facts[MAYBE]
             self._put(Received(at, event.type, needed, place))
             return
         if event.type == StreamEvent.HELLO:

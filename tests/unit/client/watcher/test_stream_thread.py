@@ -16,6 +16,7 @@ from agent_bus_client.watcher.stream import (
     DENIED_RETRY_S,
     SUPERSEDED_RETRY_S,
     Disconnected,
+    Received,
     StreamThread,
 )
 from tests.support.patience import patience
@@ -122,3 +123,12 @@ def test_a_hub_that_is_starting_says_how_long_it_needs() -> None:
 )
 def test_who_was_replaced_or_shut_out_comes_back_late(reason: str, seconds: float) -> None:
     assert waits_after(OK + HELLO + bye(reason))[0] == [seconds]
+
+
+def test_what_wakes_nobody_is_passed_on_with_that_word_and_without_its_body() -> None:
+    whole = b'data: {"id": "m", "to_agent": "a", "read_at": null, "body": "x", "seq": %d%s}\n\n'
+    stream = OK + HELLO + whole % (1, b', "wake": "held"') + whole % (2, b"")
+    _, told = waits_after(stream)
+    facts = [one.facts for one in told if isinstance(one, Received) and one.type == "message"]
+    plain = {"id": "m", "to_agent": "a", "read_at": None}
+    assert facts == [{**plain, "seq": 1, "wake": "held"}, {**plain, "seq": 2}]
