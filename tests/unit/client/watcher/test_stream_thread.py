@@ -127,7 +127,8 @@ def test_who_was_replaced_or_shut_out_comes_back_late(reason: str, seconds: floa
 
 def test_what_wakes_nobody_is_passed_on_with_that_word_and_without_its_body() -> None:
     whole = b'data: {"id": "m", "to_agent": "a", "read_at": null, "body": "x", "seq": %d%s}\n\n'
-    stream = OK + HELLO + whole % (1, b', "wake": "held"') + whole % (2, b"")
+    stream = OK + HELLO + b"id: e-1\n" + whole % (1, b', "wake": "held"')
+    stream += b"id: e-2\n" + whole % (2, b"")
     _, told = waits_after(stream)
     facts = [one.facts for one in told if isinstance(one, Received) and one.type == "message"]
     plain = {"id": "m", "to_agent": "a", "read_at": None}
