@@ -10,9 +10,16 @@ from tests.support.hub import STORE_VARIABLE, HubProcess, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ON_BOTH: Final = {"test_a2a", "test_guests", "test_mcp", "test_send", "test_stream"}
+ON_BOTH: Final = {
+    "test_a2a",
+    "test_guests",
+    "test_mcp",
+    "test_rights",
+    "test_send",
+    "test_stream",
+}
 """Modules whose tests run on both stores in every run: send, inbox, ack, receipts, streams, A2A,
-guests, MCP. `make api AGENT_BUS_STORE=postgres` runs all of them on PostgreSQL."""
+guests, MCP, rights. `make api AGENT_BUS_STORE=postgres` runs all of them on PostgreSQL."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

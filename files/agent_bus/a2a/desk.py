@@ -20,9 +20,9 @@ from agent_bus.api import paging
 from agent_bus.api.models import fields
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors, task
-from agent_bus.core.model import AgentName, Draft
+from agent_bus.core.model import OPERATOR, AgentName, Draft
 from agent_bus.core.task import Step, Task, TaskSlice
-from agent_bus.http.speaker import may_be, speaker
+from agent_bus.http.speaker import AGENT_HEADER, may_be, speaker
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -88,9 +88,20 @@ class Desk:
         self._refusals = having.refusals
         self._clock = having.clock
 
-    def require(self, name: str) -> AgentName:
-        """An agent that can be written to: see `Drafts.require`."""
-        return self._drafts.require(name)
+    def require(self, call: AnyCall, name: str) -> AgentName:
+        """An agent that the speaker can write to; without one, any agent of the token.
+
+        Raises:
+            errors.BusError: see `Drafts.require` and `speaker`.
+        """
+        senders = self._directory.agents_of(call.principal.node)
+        if len(senders) == 1 or call.headers.get(AGENT_HEADER.key, "").strip():
+            senders = (speaker(call, self._auth),)
+        found = self._drafts.require(name, sender=OPERATOR)
+        rights = self._directory.rights
+        if senders and not any(rights.may(sender, found) for sender in senders):
+            self._drafts.require(name, sender=senders[0])  # says which rule it is
+        return found
 
     def refused(self, error: errors.BusError) -> A2AError:
         """A refusal of the bus in A2A's words, counted as all are."""
@@ -132,7 +143,11 @@ class Desk:
         return self._views.shown(call, of, history_length=params.history_length)
 
     def cancel(self, call: AnyCall, agent: str, params: CancelParams) -> dict[str, Any]:
-        """End an open task, and tell its agent by a message; both or neither."""
+        """End an open task, and tell its agent by a message; both or neither.
+
+        Also when the owner may no longer write to the agent: the words are the hub's, and the
+        task could not end otherwise.
+        """
         of = self._visible(call.principal, agent, params.id)
         draft = Draft(
             sender=of.owner,

@@ -37,15 +37,15 @@ class Drafts:
         self._store = store
         self._directory = directory
 
-    def require(self, name: str) -> AgentName:
-        """An agent that can be written to.
+    def require(self, name: str, *, sender: AgentName) -> AgentName:
+        """An agent that a sender can write to.
 
         Raises:
-            errors.UnknownAgentError, errors.AgentRetiredError: it cannot.
+            errors.UnknownAgentError, errors.AgentRetiredError, errors.NotAllowedError: it cannot.
         """
         if name.startswith("@"):
             raise errors.UnknownAgentError(name, [], field="agent")
-        (agent,) = self._directory.recipients(name, sender=OPERATOR)
+        (agent,) = self._directory.recipients(name, sender=sender)
         return agent
 
     def task(self, task_id: str) -> Task | None:
@@ -147,10 +147,10 @@ class Drafts:
         return message.id if owner in may_reply else None
 
     def _recipients(self, owner: AgentName, agent: str, key: str) -> tuple[AgentName, ...]:
-        """The agent; nobody for a known key whose agent has retired: the store answers it."""
+        """The agent; nobody for a known key that would be refused now: the store answers it."""
         try:
-            return (self.require(agent),)
-        except (errors.UnknownAgentError, errors.AgentRetiredError):
+            return (self.require(agent, sender=owner),)
+        except (errors.UnknownAgentError, errors.AgentRetiredError, errors.NotAllowedError):
             if not self._store.replay_of(owner, key):
                 raise
             return ()

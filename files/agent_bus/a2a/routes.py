@@ -42,7 +42,7 @@ class Addresses:
 
     def agent_card(self, call: Call[None, bytes]) -> Answer:
         """An agent's card."""
-        name = self._desk.require(call.path["agent"])
+        name = self._desk.require(call, call.path["agent"])
         card = cards.agent(self._base(call), name, version=self._version)
         return Answer(200, card, CARD_HEADERS)
 

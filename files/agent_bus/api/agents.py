@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_bus.core.guards import policy, rights
 from agent_bus.core.model import AgentName, NodeName, Roster
 from agent_bus.http.call import Answer, Call
 from agent_bus.operate import fleet_rows
 
 if TYPE_CHECKING:
-    from agent_bus.api.models.requests import RosterBody, RosterQuery
+    from agent_bus.api.models.requests import AgentsQuery, RosterBody, RosterQuery
+    from agent_bus.bus.auth import Authenticator
     from agent_bus.bus.bus import Bus
     from agent_bus.bus.directory import Directory
     from agent_bus.operate.fleet import Fleet
@@ -18,18 +20,43 @@ if TYPE_CHECKING:
 class Agents:
     """The endpoints, with what they need."""
 
-    def __init__(self, *, bus: Bus, directory: Directory, fleet: Fleet) -> None:
+    def __init__(
+        self, *, bus: Bus, auth: Authenticator, directory: Directory, fleet: Fleet
+    ) -> None:
         self._bus = bus
+        self._auth = auth
         self._directory = directory
         self._fleet = fleet
 
-    def read(self, _call: Call) -> Answer:
-        """All agents, groups and nodes, with who can be reached now."""
+    def read(self, call: Call[AgentsQuery]) -> Answer:
+        """All agents, groups and nodes, with who can be reached now.
+
+        Of agents that the caller may not write to nothing is shown but their node, whose watcher
+        a rollout asks for with any node's token.
+        """
         self._fleet.refresh(anyway=True)
+        seen = self._visible(call)
         groups = {n: sorted(of) for n, of in self._directory.roster.groups.items()}
         agents = [fleet_rows.agent(facts) for facts in self._fleet.agents()]
         nodes = [fleet_rows.node(facts) for facts in self._fleet.nodes()]
+        if seen is not None:
+            shown = {name: [one for one in of if one in seen] for name, of in groups.items()}
+            groups = {name: of for name, of in shown.items() if of}
+            agents = [row for row in agents if row["name"] in seen]
+            for row in nodes:
+                for names in ("agents", "unconfigured"):
+                    row[names] = [one for one in row[names] if one in seen]
         return Answer(200, {"agents": agents, "groups": groups, "nodes": nodes})
+
+    def _visible(self, call: Call[AgentsQuery]) -> frozenset[AgentName] | None:
+        """The agents that are shown to a caller; None: all."""
+        rights, name = self._directory.rights, call.query.sender
+        if name is None:
+            own = self._directory.agents_of(call.principal.node)
+            return rights.visible(own) if own else None
+        if call.principal.is_admin:
+            return rights.visible([self._directory.require(name, field="from")])
+        return rights.visible([self._auth.require_agent(call.principal, name, field="from")])
 
     def replace(self, call: Call[RosterQuery, RosterBody]) -> Answer:
         """Replace the roster."""
@@ -62,4 +89,13 @@ def _roster(body: RosterBody) -> Roster:
         groups={g: tuple(AgentName(m) for m in members) for g, members in body.groups.items()},
         tokens={NodeName(t.node): tuple(t.sha256) for t in body.tokens},
         guests=frozenset(map(NodeName, body.guests)),
+        policies=_policies(body),
     )
+
+
+def _policies(body: RosterBody) -> dict[str, str]:
+    """Each set of rules that there is, as the store keeps it."""
+    sets = {
+        rights.NAME: [rule.model_dump(by_alias=True, exclude_none=True) for rule in body.rights],
+    }
+    return {name: policy.canonical(rules) for name, rules in sets.items() if rules}

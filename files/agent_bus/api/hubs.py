@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_bus.api.models.hubs import ClusterAnswer, HubsAnswer
 from agent_bus.core import errors
 from agent_bus.core.model import rfc3339
 from agent_bus.http.call import Answer, Call
+from agent_bus.http.endpoint import bare
+from agent_bus.http.route import Header, Route
 from agent_bus.operate.hubs import rows
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from agent_bus.operate.hubs.watch import HubsWatch
     from agent_bus.settings import Settings
     from agent_bus.store.cluster import Cluster, HubFacts
+
+HEADERS: Final = (Header("Host"),)
 
 
 class Hubs:
@@ -94,3 +99,29 @@ class Hubs:
             return {facts.name: facts for facts in self._cluster.hubs()}
         except errors.BusError:
             return {}
+
+
+def routes(hubs: Hubs) -> list[Route]:
+    """The routes of both; see `api/routes.py`."""
+    return [
+        Route(
+            "GET",
+            "/hubs",
+            bare(hubs.read),
+            "Which hubs there are",
+            "For clients that can go on to another hub when one does not answer. `ready` is false "
+            "of a hub that the others do not hear.",
+            answer=HubsAnswer,
+            headers=HEADERS,
+        ),
+        Route(
+            "GET",
+            "/cluster",
+            bare(hubs.cluster),
+            "How the hubs and their database are",
+            "Roles, how far standbys are behind, how many members are there and how many are "
+            "needed, and etcd: as the hub knows it that answers, a few seconds old.",
+            answer=ClusterAnswer,
+            headers=HEADERS,
+        ),
+    ]

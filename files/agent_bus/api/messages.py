@@ -72,22 +72,27 @@ class Messages:
 
     def send(self, call: Call[None, SendBody]) -> Answer:
         """Send a message."""
-        return self._accepted(self._bus.send(self._draft(call)))
+        draft, skipped = self._draft(call)
+        return self._accepted(self._bus.send(draft), skipped)
 
     def begin_send(self, call: Call[None, SendBody], done: Done) -> None:
         """As `send`, in the loop itself."""
+        draft, skipped = self._draft(call)
 
         def stored(found: Sent | Exception) -> None:
             try:
-                outcome = found if isinstance(found, Exception) else self._accepted(found)
+                outcome = found if isinstance(found, Exception) else self._accepted(found, skipped)
             except Exception as defect:  # noqa: BLE001 - the top of a request
                 outcome = defect
             done(outcome)
 
-        self._bus.begin_send(self._draft(call), done=stored)
+        self._bus.begin_send(draft, done=stored)
 
-    def _draft(self, call: Call[None, SendBody]) -> Draft:
-        """What is to be stored; all that a send must pass is checked here, or in the bus."""
+    def _draft(self, call: Call[None, SendBody]) -> tuple[Draft, tuple[AgentName, ...]]:
+        """(what is to be stored, whom the sender may not write to and is left out).
+
+        All that a send must pass is checked here, or in the bus.
+        """
         body = call.body
         sender = self._auth.require_agent(call.principal, body.sender, field="from")
         key = call.headers.get("idempotency-key")
@@ -96,9 +101,10 @@ class Messages:
                 f"Idempotency-Key: 1 to {KEY_LIMIT} printable characters.",
                 field="Idempotency-Key",
             )
-        return Draft(
+        recipients, skipped = self._addressed(body, sender, key)
+        draft = Draft(
             sender=sender,
-            recipients=self._recipients(body, sender, key),
+            recipients=recipients,
             body=body.body,
             subject=body.subject,
             data_json=None if body.data is None else compact_json(body.data),
@@ -108,9 +114,13 @@ class Messages:
             idempotency_key=key,
             payload_sha256=None if key is None else _canonical_sha256(body),
         )
+        return draft, skipped
 
-    def _accepted(self, sent: Sent) -> Answer:
-        return Answer(201, raw=wire.accepted(sent, self._presence.status))
+    def _accepted(self, sent: Sent, skipped: tuple[AgentName, ...]) -> Answer:
+        if skipped:  # a replay's recipients are those that the rules let through at that time
+            had = {delivery.agent for delivery in sent.deliveries}
+            skipped = tuple(agent for agent in skipped if agent not in had)
+        return Answer(201, raw=wire.accepted(sent, self._presence.status, skipped=skipped))
 
     def inbox(self, call: Call[InboxQuery]) -> Answer:
         """Read an inbox."""
@@ -218,22 +228,27 @@ class Messages:
             raise errors.UnknownMessageError(message_id)
         return Answer(200, self._told(call.principal, *found))
 
-    def _recipients(
+    def _addressed(
         self, body: SendBody, sender: AgentName, key: str | None
-    ) -> tuple[AgentName, ...]:
-        """The recipients that the body names, by the roster of now.
+    ) -> tuple[tuple[AgentName, ...], tuple[AgentName, ...]]:
+        """(the recipients that the body means, who is left out), by the roster of now.
 
-        For a known key whose recipients the roster no longer has: nobody. The store then answers
-        with the first result, or with the conflict.
+        For a known key whose recipients the roster no longer has, or allows: nobody. The store
+        then answers with the first result, or with the conflict.
         """
         try:
-            return self._directory.recipients(body.to, sender=sender)
-        except (errors.UnknownAgentError, errors.AgentRetiredError, errors.NoRecipientError):
+            return self._directory.addressed(body.to, sender=sender)
+        except (
+            errors.UnknownAgentError,
+            errors.AgentRetiredError,
+            errors.NotAllowedError,
+            errors.NoRecipientError,
+        ):
             if key is not None:
                 greenlets.require_greenlet()
             if key is None or not self._store.replay_of(sender, key):
                 raise
-            return ()
+            return (), ()
 
     def _readable(self, principal: Principal, name: str | None) -> AgentName:
         """The agent whose mail is read: one of the token's own, or anybody's for the operator."""

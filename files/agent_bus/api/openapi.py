@@ -15,6 +15,8 @@ from pydantic.json_schema import models_json_schema
 
 from agent_bus import __version__
 from agent_bus.api.agents import Agents
+from agent_bus.api.guards import routes as guard_routes
+from agent_bus.api.guards.rights import RightsCalls
 from agent_bus.api.health import Health
 from agent_bus.api.hubs import Hubs
 from agent_bus.api.messages import Messages
@@ -128,7 +130,11 @@ def table() -> list[Route]:
         document=endpoint(),
         metrics=endpoint(),
     )
-    return [*found, *webhook_routes.routes(cast("WebhookCalls", WebhookCalls))]
+    return [
+        *found,
+        *webhook_routes.routes(cast("WebhookCalls", WebhookCalls)),
+        *guard_routes.routes(cast("RightsCalls", RightsCalls)),
+    ]
 
 
 def _models(route: Route) -> Iterable[type[BaseModel]]:

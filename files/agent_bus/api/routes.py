@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.api.agents import has_changed_roster
+from agent_bus.api.hubs import routes as hub_routes
 from agent_bus.api.models import fleet, requests, responses
 from agent_bus.api.models.events import EVENTS
-from agent_bus.api.models.hubs import ClusterAnswer, HubsAnswer
 from agent_bus.core import errors
 from agent_bus.http.endpoint import bare, with_body, with_both, with_query
 from agent_bus.http.route import Action, Header, Route
@@ -47,7 +47,6 @@ SEND_HEADERS: Final = (
     Header("Idempotency-Key", "1 to 255 printable characters; the same message is stored once."),
 )
 STREAM_HEADERS: Final = (Header("Last-Event-ID", "The id of the last event that was dealt with."),)
-HUBS_HEADERS: Final = (Header("Host"),)
 SEND: Final = Action("send", hides=frozenset({"body", "data"}), keeps=("id",))
 """Messages are kept where messages are kept."""
 ACK: Final = Action("ack")
@@ -78,7 +77,7 @@ def routes(
         *_messages(messages),
         *_past(messages),
         *_agents(agents),
-        *_hubs(hubs),
+        *hub_routes(hubs),
         *_reports(reports),
         *_operator(operator),
         *_upkeep(operator),
@@ -173,6 +172,7 @@ def _messages(messages: Messages) -> list[Route]:
                 errors.AgentRetiredError,
                 errors.IdempotencyConflictError,
                 errors.NoRecipientError,
+                errors.NotAllowedError,
                 errors.RateLimitedError,
                 errors.ThreadBudgetError,
             ),
@@ -242,9 +242,12 @@ def _agents(agents: Agents) -> list[Route]:
         Route(
             "GET",
             "/agents",
-            bare(agents.read),
+            with_query(requests.AgentsQuery, agents.read),
             "Who is there and who can be reached",
+            "An agent that may not write to all sees those that it may write to, and itself; of "
+            "nodes it sees all, but of their agents only those.",
             answer=fleet.AgentsAnswer,
+            problems=(errors.ForbiddenError, errors.UnknownAgentError),
             unprefixed=True,
         ),
         Route(
@@ -263,31 +266,6 @@ def _agents(agents: Agents) -> list[Route]:
             problems=(*ADMIN, *WRITES, errors.RosterShrinksError),
             access="admin",
             action=ROSTER,
-        ),
-    ]
-
-
-def _hubs(hubs: Hubs) -> list[Route]:
-    return [
-        Route(
-            "GET",
-            "/hubs",
-            bare(hubs.read),
-            "Which hubs there are",
-            "For clients that can go on to another hub when one does not answer. `ready` is false "
-            "of a hub that the others do not hear.",
-            answer=HubsAnswer,
-            headers=HUBS_HEADERS,
-        ),
-        Route(
-            "GET",
-            "/cluster",
-            bare(hubs.cluster),
-            "How the hubs and their database are",
-            "Roles, how far standbys are behind, how many members are there and how many are "
-            "needed, and etcd: as the hub knows it that answers, a few seconds old.",
-            answer=ClusterAnswer,
-            headers=HUBS_HEADERS,
         ),
     ]
 

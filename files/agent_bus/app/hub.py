@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from agent_bus import __version__
 from agent_bus.api import openapi
 from agent_bus.api.agents import Agents
+from agent_bus.api.guards.rights import RightsCalls
+from agent_bus.api.guards.routes import routes as guard_routes
 from agent_bus.api.health import metrics_endpoint
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
@@ -70,7 +72,7 @@ class Hub:
         )
         api = routes(
             messages=messages,
-            agents=Agents(bus=core.bus, directory=core.directory, fleet=fleet),
+            agents=Agents(bus=core.bus, auth=auth, directory=core.directory, fleet=fleet),
             reports=parts.build_reports(core, prober),
             operator=operator,
             streams=Streams(parts=parts.stream_parts(core), live=live, version=version),
@@ -87,6 +89,7 @@ class Hub:
         a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
         api += outward.webhook_routes(core, webhooks)
+        api += guard_routes(RightsCalls(directory=core.directory))
         table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)

@@ -9,6 +9,8 @@ import difflib
 from typing import TYPE_CHECKING
 
 from agent_bus.core import errors
+from agent_bus.core.guards import rights
+from agent_bus.core.guards.rights import Rights
 from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster
 
 if TYPE_CHECKING:
@@ -20,12 +22,14 @@ class Directory:
 
     def __init__(self) -> None:
         self.roster = Roster(agents={})
+        self.rights = Rights()
         self._agents: dict[AgentName, Agent] = {}
         self._by_node: dict[NodeName, tuple[AgentName, ...]] = {}
 
     def replace(self, roster: Roster, agents: Iterable[Agent]) -> None:
         """Take the roster as it is stored now."""
         self.roster = roster
+        self.rights = rights.compiled(roster)
         self._agents = {agent.name: agent for agent in agents}
         by_node: dict[NodeName, list[AgentName]] = {node: [] for node in roster.tokens}
         for name, node in roster.agents.items():
@@ -79,39 +83,69 @@ class Directory:
     def recipients(
         self, to: str | Sequence[str] | None, *, sender: AgentName
     ) -> tuple[AgentName, ...]:
-        """The agents that a `to` means, in order, each once.
+        """As `addressed`, without who was left out."""
+        return self.addressed(to, sender=sender)[0]
+
+    def addressed(
+        self, to: str | Sequence[str] | None, *, sender: AgentName
+    ) -> tuple[tuple[AgentName, ...], tuple[AgentName, ...]]:
+        """(the agents that a `to` means, who was left out), both in order, each once.
 
         None means everybody but the sender. Groups leave the sender out, too. A sender may name
-        itself: such a message is a note.
+        itself: such a message is a note. Left out are those of a group, or of everybody, to whom
+        the sender may not write.
 
         Raises:
             errors.UnknownAgentError: one name or group is unknown; nothing is sent to the others.
             errors.AgentRetiredError: one named agent is no longer in the inventory.
+            errors.NotAllowedError: the sender may not write to one named agent, or to anybody.
             errors.NoRecipientError: nobody remains.
         """
-        if isinstance(to, str) and to in self.roster.agents:
-            return (AgentName(to),)  # what nearly every message says
-        if to is None:
-            found = [name for name in sorted(self.roster.agents) if name != sender]
-        else:
-            found = []
-            for name in [to] if isinstance(to, str) else to:
-                found.extend(self._resolve(name, sender))
+        reach = self.rights.reach.get(sender, self.roster.agents)
+        if isinstance(to, str) and to in reach:
+            return (AgentName(to),), ()  # what nearly every message says
+        is_limited = sender in self.rights.reach
+        found: list[AgentName] = []
+        skipped: list[AgentName] = []
+        refused: list[AgentName] = []
+        for name in [to] if to is None or isinstance(to, str) else to:
+            meant = self._resolve(name, sender)
+            if not is_limited:
+                found.extend(meant)
+                continue
+            is_named = name is not None and not name.startswith("@")
+            for agent in meant:
+                is_allowed = self.rights.may(sender, agent)
+                (found if is_allowed else refused if is_named else skipped).append(agent)
+        if refused or (skipped and not found):
+            raise self._not_allowed(sender, refused or skipped)
         if not found:
             raise errors.NoRecipientError
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found)), tuple(dict.fromkeys(skipped))
 
-    def _resolve(self, name: str, sender: AgentName) -> list[AgentName]:
+    def _resolve(self, name: str | None, sender: AgentName) -> list[AgentName]:
+        active = self.roster.agents
+        if name is None:
+            return [agent for agent in sorted(active) if agent != sender]
         if name.startswith("@"):
             members = self.roster.groups.get(name[1:])
             if members is None:
                 raise errors.UnknownAgentError(name, self._closest(name), field="to")
-            active = self.roster.agents
             return [m for m in members if m != sender and m in active]
         agent = self.require(name, field="to")
-        if agent != OPERATOR and agent not in self.roster.agents:
+        if agent != OPERATOR and agent not in active:
             raise errors.AgentRetiredError(name)
         return [agent]
+
+    def _not_allowed(
+        self, sender: AgentName, recipients: Sequence[AgentName]
+    ) -> errors.NotAllowedError:
+        return errors.NotAllowedError(
+            sender,
+            list(dict.fromkeys(recipients)),
+            [rule.label for rule in self.rights.deciding[sender]],
+            answered=[one for one in dict.fromkeys(recipients) if self.rights.may(one, sender)],
+        )
 
     def _closest(self, name: str) -> list[str]:
         known = [*self.roster.agents, OPERATOR, *(f"@{group}" for group in self.roster.groups)]

@@ -81,19 +81,23 @@ def event_line(of: Delivery, *, is_held: bool = False) -> str:
     return EventLine(of.message).to(of, is_held=is_held)
 
 
-def accepted(sent: Sent, status: Callable[[AgentName], AgentStatus]) -> bytes:
+def accepted(
+    sent: Sent, status: Callable[[AgentName], AgentStatus], *, skipped: Sequence[AgentName] = ()
+) -> bytes:
     """The answer to a send, as JSON; `status` says whether an agent can be reached.
 
     Assembled by hand like `EventLine`: all that a sender wrote in it has been checked.
+    `skipped` are those whom the message leaves out because the sender may not write to them.
     """
     recipients = [
         f'{{"agent":"{d.agent}","seq":{d.seq},"reachability":"{status(d.agent)}"}}'
         for d in sent.deliveries
     ]
     m = sent.message
+    left_out = f',"skipped":{compact_json(list(skipped))}' if skipped else ""
     return (
         f'{{"id":"{m.id}","thread_id":"{m.thread_id}",'
-        f'"created_at":"{rfc3339(m.created_at)}","recipients":[{",".join(recipients)}]}}'
+        f'"created_at":"{rfc3339(m.created_at)}","recipients":[{",".join(recipients)}]{left_out}}}'
     ).encode()
 
 

@@ -72,3 +72,27 @@ class RosterAnswer(AnswerModel):
     policies_changed: Annotated[
         list[str], Field(description="Sets of rules that differ, such as `rights`.")
     ]
+
+
+class RightsRule(AnswerModel):
+    """One rule of `message_rights`."""
+
+    number: Annotated[int, Field(ge=1, description="Its place in the list.")]
+    name: str | None
+    senders: Annotated[list[str], Field(alias="from", description="Agents, `@group`s, or `all`.")]
+    to: list[str]
+
+
+class RightsEntry(AnswerModel):
+    """To whom one agent may write, besides itself and operator."""
+
+    agent: Name
+    to: Annotated[list[Name] | None, Field(description="null: to all.")]
+    rules: Annotated[list[int], Field(description="The rules that name it; none: to all.")]
+
+
+class RightsAnswer(AnswerModel):
+    """Who may write to whom."""
+
+    rules: list[RightsRule]
+    agents: list[RightsEntry]

@@ -25,7 +25,8 @@ from agent_bus.api.models.fields import (
     portable,
 )
 from agent_bus.core import states
-from agent_bus.core.model import NAME_PATTERN
+from agent_bus.core.guards import rights
+from agent_bus.core.model import NAME_PATTERN, OPERATOR
 
 
 class SendBody(StrictModel):
@@ -91,6 +92,17 @@ class NodeTokens(StrictModel):
     sha256: Annotated[list[Digest], Field(max_length=2)]
 
 
+Side = Annotated[list[Recipient], Field(max_length=5000)]
+
+
+class MessageRight(StrictModel):
+    """Whom a rule lets write to whom. Both sides: agents, `@group`s, or `all`."""
+
+    name: Line | None = Field(default=None, description="The operator's word for this rule.")
+    senders: Annotated[Side, Field(min_length=1)] = Field(alias="from")
+    to: Side = Field(description="`operator` is always allowed; empty: nobody else.")
+
+
 class RosterBody(StrictModel):
     """The whole inventory, as the hub needs it."""
 
@@ -102,6 +114,11 @@ class RosterBody(StrictModel):
     tokens: Annotated[list[NodeTokens], Field(max_length=1000)]
     guests: list[Node] = Field(
         default=[], description="Nodes without a watcher; each has an entry in `tokens`."
+    )
+    rights: Annotated[list[MessageRight], Field(max_length=1000)] = Field(
+        default=[],
+        description="Who may write to whom. A sender that no rule names may write to all; one "
+        "that rules name, to those to whom any of them lets it.",
     )
     force: bool = False
 
@@ -120,7 +137,20 @@ class RosterBody(StrictModel):
         strangers = set(self.guests) - set(nodes)
         if strangers:
             raise ValueError(f"guests without a token: {', '.join(sorted(strangers))}")
+        self._rights_about(names)
         return self
+
+    def _rights_about(self, agents: list[str]) -> None:
+        """Refuse rules about nobody, and those that would bind the operator."""
+        for number, rule in enumerate(self.rights, start=1):
+            if OPERATOR in rule.senders:
+                raise ValueError(f"rights: rule {number} names operator, who may write to all")
+            to = [name for name in rule.to if name != OPERATOR]
+            nobody = rights.strangers([*rule.senders, *to], agents, self.groups)
+            if nobody:
+                raise ValueError(
+                    f"rights: rule {number} names {', '.join(nobody)}, neither agent nor group"
+                )
 
 
 class PresenceAgent(StrictModel):
@@ -229,6 +259,24 @@ class StreamQuery(QueryModel):
     last_event_id: Annotated[str, Field(max_length=100)] | None = Field(
         default=None, description="For clients that cannot set the Last-Event-ID header."
     )
+
+
+class AgentsQuery(QueryModel):
+    """Who asks for the list."""
+
+    sender: Name | None = Field(
+        default=None,
+        alias="from",
+        description="An agent of the token (for the admin token: any): only those that it may "
+        "write to, and itself. Left out: those that any of the token's agents may write to, and "
+        "these.",
+    )
+
+
+class RightsQuery(QueryModel):
+    """Whose rights."""
+
+    agent: Name | None = None
 
 
 class RosterQuery(QueryModel):

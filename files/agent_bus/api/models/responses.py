@@ -63,6 +63,14 @@ class SendAnswer(AnswerModel):
     thread_id: Ulid
     created_at: Time
     recipients: list[SentTo]
+    skipped: Annotated[
+        list[Name],
+        Field(
+            default_factory=list,
+            description="Those of a group or a broadcast who were left out, because the sender may"
+            " not write to them. Not there if nobody was.",
+        ),
+    ]
 
 
 class MessageFields(AnswerModel):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent_bus.core.errors.base import BusError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class InvalidRequestError(BusError):
@@ -70,6 +70,42 @@ class ForbiddenError(BusError):
         self, detail: str, *, field: str | None = None, agents: Iterable[str] = ()
     ) -> None:
         super().__init__(detail, field=field, extra={"agents": list(agents)} if agents else None)
+
+
+class NotAllowedError(BusError):
+    """The operator's rules do not let the sender write to a recipient.
+
+    Args:
+        sender: who wants to write.
+        recipients: to whom it may not, of those that it named.
+        rules: what the deciding rules are called, as in `rule 2 (interns)`.
+        answered: those of the recipients that may write to the sender.
+    """
+
+    code = "not_allowed"
+    status = 403
+    title = "The sender may not write to this recipient"
+
+    def __init__(
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        rules: Sequence[str],
+        *,
+        answered: Sequence[str] = (),
+    ) -> None:
+        words = f"{sender} may not write to {_some(recipients)}: {_some(rules)} of message_rights."
+        if answered:
+            words += (
+                f" {_some(answered)} may write to {sender}, but not the other way round; a reply "
+                "needs the right, too."
+            )
+        super().__init__(
+            f"{words} GET /api/agents?from={sender} lists whom {sender} may write to; operator is "
+            "always allowed.",
+            field="to",
+            extra={"sender": sender, "recipients": list(recipients), "rules": list(rules)},
+        )
 
 
 class UnknownPathError(BusError):
@@ -280,3 +316,9 @@ class AuthThrottledError(BusError):
             "valid token always passes.",
             retry_after_s=retry_after_s,
         )
+
+
+def _some(words: Sequence[str], *, most: int = 5) -> str:
+    """A few words in a sentence, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent_bus.bus.directory import Directory
 from agent_bus.core import errors
+from agent_bus.core.guards.policy import canonical
 from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER
 
@@ -68,3 +71,51 @@ def test_nobody_left_is_refused(directory: Directory) -> None:
     for to in (None, "@greeks"):
         with pytest.raises(errors.NoRecipientError):
             directory.recipients(to, sender=ALPHA)
+
+
+@pytest.fixture
+def with_rights(directory: Directory) -> Directory:
+    """Alpha may write to nobody but gamma; gamma to alpha; beta to all."""
+    rules = [
+        {"from": ["alpha"], "to": ["gamma"], "name": "shy"},
+        {"from": ["gamma"], "to": ["alpha"]},
+    ]
+    roster = replace(ROSTER, policies={"rights": canonical(rules)})
+    directory.replace(roster, directory.agents.values())
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("to", "expected", "skipped"),
+    [
+        ("gamma", ["gamma"], []),
+        ("alpha", ["alpha"], []),
+        ("operator", ["operator"], []),
+        (None, ["gamma"], ["beta"]),
+        (["@greeks", "gamma"], ["gamma"], ["beta"]),
+    ],
+)
+def test_those_of_a_group_whom_the_sender_may_not_write_to_are_left_out(
+    with_rights: Directory, to: list[str] | None, expected: list[str], skipped: list[str]
+) -> None:
+    found, left_out = with_rights.addressed(to, sender=ALPHA)
+    assert (list(found), list(left_out)) == (expected, skipped)
+
+
+@pytest.mark.parametrize("to", ["beta", ["gamma", "beta"], "@greeks"])
+def test_whom_the_sender_names_it_must_be_allowed_to_write_to(
+    with_rights: Directory, to: str | list[str]
+) -> None:
+    with pytest.raises(errors.NotAllowedError) as refused:
+        with_rights.recipients(to, sender=ALPHA)
+    assert refused.value.extra == {
+        "sender": "alpha",
+        "recipients": ["beta"],
+        "rules": ["rule 1 (shy)"],
+    }
+    assert "beta may write to alpha, but not the other way round" in refused.value.detail
+
+
+def test_a_sender_without_a_rule_may_write_to_all(with_rights: Directory) -> None:
+    assert with_rights.addressed(None, sender=BETA) == ((ALPHA, GAMMA), ())
+    assert with_rights.recipients("alpha", sender=OPERATOR) == (ALPHA,)

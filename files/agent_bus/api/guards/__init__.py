@@ -1,0 +1,1 @@
+"""What the operator asks of the guards, and tells them."""
