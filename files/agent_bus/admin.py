@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from agent_bus import checkup, settings, stopped, webhook_settings
+from agent_bus import admin_words, checkup, settings, stopped, webhook_settings
 from agent_bus.core import errors
 from agent_bus.stopped import (
     EXIT_DENIED,
@@ -46,6 +46,12 @@ OTHER_S: Final = 5
 UNBOUNDED: Final = frozenset({"backup", "archive"})
 """Verbs that take as long as the database is large. Nothing but the end of the connection ends the
 wait: it is loopback, so a hub that dies closes it, and systemd's watchdog ends one that hangs."""
+READS: Final = {
+    "roster": ("/api/agents", admin_words.roster),
+    "rights": ("/api/rights", admin_words.rights),
+    "status": ("/api/cluster", admin_words.status),
+}
+"""Verbs that only show what a path answers, perhaps for one agent."""
 PROGRESS_S: Final = 5.0
 """Between two lines on stderr about a backup that is being made."""
 
@@ -167,7 +173,7 @@ def main(argv: Sequence[str]) -> int:
             return 0
         if arguments.verb in stopped.VERBS:
             content = stopped.run(arguments, chosen)
-            _show(arguments, content, _flat(content))
+            _show(arguments, content, admin_words.flat(content))
             return 0
         return _online(arguments, chosen)
     except errors.StartupError as error:
@@ -183,18 +189,16 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
     verb = arguments.verb
     if verb == "probe":
         content = hub.call("POST", "/api/probes", {"agents": arguments.names or None})
-        _show(arguments, content, _probes(content))
+        _show(arguments, content, admin_words.probes(content))
         return 0 if all(result["ok"] for result in content["results"]) else EXIT_FAILED
-    if verb == "status":
-        content = hub.call("GET", "/api/cluster")
-        _show(arguments, content, _status(content))
+    if verb in READS:
+        path, words = READS[verb]
+        name = getattr(arguments, "name", None)
+        content = hub.call("GET", path if name is None else f"{path}?agent={quote(name, safe='')}")
+        _show(arguments, content, words(content))
         return 0
     if verb in {"webhooks", "doctor"}:
         return _doctor(arguments, chosen, hub) if verb == "doctor" else _webhooks(arguments, hub)
-    if verb == "roster":
-        content = hub.call("GET", "/api/agents")
-        _show(arguments, content, _roster(content))
-        return 0
     if verb == "stats":
         content = hub.call("GET", "/api/stats")
     elif verb == "wake":
@@ -212,7 +216,7 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         with _progress(chosen) if verb == "backup" else nullcontext():
             timeout_s = None if verb in UNBOUNDED else TIMEOUT_S
             content = hub.call("POST", f"/api/admin/{verb}", timeout_s=timeout_s)
-    _show(arguments, content, _flat(content))
+    _show(arguments, content, admin_words.flat(content))
     return 0
 
 
@@ -253,48 +257,19 @@ def _show(arguments: argparse.Namespace, content: object, lines: Iterable[str]) 
             print(line)
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> Iterable[str]:
-    """`name value` lines, nested names joined by dots."""
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name} {_word(value)}"
-
-
-def _roster(content: dict[str, Any]) -> Iterable[str]:
-    columns = ("name", "node", "status", "unread", "unfetched", "last_seen_at", "muted_until")
-    return _table(columns, content["agents"])
-
-
-def _status(content: dict[str, Any]) -> Iterable[str]:
-    """The sums, then a table for hubs, members of the database and members of etcd each."""
-    yield from content["words"]
-    yield ""
-    yield from _table(("name", "live", "version", "last_seen_at", "url"), content["hubs"])
-    if content["database"] is not None:
-        columns = ("name", "role", "state", "there", "synchronous", "lag_bytes", "timeline")
-        yield ""
-        yield from _table(columns, content["database"]["members"])
-    if content["etcd"] is not None:
-        yield ""
-        of_etcd = ("name", "healthy", "leads", "size_bytes")
-        yield from _table(of_etcd, content["etcd"]["members"])
-
-
 def _webhooks(arguments: argparse.Namespace, hub: RunningHub) -> int:
     """List the webhooks, or do something about one."""
     if arguments.action == "list":
         content = hub.call("GET", "/api/webhooks")
         columns = ("name", "pending", "oldest_s", "delivered", "dead", "dropped", "secrets")
         more = ("failures", "held_s", "disabled_at", "last_success_at", "last_error")
-        _show(arguments, content, _table((*columns, *more), content["webhooks"]))
+        _show(arguments, content, admin_words.table((*columns, *more), content["webhooks"]))
         return 0
     if arguments.name is None:
         raise AdminError(f"say which webhook: webhooks {arguments.action} NAME", EXIT_USAGE)
     name = quote(arguments.name, safe="")
     content = hub.call("POST", f"/api/webhooks/{name}/{arguments.action}")
-    _show(arguments, content, _flat(content))
+    _show(arguments, content, admin_words.flat(content))
     return 0 if content.get("ok", True) else EXIT_FAILED
 
 
@@ -302,27 +277,6 @@ def _doctor(arguments: argparse.Namespace, chosen: settings.Settings, hub: Runni
     found = list(checkup.checks(chosen, hub.ask, now=time.time_ns() // 1_000_000))
     _show(arguments, {"checks": [one._asdict() for one in found]}, checkup.lines(found))
     return 0 if all(one.ok for one in found) else EXIT_FAILED
-
-
-def _probes(content: dict[str, Any]) -> Iterable[str]:
-    columns = ("agent", "node", "status", "ok", "gateway_ms", "total_ms", "reason")
-    return _table(columns, content["results"])
-
-
-def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str]:
-    """Aligned columns under their names; `-` where there is nothing."""
-    cells = [columns, *(tuple(_word(row[name]) for name in columns) for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    for row in cells:
-        yield "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-
-
-def _word(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -342,6 +296,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verbs.add_parser("check-config", help="validate the settings file")
     verbs.add_parser("roster", help="all agents and whether they can be reached")
+    rights = verbs.add_parser("rights", help="who may write to whom, and by which rule")
+    rights.add_argument("name", metavar="AGENT", nargs="?", help="default: all")
     verbs.add_parser("status", help="the hubs, their database and etcd")
     verbs.add_parser("doctor", help="check what this hub's host needs, and say what to do")
     verbs.add_parser("stats", help="totals, latency, streams, database")

@@ -219,3 +219,27 @@ def test_what_was_prepared_while_the_bus_ran_is_put_in_place_in_a_moment(
         hub.start()
         assert hub.client(None).get(f"/api/messages/{kept}").status == 200
         assert hub.client(None).get(f"/api/messages/{lost}").status == 404
+
+
+def test_the_admin_tool_shows_who_may_write_to_whom(tmp_path: Path) -> None:
+    rules = [
+        {"from": ["gamma"], "to": ["delta"], "name": "narrow"},
+        {"from": ["delta"], "to": []},
+    ]
+    with running(tmp_path) as hub:
+        assert hub.enrol(rights=rules).status == 200
+        lines = admin(hub, "rights").stdout.splitlines()
+        assert lines == [
+            "agent  may write to    by rule",
+            "alpha  all             no rule",
+            "beta   all             no rule",
+            "delta  operator alone  2",
+            "gamma  delta           1",
+            "",
+            "rule 1 (narrow): from gamma to delta",
+            "rule 2: from delta to nobody",
+        ]
+        (one,) = answered(hub, "rights", "gamma")["agents"]
+        assert one == {"agent": "gamma", "to": ["delta"], "rules": [1]}
+        unknown = admin(hub, "rights", "gama")
+        assert (unknown.returncode, "Did you mean gamma?" in unknown.stderr) == (1, True)

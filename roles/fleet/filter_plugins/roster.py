@@ -1,4 +1,4 @@
-"""Make the roster for the hub: agents, nodes, groups and digests of tokens."""
+"""Make the roster for the hub: agents, nodes, groups, digests of tokens, and rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 def roster(
@@ -18,6 +18,7 @@ def roster(
     leaving: Sequence[str],
     force: bool,
     guests: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    rights: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the body of PUT /api/agents.
 
@@ -31,6 +32,7 @@ def roster(
         force: whether the hub may retire many agents at once.
         guests: the agents of nodes that have no watcher (filter_plugins/guests.py). Without any,
             the body is one that the release before takes, too.
+        rights: rules about who may write to whom; without any, as for guests.
     """
     invited = guests or {}
     agents = [
@@ -48,7 +50,29 @@ def roster(
     }
     digests = [{"node": node, "sha256": _digests(node, tokens)} for node in (*nodes, *invited)]
     body = {"agents": agents, "groups": members, "tokens": digests, "force": force}
-    return {**body, "guests": list(invited)} if invited else body
+    rules = list(
+        _rules(rights, {*names, *(f"@{group}" for group in groups)}, is_leaving=bool(leaving))
+    )
+    more = {"guests": list(invited), "rights": rules}
+    return {**body, **{name: given for name, given in more.items() if given}}
+
+
+def _rules(
+    rights: Sequence[Mapping[str, Any]], known: set[str], *, is_leaving: bool
+) -> Iterator[dict[str, Any]]:
+    """Give the rules with lists on both sides.
+
+    While nodes are removed, their agents leave the rules, too; a rule about nobody else goes.
+    """
+    always = {"all", "operator"}
+    for rule in rights:
+        sides = {}
+        for side in ("from", "to"):
+            said = rule[side]
+            listed = [said] if isinstance(said, str) else list(said)
+            sides[side] = [n for n in listed if n in known | always or not is_leaving]
+        if sides["from"]:
+            yield {**({"name": rule["name"]} if rule.get("name") else {}), **sides}
 
 
 def _digests(node: str, tokens: Mapping[str, str]) -> list[str]:

@@ -22,6 +22,7 @@ INVENTORY_VARIABLES = (
     "agents",
     "agent_groups",
     "guests",
+    "message_rights",
     "bus_address",
     "openclaw_user",
     "openclaw_gateway_url",

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 Finding = dict[str, Any]
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-OF_THE_WHOLE_FLEET = ("agent_groups", "guests", "message_bus_port", "agent_bus_secrets_dir")
+OF_THE_WHOLE_FLEET = (
+    "agent_groups",
+    "guests",
+    "message_rights",
+    "message_bus_port",
+    "agent_bus_secrets_dir",
+)
 """Hub and nodes use these of each other, so they have to say the same."""
 SHORTEST_TOKEN = 20
 HIGHEST_PORT = 65_535
@@ -67,6 +73,7 @@ OURS: dict[str, dict[str, Any]] = {
     "agents": {},
     "agent_groups": {},
     "guests": {},
+    "message_rights": {},
     "bus_address": {"type": "str"},
     "openclaw_user": {"type": "str"},
     "openclaw_gateway_url": {"type": "str"},
@@ -77,7 +84,7 @@ OURS: dict[str, dict[str, Any]] = {
     "message_bus_force_roster": {"type": "bool"},
     "message_bus_new_secrets": {"type": "bool"},
 }
-"""The inventory's own variables; agents, their groups and guests are checked elsewhere."""
+"""The inventory's own variables; agents, groups, guests and rights are checked elsewhere."""
 
 
 def _twice(places: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

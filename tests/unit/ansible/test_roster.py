@@ -70,3 +70,30 @@ def test_groups_stay_as_they_are_unless_a_node_leaves() -> None:
     assert made(["mini"], groups=groups)["groups"] == groups
     left = made(["mini"], groups=groups, leaving=["box"])["groups"]
     assert left == {"all-of-them": ["ada"]}
+
+
+RIGHTS = [
+    {"from": "ada", "to": "@pair", "name": "shy"},
+    {"from": ["carl", "all"], "to": []},
+]
+
+
+def test_rules_are_sent_as_lists() -> None:
+    found = made(["mini", "box"], groups={"pair": ["bert"]}, rights=RIGHTS)["rights"]
+    assert found == [
+        {"name": "shy", "from": ["ada"], "to": ["@pair"]},
+        {"from": ["carl", "all"], "to": []},
+    ]
+
+
+def test_without_rules_the_release_before_takes_the_roster_too() -> None:
+    assert "rights" not in made(["box"], rights=[])
+
+
+def test_agents_of_a_node_that_leaves_go_out_of_the_rules() -> None:
+    rights = [*RIGHTS, {"from": "ada", "to": "all"}, {"from": "carl", "to": ["bert", "operator"]}]
+    found = made(["box"], groups={"pair": ["bert"]}, rights=rights, leaving=["mini"])["rights"]
+    assert found == [
+        {"from": ["carl", "all"], "to": []},
+        {"from": ["carl"], "to": ["operator"]},
+    ]
