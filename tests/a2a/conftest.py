@@ -9,7 +9,6 @@ from tests.support.hub import HubProcess, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +17,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
         yield one
 
 
-@pytest.fixture(params=KINDS, ids=str)
+@pytest.fixture(scope="module", params=KINDS, ids=str)
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.param
     return found
 
 
-@pytest.fixture
-def client(kind: Kind, hub: HubProcess, tmp_path: Path) -> Iterator[Led]:
-    """The agent delta, which asks alpha by an official client."""
-    led = Led(kind, hub, tmp_path, token="token-n3", agent="alpha")
+@pytest.fixture(scope="module")
+def client(kind: Kind, hub: HubProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Led]:
+    """The agent delta, which asks alpha by an official client; one for the tests of a module."""
+    led = Led(kind, hub, tmp_path_factory.mktemp("client"), token="token-n3", agent="alpha")
     yield led
     led.end()

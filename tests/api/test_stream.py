@@ -101,7 +101,7 @@ def test_nothing_falls_between_backlog_and_live_under_traffic(tmp_path: Path) ->
     import threading
 
     with running(tmp_path, sends_per_s=100_000, send_burst=100_000) as hub:
-        total = 1500
+        total = 600
 
         def send_all() -> None:
             client = hub.client("n2")
@@ -114,7 +114,7 @@ def test_nothing_falls_between_backlog_and_live_under_traffic(tmp_path: Path) ->
             wait_until(lambda: hub.client("n3").get("/api/stats").body["messages"]["head"] > 50)
             seen: list[int] = []
             cursor = ""
-            lengths = itertools.cycle([1, 7, 150, 400])
+            lengths = itertools.cycle([1, 7, 50, 90])
             while len(seen) < total:  # break off again and again, resume by the cursor
                 stream = hub.stream("n3", last_event_id=cursor)
                 for _ in range(min(next(lengths), total - len(seen))):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from tests.support import guard, postgres
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,13 @@ def asked(url: str, sql: str) -> Any:
         row = connection.execute(sql).fetchone()
     assert row is not None
     return row[0]
+
+
+def is_used(url: str) -> bool:
+    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    with postgres.shared().connect() as connection:
+        found = connection.execute("SELECT FROM pg_stat_activity WHERE datname = %s", (name,))
+        return found.rowcount > 0
 
 
 def test_each_folder_has_a_database_with_a_history_of_its_own(tmp_path: Path) -> None:
@@ -40,6 +48,8 @@ def test_the_oldest_database_that_nobody_uses_is_emptied_and_taken_again(
         with psycopg.connect(first):
             third = postgres.database(tmp_path / "third")
     assert third not in {first, second}
+    # a session ends a moment after its client has closed the connection
+    wait_until(lambda: not (is_used(first) or is_used(second)), "nobody uses them any more")
     assert postgres.database(tmp_path / "fourth") == first
     assert postgres.database(tmp_path / "fifth") == second
     assert asked(second, "SELECT seq FROM head") == 0
