@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 ON_BOTH: Final = {
     "test_a2a",
+    "test_agent_tokens",
     "test_guests",
     "test_mcp",
     "test_rights",
     "test_send",
     "test_stream",
+    "test_token_matrix",
 }
 """Modules whose tests run on both stores in every run: send, inbox, ack, receipts, streams, A2A,
 guests, MCP, rights. `make api AGENT_BUS_STORE=postgres` runs all of them on PostgreSQL."""

@@ -94,7 +94,7 @@ class Desk:
         Raises:
             errors.BusError: see `Drafts.require` and `speaker`.
         """
-        senders = self._directory.agents_of(call.principal.node)
+        senders = self._auth.speaks_for(call.principal)
         if len(senders) == 1 or call.headers.get(AGENT_HEADER.key, "").strip():
             senders = (speaker(call, self._auth),)
         found = self._drafts.require(name, sender=OPERATOR)
@@ -264,12 +264,19 @@ class Desk:
         return found
 
     def _wait(self, call: AnyCall, of: Task) -> Task:
-        """Wait until a task has ended, WAIT_S at most; its answer is mail for its owner."""
+        """Wait until a task has ended, WAIT_S at most; its answer is mail for its owner.
+
+        Raises:
+            errors.UnauthenticatedError: the token was revoked meanwhile.
+            errors.ForbiddenError: it does not speak for the owner any more.
+        """
         holder = Holder(call.principal.node, call.principal.sha256)
         deadline = self._clock.monotonic() + WAIT_S
         self._counters.asking_count += 1
         try:
             while of.is_open:
+                principal = self._auth.renew(call.principal)
+                self._auth.require_agent(principal, of.owner, field=AGENT_HEADER.name)
                 last_seq = self._counters.mailbox(of.owner).last_seq
                 of = self._again(of)
                 left_s = deadline - self._clock.monotonic()
@@ -307,7 +314,7 @@ class Desk:
         found = self._drafts.task(task_id)
         if found is None or found.agent != agent:
             raise faults.task_not_found(task_id)
-        if not principal.is_admin and found.owner not in self._directory.agents_of(principal.node):
+        if not principal.is_admin and not self._auth.owns(principal, found.owner):
             raise faults.task_not_found(task_id)
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.core.guards import policy, rights
 from agent_bus.core.model import AgentName, NodeName, Roster
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from agent_bus.bus.bus import Bus
     from agent_bus.bus.directory import Directory
     from agent_bus.operate.fleet import Fleet
+
+ROSTER_CHANGES: Final = (
+    "registered",
+    "moved",
+    "retired",
+    "revived",
+    "groups_changed",
+    "tokens_changed",
+    "agent_tokens_changed",
+)
+"""What the audit keeps of a roster's answer."""
 
 
 class Agents:
@@ -52,7 +63,9 @@ class Agents:
         """The agents that are shown to a caller; None: all."""
         rights, name = self._directory.rights, call.query.sender
         if name is None:
-            own = self._directory.agents_of(call.principal.node)
+            # A node sees those of its agents that have a token of their own: it wakes them.
+            own = self._auth.speaks_for(call.principal)
+            own += self._auth.watches(call.principal)
             return rights.visible(own) if own else None
         if call.principal.is_admin:
             return rights.visible([self._directory.require(name, field="from")])
@@ -73,6 +86,7 @@ class Agents:
             "tokens_changed": change.tokens_changed,
             "guests_changed": change.guests_changed,
             "policies_changed": change.policies_changed,
+            "agent_tokens_changed": change.agent_tokens_changed,
         }
         return Answer(200, content)
 
@@ -90,6 +104,8 @@ def _roster(body: RosterBody) -> Roster:
         tokens={NodeName(t.node): tuple(t.sha256) for t in body.tokens},
         guests=frozenset(map(NodeName, body.guests)),
         policies=_policies(body),
+        agent_tokens={AgentName(t.agent): tuple(t.sha256) for t in body.agent_tokens},
+        node_too=frozenset(AgentName(t.agent) for t in body.agent_tokens if t.node_too),
     )
 
 

@@ -148,7 +148,7 @@ class Messages:
         )
         principal = self._auth.renew(call.principal)  # the roster may have changed during the wait
         self._readable(principal, agent)
-        is_own = agent in self._directory.agents_of(principal.node)
+        is_own = self._auth.owns(principal, agent)
         # A client that has gone was shown nothing: its mail still has to wake the agent.
         is_shown = is_own and not query.peek and not _has_gone(call)
         before = self._bus.fetch(agent, page) if is_shown else {}
@@ -219,7 +219,7 @@ class Messages:
         """One message with the timeline of each delivery."""
         message_id = MessageId(call.path["message_id"])
         found = self._store.message(message_id)
-        own = set(self._directory.agents_of(call.principal.node))
+        own = self._auth.speaks_for(call.principal)
         if found is None or not (
             call.principal.is_admin
             or found[0].sender in own
@@ -268,7 +268,7 @@ class Messages:
         self, principal: Principal, of: Message, deliveries: Sequence[Delivery]
     ) -> dict[str, Any]:
         """A message as the sender (all deliveries) or a recipient (its own) may see it."""
-        own = set(self._directory.agents_of(principal.node))
+        own = self._auth.speaks_for(principal)
         if not principal.is_admin and of.sender not in own:
             deliveries = [d for d in deliveries if d.agent in own]
         return wire.with_timeline(of, deliveries)

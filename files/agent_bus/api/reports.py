@@ -10,8 +10,8 @@ from agent_bus.http.call import Answer, Call
 
 if TYPE_CHECKING:
     from agent_bus.api.models.requests import PresenceBody, WakeReport, WakesBody
+    from agent_bus.bus.auth import Authenticator
     from agent_bus.bus.counters import Counters
-    from agent_bus.bus.directory import Directory
     from agent_bus.bus.hops import Hops
     from agent_bus.bus.presence import Presence
     from agent_bus.bus.probes import Prober
@@ -26,7 +26,7 @@ class Reports:
         self,
         *,
         counters: Counters,
-        directory: Directory,
+        auth: Authenticator,
         presence: Presence,
         hops: Hops,
         latency: Latency,
@@ -34,7 +34,7 @@ class Reports:
         clock: Clock,
     ) -> None:
         self._counters = counters
-        self._directory = directory
+        self._auth = auth
         self._presence = presence
         self._hops = hops
         self._latency = latency
@@ -44,10 +44,12 @@ class Reports:
     def presence(self, call: Call[None, PresenceBody]) -> Answer:
         """Take a watcher's sign of life."""
         body, node = call.body, call.principal.node
-        if node is None:
-            raise errors.ForbiddenError("Only a node's watcher reports presence.")
+        if node is None or call.principal.agent is not None:
+            raise errors.ForbiddenError(
+                "Only a node's watcher reports presence, with the node's token."
+            )
         gateways = {AgentName(a.name): a.gateway == "ok" for a in body.agents}
-        foreign = gateways.keys() - set(self._directory.agents_of(node))
+        foreign = gateways.keys() - set(self._auth.watches(call.principal))
         if foreign:
             raise errors.ForbiddenError(
                 f"Not on node {node}: {', '.join(sorted(foreign))}. Leave them "
@@ -66,7 +68,7 @@ class Reports:
 
     def wakes(self, call: Call[None, WakesBody]) -> Answer:
         """Take a watcher's reports of what became of wakes."""
-        own = self._directory.agents_of(call.principal.node)
+        own = self._auth.watches(call.principal)
         now = self._clock.now_ms()
         for report in call.body.reports:
             if report.agent not in own:

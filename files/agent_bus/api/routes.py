@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.api.agents import has_changed_roster
+from agent_bus.api.agents import ROSTER_CHANGES, has_changed_roster
 from agent_bus.api.hubs import routes as hub_routes
 from agent_bus.api.models import fleet, requests, responses
 from agent_bus.api.models.events import EVENTS
@@ -55,7 +55,7 @@ MUTE: Final = Action("mute")
 ROSTER: Final = Action(
     "roster",
     keeps_body=False,  # it holds everything there is, and digests
-    keeps=("registered", "moved", "retired", "revived", "groups_changed", "tokens_changed"),
+    keeps=ROSTER_CHANGES,
     has_effect=has_changed_roster,
 )
 
@@ -86,7 +86,7 @@ def routes(
             "/stream",
             with_query(requests.StreamQuery, streams.open),
             "Subscribe to events",
-            "Server-sent events for all agents of the token's node, from the stored backlog to "
+            "Server-sent events for all agents of the token, from the stored backlog to "
             "live without a gap. Resume with `Last-Event-ID`; without a cursor the unread "
             "messages come first.",
             events=EVENTS,

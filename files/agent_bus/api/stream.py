@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agent_bus.api.models.requests import StreamQuery
-    from agent_bus.bus.auth import Principal
+    from agent_bus.bus.auth import Authenticator, Principal
     from agent_bus.bus.broker import Entry
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
@@ -60,11 +60,15 @@ class Streams:
 
     Args:
         parts: what streams read and tell.
+        auth: knows whose streams a token may open.
         version: the running release, told in `hello`.
     """
 
-    def __init__(self, *, parts: StreamParts, live: LiveStreams, version: str) -> None:
+    def __init__(
+        self, *, parts: StreamParts, auth: Authenticator, live: LiveStreams, version: str
+    ) -> None:
         self._parts = parts
+        self._auth = auth
         self._live = live
         self._version = version
 
@@ -72,21 +76,27 @@ class Streams:
         """Subscribe to the token's agents.
 
         Raises:
-            errors.ForbiddenError: `agents` names another node's agent, or `role=watcher` comes
-                with the admin token.
+            errors.ForbiddenError: `agents` names an agent that is not the token's, or
+                `role=watcher` comes with another token than a node's.
             errors.TooManyStreamsError: over a limit.
         """
         query = call.query
-        only = self._subset(call.principal, query.agents)
         is_watcher = query.role == "watcher"
-        if is_watcher and call.principal.is_admin:
+        principal = call.principal
+        if is_watcher and principal.is_admin:
             raise errors.ForbiddenError("The admin token has no node to watch.", field="role")
+        if is_watcher and principal.agent is not None:
+            raise errors.ForbiddenError(
+                f"A watcher needs its node's token; this one is {principal.agent}'s.", field="role"
+            )
+        only = self._subset(principal, query.agents, is_watcher=is_watcher)
         stream = Stream(
-            node=call.principal.node,
+            node=principal.node,
+            agent=principal.agent,
             only=only,
             is_watcher=is_watcher,
             wants_receipts=query.receipts,
-            token_sha256=call.principal.sha256,
+            token_sha256=principal.sha256,
             queue_limit=self._live.settings.stream_queue_events,
         )
         cursor = call.headers.get("last-event-id") or query.last_event_id
@@ -95,18 +105,16 @@ class Streams:
         )
         return self._live.open(call, stream, subscription)
 
-    def _subset(self, principal: Principal, names: str | None) -> frozenset[AgentName] | None:
+    def _subset(
+        self, principal: Principal, names: str | None, *, is_watcher: bool
+    ) -> frozenset[AgentName] | None:
         if names is None:
             return None
-        own = self._parts.directory.agents_of(principal.node)
+        own = self._auth.watches(principal) if is_watcher else self._auth.speaks_for(principal)
         chosen = [self._parts.directory.require(n, field="agents") for n in names.split(",")]
         foreign = [name for name in chosen if name not in own]
         if foreign:
-            raise errors.ForbiddenError(
-                f"This token speaks for {', '.join(own) or 'no agent'}, not for "
-                f"{', '.join(foreign)}.",
-                field="agents",
-            )
+            raise self._auth.refusal(principal, foreign, field="agents")
         return frozenset(chosen)
 
 
@@ -133,8 +141,7 @@ class Subscription:
 
     def agents(self) -> tuple[AgentName, ...]:
         """The agents carried now: the roster decides, at every moment."""
-        own = self._parts.directory.agents_of(self._stream.node)
-        return tuple(agent for agent in own if self._stream.carries(agent))
+        return tuple(agent for agent in self._allowed() if self._stream.carries(agent))
 
     def resume_id(self) -> str:
         """The cursor that came, if it can be resumed."""
@@ -251,13 +258,23 @@ class Subscription:
     def written(self, entries: Sequence[Entry]) -> Iterator[bytes]:
         """The frames that this stream may still carry, as one write; noted once it is done.
 
-        An agent may move while its mail waits here. Then its former node has no right to it.
+        An agent may move while its mail waits here. Then its former node has no right to it. Nor
+        has a watcher to what mail of an agent with a token of its own says.
         """
-        own = self._parts.directory.agents_of(self._stream.node)
+        own = self._allowed()
         allowed = [e for e in entries if e.delivery is None or e.delivery.agent in own]
+        if self._stream.agent is None and self._parts.directory.private:
+            allowed = [self._parts.fanout.as_watcher_sees(entry) for entry in allowed]
         if allowed:
             yield b"".join([entry.frame for entry in allowed])
             self._parts.hops.note_pushed(allowed)
+
+    def _allowed(self) -> tuple[AgentName, ...]:
+        """All that the token may have streams of; one of an agent's own asks for that agent."""
+        stream, directory = self._stream, self._parts.directory
+        if stream.agent is not None or stream.is_watcher:
+            return directory.agents_of(stream.node)
+        return directory.spoken_for_by(stream.node)
 
     def quiet(self) -> bytes:
         """A comment, so that both ends notice a dead peer."""

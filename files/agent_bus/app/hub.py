@@ -73,9 +73,9 @@ class Hub:
         api = routes(
             messages=messages,
             agents=Agents(bus=core.bus, auth=auth, directory=core.directory, fleet=fleet),
-            reports=parts.build_reports(core, prober),
+            reports=parts.build_reports(core, auth, prober),
             operator=operator,
-            streams=Streams(parts=parts.stream_parts(core), live=live, version=version),
+            streams=Streams(parts=parts.stream_parts(core), auth=auth, live=live, version=version),
             health=self.health,
             hubs=parts.build_hubs(settings, core, self.health, watch=watch, version=version),
             document=openapi.endpoint(),

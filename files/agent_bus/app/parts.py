@@ -261,11 +261,11 @@ def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messa
     )
 
 
-def build_reports(core: Core, prober: Prober) -> Reports:
+def build_reports(core: Core, auth: Authenticator, prober: Prober) -> Reports:
     """The endpoints for what watchers report."""
     return Reports(
         counters=core.counters,
-        directory=core.directory,
+        auth=auth,
         presence=core.presence,
         hops=core.hops,
         latency=core.latency,

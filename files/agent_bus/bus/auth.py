@@ -1,8 +1,11 @@
 """Bearer tokens: who is calling, and for which agents that token may act.
 
 Only SHA-256 digests are kept. A token has 256 random bits, so a fast hash is safe; the digest is
-still compared in constant time. Isolation is per node: the agents of one
-node share an operating-system user and hence its token.
+still compared in constant time.
+
+A node's token speaks for the node's agents, which share an operating-system user. An agent with a
+user of its own may have a token of its own: then only that one speaks for it. The node's token
+still *watches* the agent: the watcher holds the lease and wakes it, without reading its mail.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from agent_bus.core import errors
 from agent_bus.core.model import NodeName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from agent_bus.bus.directory import Directory
@@ -28,10 +32,14 @@ DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The owner of a request's token. `node` is None for the admin token."""
+    """The owner of a request's token.
+
+    `node` is None for the admin token. `agent` is set if the token is that agent's own.
+    """
 
     node: NodeName | None
     sha256: str
+    agent: AgentName | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -89,7 +97,8 @@ class Authenticator:
             raise errors.AuthThrottledError(wait_s)
         if not sha256:
             raise errors.UnauthenticatedError(
-                "Send `Authorization: Bearer <token>`; a node's token is in /etc/agent-bus."
+                "Send `Authorization: Bearer <token>`; tokens of nodes and agents are in "
+                "/etc/agent-bus."
             )
         raise errors.UnauthenticatedError(
             "The hub does not know this token; run `ansible-playbook site.yml` to bring the node "
@@ -111,7 +120,7 @@ class Authenticator:
         """Accept a scrape token or the admin token.
 
         Raises:
-            errors.ForbiddenError: a node's token.
+            errors.ForbiddenError: a token of a node or an agent.
             errors.UnauthenticatedError: as for `authenticate`.
             errors.AuthThrottledError: as for `authenticate`.
         """
@@ -131,24 +140,45 @@ class Authenticator:
         Raises:
             errors.SenderAmbiguousError: no name, and the token has not exactly one agent.
             errors.UnknownAgentError: nobody has this name.
-            errors.ForbiddenError: another node's agent.
+            errors.ForbiddenError: another node's agent, or one with a token of its own.
         """
-        own = self._directory.agents_of(principal.node)
+        own = self.speaks_for(principal)
         if name is None:
             if len(own) != 1:
                 raise errors.SenderAmbiguousError(own, field=field)
             return own[0]
         agent = self._directory.require(name, field=field)
         if agent not in own:
-            raise errors.ForbiddenError(
-                f"This token speaks for {', '.join(own) or 'no agent'}, not for {name}.",
-                field=field,
-            )
+            raise self.refusal(principal, [agent], field=field)
         return agent
+
+    def refusal(
+        self, principal: Principal, agents: Sequence[AgentName], *, field: str
+    ) -> errors.ForbiddenError:
+        """Why a token does not speak for these agents."""
+        words = f"This token speaks for {', '.join(self.speaks_for(principal)) or 'no agent'}"
+        words += f", not for {', '.join(agents)}."
+        if principal.agent is None:
+            for agent in agents:
+                if agent in self._directory.private and agent in self.watches(principal):
+                    words += f" {agent} has a token of its own, which its own user can read."
+        return errors.ForbiddenError(words, field=field)
+
+    def speaks_for(self, principal: Principal) -> tuple[AgentName, ...]:
+        """The agents that a token sends and reads for; those of no other one matter to a call."""
+        if principal.agent is not None:
+            return (principal.agent,)
+        return self._directory.spoken_for_by(principal.node)
+
+    def watches(self, principal: Principal) -> tuple[AgentName, ...]:
+        """The agents that a node's watcher wakes: all of the node. Nobody for other tokens."""
+        if principal.agent is not None or principal.is_admin:
+            return ()
+        return self._directory.agents_of(principal.node)
 
     def owns(self, principal: Principal, agent: AgentName) -> bool:
         """Whether an agent is one of a token's."""
-        return agent in self._directory.agents_of(principal.node)
+        return agent in self.speaks_for(principal)
 
     def _find(self, sha256: str) -> Principal | None:
         """The owner of a digest.
@@ -166,6 +196,12 @@ class Authenticator:
         found = {
             sha256: (sha256, Principal(node, sha256))
             for node, hashes in reversed(roster.tokens.items())
+            for sha256 in hashes
+        }
+        found |= {
+            sha256: (sha256, Principal(roster.agents[agent], sha256, agent))
+            for agent, hashes in roster.agent_tokens.items()
+            if agent in roster.agents  # an earlier release retires agents without looking here
             for sha256 in hashes
         }
         found |= {sha256: (sha256, Principal(None, sha256)) for sha256 in self._admin}

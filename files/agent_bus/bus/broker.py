@@ -55,6 +55,8 @@ class Holder(NamedTuple):
 class Stream:
     """One subscriber: a node's stream (or the operator's, node None) with its queue.
 
+    With an `agent`, the stream's token is that agent's own, and it carries nobody else.
+
     Until `is_live`, deliveries are not queued: the stream's greenlet is still reading them from
     the store, up to a head that it reads again before it goes live, so that none is missed.
     Until `is_greeted`, counters are not queued: hello will carry newer ones.
@@ -65,8 +67,9 @@ class Stream:
     """
 
     __slots__ = (
-        "_limit", "_queue", "_queued_bytes", "_signal", "end_reason", "is_greeted", "is_live",
-        "is_watcher", "node", "on_ready", "only", "socket", "token_sha256", "wants_receipts",
+        "_limit", "_queue", "_queued_bytes", "_signal", "agent", "end_reason", "is_greeted",
+        "is_live", "is_watcher", "node", "on_ready", "only", "socket", "token_sha256",
+        "wants_receipts",
     )  # fmt: skip
 
     def __init__(
@@ -78,9 +81,11 @@ class Stream:
         wants_receipts: bool,
         token_sha256: str,
         queue_limit: int,
+        agent: AgentName | None = None,
     ) -> None:
         self.node = node
-        self.only = only
+        self.agent = agent
+        self.only = only if agent is None else frozenset((agent,))
         self.is_watcher = is_watcher
         self.wants_receipts = wants_receipts
         self.token_sha256 = token_sha256
@@ -96,6 +101,17 @@ class Stream:
 
     def carries(self, agent: AgentName) -> bool:
         """Whether this stream asked for this agent's events."""
+        return self.only is None or agent in self.only
+
+    def may_carry(self, agent: AgentName, *, is_private: bool) -> bool:
+        """Whether this stream gets an agent's mail; a watcher gets it even of a private one.
+
+        Args:
+            agent: whose mail.
+            is_private: whether only a token of the agent's own speaks for it.
+        """
+        if is_private and not self.is_watcher and self.agent is None:
+            return False
         return self.only is None or agent in self.only
 
     def has_ended(self) -> bool:

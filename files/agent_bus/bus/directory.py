@@ -25,6 +25,9 @@ class Directory:
         self.rights = Rights()
         self._agents: dict[AgentName, Agent] = {}
         self._by_node: dict[NodeName, tuple[AgentName, ...]] = {}
+        self._spoken_for: dict[NodeName, tuple[AgentName, ...]] = {}
+        self.private: frozenset[AgentName] = frozenset()
+        """Agents that only a token of their own speaks for."""
 
     def replace(self, roster: Roster, agents: Iterable[Agent]) -> None:
         """Take the roster as it is stored now."""
@@ -35,6 +38,11 @@ class Directory:
         for name, node in roster.agents.items():
             by_node.setdefault(node, []).append(name)
         self._by_node = {node: tuple(sorted(names)) for node, names in by_node.items()}
+        self.private = frozenset(roster.agent_tokens) - roster.node_too
+        self._spoken_for = {
+            node: tuple(name for name in names if name not in self.private)
+            for node, names in self._by_node.items()
+        }
 
     @property
     def agents(self) -> dict[AgentName, Agent]:
@@ -49,6 +57,10 @@ class Directory:
     def agents_of(self, node: NodeName | None) -> tuple[AgentName, ...]:
         """The active agents of a node; for None, the admin token's place, the operator."""
         return (OPERATOR,) if node is None else self._by_node.get(node, ())
+
+    def spoken_for_by(self, node: NodeName | None) -> tuple[AgentName, ...]:
+        """Those of a node's active agents that its token speaks for; for None, the operator."""
+        return (OPERATOR,) if node is None else self._spoken_for.get(node, ())
 
     def is_guest(self, node: NodeName | None) -> bool:
         """Whether a node is a guest, which has no watcher."""

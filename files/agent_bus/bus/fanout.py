@@ -174,10 +174,7 @@ class Fanout:
         before = self._directory.roster
         self._directory.replace(roster, agents)
         for stream in self._broker:
-            # A renamed host takes its token along: it opens the other node's streams then.
-            valid = roster.tokens.get(stream.node, ()) if stream.node is not None else None
-            if valid is not None and stream.token_sha256 not in valid:
-                stream.end(states.REVOKED)
+            _end_without_right(stream, roster)
         for agent, node in before.agents.items():
             if roster.agents.get(agent) != node:
                 self.publish_gone(agent, node)
@@ -186,6 +183,8 @@ class Fanout:
             if set(before.tokens.get(node, ())) != set(roster.tokens.get(node, ())):
                 for agent in self._directory.agents_of(node):
                     self._broker.wake_inbox(agent)
+        for agent in _with_other_tokens(before, roster):
+            self._broker.wake_inbox(agent)
         for agent, node in roster.agents.items():
             if before.agents.get(agent) != node:
                 self.publish_mailbox(agent)
@@ -194,6 +193,14 @@ class Fanout:
         """A delivery as a frame; `committed` is 0 for one that was read from the store."""
         is_held = self._gate.is_held(delivery)
         return self._entry(delivery, wire.event_line(delivery, is_held=is_held), committed)
+
+    def as_watcher_sees(self, entry: Entry) -> Entry:
+        """A frame for who wakes an agent but does not speak for it: only that there is mail."""
+        delivery = entry.delivery
+        if delivery is None or delivery.agent not in self._directory.private:
+            return entry
+        line = wire.withheld_line(delivery, is_held=self._gate.is_held(delivery))
+        return self._entry(delivery, line, entry.committed)
 
     def mailbox_fields(self, agent: AgentName) -> dict[str, object]:
         """An agent's counters as watchers get them."""
@@ -219,7 +226,8 @@ class Fanout:
             streams = self._broker.streams_of(self._directory.owner_of(agent))
         except LookupError:
             return []
-        return [stream for stream in streams if stream.is_live and stream.carries(agent)]
+        is_private = agent in self._directory.private
+        return [s for s in streams if s.is_live and s.may_carry(agent, is_private=is_private)]
 
     def _publish_mailbox(self, box: MailboxCounts) -> None:
         """Tell the node's watcher; without one, no frame is made."""
@@ -238,7 +246,12 @@ class Fanout:
             streams = self._broker.streams_of(self._directory.owner_of(sender))
         except LookupError:
             return
-        wanting = [s for s in streams if s.wants_receipts and s.carries(sender)]
+        is_private = sender in self._directory.private
+        wanting = [
+            s
+            for s in streams
+            if s.wants_receipts and s.carries(sender) and not (is_private and s.agent is None)
+        ]
         if wanting:
             _put(wanting, sse.control("receipt", wire.receipt(receipt)))
 
@@ -248,6 +261,26 @@ class Fanout:
             for stream in self._broker.streams_of(node)
             if stream.is_watcher and stream.is_greeted and stream.carries(agent)
         ]
+
+
+def _end_without_right(stream: Stream, roster: Roster) -> None:
+    """End a stream whose token does not count any more, or counts for another node."""
+    node, agent = stream.node, stream.agent
+    if node is None:
+        return
+    # A renamed host takes its token along: it opens the other node's streams then.
+    valid = roster.tokens.get(node, ()) if agent is None else roster.agent_tokens.get(agent, ())
+    if stream.token_sha256 not in valid:
+        stream.end(states.REVOKED)
+    elif agent is not None and roster.agents.get(agent) != node:
+        stream.end(states.LIFETIME)  # it comes back as a stream of the other node
+
+
+def _with_other_tokens(before: Roster, now: Roster) -> set[AgentName]:
+    """Agents whose own tokens differ, or for whom their node's token begins or ceases to count."""
+    earlier, later = before.agent_tokens, now.agent_tokens
+    differing = {a for a in earlier.keys() | later.keys() if earlier.get(a) != later.get(a)}
+    return differing | (before.node_too ^ now.node_too)
 
 
 def _mailbox(of: MailboxCounts, hold: Hold | None) -> bytes:

@@ -180,6 +180,8 @@ class Roster:
     `tokens` maps each node to the SHA-256 digests (hex) of the tokens valid for it. `guests` are
     the nodes without a watcher, whose agents read when they ask. `policies` maps the name of each
     set of the operator's rules to those rules, as `policy.canonical` writes them.
+    `agent_tokens` are the digests of agents that have a token of their own; the node's token then
+    no longer speaks for them, except for those in `node_too`.
     """
 
     agents: dict[AgentName, NodeName]
@@ -187,16 +189,20 @@ class Roster:
     tokens: dict[NodeName, tuple[str, ...]] = field(default_factory=dict)
     guests: frozenset[NodeName] = frozenset()
     policies: dict[str, str] = field(default_factory=dict)
+    agent_tokens: dict[AgentName, tuple[str, ...]] = field(default_factory=dict)
+    node_too: frozenset[AgentName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Ages:
     """How old things in the store are, in milliseconds since 1970.
 
-    `rotating` maps each node with two valid tokens to since when. None: there is nothing.
+    `rotating` maps each node with two valid tokens to since when, `rotating_agents` each agent
+    with two of its own. None: there is nothing.
     """
 
     rotating: dict[NodeName, int]
+    rotating_agents: dict[AgentName, int]
     archived_at: int | None
     begun_at: int | None
 
@@ -213,6 +219,7 @@ class RosterChange:
     tokens_changed: tuple[NodeName, ...] = ()
     guests_changed: tuple[NodeName, ...] = ()
     policies_changed: tuple[str, ...] = ()
+    agent_tokens_changed: tuple[AgentName, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -227,6 +234,7 @@ class RosterChange:
                 self.tokens_changed,
                 self.guests_changed,
                 self.policies_changed,
+                self.agent_tokens_changed,
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agent_bus.core.model import PRIORITIES, rfc3339
@@ -79,6 +80,12 @@ class EventLine:
 def event_line(of: Delivery, *, is_held: bool = False) -> str:
     """The line of a delivery that comes without its message's other ones."""
     return EventLine(of.message).to(of, is_held=is_held)
+
+
+def withheld_line(of: Delivery, *, is_held: bool = False) -> str:
+    """As `event_line`, without what the sender wrote: for a watcher that may only wake."""
+    shown = replace(of.message, subject=None, body="", data_json=None)
+    return f'{EventLine(shown).to(of, is_held=is_held)[:-1]},"withheld":true}}'
 
 
 def accepted(

@@ -1,7 +1,7 @@
 """Which agent speaks, where the request itself has no field for it: MCP and A2A.
 
-A token is a node's, and a node may have several agents. Clients of these protocols can all be told
-to send a fixed header.
+A node's token may speak for several agents. Clients of these protocols can all be told to send a
+fixed header.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def speaker(call: AnyCall, auth: Authenticator) -> AgentName:
 
 
 def may_be(agent: AgentName, call: AnyCall, auth: Authenticator) -> bool:
-    """Whether a call is this agent's: the token is its node's, and no header names another one.
+    """Whether a call is this agent's: its token speaks for it, and no header names another one.
 
     Raises:
         errors.UnknownAgentError: nobody has the name in the header.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
-    from agent_bus.core.model import NodeName
+    from agent_bus.core.model import Ages
     from agent_bus.settings import Settings
     from agent_bus.store.contract import Vitals
 
@@ -42,7 +42,7 @@ CERTIFICATES: Final = {
     "database": "Certificate of the database",
 }
 ADMIN: Final = "(admin)"
-"""Stands among the nodes for the admin token."""
+"""Stands among the nodes for the admin token, as `agent NAME` does for an agent's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Remaining:
     """As of now; times in milliseconds since 1970.
 
     `certificates` maps `hub`, `authority` and `database` to when each ends, `rotating` maps a
-    node to since when it has two valid tokens. Without a backup `backup_at` is None; `begun_at`
-    is when the first agents were registered. `disk_full_at` is estimated from the last hours,
-    and None while the free room does not shrink.
+    node, or `agent NAME`, to since when it has two valid tokens. Without a backup `backup_at` is
+    None; `begun_at` is when the first agents were registered. `disk_full_at` is estimated from
+    the last hours, and None while the free room does not shrink.
     """
 
     now: int
@@ -126,7 +126,7 @@ class Reserves:
             disk_free_bytes=free,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
             disk_full_at=self._full_at(free, now),
-            rotating=self._rotating(ages.rotating),
+            rotating=self._rotating(ages),
             backup_at=self._backup_at(),
             begun_at=ages.begun_at,
             # the steady clock archives, which a set clock does not move
@@ -151,11 +151,16 @@ class Reserves:
                 self._database_ends = _ends({"database": self._database})
         return self._database_ends
 
-    def _rotating(self, noted: Mapping[NodeName, int]) -> dict[str, int]:
-        tokens = self._directory.roster.tokens
+    def _rotating(self, noted: Ages) -> dict[str, int]:
+        roster = self._directory.roster
         found = {
-            str(node): noted.get(node, self._begun)
-            for node, digests in sorted(tokens.items())
+            str(node): noted.rotating.get(node, self._begun)
+            for node, digests in sorted(roster.tokens.items())
+            if len(digests) > 1
+        }
+        found |= {
+            f"agent {name}": noted.rotating_agents.get(name, self._begun)
+            for name, digests in sorted(roster.agent_tokens.items())
             if len(digests) > 1
         }
         return {ADMIN: self._begun, **found} if self._has_two_admins else found

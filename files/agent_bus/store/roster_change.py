@@ -8,11 +8,11 @@ from agent_bus.core import errors
 from agent_bus.core.model import Roster, RosterChange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from agent_bus.core.model import Agent, AgentName, NodeName
 
-K = TypeVar("K")
+K = TypeVar("K", bound=str)
 V = TypeVar("V")
 
 RETIRE_FREELY: Final = 2
@@ -29,17 +29,22 @@ def assembled(
     guests: Iterable[tuple[NodeName]],
     *,
     policies: Iterable[tuple[str, str]],
+    agent_tokens: Iterable[tuple[AgentName, str, int]],
 ) -> Roster:
     """The roster of active agents, from its rows.
 
-    They are all agents, (group, member), (node, SHA-256), (node of guests,) and (policy, rules).
+    They are all agents, (group, member), (node, SHA-256), (node of guests,), (policy, rules) and
+    (agent, SHA-256, whether its node's token counts, too).
     """
+    own = list(agent_tokens)
     return Roster(
         agents={a.name: a.node for a in agents if a.node is not None and a.retired_at is None},
         groups=_grouped(members),
         tokens=_grouped(tokens),
         guests=frozenset(node for (node,) in guests),
         policies=dict(policies),
+        agent_tokens=_grouped((agent, sha256) for agent, sha256, _ in own),
+        node_too=frozenset(agent for agent, _, is_node_too in own if is_node_too),
     )
 
 
@@ -67,13 +72,7 @@ def _compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
         ),
         retired=tuple(sorted(name for name in old.agents if name not in new.agents)),
         groups_changed=_as_sets(new.groups) != _as_sets(old.groups),
-        tokens_changed=tuple(
-            sorted(
-                node
-                for node in old.tokens.keys() | new.tokens.keys()
-                if set(old.tokens.get(node, ())) != set(new.tokens.get(node, ()))
-            )
-        ),
+        tokens_changed=_changed(old.tokens, new.tokens),
         guests_changed=tuple(sorted(old.guests ^ new.guests)),
         policies_changed=tuple(
             sorted(
@@ -82,7 +81,22 @@ def _compare(old: Roster, known: list[Agent], new: Roster) -> RosterChange:
                 if old.policies.get(name) != new.policies.get(name)
             )
         ),
+        agent_tokens_changed=tuple(
+            sorted({*_changed(old.agent_tokens, new.agent_tokens), *(old.node_too ^ new.node_too)})
+        ),
     )
+
+
+def _changed(old: Mapping[K, tuple[str, ...]], new: Mapping[K, tuple[str, ...]]) -> tuple[K, ...]:
+    """Whose tokens differ, in order."""
+    differing = (
+        name for name in old.keys() | new.keys() if _digests(old, name) != _digests(new, name)
+    )
+    return tuple(sorted(differing))
+
+
+def _digests(of: Mapping[K, tuple[str, ...]], name: K) -> set[str]:
+    return set(of.get(name, ()))
 
 
 def _as_sets(groups: dict[str, tuple[AgentName, ...]]) -> dict[str, frozenset[AgentName]]:

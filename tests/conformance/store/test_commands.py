@@ -259,6 +259,49 @@ def test_sets_of_rules_are_kept_and_compared_as_wholes(opened: Opening) -> None:
         assert store.roster()[0].policies == fewer.policies
 
 
+def test_which_agents_have_tokens_of_their_own_is_kept(opened: Opening) -> None:
+    """With whether their nodes' tokens speak for them, too: either is a change by itself."""
+    own = {ALPHA: ("6" * 64,), GAMMA: ("7" * 64, "8" * 64)}
+    both = replace(ROSTER, agent_tokens=own, node_too=frozenset({GAMMA}))
+    with opened() as store:
+        enrolled(store)
+        assert store.put_roster(both, force=False, dry_run=False).agent_tokens_changed == (
+            ALPHA,
+            GAMMA,
+        )
+        assert not store.put_roster(both, force=False, dry_run=False).changed
+    with opened() as store:
+        kept = store.roster()[0]
+        assert (kept.agent_tokens, kept.node_too) == (both.agent_tokens, both.node_too)
+        alone = replace(both, node_too=frozenset())
+        change = store.put_roster(alone, force=False, dry_run=False)
+        assert change.agent_tokens_changed == (GAMMA,)
+        assert store.roster()[0].node_too == frozenset()
+        change = store.put_roster(ROSTER, force=False, dry_run=False)
+        assert change.agent_tokens_changed == (ALPHA, GAMMA)
+        assert store.roster()[0].agent_tokens == {}
+
+
+def test_since_when_an_agent_has_two_tokens_is_kept_until_it_has_one(opened: Opening) -> None:
+    """Beside a node of the same name; that the node's token counts, too, is no rotation."""
+    clock = FakeClock()
+    twin = NodeName(ALPHA)
+    one = replace(
+        ROSTER, tokens={**ROSTER.tokens, twin: ("5" * 64,)}, agent_tokens={ALPHA: ("6" * 64,)}
+    )
+    two = replace(one, agent_tokens={ALPHA: ("6" * 64, "7" * 64)})
+    with opened(clock=clock) as store:
+        enrolled(store, one)
+        assert store.ages().rotating_agents == {}
+        began = clock.now_ms()
+        store.put_roster(two, force=False, dry_run=False)
+        clock.advance(60)
+        store.put_roster(replace(two, node_too=frozenset({ALPHA})), force=False, dry_run=False)
+        assert (store.ages().rotating_agents, store.ages().rotating) == ({ALPHA: began}, {})
+        store.put_roster(one, force=False, dry_run=False)
+        assert store.ages().rotating_agents == {}
+
+
 def test_which_nodes_are_guests_is_kept(opened: Opening) -> None:
     guests = frozenset({NodeName("n1"), NodeName("guest")})
     with opened() as store:

@@ -72,6 +72,7 @@ class RosterAnswer(AnswerModel):
     policies_changed: Annotated[
         list[str], Field(description="Sets of rules that differ, such as `rights`.")
     ]
+    agent_tokens_changed: list[Name]
 
 
 class RightsRule(AnswerModel):

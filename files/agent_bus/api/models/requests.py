@@ -92,6 +92,18 @@ class NodeTokens(StrictModel):
     sha256: Annotated[list[Digest], Field(max_length=2)]
 
 
+class AgentTokens(StrictModel):
+    """The digests of an agent's own valid tokens: one, or two during a rotation."""
+
+    agent: NewName
+    sha256: Annotated[list[Digest], Field(min_length=1, max_length=2)]
+    node_too: bool = Field(
+        default=False,
+        description="The token of the agent's node still speaks for it: until the node has the "
+        "agent's own.",
+    )
+
+
 Side = Annotated[list[Recipient], Field(max_length=5000)]
 
 
@@ -120,20 +132,29 @@ class RosterBody(StrictModel):
         description="Who may write to whom. A sender that no rule names may write to all; one "
         "that rules name, to those to whom any of them lets it.",
     )
+    agent_tokens: Annotated[list[AgentTokens], Field(max_length=5000)] = Field(
+        default=[],
+        description="Agents with a token of their own; their node's does not speak for them.",
+    )
     force: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> RosterBody:
         names = [agent.name for agent in self.agents]
         digests = [digest for node in self.tokens for digest in set(node.sha256)]
+        digests += [digest for agent in self.agent_tokens for digest in set(agent.sha256)]
         nodes = [node.node for node in self.tokens]
-        for given in (names, nodes, digests, self.guests):
+        own = [one.agent for one in self.agent_tokens]
+        for given in (names, nodes, digests, self.guests, own):
             twice = sorted(one for one, count in Counter(given).items() if count > 1)
             if twice:
                 raise ValueError(f"named twice: {', '.join(twice)}")
         missing = {m for members in self.groups.values() for m in members} - set(names)
         if missing:
             raise ValueError(f"in a group but not in agents: {', '.join(sorted(missing))}")
+        nobody = set(own) - set(names)
+        if nobody:
+            raise ValueError(f"with a token but not in agents: {', '.join(sorted(nobody))}")
         strangers = set(self.guests) - set(nodes)
         if strangers:
             raise ValueError(f"guests without a token: {', '.join(sorted(strangers))}")

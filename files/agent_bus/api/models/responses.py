@@ -297,7 +297,10 @@ class ArchiveAge(AnswerModel):
 
 
 class Rotation(AnswerModel):
-    """A node whose old token is still accepted beside the new one; `(admin)` for the admin's."""
+    """A node whose old token is still accepted beside the new one; `(admin)` for the admin's.
+
+    `agent NAME` for an agent's own.
+    """
 
     node: str
     since: Time

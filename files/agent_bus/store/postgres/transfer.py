@@ -38,6 +38,7 @@ TABLES: Final = {
     "group_member": "group_name, agent",
     "node_token": "node, sha256",
     "policy": "name, rules",
+    "agent_token": "agent, sha256, node_too",
     "mailbox": "agent, unread, unfetched, last_seq, received_seq, accepted_seq, archived_seq",
     "message": f"{_MESSAGE}, open_count, closed_at",
     "delivery": _DELIVERY,

@@ -10,7 +10,7 @@ import pytest
 
 from agent_bus.api.models.requests import StreamQuery
 from agent_bus.api.stream import REPLAY_PAGE, Streams, Subscription
-from agent_bus.app.parts import build_live, stream_parts
+from agent_bus.app.parts import build_authenticator, build_live, stream_parts
 from agent_bus.bus.auth import Principal
 from agent_bus.bus.broker import WRITE_BYTES
 from agent_bus.core import sse
@@ -202,7 +202,8 @@ def test_a_hub_that_is_stopping_says_bye_and_refuses_nobody_for_good(
     core.bus.send(draft())
     core.broker.end_all("shutdown")
     live = build_live(settings_in(tmp_path), core, greenlets.HangUps())
-    streams = Streams(parts=stream_parts(core), live=live, version="v")
+    auth = build_authenticator(settings_in(tmp_path), frozenset(), core)
+    streams = Streams(parts=stream_parts(core), auth=auth, live=live, version="v")
     own = f"{core.store.epoch}-1"
     for cursor, place in (("", ""), (own, own), ("other-1", ""), (f"{own}\nevent: x", "")):
         principal = Principal(NodeName("n1"), "1" * 64)

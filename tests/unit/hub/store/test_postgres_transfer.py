@@ -40,7 +40,8 @@ BOUNDS = SweepBounds(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, 
 
 def filled(store: Backend, clock: FakeClock) -> None:
     """Something in every table."""
-    enrolled(store, replace(ROSTER, policies={"rights": "[]"}))
+    own = {ALPHA: ("6" * 64,)}
+    enrolled(store, replace(ROSTER, policies={"rights": "[]"}, agent_tokens=own))
     store.outgoing.adopt(["ops"])
     store.outgoing.note(["read"])
     for number in range(3):

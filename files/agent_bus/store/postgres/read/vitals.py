@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_bus.core.model import PRIORITIES, Ages, NodeName
+from agent_bus.core.model import PRIORITIES, AgentName, Ages, NodeName
 from agent_bus.store import rows
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from agent_bus.core.model import AgentName, MailboxCounts
+    from agent_bus.core.model import MailboxCounts
 
 _RANKS: Final = ", ".join(f"({rank}::bigint)" for rank in range(len(PRIORITIES)))
 MAILBOXES: Final = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox ORDER BY agent"
@@ -29,6 +29,9 @@ LAST_WAKES: Final = " UNION ALL ".join(
 )
 ROTATIONS: Final = (
     "SELECT substr(key, 10), value::bigint FROM meta WHERE starts_with(key, 'rotation:')"
+)
+AGENT_ROTATIONS: Final = (
+    "SELECT substr(key, 16), value::bigint FROM meta WHERE starts_with(key, 'agent-rotation:')"
 )
 OLDEST_ARCHIVED: Final = "SELECT min(archived_at) FROM archive_message"
 BEGUN: Final = "SELECT min(registered_at) FROM agent WHERE registered_at > 0"
@@ -55,10 +58,11 @@ def last_wakes(connection: Connection[Any]) -> dict[AgentName, int]:
 
 def ages(connection: Connection[Any]) -> Ages:
     """See `Vitals.ages`; in a snapshot."""
-    rotations = connection.execute(ROTATIONS)
+    rotations, of_agents = connection.execute(ROTATIONS), connection.execute(AGENT_ROTATIONS)
     archived, begun = connection.execute(OLDEST_ARCHIVED), connection.execute(BEGUN)
     return Ages(
         rotating={NodeName(node): at for node, at in rotations},
+        rotating_agents={AgentName(agent): at for agent, at in of_agents},
         archived_at=_value(archived.fetchone()),
         begun_at=_value(begun.fetchone()),
     )

@@ -51,6 +51,19 @@ NOTE_ROTATIONS: Final = (
     "INSERT INTO meta (key, value) SELECT 'rotation:' || node, %s FROM node_token"
     " GROUP BY node HAVING count(*) > 1 ON CONFLICT (key) DO NOTHING"
 )
+AGENT_TOKENS: Final = "SELECT agent, sha256, node_too FROM agent_token ORDER BY agent, sha256"
+DROP_AGENT_DIGESTS: Final = "DELETE FROM agent_token"
+KEEP_AGENT_DIGESTS: Final = (
+    "INSERT INTO agent_token (agent, sha256, node_too)"
+    " SELECT agent, sha256, (agent = ANY(%s))::int"
+    " FROM unnest(%s::text[], %s::text[]) AS w(agent, sha256)"
+    " ON CONFLICT DO NOTHING"
+)
+# An agent may have the name of a node, so its rotation has a key of another kind.
+NOTE_AGENT_ROTATIONS: Final = (
+    "INSERT INTO meta (key, value) SELECT 'agent-rotation:' || agent, %s FROM agent_token"
+    " GROUP BY agent HAVING count(*) > 1 ON CONFLICT (key) DO NOTHING"
+)
 SEEN: Final = (
     "UPDATE agent a SET last_seen_at = w.at FROM unnest(%s::text[], %s::bigint[]) AS w(name, at)"
     " WHERE a.name = w.name"
@@ -66,7 +79,12 @@ def load(connection: Connection[Any]) -> tuple[Roster, list[Agent]]:
     members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
     guests = [(NodeName(node),) for (node,) in connection.execute(GUESTS)]
     policies = connection.execute(POLICIES)
-    roster = roster_change.assembled(agents, members, tokens, guests, policies=policies)
+    own = [
+        (AgentName(agent), sha256, too) for agent, sha256, too in connection.execute(AGENT_TOKENS)
+    ]
+    roster = roster_change.assembled(
+        agents, members, tokens, guests, policies=policies, agent_tokens=own
+    )
     return roster, agents
 
 
@@ -96,9 +114,17 @@ def put(
     connection.execute(PUT_GUESTS, (sorted(new.guests),))
     connection.execute(DROP_POLICIES)
     connection.execute(PUT_POLICIES, (list(new.policies), list(new.policies.values())))
+    connection.execute(DROP_AGENT_DIGESTS)
+    connection.execute(KEEP_AGENT_DIGESTS, (sorted(new.node_too), *_columns(new.agent_tokens)))
     ended = [f"rotation:{node}" for node in change.tokens_changed]
+    ended += [
+        f"agent-rotation:{agent}"
+        for agent in change.agent_tokens_changed
+        if set(old.agent_tokens.get(agent, ())) != set(new.agent_tokens.get(agent, ()))
+    ]
     connection.execute(END_ROTATIONS, (ended,))
     connection.execute(NOTE_ROTATIONS, (str(now),))
+    connection.execute(NOTE_AGENT_ROTATIONS, (str(now),))
     return change, load(connection)
 
 

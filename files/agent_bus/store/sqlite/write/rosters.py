@@ -44,6 +44,18 @@ DROP_POLICIES: Final = "DELETE FROM policy"
 PUT_POLICY: Final = "INSERT INTO policy (name, rules) VALUES (?, ?)"
 DROP_DIGESTS: Final = "DELETE FROM node_token"
 KEEP_DIGEST: Final = "INSERT INTO node_token (node, sha256) VALUES (?, ?)"
+AGENT_TOKENS: Final = "SELECT agent, sha256, node_too FROM agent_token ORDER BY agent, sha256"
+DROP_AGENT_DIGESTS: Final = "DELETE FROM agent_token"
+KEEP_AGENT_DIGEST: Final = "INSERT INTO agent_token (agent, sha256, node_too) VALUES (?, ?, ?)"
+# An agent may have the name of a node, so its rotation has a key of another kind.
+AGENT_ROTATIONS: Final = (
+    "SELECT substr(key, 16), CAST(value AS INTEGER) FROM meta WHERE key GLOB 'agent-rotation:*'"
+)
+END_AGENT_ROTATION: Final = "DELETE FROM meta WHERE key = 'agent-rotation:' || ?"
+NOTE_AGENT_ROTATIONS: Final = (
+    "INSERT INTO meta (key, value) SELECT 'agent-rotation:' || agent, ? FROM agent_token"
+    " WHERE true GROUP BY agent HAVING count(*) > 1 ON CONFLICT (key) DO NOTHING"
+)
 SEEN: Final = "UPDATE agent SET last_seen_at = ? WHERE name = ?"
 
 
@@ -53,7 +65,12 @@ def load(connection: apsw.Connection) -> tuple[Roster, list[Agent]]:
     members, tokens = connection.execute(MEMBERS), connection.execute(TOKENS)
     guests = [(NodeName(node),) for (node,) in connection.execute(GUESTS)]
     policies = connection.execute(POLICIES)
-    roster = roster_change.assembled(agents, members, tokens, guests, policies=policies)
+    own = [
+        (AgentName(agent), sha256, too) for agent, sha256, too in connection.execute(AGENT_TOKENS)
+    ]
+    roster = roster_change.assembled(
+        agents, members, tokens, guests, policies=policies, agent_tokens=own
+    )
     return roster, agents
 
 
@@ -89,6 +106,15 @@ def put(
     for node in change.tokens_changed:
         connection.execute(END_ROTATION, (node,))
     connection.execute(NOTE_ROTATIONS, (str(now),))
+    connection.execute(DROP_AGENT_DIGESTS)
+    for agent, hashes in new.agent_tokens.items():
+        is_node_too = int(agent in new.node_too)
+        rows = [(agent, sha256, is_node_too) for sha256 in set(hashes)]
+        connection.executemany(KEEP_AGENT_DIGEST, rows)
+    for agent in change.agent_tokens_changed:
+        if set(old.agent_tokens.get(agent, ())) != set(new.agent_tokens.get(agent, ())):
+            connection.execute(END_AGENT_ROTATION, (agent,))
+    connection.execute(NOTE_AGENT_ROTATIONS, (str(now),))
     return change, load(connection)
 
 
@@ -96,6 +122,7 @@ def ages(connection: apsw.Connection) -> Ages:
     """See `Vitals.ages`."""
     return Ages(
         rotating={NodeName(node): at for node, at in connection.execute(ROTATIONS)},
+        rotating_agents={AgentName(a): at for a, at in connection.execute(AGENT_ROTATIONS)},
         archived_at=next(iter(connection.execute(OLDEST_ARCHIVED)))[0],
         begun_at=next(iter(connection.execute(BEGUN)))[0],
     )
