@@ -76,6 +76,12 @@ class Settings(BaseModel):
         description="All hubs of the fleet, this one too, as objects with name and url (the "
         "address by which clients reach it); for `GET /api/hubs`.",
     )
+    page_url: Annotated[str | None, Field(pattern=r"^https?://[^\s/]+/?$")] = Field(
+        default=None,
+        description="The page's address as people's browsers reach it, for links in "
+        "notifications, such as `https://bus.example.org`; without it that of `hubs`, or the "
+        "machine's own name.",
+    )
     patroni_url: Annotated[str | None, Field(pattern=r"^https?://[^\s]+$")] = Field(
         default=None,
         description="REST API of the Patroni on the hub's own host, which is asked every 5 s how "
@@ -267,6 +273,13 @@ class Settings(BaseModel):
     def hub_url(self) -> str | None:
         """The address by which clients reach this hub, if it is set."""
         return next((hub.url for hub in self.hubs if hub.name == self.hub_name), None)
+
+    @property
+    def people_url(self) -> str:
+        """The page's address as far as it is known, without a path."""
+        scheme = "http" if self.tls is None else "https"
+        own = f"{scheme}://{socket.gethostname()}:{self.port}"
+        return (self.page_url or self.hub_url or own).rstrip("/")
 
     @property
     def host(self) -> str:

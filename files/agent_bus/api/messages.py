@@ -13,6 +13,7 @@ from agent_bus.api import paging
 from agent_bus.api.models import fields
 from agent_bus.bus.broker import Holder
 from agent_bus.core import errors, wire
+from agent_bus.core.guards.question import QUESTION, part_of
 from agent_bus.core.model import (
     PRIORITIES,
     AgentName,
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
     from agent_bus.bus.presence import Presence
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.question import Part
     from agent_bus.core.model import Sent
     from agent_bus.http.call import Done
     from agent_bus.store.contract import Store
+    from agent_bus.store.pending import Pending
 
 KEY_LIMIT: Final = 255
 """Characters of an Idempotency-Key; a UUID has 36."""
@@ -60,8 +64,12 @@ class Messages:
         directory: Directory,
         presence: Presence,
         auth: Authenticator,
+        pending: Pending,
+        clock: Clock,
         page_limit: int,
     ) -> None:
+        self._pending = pending
+        self._clock = clock
         self._bus = bus
         self._store = store
         self._counters = counters
@@ -73,7 +81,7 @@ class Messages:
     def send(self, call: Call[None, SendBody]) -> Answer:
         """Send a message."""
         draft, skipped = self._draft(call)
-        return self._accepted(self._bus.send(draft), skipped)
+        return self._accepted(self._bus.send(draft, step=_part(call.body)), skipped)
 
     def begin_send(self, call: Call[None, SendBody], done: Done) -> None:
         """As `send`, in the loop itself."""
@@ -86,7 +94,7 @@ class Messages:
                 outcome = defect
             done(outcome)
 
-        self._bus.begin_send(draft, done=stored)
+        self._bus.begin_send(draft, step=_part(call.body), done=stored)
 
     def _draft(self, call: Call[None, SendBody]) -> tuple[Draft, tuple[AgentName, ...]]:
         """(what is to be stored, whom the sender may not write to and is left out).
@@ -226,7 +234,31 @@ class Messages:
             or any(d.agent in own for d in found[1])
         ):
             raise errors.UnknownMessageError(message_id)
-        return Answer(200, self._told(call.principal, *found))
+        told = self._told(call.principal, *found)
+        return Answer(200, {**told, **self._followed(found[0], told["deliveries"])})
+
+    def _followed(self, of: Message, timelines: list[dict[str, Any]]) -> dict[str, Any]:
+        """What waits for somebody: a message's question, and the ladder of each delivery."""
+        pending = self._pending
+        steps = pending.steps(of.first_seq) if of.rank == 0 else []
+        ladders = [
+            {
+                **one,
+                "ladder": [
+                    {"to": s.target, "at": rfc3339(s.at), "notice_id": s.notice_id}
+                    for s in steps
+                    if s.seq == one["seq"]
+                ],
+            }
+            for one in timelines
+        ]
+        asks = of.data_json is not None and f'"{QUESTION}"' in of.data_json
+        question = pending.question(of.id) if asks else None
+        steady = self._clock.steady_ms()
+        return {
+            "deliveries": ladders,
+            "question": None if question is None else wire.question(question, steady=steady),
+        }
 
     def _addressed(
         self, body: SendBody, sender: AgentName, key: str | None
@@ -272,6 +304,15 @@ class Messages:
         if not principal.is_admin and of.sender not in own:
             deliveries = [d for d in deliveries if d.agent in own]
         return wire.with_timeline(of, deliveries)
+
+
+def _part(body: SendBody) -> Part | None:
+    """What a message is to a question; most have no data, so this costs them nothing.
+
+    Raises:
+        errors.InvalidRequestError: a question whose choices make no sense.
+    """
+    return None if body.data is None else part_of(body.data, reply_to=body.reply_to)
 
 
 def _has_gone(call: AnyCall) -> bool:

@@ -36,6 +36,12 @@ WRITES: Final[Problems] = (
     errors.NoPrimaryError,
     errors.DiskFullError,
 )
+ANSWERS: Final[Problems] = (
+    errors.AlreadyAnsweredError,
+    errors.QuestionExpiredError,
+    errors.UnknownChoiceError,
+)
+"""What can be wrong with the answer to a question."""
 ADMIN: Final[Problems] = (errors.ForbiddenError,)
 ROSTER_BYTES: Final = 2 * 1024 * 1024
 """A roster's body: the largest fleet that is taken, 1,000 nodes amid a rotation of their tokens
@@ -175,6 +181,7 @@ def _messages(messages: Messages) -> list[Route]:
                 errors.NotAllowedError,
                 errors.RateLimitedError,
                 errors.ThreadBudgetError,
+                *ANSWERS,
             ),
             headers=SEND_HEADERS,
             action=SEND,
@@ -231,7 +238,7 @@ def _past(messages: Messages) -> list[Route]:
             bare(messages.message),
             "One message with its timeline",
             "The sender sees every delivery, a recipient its own.",
-            answer=responses.MessageAnswer,
+            answer=responses.FullMessage,
             problems=(errors.UnknownMessageError,),
         ),
     ]

@@ -11,6 +11,7 @@ from agent_bus.bus.counters import Counters
 from agent_bus.bus.directory import Directory
 from agent_bus.bus.fanout import Fanout
 from agent_bus.bus.guards.notices import Notices
+from agent_bus.bus.guards.questions import Questions
 from agent_bus.bus.guards.wake_gate import WakeGate
 from agent_bus.bus.hops import Hops
 from agent_bus.bus.presence import Presence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Backend, Records, Store, Vitals
     from agent_bus.store.outgoing import Outgoing
+    from agent_bus.store.pending import Pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Core:
     limiter: RateLimiter
     notices: Notices
     gate: WakeGate
+    pending: Pending
+    questions: Questions
 
 
 def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
@@ -95,8 +99,26 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         depth_limit=settings.hop_limit,
         cluster=backend.cluster,
     )
+    notices = Notices(store=store)
     return Core(
         store, backend, backend.records, clock, broker, directory, presence, counters, latency,
         observers, fanout, hops, bus, backend.cluster,
-        backend.outgoing, limiter, Notices(store=store), gate,
+        backend.outgoing, limiter, notices, gate,
+        backend.pending, _questions(settings, backend, clock, of=(bus, notices, directory)),
     )  # fmt: skip
+
+
+def _questions(
+    settings: Settings, backend: Backend, clock: Clock, *, of: tuple[Bus, Notices, Directory]
+) -> Questions:
+    """What makes links to questions, and tells of those that nobody answered."""
+    bus, notices, directory = of
+    return Questions(
+        pending=backend.pending,
+        send=lambda draft, part: bus.send(draft, step=part),
+        notices=notices,
+        directory=directory,
+        clock=clock,
+        url=settings.people_url,
+        leads=backend.cluster.leads,
+    )

@@ -55,7 +55,7 @@ class Hub:
         alerts = parts.build_alerting(core, fleet, samples, watch, webhooks=webhooks)
         overview = parts.build_overview(core, fleet, alerts, samples, watch=watch, version=version)
         core.observers.extend((housekeeper, fleet, overview, *webhooks.observers))
-        for one in (housekeeper, fleet, overview):
+        for one in (housekeeper, fleet, overview, core.questions):
             one.start()
         sessions = parts.build_sessions(core, auth)
         audit = Audit(records=core.records, clock=clock)

@@ -257,6 +257,8 @@ def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messa
         directory=core.directory,
         presence=core.presence,
         auth=auth,
+        pending=core.pending,
+        clock=core.clock,
         page_limit=settings.page_limit,
     )
 

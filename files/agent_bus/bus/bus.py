@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent_bus.bus.broker import Entry
 from agent_bus.core import errors, sse, states
 from agent_bus.core.guards.hold import Hold
+from agent_bus.core.task import Step
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import Waiter
 from agent_bus.store.cluster import ALONE, WakeAsked
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.question import Part
     from agent_bus.core.latency import Latency
     from agent_bus.core.limits import RateLimiter
     from agent_bus.core.model import (
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
         Seq,
     )
     from agent_bus.core.slices import InboxSlice
-    from agent_bus.core.task import Step
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Store
 
@@ -81,12 +82,13 @@ class Bus:
         self._clock = clock
         self._hop_limit = depth_limit
 
-    def send(self, draft: Draft, *, step: Step | None = None) -> Sent:
+    def send(self, draft: Draft, *, step: Step | Part | None = None) -> Sent:
         """Store a message; answers after the commit is durable.
 
         Args:
             draft: the message.
-            step: what it is to a task. One that cancels may go past the depth of a thread.
+            step: what it is to a task, or to a question. One that cancels a task may go past the
+                depth of a thread.
 
         Raises:
             task.UnknownTaskError, task.TaskEndedError: see `Store.send`.
@@ -98,7 +100,11 @@ class Bus:
         return waiter.wait()
 
     def begin_send(
-        self, draft: Draft, *, step: Step | None = None, done: Callable[[Sent | Exception], object]
+        self,
+        draft: Draft,
+        *,
+        step: Step | Part | None = None,
+        done: Callable[[Sent | Exception], object],
     ) -> None:
         """As `send`, without waiting for the commit: `done` takes what comes of it, in the loop.
 
@@ -107,7 +113,7 @@ class Bus:
             greenlets.MustWaitError: this is the loop, and whether it is a replay is not known.
         """
         wait_s = self._take_rate(draft)
-        is_cancel = step is not None and step.kind == "cancel"
+        is_cancel = isinstance(step, Step) and step.kind == "cancel"
         depth_limit = sys.maxsize if is_cancel else self._hop_limit
         if draft.idempotency_key is None:
             self._store.begin_send(draft, depth_limit=depth_limit, step=step, done=done)

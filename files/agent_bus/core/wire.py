@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent_bus.core.guards.hold import Hold
+    from agent_bus.core.guards.question import Question
     from agent_bus.core.model import AgentName, Delivery, MailboxCounts, Message, Sent
     from agent_bus.core.states import AgentStatus
 
@@ -141,6 +142,19 @@ def timeline(of: Delivery) -> dict[str, Any]:
 def with_timeline(of: Message, deliveries: Sequence[Delivery]) -> dict[str, Any]:
     """A message with the hops of the given deliveries."""
     return {**message(of), "deliveries": [timeline(d) for d in deliveries]}
+
+
+def question(of: Question, *, steady: int) -> dict[str, Any]:
+    """A question as everybody gets it who may see its message."""
+    return {
+        "choices": list(of.choices),
+        "agents": list(of.agents),
+        "state": of.state(steady=steady),
+        "choice": of.choice,
+        "answered_by": of.answered_by,
+        "answered_at": rfc3339(of.answered_at),
+        "answer_id": of.answer_id,
+    }
 
 
 def mailbox(of: MailboxCounts, hold: Hold | None) -> dict[str, object]:

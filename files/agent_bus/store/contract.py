@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from agent_bus.core.guards.question import Part
     from agent_bus.core.latency import Histogram
     from agent_bus.core.model import (
         Acked,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from agent_bus.core.task import Step, Task, Tasks, TaskSlice, TaskThread
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.outgoing import Outgoing
+    from agent_bus.store.pending import Pending
 
 
 KEY_LIFETIME_MS: Final = 24 * 3600 * 1000
@@ -120,8 +122,10 @@ class Store(Protocol):
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each commit from now on; once, before the first write."""
 
-    def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
+    def send(self, draft: Draft, *, depth_limit: int, step: Step | Part | None = None) -> Sent:
         """Store a message with one delivery per recipient; with a `step`, its task changes too.
+
+        A part of a question asks it, or answers it if `reply_to` is one.
 
         A reply of its agent to its owner completes an open task of the thread. Of the messages
         that name a new context, sent at the same moment, one begins it and the others join it.
@@ -129,6 +133,8 @@ class Store(Protocol):
         Raises:
             task.UnknownTaskError: `step` names no task of the sender with the recipient.
             task.TaskEndedError: `step` names a task that has ended.
+            errors.AlreadyAnsweredError, errors.QuestionExpiredError, errors.ForbiddenError,
+                errors.UnknownChoiceError: see `question.accept`.
             errors.UnknownMessageError: `reply_to` is not known, or not the sender's to see.
             errors.ThreadBudgetError: the thread is past `depth_limit`.
             errors.IdempotencyConflictError: the key was used with another payload.
@@ -142,7 +148,7 @@ class Store(Protocol):
         draft: Draft,
         *,
         depth_limit: int,
-        step: Step | None = None,
+        step: Step | Part | None = None,
         done: Callable[[Sent | Exception], object],
     ) -> None:
         """Queue what `send` does, and return at once; call it in the loop's thread.
@@ -295,6 +301,10 @@ class Backend(Store, Vitals, Protocol):
     @property
     def outgoing(self) -> Outgoing:
         """What waits for webhooks."""
+
+    @property
+    def pending(self) -> Pending:
+        """What waits for somebody: questions, and the ladder."""
 
     @property
     def cluster(self) -> Cluster:

@@ -1,9 +1,11 @@
-"""The columns of the two large tables, and how their rows become values."""
+"""The columns of tables that several queries read, and how their rows become values."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_bus.core.guards.question import Question
 from agent_bus.core.model import PRIORITIES, Delivery, MailboxCounts, Message
 
 if TYPE_CHECKING:
@@ -22,6 +24,11 @@ DELIVERY_COLUMNS: Final = (
     " d.expired_at"
 )
 MAILBOX_COLUMNS: Final = "agent, unfetched, unread, last_seq"
+QUESTION_COLUMNS: Final = (
+    "q.pk, q.id, q.asker, q.agents, q.choices, q.asked_at, q.expires_at, q.answer_id,"
+    " q.answered_by, q.choice, q.answered_at, q.ended_at"
+)
+QUESTION_WIDTH: Final = 12
 
 
 def message(row: Sequence[Any]) -> Message:
@@ -42,3 +49,11 @@ def joined(row: Sequence[Any]) -> Delivery:
 def mailboxes(rows: Iterable[Sequence[Any]]) -> tuple[MailboxCounts, ...]:
     """Mailboxes from rows of MAILBOX_COLUMNS."""
     return tuple(MailboxCounts(*row) for row in rows)
+
+
+def question(row: Sequence[Any]) -> Question:
+    """A question from the columns of QUESTION_COLUMNS."""
+    pk, message_id, asker, agents, choices, *rest = row[:QUESTION_WIDTH]
+    return Question(
+        pk, message_id, asker, tuple(json.loads(agents)), tuple(json.loads(choices)), *rest
+    )

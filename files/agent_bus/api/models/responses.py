@@ -147,6 +147,42 @@ class MessageAnswer(MessageFields):
     deliveries: list[Timeline]
 
 
+class LadderStep(AnswerModel):
+    """Who else was told that an urgent message stays unread."""
+
+    to: Annotated[str, Field(description="An agent, `@group`, or `operator`.")]
+    at: Time
+    notice_id: Annotated[
+        Ulid | None, Field(description="The notice; null while it is sent, or if nobody was left.")
+    ]
+
+
+class FullTimeline(Timeline):
+    """The hops of one delivery, and its steps up the ladder."""
+
+    ladder: list[LadderStep]
+
+
+class QuestionAnswer(AnswerModel):
+    """A question that a message asks."""
+
+    choices: list[str]
+    agents: Annotated[list[Name], Field(description="Who may answer.")]
+    state: Literal["open", "answered", "expired"]
+    choice: Annotated[str | None, Field(description="The answer.")]
+    answered_by: Name | None
+    answered_at: Time | None
+    answer_id: Ulid | None
+
+
+class FullMessage(MessageFields):
+    """A message with all that there is to say of it, as far as the caller may see it."""
+
+    expires_at: Time | None
+    deliveries: list[FullTimeline]
+    question: Annotated[QuestionAnswer | None, Field(description="Null: it asks nothing.")]
+
+
 class HistoryAnswer(AnswerModel):
     """A page of the past."""
 

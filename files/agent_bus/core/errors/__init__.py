@@ -5,6 +5,11 @@ from the facts, and words the `detail`, which always says what to do. `http/prob
 `application/problem+json`; nothing else of HTTP is known here.
 """
 
+from agent_bus.core.errors.answers import (
+    AlreadyAnsweredError,
+    QuestionExpiredError,
+    UnknownChoiceError,
+)
 from agent_bus.core.errors.base import BusError
 from agent_bus.core.errors.failed import (
     BackupFailedError,
@@ -43,6 +48,7 @@ from agent_bus.core.errors.refused import (
 
 __all__ = [
     "AgentRetiredError",
+    "AlreadyAnsweredError",
     "AuthThrottledError",
     "BackupFailedError",
     "BackupRunningError",
@@ -59,6 +65,7 @@ __all__ = [
     "NoWatcherError",
     "NotAllowedError",
     "NotReadyError",
+    "QuestionExpiredError",
     "RateLimitedError",
     "RosterShrinksError",
     "SenderAmbiguousError",
@@ -69,6 +76,7 @@ __all__ = [
     "TooManyStreamsError",
     "UnauthenticatedError",
     "UnknownAgentError",
+    "UnknownChoiceError",
     "UnknownMessageError",
     "UnknownPathError",
     "UnknownWebhookError",

@@ -16,9 +16,10 @@ import psycopg
 
 from agent_bus.core import errors
 from agent_bus.core.model import new_message_id
+from agent_bus.core.task import Step
 from agent_bus.runtime.greenlets import Waiter
 from agent_bus.store.contract import KEY_LIFETIME_MS
-from agent_bus.store.postgres import tasks, transfer
+from agent_bus.store.postgres import questions, tasks, transfer
 from agent_bus.store.postgres.cluster import elsewhere
 from agent_bus.store.postgres.cluster.postgres_cluster import PostgresCluster
 from agent_bus.store.postgres.cluster.statements import Me
@@ -27,6 +28,7 @@ from agent_bus.store.postgres.link.migrate import migrate, schema_version
 from agent_bus.store.postgres.link.pool import Readers
 from agent_bus.store.postgres.link.primary import PrimaryLink
 from agent_bus.store.postgres.outgoing import PostgresOutgoing
+from agent_bus.store.postgres.pending import PostgresPending
 from agent_bus.store.postgres.read import history, reads, replication, vitals
 from agent_bus.store.postgres.read.snapshot import snapshot
 from agent_bus.store.postgres.records import PostgresRecords
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.question import Part
     from agent_bus.core.latency import Histogram
     from agent_bus.core.model import (
         Acked,
@@ -62,7 +65,7 @@ if TYPE_CHECKING:
         Stamp,
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
-    from agent_bus.core.task import Step, Task, Tasks, TaskSlice, TaskThread
+    from agent_bus.core.task import Task, Tasks, TaskSlice, TaskThread
     from agent_bus.store.contract import Listener, Replication
     from agent_bus.store.postgres.cluster.fence import Ask
     from agent_bus.store.postgres.link.address import Address
@@ -135,6 +138,7 @@ class PostgresStore:
         self._writer.follower = self.cluster
         self.records = PostgresRecords(readers=self._readers, writer=self._writer)
         self.outgoing = PostgresOutgoing(readers=self._readers, writer=self._writer, clock=clock)
+        self.pending = PostgresPending(readers=self._readers, writer=self._writer, clock=clock)
 
     def _first_connection(self, address: Address) -> connections.NativeConnection:
         deadline = time.monotonic() + PATIENCE_AT_START_S
@@ -173,7 +177,7 @@ class PostgresStore:
 
     # Writing: `store/contract.py` says what each promises.
 
-    def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
+    def send(self, draft: Draft, *, depth_limit: int, step: Step | Part | None = None) -> Sent:
         """Store a message with one delivery per recipient."""
         waiter: Waiter[Sent] = Waiter()
         self.begin_send(draft, depth_limit=depth_limit, step=step, done=waiter.settle)
@@ -184,15 +188,18 @@ class PostgresStore:
         draft: Draft,
         *,
         depth_limit: int,
-        step: Step | None = None,
+        step: Step | Part | None = None,
         done: Callable[[Sent | Exception], object],
     ) -> None:
         """Queue a send."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
-        send = Send(draft, new_message_id(now), now, steady, depth_limit, is_step=step is not None)
+        is_step = isinstance(step, Step)
+        send = Send(draft, new_message_id(now), now, steady, depth_limit, is_step=is_step)
         work: Work = send
-        if step is not None:
+        if isinstance(step, Step):
             work = Applied(partial(tasks.take, step=step, work=send), facts.sent)
+        elif step is not None:
+            work = Applied(partial(questions.take, part=step, work=send), facts.sent)
         self._writer.begin(Command(work, self._listener.on_sent, done))
 
     def ack_ids(self, agent: AgentName, ids: Sequence[MessageId]) -> Acked:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import states
+from agent_bus.core.task import Step
 from agent_bus.runtime.greenlets import ThreadedPool, Waiter
 from agent_bus.store import task_thread
 from agent_bus.store.cluster import ALONE
@@ -18,6 +19,7 @@ from agent_bus.store.contract import KEY_LIFETIME_MS
 from agent_bus.store.outgoing import Noting
 from agent_bus.store.sqlite.file import backup, connections
 from agent_bus.store.sqlite.outgoing import SqliteOutgoing
+from agent_bus.store.sqlite.pending import SqlitePending
 from agent_bus.store.sqlite.read import history, reads, tasks
 from agent_bus.store.sqlite.records import SqliteRecords
 from agent_bus.store.sqlite.write import commands, rosters, sweeps
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.question import Part
     from agent_bus.core.latency import Histogram
     from agent_bus.core.model import (
         Acked,
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
     )
     from agent_bus.core.slices import HistorySlice, InboxSlice, ReplaySlice, SweepBounds
     from agent_bus.core.states import WebhookEvent
-    from agent_bus.core.task import Step, Task, Tasks, TaskSlice, TaskThread
+    from agent_bus.core.task import Task, Tasks, TaskSlice, TaskThread
     from agent_bus.store.contract import Listener
 
 ROOM_BYTES: Final = 1 << 20
@@ -92,6 +95,7 @@ class SqliteStore:
         self._readers = ThreadedPool([connections.reader(path) for _ in range(readers)])
         self.cluster = ALONE
         self.records = SqliteRecords(readers=self._readers, writer=self._writer)
+        self.pending = SqlitePending(readers=self._readers, writer=self._writer, clock=clock)
         self._noting = Noting()
         self.outgoing = SqliteOutgoing(
             readers=self._readers, writer=self._writer, noting=self._noting, clock=clock
@@ -114,7 +118,7 @@ class SqliteStore:
 
     # Writing: `store/contract.py` says what each promises.
 
-    def send(self, draft: Draft, *, depth_limit: int, step: Step | None = None) -> Sent:
+    def send(self, draft: Draft, *, depth_limit: int, step: Step | Part | None = None) -> Sent:
         """Store a message with one delivery per recipient."""
         waiter: Waiter[Sent] = Waiter()
         self.begin_send(draft, depth_limit=depth_limit, step=step, done=waiter.settle)
@@ -125,11 +129,12 @@ class SqliteStore:
         draft: Draft,
         *,
         depth_limit: int,
-        step: Step | None = None,
+        step: Step | Part | None = None,
         done: Callable[[Sent | Exception], object],
     ) -> None:
         """Queue a send."""
-        send, told = Send(draft, depth_limit, step is not None), self._listener.on_sent
+        send = Send(draft, depth_limit, isinstance(step, Step))
+        told = self._listener.on_sent
         if step is None:
             self._writer.begin(Command(send, self._store_sends, told, done))
         else:

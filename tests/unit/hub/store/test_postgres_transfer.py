@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from agent_bus.core import errors
+from agent_bus.core.guards.question import Asking
 from agent_bus.core.model import AuditEntry, Session
 from agent_bus.core.slices import SweepBounds
 from agent_bus.core.task import Step
@@ -20,6 +21,7 @@ from tests.support.clock import FakeClock
 from tests.support.store import (
     ALPHA,
     BETA,
+    GAMMA,
     ROSTER,
     draft,
     enrolled,
@@ -55,6 +57,14 @@ def filled(store: Backend, clock: FakeClock) -> None:
     store.send(keyed, depth_limit=2)
     asked = draft("gamma", idempotency_key="a", payload_sha256=b"")
     store.send(asked, depth_limit=2, step=Step("open", None, "m1", "ctx-ü"))
+    wondering = draft("gamma", rank=0)
+    question_id = store.send(wondering, depth_limit=2, step=Asking(("ja", "nö"))).message.id
+    question = store.pending.question(question_id)
+    assert question is not None
+    store.pending.keep_link("3" * 64, question, expires_at=clock.steady_ms())
+    climbers = store.pending.urgent_unread([GAMMA])
+    store.pending.begin(climbers)
+    store.pending.claim("k", "@greeks", climbers)
     store.records.keep_session(Session("1", "2", clock.steady_ms() + 1000))
     store.records.log(AuditEntry(1, "::1", "api", "wake", ALPHA, {"k": "v"}, "done"))
 
@@ -87,15 +97,15 @@ def test_a_file_goes_into_postgresql_and_comes_out_the_same(tmp_path: Path) -> N
         assert rows(back.path) == rows(made.path)
         assert (back.epoch, back.schema_version) == (made.epoch, made.schema_version)
         assert inbox(other, "beta") == ["\u00fc0", "\u00fc1"]
-        assert other.send(draft(), depth_limit=2).deliveries[0].seq == 7
+        assert other.send(draft(), depth_limit=2).deliveries[0].seq == 8
         other.records.log(AuditEntry(2, "::1", "api", "mute", ALPHA, {}, "done"))
         assert [entry.at for entry in other.records.audit(limit=9)] == [2, 1]
-        assert other.outgoing.feed(lambda _kind, _agent: ["ops"], limit=9).added == {"ops": 4}
+        assert other.outgoing.feed(lambda _kind, _agent: ["ops"], limit=9).added == {"ops": 5}
     again = tmp_path / "again"
     again.mkdir()
     back.path.rename(again / "bus.db")
     with opened(again, clock=clock) as third:
-        assert inbox(third, "gamma") == ["hello"] * 3
+        assert inbox(third, "gamma") == ["hello"] * 4
 
 
 def test_nothing_is_replaced_while_a_hub_runs(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ DROPPED: Final = (
 )
 DROP_DELIVERIES: Final = "DELETE FROM archive_delivery WHERE message_pk = ANY(%s)"
 DROP_TASKS: Final = "DELETE FROM task WHERE pk = ANY(%s)"
+DROP_PENDING: Final = (
+    "DELETE FROM question_link WHERE question_pk = ANY(%s)",
+    "DELETE FROM question WHERE pk = ANY(%s)",
+    "DELETE FROM ladder_step WHERE message_pk = ANY(%s)",
+    "DELETE FROM ladder WHERE message_pk = ANY(%s)",
+)
 DROP_MESSAGES: Final = "DELETE FROM archive_message WHERE pk = ANY(%s)"
 FORGET_KEYS: Final = (
     "DELETE FROM idempotency WHERE (sender, key) IN (SELECT sender, key FROM idempotency"
@@ -131,4 +137,6 @@ def _drop(connection: NativeConnection, before: int, limit: int) -> int:
         connection.execute(DROP_DELIVERIES, (found,))
         connection.execute(DROP_MESSAGES, (found,))
         connection.execute(DROP_TASKS, (found,))
+        for sql in DROP_PENDING:
+            connection.execute(sql, (found,))
     return len(found)

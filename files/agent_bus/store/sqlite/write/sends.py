@@ -24,7 +24,7 @@ from agent_bus.core.model import (
 )
 from agent_bus.store import rows
 from agent_bus.store.contract import KEY_LIFETIME_MS
-from agent_bus.store.sqlite.write import bulk, tasks
+from agent_bus.store.sqlite.write import bulk, questions, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import apsw
 
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.question import Part
     from agent_bus.core.task import OpenTask, Step
 
 FIND_KEYS: Final = (
@@ -92,9 +93,10 @@ class Sender:
         batch.write(connection)
         return batch.results
 
-    def take(self, connection: apsw.Connection, one: Send, step: Step) -> Sent:
-        """Store a message that is a step of a task, and what it makes of the task."""
-        one = replace(one, draft=tasks.placed(connection, step, one.draft))
+    def take(self, connection: apsw.Connection, one: Send, step: Step | Part) -> Sent:
+        """Store a message that is a step of a task or a part of a question, and what it makes."""
+        if isinstance(step, task.Step):
+            one = replace(one, draft=tasks.placed(connection, step, one.draft))
         batch = _Batch([one], self._clock)
         batch.look_up(connection)
         batch.decide(connection)
@@ -103,11 +105,17 @@ class Sender:
             raise sent
         if sent.replayed:
             return sent
-        tasks.require(connection, step, one.draft)
+        if isinstance(step, task.Step):
+            tasks.require(connection, step, one.draft)
+        else:
+            questions.require(connection, step, one.draft, steady=self._clock.steady_ms())
         batch.write(connection)
         (sent,) = batch.results
         assert isinstance(sent, Sent)
-        tasks.take(connection, step, sent)
+        if isinstance(step, task.Step):
+            tasks.take(connection, step, sent)
+        else:
+            questions.take(connection, step, sent)
         return sent
 
 

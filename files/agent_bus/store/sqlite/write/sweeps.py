@@ -60,6 +60,12 @@ DROPPED: Final = (
 )
 DROP_DELIVERIES: Final = "DELETE FROM archive_delivery WHERE message_pk = ?"
 DROP_TASK: Final = "DELETE FROM task WHERE pk = ?"
+DROP_PENDING: Final = (
+    "DELETE FROM question_link WHERE question_pk = ?",
+    "DELETE FROM question WHERE pk = ?",
+    "DELETE FROM ladder_step WHERE message_pk = ?",
+    "DELETE FROM ladder WHERE message_pk = ?",
+)
 DROP_MESSAGE: Final = "DELETE FROM archive_message WHERE pk = ?"
 FORGET_KEYS: Final = (
     "DELETE FROM idempotency WHERE (sender, key) IN (SELECT sender, key FROM idempotency"
@@ -139,4 +145,6 @@ def _drop(connection: apsw.Connection, before: int, limit: int) -> int:
         connection.execute(DROP_DELIVERIES, (pk,))
         connection.execute(DROP_MESSAGE, (pk,))
         connection.execute(DROP_TASK, (pk,))
+        for sql in DROP_PENDING:
+            connection.execute(sql, (pk,))
     return len(found)

@@ -15,3 +15,52 @@ CREATE TABLE agent_token (
     node_too bigint NOT NULL,
     PRIMARY KEY (agent, sha256)
 );
+
+-- Questions: who was asked what, and the one answer. A question's pk and id are its message's.
+CREATE TABLE question (
+    pk bigint PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    asker text COLLATE "C" NOT NULL,
+    agents text NOT NULL,            -- who may answer, a JSON list
+    choices text NOT NULL,           -- a JSON list
+    asked_at bigint NOT NULL,
+    expires_at bigint,               -- steady ms; NULL: never
+    answer_id text COLLATE "C",
+    answered_by text COLLATE "C",
+    choice text,
+    answered_at bigint,
+    ended_at bigint                  -- when the asker was told that no answer came
+);
+CREATE INDEX question_open ON question (pk) WHERE answer_id IS NULL AND ended_at IS NULL;
+CREATE INDEX question_expiry ON question (expires_at)
+    WHERE answer_id IS NULL AND ended_at IS NULL AND expires_at IS NOT NULL;
+
+-- Links that answer a question without a sign-in.
+CREATE TABLE question_link (
+    sha256 text COLLATE "C" PRIMARY KEY,   -- of the secret, which itself is kept nowhere
+    question_pk bigint NOT NULL,
+    expires_at bigint NOT NULL       -- steady ms
+);
+CREATE INDEX question_link_question ON question_link (question_pk, expires_at);
+
+-- The escalation ladder: since when an urgent delivery is seen to wait (steady ms).
+CREATE TABLE ladder (
+    seq bigint PRIMARY KEY,
+    message_pk bigint NOT NULL,
+    since bigint NOT NULL
+);
+CREATE INDEX ladder_message ON ladder (message_pk);
+
+-- Its steps: who else was told of a delivery. Several deliveries share a notice, by its key.
+CREATE TABLE ladder_step (
+    seq bigint NOT NULL,
+    target text COLLATE "C" NOT NULL,      -- an agent, @group, or operator
+    message_pk bigint NOT NULL,
+    at bigint NOT NULL,
+    notice_key text COLLATE "C" NOT NULL,
+    notice_id text COLLATE "C",      -- its message; NULL: not sent, or there was nobody to tell
+    is_settled bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (seq, target)
+);
+CREATE INDEX ladder_step_message ON ladder_step (message_pk, seq);
+CREATE INDEX ladder_step_unsettled ON ladder_step (notice_key) WHERE is_settled = 0;

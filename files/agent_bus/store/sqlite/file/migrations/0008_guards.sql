@@ -15,3 +15,52 @@ CREATE TABLE agent_token (
     node_too INTEGER NOT NULL,
     PRIMARY KEY (agent, sha256)
 ) WITHOUT ROWID;
+
+-- Questions: who was asked what, and the one answer. A question's pk and id are its message's.
+CREATE TABLE question (
+    pk INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    asker TEXT NOT NULL,
+    agents TEXT NOT NULL,            -- who may answer, a JSON list
+    choices TEXT NOT NULL,           -- a JSON list
+    asked_at INTEGER NOT NULL,
+    expires_at INTEGER,              -- steady ms; NULL: never
+    answer_id TEXT,
+    answered_by TEXT,
+    choice TEXT,
+    answered_at INTEGER,
+    ended_at INTEGER                 -- when the asker was told that no answer came
+);
+CREATE INDEX question_open ON question (pk) WHERE answer_id IS NULL AND ended_at IS NULL;
+CREATE INDEX question_expiry ON question (expires_at)
+    WHERE answer_id IS NULL AND ended_at IS NULL AND expires_at IS NOT NULL;
+
+-- Links that answer a question without a sign-in.
+CREATE TABLE question_link (
+    sha256 TEXT PRIMARY KEY,         -- of the secret, which itself is kept nowhere
+    question_pk INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL      -- steady ms
+) WITHOUT ROWID;
+CREATE INDEX question_link_question ON question_link (question_pk, expires_at);
+
+-- The escalation ladder: since when an urgent delivery is seen to wait (steady ms).
+CREATE TABLE ladder (
+    seq INTEGER PRIMARY KEY,
+    message_pk INTEGER NOT NULL,
+    since INTEGER NOT NULL
+);
+CREATE INDEX ladder_message ON ladder (message_pk);
+
+-- Its steps: who else was told of a delivery. Several deliveries share a notice, by its key.
+CREATE TABLE ladder_step (
+    seq INTEGER NOT NULL,
+    target TEXT NOT NULL,            -- an agent, @group, or operator
+    message_pk INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    notice_key TEXT NOT NULL,
+    notice_id TEXT,                  -- its message; NULL: not sent, or there was nobody to tell
+    is_settled INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (seq, target)
+) WITHOUT ROWID;
+CREATE INDEX ladder_step_message ON ladder_step (message_pk, seq);
+CREATE INDEX ladder_step_unsettled ON ladder_step (notice_key) WHERE is_settled = 0;
