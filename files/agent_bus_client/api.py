@@ -61,6 +61,8 @@ class Problem(Word):
     COMMIT_UNKNOWN = "commit_unknown"
     FORBIDDEN = "forbidden"
     INVALID_CURSOR = "invalid_cursor"
+    INVALID_REQUEST = "invalid_request"
+    NOT_ALLOWED = "not_allowed"
     THREAD_BUDGET_EXHAUSTED = "thread_budget_exhausted"
     TLS_REQUIRED = "tls_required"
     UNKNOWN_AGENT = "unknown_agent"

@@ -24,6 +24,7 @@ INBOX_LIMIT, THREAD_LIMIT = 20, 30
 OUTGOING = ("subject", "priority", "data", "expires_in_s")
 NEXT = {
     "unknown_agent": "tool agents lists all names",
+    "not_allowed": "tool agents lists whom you may write to",
     "unknown_message": "tool inbox shows the ids",
     "invalid_cursor": "call it again without cursor",
 }
@@ -143,7 +144,12 @@ def _ack(bus: Bus, given: Arguments) -> Told:
 
 
 def _agents(bus: Bus, given: Arguments) -> Told:
-    roster = bus.call("GET", "/api/agents")
+    try:
+        roster = bus.call("GET", "/api/agents", query={"from": bus.agent})
+    except RefusedError as error:
+        if error.code != "invalid_request":  # an older release takes no parameters
+            raise
+        roster = bus.call("GET", "/api/agents")
     part = given.get("name")
     if part is not None:
         part = part.lower().lstrip("@")

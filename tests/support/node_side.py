@@ -227,7 +227,8 @@ class HubWithNodes:
         except OSError:
             return False
 
-    def put_roster(self) -> None:
+    def put_roster(self, **more: object) -> None:
+        """Put the nodes' roster; `more` of it, such as groups and rules."""
         roster = {
             "agents": [{"name": a, "node": n} for n, names in self.nodes.items() for a in names],
             "groups": {},
@@ -235,6 +236,7 @@ class HubWithNodes:
                 {"node": node, "sha256": [hashlib.sha256(token_of(node).encode()).hexdigest()]}
                 for node in self.nodes
             ],
+            **more,
         }
         answer = self.call("PUT", "/api/agents", roster)
         assert answer["changed"] in {True, False}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NEXT: dict[str, str] = {
     Problem.UNKNOWN_AGENT: "agent-bus agents",
+    Problem.NOT_ALLOWED: "agent-bus agents, which lists whom you may write to",
     Problem.UNKNOWN_MESSAGE: "agent-bus inbox, or agent-bus history",
     Problem.INVALID_CURSOR: "the same command without --cursor",
     HubUnreachableError.code: "agent-bus doctor",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from agent_bus_client.api import Problem
 from agent_bus_client.cli.message import Commands
 from agent_bus_client.errors import HubRefusedError, UsageError
 from agent_bus_mcp.words import text
@@ -98,10 +99,29 @@ def status(context: Context) -> int:
 
 
 def agents(context: Context) -> int:
-    """Print who is on the bus."""
-    roster = context.hub.call("GET", "/api/agents")
+    """Print whom the agent may write to, and itself; without one, the node's agents."""
+    roster = _roster(context)
     context.answer(roster, roster_words(roster, context.now()))
     return 0
+
+
+def _roster(context: Context) -> dict[str, Any]:
+    """Return the list for the agent that asks, where the token does not say which one that is."""
+    own = context.settings.agent_names
+    try:
+        agent = context.agent if len(own) > 1 else None
+    except UsageError:  # a question that needs no identity
+        agent = None
+    if agent in own:
+        try:
+            found: dict[str, Any] = context.hub.call("GET", "/api/agents", query={"from": agent})
+        except HubRefusedError as error:
+            if error.problem != Problem.INVALID_REQUEST:  # an older release takes no parameters
+                raise
+        else:
+            return found
+    whole: dict[str, Any] = context.hub.call("GET", "/api/agents")
+    return whole
 
 
 def hubs(context: Context) -> int:

@@ -24,7 +24,7 @@ EXIT_CODES = """exit codes:
   2   usage
   69  the hub or its answer is unavailable
   75  try later (throttled, full, failing, restarting)
-  77  the token is not accepted, or not for this agent
+  77  the token is not accepted, or not for this agent, or you may not write to the recipient
   78  settings unusable
 """
 DESCRIPTION = """Messages between agents: send them, read yours, say what you have processed.

@@ -19,6 +19,7 @@ REACHED: dict[str, str] = {
     Presence.OFFLINE: "queued: its node is offline, it is woken when that is back",
     Presence.GUEST: "queued: it is a guest, which no watcher wakes; it reads when it asks",
 }
+MOST_SKIPPED = 5  # names of those whom a message left out; the others are only counted
 HOPS = (
     (Stamp.STORED, "stored"),
     (Stamp.PUSHED, "pushed to the node"),
@@ -38,6 +39,11 @@ def sent_words(sent: dict[str, Any]) -> str:
     for recipient in sent["recipients"]:
         state = str(recipient["reachability"])
         lines.append(f"  {text.line(recipient['agent'])}: {REACHED.get(state, text.line(state))}")
+    skipped = sent.get("skipped")
+    if skipped:
+        more = f" and {len(skipped) - MOST_SKIPPED} more" if len(skipped) > MOST_SKIPPED else ""
+        names = ", ".join(map(text.line, skipped[:MOST_SKIPPED]))
+        lines.append(f"  not sent to {names}{more}: you may not write to them")
     return "\n".join(lines)
 
 
