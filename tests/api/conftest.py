@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ON_BOTH: Final = {
     "test_a2a",
+    "test_a2a_rights",
     "test_agent_tokens",
     "test_guests",
     "test_mcp",

@@ -326,3 +326,20 @@ def test_bad_arguments_are_said_in_the_result(hub: HubProcess) -> None:
     reply = legacy(client, "tools/call", {"name": "nothing"})
     assert (reply.status, reply.body["error"]["code"]) == (200, -32602)
     assert set(FLEET) == {"n1", "n2", "n3"}
+
+
+def test_tools_refuse_skip_and_list_by_the_operators_rules(hub: HubProcess) -> None:
+    rules = [{"from": ["alpha"], "to": ["gamma"], "name": "shy"}]
+    assert hub.enrol(groups={"team": ["beta", "gamma"]}, rights=rules).status == 200
+    n1 = hub.client("n1")
+    refused = tool(n1, "send", "alpha", is_error=True, to="beta", body="x")
+    assert "alpha may not write to beta: rule 1 (shy)" in refused
+    assert refused.endswith("look: tool agents lists whom you may write to")
+    asked = sent_id(tool(n1, "send", "beta", to="alpha", body="well?"))
+    answer = tool(n1, "reply", "alpha", is_error=True, id=asked, body="no")
+    assert "beta may write to alpha, but not the other way round" in answer
+    assert "not sent to beta: you may not" in tool(n1, "send", "alpha", to="@team", body="x")
+    assert "beta" not in tool(n1, "agents", "alpha")
+    assert "delta" in tool(n1, "agents", "beta")
+    assert "delta" in tool(hub.client(None), "agents"), "the operator sees all"
+    assert hub.enrol().status == 200

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hub import FLEET, running
+from tests.support.hub import FLEET, Client, digest, running
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
@@ -216,3 +216,18 @@ def test_what_was_sent_before_a_rule_is_still_read_and_acked(hub: HubProcess) ->
     acked = alpha.post("/api/ack", {"agent": "alpha", "ids": [sent["id"]]})
     assert acked.body["acked"] == [sent["id"]]
     assert hub.client("n2").get(f"/api/messages/{sent['id']}").status == 200
+
+
+def test_a_token_of_an_agents_own_is_shown_what_that_agent_may_write_to(hub: HubProcess) -> None:
+    tokens = [{"agent": "beta", "sha256": [digest("own-beta")]}]
+    rules = [rule(["alpha"], ["gamma"]), rule(["beta"], ["delta"])]
+    assert hub.enrol(agent_tokens=tokens, rights=rules).status == 200
+    own = Client(hub.port, "own-beta")
+    hub.opened.append(own)
+    assert names(own.get("/api/agents").body["agents"]) == ["beta", "delta"]
+    assert names(own.get("/api/agents?from=beta").body["agents"]) == ["beta", "delta"]
+    assert own.get("/api/agents?from=alpha").status == 403
+    of_node = names(hub.client("n1").get("/api/agents").body["agents"])
+    assert of_node == ["alpha", "beta", "gamma"], "whom alpha may write to, and whom it wakes"
+    assert own.post("/api/send", {"to": "gamma", "body": "x"}).status == 403
+    assert own.post("/api/send", {"to": "delta", "body": "x"}).status == 201

@@ -63,10 +63,9 @@ class Agents:
         """The agents that are shown to a caller; None: all."""
         rights, name = self._directory.rights, call.query.sender
         if name is None:
+            seen = rights.visible(self._auth.speaks_for(call.principal)) if rights.reach else None
             # A node sees those of its agents that have a token of their own: it wakes them.
-            own = self._auth.speaks_for(call.principal)
-            own += self._auth.watches(call.principal)
-            return rights.visible(own) if own else None
+            return None if seen is None else seen.union(self._auth.watches(call.principal))
         if call.principal.is_admin:
             return rights.visible([self._directory.require(name, field="from")])
         return rights.visible([self._auth.require_agent(call.principal, name, field="from")])
