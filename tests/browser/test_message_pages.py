@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SHOTS, Watchers, signed_in
+from tests.browser.conftest import FLEET, SHOTS, Watchers, signed_in
 from tests.support.hub import running
 from tests.support.patience import wait_until
 
@@ -227,3 +227,23 @@ def test_flow_and_latency_draw_what_happened(page: Page, fleet: Watchers) -> Non
     expect(read).to_contain_text("timed")
     assert (read.locator("polyline.p50").get_attribute("points") or "").count(",") > 1
     page.screenshot(path=SHOTS / "latency-host.png", full_page=True)
+
+
+def test_the_messages_of_an_agent_are_headed_by_whom_it_may_write_to(
+    page: Page, fleet: Watchers
+) -> None:
+    rules = [
+        {"from": ["eta"], "to": ["mu", "iota"], "name": "<b>kitchen</b>"},
+        {"from": ["nu"], "to": []},
+        {"from": ["xi"], "to": ["all"]},
+    ]
+    assert fleet.hub.enrol(FLEET, rights=rules).status == 200
+    for agent, words in {
+        "eta": "eta may write to iota, mu, operator by rule 1 (<b>kitchen</b>).",
+        "nu": "nu may write to operator by rule 2.",
+        "xi": "xi may write to all by rule 3.",
+    }.items():
+        page.goto(f"/messages?agent={agent}")
+        expect(page.locator("p.rights")).to_have_text(words)
+    page.goto("/messages?agent=mu")
+    expect(page.locator("p.rights")).to_have_count(0)

@@ -112,7 +112,18 @@ class Dashboard:
         names = ("agent", "text", "since", "until")
         asked = {name: call.parameters.get(name, "") for name in names}
         older = "" if page.before is None else urlencode({**asked, "before": page.before})
-        return self._show(call, "messages", found=page, older=older, asked=asked)
+        rights = self._rights(call.query.agent)
+        return self._show(call, "messages", found=page, older=older, asked=asked, rights=rights)
+
+    def _rights(self, agent: str | None) -> dict[str, Any] | None:
+        """To whom an agent may write (None: to all), and the rules that say so; None without."""
+        rights = self._directory.rights
+        rules = rights.deciding.get(AgentName(agent)) if agent else None
+        if not agent or not rules:
+            return None
+        reach = rights.reach.get(AgentName(agent))
+        to = None if reach is None else sorted(reach - {agent})
+        return {"agent": agent, "to": to, "rules": [rule.label for rule in rules]}
 
     def message(self, call: Call) -> Answer:
         """One message with the way of each delivery and its thread."""
