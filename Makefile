@@ -142,10 +142,12 @@ lock: setup ## Renew the locked requirements from requirements*.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -o requirements-postgres.txt requirements-postgres.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	    --custom-compile-command "make lock" -o requirements-channels.txt requirements-channels.in
+	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	    --custom-compile-command "make lock" -c requirements-postgres.txt \
 	    -o requirements-patroni.txt requirements-patroni.in
 	uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
-	    --custom-compile-command "make lock" -c requirements.txt -c requirements-postgres.txt \
+	    --custom-compile-command "make lock" -c requirements.txt -c requirements-postgres.txt -c requirements-channels.txt \
 	    -o requirements-dev.txt requirements-dev.in
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" -c requirements-dev.txt -o requirements-ansible.txt requirements-ansible.in

@@ -1,4 +1,4 @@
-"""The webhooks of a fleet: their secrets on the control node, and what the hub is given."""
+"""The webhooks and channels of a fleet: their secrets here, and what the hub is given."""
 
 from __future__ import annotations
 
@@ -11,15 +11,62 @@ if TYPE_CHECKING:
 SECRETS = "/run/credentials/agent-bus.service/webhook-secrets"
 KEYS = ("name", "url", "agents", "groups", "fleet", "events", "body")
 SWITCHES = ("allow_http", "allow_private")
+CHANNEL_KEYS = ("name", "url", "priorities", "timezone", "quiet_hours", "digest", "body")
+CHANNEL = "channel."
+"""Before a channel's name where webhooks have theirs; no webhook's name has a dot."""
 
 
 def webhooks_of(
     groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return the webhooks' names, as the first hub's variables have them."""
+    """Return the names of all that signs, channels too, as the first hub's variables have them."""
     hubs = [hub for hub in groups.get("hub", []) if hub in hostvars]
-    listed = (hostvars[hubs[0]].get("message_bus_webhooks") or []) if hubs else []
+    if not hubs:
+        return []
+    own = hostvars[hubs[0]]
+    channels = own.get("message_bus_operator_channels") or own.get("operator_channels") or []
+    signed = signed_channels([one for one in channels if isinstance(one, dict)])
+    listed = [*(own.get("message_bus_webhooks") or []), *signed]
     return [str(one.get("name")) for one in listed if isinstance(one, dict)]
+
+
+def signed_channels(channels: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return those channels that are signed webhooks, each under its name among webhooks."""
+    return [
+        {**one, "name": f"{CHANNEL}{one.get('name')}"}
+        for one in channels
+        if str(one.get("url") or "").startswith(("https://", "http://"))
+    ]
+
+
+def channels_json(
+    channels: Sequence[Mapping[str, Any]],
+    urls: Mapping[str, str],
+    secrets: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """Return what goes into /etc/agent-bus/secrets/channels.json.
+
+    Args:
+        channels: those of the inventory.
+        urls: what is in the files that hold a URL, by path.
+        secrets: of those that are signed webhooks, by their names among webhooks.
+    """
+    return {"channels": [_channel(one, urls, secrets) for one in channels]}
+
+
+def _channel(
+    one: Mapping[str, Any], urls: Mapping[str, str], secrets: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    entry = {key: one[key] for key in CHANNEL_KEYS if key in one}
+    if one.get("url_file"):
+        entry["url"] = urls[str(one["url_file"])].strip()
+    entry |= {key: True for key in SWITCHES if one.get(key)}
+    name = f"{CHANNEL}{one['name']}"
+    if name in secrets:
+        entry["secrets"] = list(secrets[name])
+    if one.get("ca_file"):
+        entry["ca_file"] = webhook_ca_path(name)
+    return entry
 
 
 def webhook_secrets(tokens: Iterable[str]) -> list[str]:
@@ -85,6 +132,8 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "webhooks_of": webhooks_of,
+            "signed_channels": signed_channels,
+            "channels_json": channels_json,
             "webhook_secrets": webhook_secrets,
             "webhooks_json": webhooks_json,
             "webhook_ca_files": webhook_ca_files,

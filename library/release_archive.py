@@ -44,8 +44,10 @@ options:
   files: {description: Further files of the release and their text., type: dict, default: {}}
   requirements: {description: Locked requirements with hashes., type: path}
   more_requirements:
-    description: A second file of that kind, for what only some hosts need.
-    type: path
+    description: Further files of that kind. The first one that names a package counts.
+    type: list
+    elements: path
+    default: []
   sources:
     description:
       - Requirements that come as source only. Their wheels are made on the control node, by the
@@ -147,8 +149,8 @@ def download_wheels(
 def merged(locks: Sequence[str]) -> str:
     """Return lock files as one, in which each requirement stands once."""
     first, *others = locks
-    known = set(re.findall(r"^([\w.-]+)==", first, re.MULTILINE))
     for other in others:
+        known = set(re.findall(r"^([\w.-]+)==", first, re.MULTILINE))
         first += split_lock(other, sorted(known))[0]
     return first
 
@@ -243,8 +245,8 @@ def build(parameters: dict[str, Any]) -> dict[str, Any]:
     hashed = dict(parts) | {"layout": LAYOUT}
     wheels = None
     if parameters["requirements"]:
-        files = [parameters["requirements"], parameters.get("more_requirements")]
-        lock = merged([Path(file).read_text(encoding="utf-8") for file in files if file])
+        files = [parameters["requirements"], *(parameters.get("more_requirements") or [])]
+        lock = merged([Path(file).read_text(encoding="utf-8") for file in files])
         parts["requirements.txt"] = hashed["requirements.txt"] = lock.encode()
         hashed["for"] = f"{parameters['python']} {parameters['machine']}".encode()
     release = f"{version}-{content_hash(hashed)}"
@@ -295,7 +297,7 @@ def main() -> None:
             "version": {"type": "str", "default": ""},
             "files": {"type": "dict", "default": {}},
             "requirements": {"type": "path"},
-            "more_requirements": {"type": "path"},
+            "more_requirements": {"type": "list", "elements": "path", "default": []},
             "sources": {"type": "list", "elements": "str", "default": []},
             "python": {"type": "str"},
             "machine": {"choices": ["x86_64", "aarch64"]},

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from agent_bus import __version__, settings, webhook_settings
+from agent_bus import __version__, channel_settings, settings, webhook_settings
 from agent_bus.core import errors
 from agent_bus.runtime import log
 
@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         else:
             if arguments.verb == "check-webhooks":
                 webhook_settings.load(arguments.config)
+            elif arguments.verb == "check-channels":
+                channel_settings.require_apprise(channel_settings.load(arguments.config))
             else:
                 settings.load(arguments.config)
             print(f"{arguments.config}: ok")
@@ -98,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("config", type=Path, help="settings file (JSON)")
     hooks = verbs.add_parser("check-webhooks", help="validate a file of webhooks and exit")
     hooks.add_argument("config", type=Path, help="file of webhooks (JSON)")
+    channels = verbs.add_parser("check-channels", help="validate a file of channels and exit")
+    channels.add_argument("config", type=Path, help="file of channels (JSON)")
     database = verbs.add_parser("check-database", help="ask whether PostgreSQL can hold the bus")
     database.add_argument("config", type=Path, help="settings file (JSON)")
     database.add_argument(

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from agent_bus import admin_words, checkup, settings, stopped, webhook_settings
+from agent_bus import (
+    admin_words,
+    channel_settings,
+    checkup,
+    settings,
+    stopped,
+    webhook_settings,
+)
 from agent_bus.core import errors
 from agent_bus.stopped import (
     EXIT_DENIED,
@@ -169,6 +176,7 @@ def main(argv: Sequence[str]) -> int:
         chosen = settings.load(arguments.config)
         if arguments.verb == "check-config":
             webhook_settings.load(chosen.webhooks_file)
+            channel_settings.require_apprise(channel_settings.load(chosen.channels_file))
             print(f"{arguments.config}: ok")
             return 0
         if arguments.verb in stopped.VERBS:

@@ -123,6 +123,16 @@ class Settings(BaseModel):
         description="The webhooks that the hub tells what happens, a JSON file; see "
         "how-to/webhooks.md.",
     )
+    channels_file: Path | None = Field(
+        default=None,
+        description="The channels by which the operator is told of messages, a JSON file; see "
+        "how-to/tell-the-operator.md.",
+    )
+    page_url: Annotated[str | None, Field(pattern=r"^https?://[^\s]+$")] = Field(
+        default=None,
+        description="Where the operator's browser reaches the dashboard, for links in "
+        "notifications; without it the address by which clients reach this hub.",
+    )
     body_limit_bytes: int = Field(
         default=65536,
         ge=1024,
@@ -222,6 +232,7 @@ class Settings(BaseModel):
         "tls_key_file",
         "tls_ca_file",
         "webhooks_file",
+        "channels_file",
     )
     @classmethod
     def _absolute(cls, value: Path | str | None) -> Path | str | None:

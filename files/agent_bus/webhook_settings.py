@@ -166,21 +166,26 @@ def load_signed(path: Path | None) -> tuple[Signed, ...]:
     if path is None:
         return ()
     found = _load(path)
-    known = _json(found.secrets_file)
+    known = decoded(found.secrets_file)
     return tuple(Signed(one, _secrets(one, known, found.secrets_file)) for one in found.webhooks)
 
 
 def _load(path: Path) -> _File:
-    raw = _json(path)
+    raw = decoded(path)
     try:
         return _File.model_validate(raw)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        lines = [f"{_place(raw, item['loc'])}: {item['msg']}" for item in found]
+        lines = [f"{place(raw, item['loc'], kind='webhook')}: {item['msg']}" for item in found]
         raise errors.StartupError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
-def _json(path: Path) -> Any:  # noqa: ANN401 - decoded JSON
+def decoded(path: Path) -> Any:  # noqa: ANN401 - decoded JSON
+    """What is in a JSON file.
+
+    Raises:
+        errors.StartupError: it cannot be read, or is none; the text repeats nothing of it.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -192,7 +197,7 @@ def _json(path: Path) -> Any:  # noqa: ANN401 - decoded JSON
 def _secrets(webhook: Webhook, known: Any, path: Path) -> tuple[bytes, ...]:  # noqa: ANN401 - decoded JSON
     """The secrets of one webhook in `{name: [secret, ...]}`, the newest first."""
     found = known.get(webhook.name) if isinstance(known, dict) else None
-    keys = tuple(map(_secret, found)) if isinstance(found, list) else ()
+    keys = tuple(map(secret, found)) if isinstance(found, list) else ()
     if not keys or None in keys:
         raise errors.StartupError(
             f"{path}: webhook {webhook.name} needs a list of secrets, each {PREFIX} and base64 of "
@@ -201,7 +206,8 @@ def _secrets(webhook: Webhook, known: Any, path: Path) -> tuple[bytes, ...]:  # 
     return tuple(key for key in keys if key is not None)
 
 
-def _secret(text: object) -> bytes | None:
+def secret(text: object) -> bytes | None:
+    """The bytes of a secret of Standard Webhooks; None: it is none."""
     if not isinstance(text, str) or not text.startswith(PREFIX):
         return None
     try:
@@ -211,11 +217,11 @@ def _secret(text: object) -> bytes | None:
     return found if len(found) in SECRET_BYTES else None
 
 
-def _place(raw: Any, loc: tuple[int | str, ...]) -> str:  # noqa: ANN401 - decoded JSON
-    """Where a fault is, by the webhook's name where it has one."""
+def place(raw: Any, loc: tuple[int | str, ...], *, kind: str) -> str:  # noqa: ANN401 - decoded JSON
+    """Where a fault is, by the entry's name where it has one; `kind` is what the list holds."""
     parts = [str(part) for part in loc]
-    if len(loc) > 1 and loc[0] == "webhooks" and isinstance(loc[1], int):
-        one = raw["webhooks"][loc[1]]
+    if len(loc) > 1 and loc[0] == f"{kind}s" and isinstance(loc[1], int):
+        one = raw[f"{kind}s"][loc[1]]
         if isinstance(one, dict) and isinstance(one.get("name"), str):
-            parts[:2] = [f"webhook {one['name']}"]
+            parts[:2] = [f"{kind} {one['name']}"]
     return ".".join(parts) or "the file"

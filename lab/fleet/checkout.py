@@ -19,6 +19,7 @@ PARTS = (
     "library",
     "lookup_plugins",
     "playbooks",
+    "requirements-channels.txt",
     "requirements-patroni.txt",
     "requirements-postgres.txt",
     "requirements.txt",

@@ -11,11 +11,12 @@ import pytest
 from pydantic import ValidationError
 
 from agent_bus.api import openapi
-from agent_bus.api.models import fleet, hubs, responses, webhooks
+from agent_bus.api.models import channels, fleet, hubs, responses, webhooks
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy
 from tests.support.receiver import configured, receiving
+from tests.support.services import channels_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,11 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     with (
         RecordingProxy() as proxy,
         receiving() as receiver,
-        running(folder, webhooks_file=configured(folder, receiver)) as hub,
+        running(
+            folder,
+            webhooks_file=configured(folder, receiver),
+            channels_file=channels_file(folder, {"name": "phone", "url": "ntfy://127.0.0.1:9/x"}),
+        ) as hub,
     ):
         hub.enrol(groups={"research": ["beta"]})
         watch(hub)
@@ -82,7 +87,7 @@ def model_of(call: str, status: str) -> type[responses.AnswerModel] | None:
     answers = DESCRIBED["paths"][path][method.lower()]["responses"]
     schema = answers[status].get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
-    modules = (responses, hubs, fleet, webhooks)
+    modules = (responses, hubs, fleet, webhooks, channels)
     return next(getattr(one, name) for one in modules if hasattr(one, name)) if name else None
 
 

@@ -21,7 +21,7 @@ def lock_of(program: str) -> str:
     """Return what a program needs, as the rollout puts it together."""
     if program == "patroni":
         return split_lock((ROOT / "requirements-patroni.txt").read_text(), MADE_HERE)[0]
-    files = ("requirements.txt", "requirements-postgres.txt")
+    files = ("requirements.txt", "requirements-channels.txt", "requirements-postgres.txt")
     return merged([(ROOT / file).read_text() for file in files])
 
 

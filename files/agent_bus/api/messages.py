@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_bus.api import paging
 from agent_bus.api.models import fields
 from agent_bus.bus.broker import Holder
+from agent_bus.channel_settings import PREFIX
 from agent_bus.core import errors, wire
 from agent_bus.core.guards.question import QUESTION, part_of
 from agent_bus.core.model import (
@@ -29,7 +30,7 @@ from agent_bus.http.call import Answer, AnyCall, Call
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agent_bus.api.models.requests import AckBody, HistoryQuery, InboxQuery, SendBody
     from agent_bus.bus.auth import Authenticator, Principal
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
     from agent_bus.core.guards.question import Part
-    from agent_bus.core.model import Sent
+    from agent_bus.core.model import Sent, Seq
     from agent_bus.http.call import Done
     from agent_bus.store.contract import Store
+    from agent_bus.store.outgoing import Telling
     from agent_bus.store.pending import Pending
 
 KEY_LIMIT: Final = 255
@@ -53,6 +55,7 @@ class Messages:
 
     Args:
         page_limit: most rows a page may have, whatever `limit` asks for.
+        tellings: when the operator was told of deliveries.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Messages:
         pending: Pending,
         clock: Clock,
         page_limit: int,
+        tellings: Callable[[Sequence[Seq]], Sequence[Telling]] = lambda _: (),
     ) -> None:
         self._pending = pending
         self._clock = clock
@@ -77,6 +81,7 @@ class Messages:
         self._presence = presence
         self._auth = auth
         self._page_limit = page_limit
+        self._tellings = tellings
 
     def send(self, call: Call[None, SendBody]) -> Answer:
         """Send a message."""
@@ -238,9 +243,10 @@ class Messages:
         return Answer(200, {**told, **self._followed(found[0], told["deliveries"])})
 
     def _followed(self, of: Message, timelines: list[dict[str, Any]]) -> dict[str, Any]:
-        """What waits for somebody: a message's question, and the ladder of each delivery."""
+        """What waits for somebody: a message's question, the ladder of each delivery, who was told."""
         pending = self._pending
         steps = pending.steps(of.first_seq) if of.rank == 0 else []
+        tellings = self._tellings([one["seq"] for one in timelines])
         ladders = [
             {
                 **one,
@@ -248,6 +254,15 @@ class Messages:
                     {"to": s.target, "at": rfc3339(s.at), "notice_id": s.notice_id}
                     for s in steps
                     if s.seq == one["seq"]
+                ],
+                "told": [
+                    {
+                        "channel": t.name.removeprefix(PREFIX),
+                        "why": t.why,
+                        "at": rfc3339(t.at),
+                    }
+                    for t in tellings
+                    if t.seq == one["seq"]
                 ],
             }
             for one in timelines

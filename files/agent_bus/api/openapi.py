@@ -15,6 +15,8 @@ from pydantic.json_schema import models_json_schema
 
 from agent_bus import __version__
 from agent_bus.api.agents import Agents
+from agent_bus.api.channels import routes as channel_routes
+from agent_bus.api.channels.calls import ChannelCalls
 from agent_bus.api.guards import routes as guard_routes
 from agent_bus.api.guards.rights import RightsCalls
 from agent_bus.api.health import Health
@@ -44,6 +46,7 @@ PATH_PARAMETERS: Final = {
     "message_id": ("Id of a message.", {"type": "string"}),
     "name": ("Name of an agent.", {"type": "string"}),
     "webhook": ("Name of a webhook.", {"type": "string"}),
+    "channel": ("Name of a channel of the operator's.", {"type": "string"}),
 }
 ALWAYS: Final = (errors.InvalidRequestError, errors.InternalError, errors.NotReadyError)
 WITH_TOKEN: Final = (errors.UnauthenticatedError, errors.AuthThrottledError)
@@ -134,6 +137,7 @@ def table() -> list[Route]:
         *found,
         *webhook_routes.routes(cast("WebhookCalls", WebhookCalls)),
         *guard_routes.routes(cast("RightsCalls", RightsCalls)),
+        *channel_routes.routes(cast("ChannelCalls", ChannelCalls)),
     ]
 
 

@@ -51,7 +51,8 @@ class Hub:
         housekeeper = parts.build_housekeeper(settings, core)
         fleet = parts.build_fleet(core)
         samples = parts.build_samples(core, refusals, reserves)
-        webhooks = outward.build_webhooks(settings, core)
+        self._channels = channels = outward.build_channels(settings, core)
+        webhooks = outward.build_webhooks(settings, core, channels)
         alerts = parts.build_alerting(core, fleet, samples, watch, webhooks=webhooks)
         overview = parts.build_overview(core, fleet, alerts, samples, watch=watch, version=version)
         core.observers.extend((housekeeper, fleet, overview, *webhooks.observers))
@@ -88,8 +89,8 @@ class Hub:
         views = parts.build_dashboard(core, overview, samples, pages=pages, page_streams=shown)
         a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
-        api += outward.webhook_routes(core, webhooks)
         api += guard_routes(RightsCalls(directory=core.directory))
+        api += outward.outward_routes(core, webhooks, channels)
         table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
@@ -104,6 +105,7 @@ class Hub:
         Harmless when repeated, and while it is under way: both come back when it is done.
         """
         self.health.is_stopping = True
+        self._channels.close()
         self._core.broker.end_all(states.SHUTDOWN)
         for _ in range(15):
             if not self._live.served:

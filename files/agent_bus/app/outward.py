@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_bus import channel_settings
+from agent_bus.api.channels import routes as channel_table
+from agent_bus.api.channels.calls import ChannelCalls
 from agent_bus.api.webhooks import routes
 from agent_bus.api.webhooks.calls import WebhookCalls
+from agent_bus.channels.channels import Channels
 from agent_bus.webhook_settings import load_signed
 from agent_bus.webhooks.webhooks import Webhooks
 
@@ -15,7 +19,18 @@ if TYPE_CHECKING:
     from agent_bus.settings import Settings
 
 
-def build_webhooks(settings: Settings, core: Core) -> Webhooks:
+def build_channels(settings: Settings, core: Core) -> Channels:
+    """What tells the operator of messages."""
+    return Channels(
+        channel_settings.load(settings.channels_file),
+        outgoing=core.outgoing,
+        clock=core.clock,
+        leads=core.cluster.leads,
+        page_url=settings.page_url or settings.hub_url,
+    )
+
+
+def build_webhooks(settings: Settings, core: Core, channels: Channels) -> Webhooks:
     """What tells receivers elsewhere what happens."""
     return Webhooks(
         load_signed(settings.webhooks_file),
@@ -23,9 +38,13 @@ def build_webhooks(settings: Settings, core: Core) -> Webhooks:
         directory=core.directory,
         clock=core.clock,
         leads=core.cluster.leads,
+        others=channels.destinations,
     )
 
 
-def webhook_routes(core: Core, webhooks: Webhooks) -> list[Route]:
-    """The operator's calls about webhooks."""
-    return routes.routes(WebhookCalls(webhooks=webhooks, clock=core.clock))
+def outward_routes(core: Core, webhooks: Webhooks, channels: Channels) -> list[Route]:
+    """The operator's calls about webhooks and channels."""
+    return [
+        *routes.routes(WebhookCalls(webhooks=webhooks, clock=core.clock)),
+        *channel_table.routes(ChannelCalls(channels=channels, clock=core.clock)),
+    ]

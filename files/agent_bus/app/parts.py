@@ -260,6 +260,7 @@ def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messa
         pending=core.pending,
         clock=core.clock,
         page_limit=settings.page_limit,
+        tellings=core.outgoing.tellings,
     )
 
 

@@ -56,6 +56,12 @@ WebhookEvent = Literal["message", "read", "overdue"]
 MESSAGE: Final = "message"
 WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
 
+Why = Literal["message", "escalation"]
+"""Why a channel tells the operator of a delivery: it came, or a step of its escalation says so."""
+ESCALATION: Final = "escalation"
+OutgoingKind = Literal[WebhookEvent, Why]
+"""What waits in the queue of what goes out."""
+
 GatewayKind = Literal["unknown", "heartbeat", "follow-up"]
 """What a gateway makes of a wake, as far as its watcher has seen."""
 UNKNOWN: Final = "unknown"

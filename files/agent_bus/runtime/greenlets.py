@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import gevent
-from gevent import hub, monkey, threadpool
+from gevent import hub, monkey, subprocess, threadpool
 from gevent.event import Event
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "HangUps",
     "LoopThread",
     "MustWaitError",
+    "Popen",
     "Readable",
     "Signal",
     "ThreadedPool",
@@ -53,6 +54,8 @@ Item = TypeVar("Item")
 
 sleep: Final = gevent.sleep
 spawn: Final = gevent.spawn
+Popen: Final[Callable[..., Any]] = subprocess.Popen
+"""A process whose pipes and end greenlets wait for."""
 native_sleep: Final[Callable[[float], None]] = monkey.get_original("time", "sleep")
 """For native threads: `sleep` would make a loop for the thread."""
 native_rlock: Final[Callable[[], Any]] = monkey.get_original("_thread", "RLock")

@@ -1,5 +1,7 @@
 """What a store keeps for webhooks: events that wait to be delivered, and how each webhook fares.
 
+The operator's channels are in the same queue, under names that no webhook can have.
+
 A message's event is derived from its delivery: `feed` goes over the deliveries by a cursor, so a
 send costs nothing. What is read or overdue is noted in the transaction that stamps it, and `feed`
 takes it from there. An event is deleted only by `exchange`, after the receiver has taken it: a hub
@@ -17,8 +19,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from agent_bus.core.model import AgentName, Delivery
-    from agent_bus.core.states import WebhookEvent
+    from agent_bus.core.model import AgentName, Delivery, Seq
+    from agent_bus.core.states import OutgoingKind, WebhookEvent, Why
 
 FED_AT_ONCE: Final = 500
 """Deliveries, and stamps, that one `feed` goes over: a few milliseconds of the writer."""
@@ -44,7 +46,7 @@ class Waiting:
     """An event that is due. `at` is when it happened (wall ms)."""
 
     pk: int
-    kind: WebhookEvent
+    kind: OutgoingKind
     at: int
     attempts: int
     queued_at: int
@@ -53,10 +55,26 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of an event: delivered or given up (`next_at` None), or tried again then."""
+    """What became of an event: delivered or given up (`next_at` None), or tried again then.
+
+    `is_attempt` is False for one that was not tried yet, because its time has not come. `told_at`
+    (wall ms) notes for the message's timeline that the operator was told.
+    """
 
     pk: int
     next_at: int | None
+    is_attempt: bool = True
+    told_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The operator was told of a delivery: by which name of the queue, why, and when (wall ms)."""
+
+    name: str
+    seq: Seq
+    why: Why
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +156,12 @@ class Outgoing(Protocol):
             wanting: which webhooks an event of an agent concerns; called in the writer's thread.
             limit: how many events may wait for a webhook; the oldest ones make room.
         """
+
+    def tell(self, names: Sequence[str], seq: Seq, why: Why) -> list[str]:
+        """Queue a delivery for these names, each once per reason; answers those that are new."""
+
+    def tellings(self, seqs: Sequence[Seq]) -> list[Telling]:
+        """When the operator was told of these deliveries, oldest first."""
 
     def exchange(
         self, name: str, settled: Sequence[Settled], report: Report | None, *, take: int

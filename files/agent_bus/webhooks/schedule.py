@@ -30,12 +30,15 @@ HOLD_S: Final = 300
 RETRY_AFTER_S: Final = 3600
 """The longest time that a receiver may ask for."""
 
-Verdict = Literal["delivered", "refused", "away", "gone"]
-"""Taken; not this event; not now, whatever the event; never again."""
+Verdict = Literal["delivered", "refused", "away", "gone", "held", "unwanted"]
+"""Taken; not this event; not now, whatever the event; never again. Not tried: its time has not
+come; nobody wants it any more."""
 DELIVERED: Final = "delivered"
 REFUSED: Final = "refused"
 AWAY: Final = "away"
 GONE: Final = "gone"
+HELD: Final = "held"
+UNWANTED: Final = "unwanted"
 
 OF_THE_RECEIVER: Final = frozenset({401, 402, 403, 404, 405, 407, 408, 421, 425, 426, 429, 431})
 """Client errors that say something of the receiver or of the webhook's URL, not of the event."""
@@ -43,7 +46,7 @@ OF_THE_RECEIVER: Final = frozenset({401, 402, 403, 404, 405, 407, 408, 421, 425,
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one request came to; `retry_after_s` is what the receiver asked for."""
+    """What one request came to; `retry_after_s` is what the receiver asked for, or a hold."""
 
     verdict: Verdict
     words: str

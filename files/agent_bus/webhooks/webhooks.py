@@ -6,14 +6,15 @@ It observes the bus (see `bus/fanout.py: Observer`). A hub without webhooks has 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from agent_bus.core import errors
 from agent_bus.core.model import OPERATOR
 from agent_bus.runtime import greenlets
 from agent_bus.webhooks import payload
-from agent_bus.webhooks.courier import AT_ONCE, Courier
+from agent_bus.webhooks.courier import Courier
 from agent_bus.webhooks.post import Receiver
+from agent_bus.webhooks.receivers import AT_ONCE, Receivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,11 +38,27 @@ QUEUE_EVENTS: Final = 100_000
 """Events that may wait for one webhook; at one per second that is more than a day."""
 
 
+class Destination(Protocol):
+    """Something else that events of the queue go to."""
+
+    @property
+    def name(self) -> str:
+        """In the queue; no webhook can have it."""
+
+    @property
+    def courier(self) -> Courier:
+        """What delivers."""
+
+    def wants(self, kind: WebhookEvent, agent: AgentName) -> bool:
+        """Whether an event of an agent concerns it; in the writer's thread, so it only reads."""
+
+
 class Webhooks:
-    """The webhooks of a hub.
+    """The webhooks of a hub, and the queue of all that goes out.
 
     Args:
         signed: those that the operator has set.
+        others: what else the queue is for.
         leads: whether this hub is the one of several that delivers.
     """
 
@@ -53,6 +70,7 @@ class Webhooks:
         directory: Directory,
         clock: Clock,
         leads: Callable[[], bool],
+        others: Sequence[Destination] = (),
         queue_events: int = QUEUE_EVENTS,
     ) -> None:
         self._signed = {one.webhook.name: one for one in signed}
@@ -64,14 +82,17 @@ class Webhooks:
         self._is_new = greenlets.Event()
         self._couriers = {
             one.webhook.name: Courier(
-                one.webhook,
-                [Receiver(one, clock=clock) for _ in range(AT_ONCE)],
+                one.webhook.name,
+                Receivers(one.webhook, [Receiver(one, clock=clock) for _ in range(AT_ONCE)]),
+                what=f"Webhook {one.webhook.name}",
                 outgoing=outgoing,
                 clock=clock,
                 leads=leads,
             )
             for one in signed
         }
+        self._others = others
+        self._couriers |= {one.name: one.courier for one in others}
 
     @property
     def names(self) -> list[str]:
@@ -80,8 +101,8 @@ class Webhooks:
 
     @property
     def observers(self) -> tuple[Webhooks, ...]:
-        """This, if there is any webhook: without one a send is not even noticed."""
-        return (self,) if self._signed else ()
+        """This, if anything goes out: otherwise a send is not even noticed."""
+        return (self,) if self._couriers else ()
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -90,15 +111,15 @@ class Webhooks:
         greenlets.spawn(self._begin)
 
     def _begin(self) -> None:
-        """Let the store know which webhooks there are, then go on with them."""
+        """Let the store know what the queue is for, then go on with it."""
         while True:
             try:
-                self._outgoing.adopt(self.names)
+                self._outgoing.adopt(sorted(self._couriers))
                 break
             except errors.BusError as error:
                 logger.warning("Webhooks cannot begin: %s", error.detail)
                 greenlets.sleep(LOOK_S)
-        if not self._signed:
+        if not self._couriers:
             return
         for courier in self._couriers.values():
             courier.start()
@@ -228,4 +249,4 @@ class Webhooks:
                 or agent in one.webhook.agents
                 or any(agent in groups.get(group, ()) for group in one.webhook.groups)
             )
-        ]
+        ] + [one.name for one in self._others if one.wants(kind, agent)]

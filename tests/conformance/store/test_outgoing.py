@@ -225,3 +225,58 @@ def test_feeding_goes_on_in_parts(opened: Opening) -> None:
             if not fed.has_more:
                 break
         assert parts == [250, 50]
+
+
+def test_a_delivery_is_told_once_per_name_and_reason(opened: Opening) -> None:
+    clock = FakeClock()
+    with opened(clock=clock) as store:
+        outgoing = begun(enrolled(store), "channel.mail", "channel.phone")
+        seq = store.send(draft(body="hello"), depth_limit=50).deliveries[0].seq
+        both = ["channel.mail", "channel.phone"]
+        assert outgoing.tell([*both, "channel.gone"], seq, states.ESCALATION) == both
+        assert outgoing.tell(both, seq, states.ESCALATION) == []
+        (event,) = take(outgoing, "channel.mail").events
+        assert (event.kind, event.delivery.message.body) == (states.ESCALATION, "hello")
+        assert event.at == clock.now_ms()
+        at = clock.now_ms() + 5
+        outgoing.exchange("channel.mail", [Settled(event.pk, None, told_at=at)], None, take=1)
+        assert outgoing.tell(both, seq, states.ESCALATION) == []
+        (told,) = outgoing.tellings([seq, Seq(seq + 1)])
+        assert (told.name, told.seq, told.why, told.at) == (
+            "channel.mail",
+            seq,
+            states.ESCALATION,
+            at,
+        )
+        assert [one.pending for one in outgoing.states()] == [0, 1]
+
+
+def test_what_was_only_put_off_counts_no_attempt(opened: Opening) -> None:
+    clock = FakeClock()
+    with opened(clock=clock) as store:
+        outgoing = begun(enrolled(store))
+        store.send(draft(), depth_limit=50)
+        outgoing.feed(all_to_ops, limit=MANY)
+        (event,) = take(outgoing).events
+        later = clock.steady_ms() + 5000
+        put_off = Settled(event.pk, later, is_attempt=False)
+        assert outgoing.exchange("ops", [put_off], None, take=MANY).next_at == later
+        clock.advance(5)
+        assert [one.attempts for one in take(outgoing).events] == [0]
+
+
+def test_what_was_told_is_forgotten_with_its_message(opened: Opening) -> None:
+    clock = FakeClock()
+    with opened(clock=clock) as store:
+        outgoing = begun(enrolled(store), "channel.mail")
+        sent = store.send(draft(), depth_limit=50)
+        seq = sent.deliveries[0].seq
+        outgoing.tell(["channel.mail"], seq, states.ESCALATION)
+        (event,) = take(outgoing, "channel.mail").events
+        settled = [Settled(event.pk, None, told_at=clock.now_ms())]
+        outgoing.exchange("channel.mail", settled, None, take=1)
+        store.ack_ids(BETA, [sent.message.id])
+        store.sweep(SweepBounds(retain_read_ms=0, retain_archive_ms=10**12, limit=100))
+        assert outgoing.tellings([seq])
+        store.sweep(SweepBounds(retain_read_ms=0, retain_archive_ms=-1, limit=100))
+        assert not outgoing.tellings([seq])

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_bus.api.models.fields import Name, Ulid
-from agent_bus.core.states import AgentStatus, Priority
+from agent_bus.core.states import AgentStatus, Priority, Why
 
 Time = Annotated[
     str,
@@ -157,10 +157,19 @@ class LadderStep(AnswerModel):
     ]
 
 
+class Told(AnswerModel):
+    """The operator was told of a delivery by a channel."""
+
+    channel: str
+    why: Annotated[Why, Field(description="`message`: it came. `escalation`: nobody read it.")]
+    at: Time
+
+
 class FullTimeline(Timeline):
-    """The hops of one delivery, and its steps up the ladder."""
+    """The hops of one delivery, its steps up the ladder, and when the operator was told of it."""
 
     ladder: list[LadderStep]
+    told: list[Told]
 
 
 class QuestionAnswer(AnswerModel):

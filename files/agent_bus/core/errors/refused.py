@@ -147,6 +147,18 @@ class UnknownWebhookError(BusError):
         super().__init__(f"{name!r} is no webhook of this hub. {there_are}", field="webhook")
 
 
+class UnknownChannelError(BusError):
+    """A channel's name is not in the hub's settings."""
+
+    code = "unknown_channel"
+    status = 404
+    title = "No such channel"
+
+    def __init__(self, name: str, names: list[str]) -> None:
+        there_are = f"There are: {', '.join(names)}." if names else "There is none."
+        super().__init__(f"{name!r} is no channel of this hub. {there_are}", field="channel")
+
+
 class UnknownMessageError(BusError):
     """A message id is not known, or not this agent's to see."""
 

@@ -15,6 +15,7 @@ from agent_bus.store.outgoing import (
     Fed,
     Settled,
     Taken,
+    Telling,
     Waiting,
     WebhookState,
     queued,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from agent_bus.core.clock import Clock
-    from agent_bus.core.model import AgentName, Delivery
-    from agent_bus.core.states import WebhookEvent
+    from agent_bus.core.model import AgentName, Delivery, Seq
+    from agent_bus.core.states import WebhookEvent, Why
     from agent_bus.store.outgoing import Report
     from agent_bus.store.postgres.link.connections import NativeConnection
     from agent_bus.store.postgres.link.pool import Readers
@@ -85,9 +86,26 @@ COUNT_DROPPED: Final = (
 )
 DELETE: Final = "DELETE FROM webhook_event WHERE pk = ANY(%s)"
 POSTPONE: Final = (
-    "UPDATE webhook_event e SET attempts = e.attempts + 1, next_at = w.next_at"
-    " FROM json_to_recordset(%s::json) AS w(pk bigint, next_at bigint) WHERE e.pk = w.pk"
+    "UPDATE webhook_event e SET attempts = e.attempts + w.tried, next_at = w.next_at"
+    " FROM json_to_recordset(%s::json) AS w(pk bigint, tried bigint, next_at bigint)"
+    " WHERE e.pk = w.pk"
 )
+NOTE_TOLD: Final = (
+    "INSERT INTO telling (seq, name, why, at)"
+    " SELECT e.seq, e.webhook, e.kind, w.at FROM webhook_event e"
+    " JOIN json_to_recordset(%s::json) AS w(pk bigint, at bigint) ON w.pk = e.pk"
+    " ON CONFLICT DO NOTHING"
+)
+QUEUE_ONCE: Final = (
+    "INSERT INTO webhook_event (webhook, kind, seq, at, queued_at, next_at)"
+    " SELECT w.name, %(why)s, %(seq)s, %(now)s, %(steady)s, %(steady)s FROM webhook w"
+    " WHERE w.name = ANY(%(names)s) AND NOT EXISTS (SELECT 1 FROM telling t"
+    " WHERE t.seq = %(seq)s AND t.name = w.name AND t.why = %(why)s)"
+    " AND NOT EXISTS (SELECT 1 FROM webhook_event e"
+    " WHERE e.webhook = w.name AND e.kind = %(why)s AND e.seq = %(seq)s) RETURNING webhook"
+)
+COUNT_TOLD: Final = "UPDATE webhook SET pending = pending + 1 WHERE name = ANY(%s)"
+TELLINGS: Final = "SELECT name, seq, why, at FROM telling WHERE seq = ANY(%s)"
 COUNT_SETTLED: Final = "UPDATE webhook SET pending = pending - %s WHERE name = %s"
 REPORT: Final = (
     "UPDATE webhook SET delivered = delivered + %s, dead = dead + %s, failures = %s,"
@@ -152,6 +170,25 @@ class PostgresOutgoing:
         """Queue what is new."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         return self._run(lambda c: _feed(c, wanting, limit=limit, now=now, steady=steady))
+
+    def tell(self, names: Sequence[str], seq: Seq, why: Why) -> list[str]:
+        """Queue a delivery for these names, each once per reason."""
+        now, steady = self._clock.now_ms(), self._clock.steady_ms()
+        values = {"names": list(names), "seq": seq, "why": why, "now": now, "steady": steady}
+
+        def apply(connection: NativeConnection) -> list[str]:
+            added = sorted(name for (name,) in connection.execute(QUEUE_ONCE, values))
+            if added:
+                connection.execute(COUNT_TOLD, (added,))
+            return added
+
+        return self._run(apply)
+
+    def tellings(self, seqs: Sequence[Seq]) -> list[Telling]:
+        """When the operator was told of these deliveries; a standby may be behind."""
+        wanted = (list(seqs),)
+        found = self._readers.run(lambda c: [Telling(*row) for row in c.execute(TELLINGS, wanted)])
+        return sorted(found, key=lambda one: (one.at, one.name))
 
     def exchange(
         self, name: str, settled: Sequence[Settled], report: Report | None, *, take: int
@@ -262,7 +299,14 @@ def _settle(
 ) -> None:
     execute = connection.execute
     gone = [one.pk for one in settled if one.next_at is None]
-    later = [{"pk": s.pk, "next_at": s.next_at} for s in settled if s.next_at is not None]
+    told = [{"pk": s.pk, "at": s.told_at} for s in settled if s.told_at is not None]
+    later = [
+        {"pk": s.pk, "tried": int(s.is_attempt), "next_at": s.next_at}
+        for s in settled
+        if s.next_at is not None
+    ]
+    if told:
+        execute(NOTE_TOLD, (json.dumps(told),))
     if gone:
         execute(COUNT_SETTLED, (execute(DELETE, (gone,)).rowcount, name))
     if later:

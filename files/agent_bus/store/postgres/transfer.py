@@ -56,6 +56,7 @@ TABLES: Final = {
     "audit": "pk, at, address, way, action, agent, detail, outcome",
     "webhook_stamp": "pk, kind, seq, agent, at",
     "webhook_event": "pk, webhook, kind, seq, at, attempts, queued_at, next_at",
+    "telling": "seq, name, why, at",
     "webhook": "name, pending, delivered, dead, dropped, failures, held_until, succeeded_at,"
     " failed_at, error, disabled_at, lost_at",
 }

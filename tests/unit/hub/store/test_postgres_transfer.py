@@ -13,6 +13,7 @@ from agent_bus.core.guards.question import Asking
 from agent_bus.core.model import AuditEntry, Session
 from agent_bus.core.slices import SweepBounds
 from agent_bus.core.task import Step
+from agent_bus.store.outgoing import Settled
 from agent_bus.store.postgres import transfer
 from agent_bus.store.postgres.link.address import Address
 from agent_bus.store.sqlite.file import backup
@@ -50,6 +51,8 @@ def filled(store: Backend, clock: FakeClock) -> None:
         sent = store.send(draft(body=f"\u00fc{number}"), depth_limit=2)
     store.send(draft("gamma", subject="s", data_json='{"k": "\\u0000"}'), depth_limit=2)
     store.outgoing.feed(lambda _kind, _agent: ["ops"], limit=2)
+    (event,) = store.outgoing.exchange("ops", (), None, take=1).events
+    store.outgoing.exchange("ops", [Settled(event.pk, event.queued_at, told_at=1)], None, take=0)
     store.ack_ids(BETA, [sent.message.id])
     clock.advance(8 * 24 * 3600)
     store.sweep(BOUNDS)

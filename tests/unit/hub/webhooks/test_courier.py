@@ -10,6 +10,7 @@ import pytest
 from agent_bus.core import alerts
 from agent_bus.webhook_settings import Webhook
 from agent_bus.webhooks.courier import Courier
+from agent_bus.webhooks.receivers import Receivers
 from agent_bus.webhooks.schedule import Attempt
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import BETA, draft, enrolled, opened
@@ -57,8 +58,9 @@ class Trial:
     def another(self) -> Courier:
         """A courier as a restarted hub makes it."""
         return Courier(
-            WEBHOOK,
-            [cast("Receiver", self.receiver)],
+            "ops",
+            Receivers(WEBHOOK, [cast("Receiver", self.receiver)]),
+            what="Webhook ops",
             outgoing=self.store.outgoing,
             clock=self.clock,
             leads=lambda: self.leads,

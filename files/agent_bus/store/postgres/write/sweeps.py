@@ -60,6 +60,10 @@ ARCHIVE_DELIVERIES: Final = (
 DROPPED: Final = (
     "SELECT pk FROM archive_message WHERE archived_at <= %s ORDER BY archived_at LIMIT %s"
 )
+DROP_TELLINGS: Final = (
+    "DELETE FROM telling WHERE seq IN"
+    " (SELECT seq FROM archive_delivery WHERE message_pk = ANY(%s))"
+)
 DROP_DELIVERIES: Final = "DELETE FROM archive_delivery WHERE message_pk = ANY(%s)"
 DROP_TASKS: Final = "DELETE FROM task WHERE pk = ANY(%s)"
 DROP_PENDING: Final = (
@@ -134,6 +138,7 @@ def _archive(connection: NativeConnection, steady: int, before: int, limit: int)
 def _drop(connection: NativeConnection, before: int, limit: int) -> int:
     found = [pk for (pk,) in connection.execute(DROPPED, (before, limit))]
     if found:
+        connection.execute(DROP_TELLINGS, (found,))
         connection.execute(DROP_DELIVERIES, (found,))
         connection.execute(DROP_MESSAGES, (found,))
         connection.execute(DROP_TASKS, (found,))

@@ -58,6 +58,9 @@ DELETE_MESSAGE: Final = "DELETE FROM message WHERE pk = ?"
 DROPPED: Final = (
     "SELECT pk FROM archive_message WHERE archived_at <= ? ORDER BY archived_at LIMIT ?"
 )
+DROP_TELLINGS: Final = (
+    "DELETE FROM telling WHERE seq IN (SELECT seq FROM archive_delivery WHERE message_pk = ?)"
+)
 DROP_DELIVERIES: Final = "DELETE FROM archive_delivery WHERE message_pk = ?"
 DROP_TASK: Final = "DELETE FROM task WHERE pk = ?"
 DROP_PENDING: Final = (
@@ -142,6 +145,7 @@ def _archive(connection: apsw.Connection, steady: int, before: int, limit: int) 
 def _drop(connection: apsw.Connection, before: int, limit: int) -> int:
     found = list(connection.execute(DROPPED, (before, limit)))
     for (pk,) in found:
+        connection.execute(DROP_TELLINGS, (pk,))
         connection.execute(DROP_DELIVERIES, (pk,))
         connection.execute(DROP_MESSAGE, (pk,))
         connection.execute(DROP_TASK, (pk,))

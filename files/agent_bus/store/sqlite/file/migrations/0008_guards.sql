@@ -64,3 +64,13 @@ CREATE TABLE ladder_step (
 ) WITHOUT ROWID;
 CREATE INDEX ladder_step_message ON ladder_step (message_pk, seq);
 CREATE INDEX ladder_step_unsettled ON ladder_step (notice_key) WHERE is_settled = 0;
+
+-- Channels: when the operator was told of a delivery, for the message's timeline. It lives as long
+-- as the message. What still has to be told waits in webhook_event.
+CREATE TABLE telling (
+    seq INTEGER NOT NULL,            -- the delivery's
+    name TEXT NOT NULL,              -- the channel's in webhook_event
+    why TEXT NOT NULL,               -- message, escalation
+    at INTEGER NOT NULL,             -- wall ms
+    PRIMARY KEY (seq, name, why)
+) WITHOUT ROWID;
