@@ -128,11 +128,6 @@ class Settings(BaseModel):
         description="The channels by which the operator is told of messages, a JSON file; see "
         "how-to/tell-the-operator.md.",
     )
-    page_url: Annotated[str | None, Field(pattern=r"^https?://[^\s]+$")] = Field(
-        default=None,
-        description="Where the operator's browser reaches the dashboard, for links in "
-        "notifications; without it the address by which clients reach this hub.",
-    )
     body_limit_bytes: int = Field(
         default=65536,
         ge=1024,

@@ -243,7 +243,7 @@ class Messages:
         return Answer(200, {**told, **self._followed(found[0], told["deliveries"])})
 
     def _followed(self, of: Message, timelines: list[dict[str, Any]]) -> dict[str, Any]:
-        """What waits for somebody: a message's question, the ladder of each delivery, who was told."""
+        """What waits for somebody: a question, and who was told of each delivery."""
         pending = self._pending
         steps = pending.steps(of.first_seq) if of.rank == 0 else []
         tellings = self._tellings([one["seq"] for one in timelines])

@@ -51,8 +51,7 @@ class Hub:
         housekeeper = parts.build_housekeeper(settings, core)
         fleet = parts.build_fleet(core)
         samples = parts.build_samples(core, refusals, reserves)
-        self._channels = channels = outward.build_channels(settings, core)
-        webhooks = outward.build_webhooks(settings, core, channels)
+        self._channels, webhooks = outward.build_outward(settings, core)
         alerts = parts.build_alerting(core, fleet, samples, watch, webhooks=webhooks)
         overview = parts.build_overview(core, fleet, alerts, samples, watch=watch, version=version)
         core.observers.extend((housekeeper, fleet, overview, *webhooks.observers))
@@ -90,7 +89,7 @@ class Hub:
         a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
         api += guard_routes(RightsCalls(directory=core.directory))
-        api += outward.outward_routes(core, webhooks, channels)
+        api += outward.outward_routes(core, webhooks, self._channels)
         table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)

@@ -19,20 +19,17 @@ if TYPE_CHECKING:
     from agent_bus.settings import Settings
 
 
-def build_channels(settings: Settings, core: Core) -> Channels:
-    """What tells the operator of messages."""
-    return Channels(
+def build_outward(settings: Settings, core: Core) -> tuple[Channels, Webhooks]:
+    """What tells the operator of messages, and what tells receivers elsewhere what happens."""
+    channels = Channels(
         channel_settings.load(settings.channels_file),
         outgoing=core.outgoing,
         clock=core.clock,
         leads=core.cluster.leads,
         page_url=settings.page_url or settings.hub_url,
+        links=core.questions.link_for,
     )
-
-
-def build_webhooks(settings: Settings, core: Core, channels: Channels) -> Webhooks:
-    """What tells receivers elsewhere what happens."""
-    return Webhooks(
+    webhooks = Webhooks(
         load_signed(settings.webhooks_file),
         outgoing=core.outgoing,
         directory=core.directory,
@@ -40,6 +37,7 @@ def build_webhooks(settings: Settings, core: Core, channels: Channels) -> Webhoo
         leads=core.cluster.leads,
         others=channels.destinations,
     )
+    return channels, webhooks
 
 
 def outward_routes(core: Core, webhooks: Webhooks, channels: Channels) -> list[Route]:

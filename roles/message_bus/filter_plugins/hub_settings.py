@@ -25,7 +25,6 @@ def hub_settings(
     looks_at: Mapping[str, str] | None = None,
     has_webhooks: bool = False,
     has_channels: bool = False,
-    page_url: str = "",
 ) -> dict[str, Any]:
     """Return the settings for /etc/agent-bus/hub.json, in the order in which they stand there.
 
@@ -38,7 +37,6 @@ def hub_settings(
         looks_at: what `database_looks` says; nothing without a database of the fleet's own.
         has_webhooks: whether the inventory has any.
         has_channels: whether the operator has any.
-        page_url: where the operator's browser reaches the hub.
     """
     settings: dict[str, Any] = {
         "bind": hub["listens"],
@@ -61,7 +59,7 @@ def hub_settings(
         settings["webhooks_file"] = "/etc/agent-bus/webhooks.json"
     if has_channels:
         settings["channels_file"] = f"{CREDENTIALS}/channels"
-        settings["page_url"] = page_url or hub["url"]
+        settings["page_url"] = hub["url"]
     return settings
 
 

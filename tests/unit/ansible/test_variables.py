@@ -111,7 +111,7 @@ def kind(annotation: object) -> str:
                 *("patroni_url", "patroni_ca_file", "etcd_metrics_url"),
                 "database_certificate_file",
                 *("tls_certificate_file", "tls_key_file", "tls_ca_file", "webhooks_file"),
-                *("channels_file", "page_url"),
+                "channels_file",
             },
         ),
         (
