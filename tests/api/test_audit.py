@@ -47,6 +47,8 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
         admin.post("/api/ack", {"agent": "operator", "ids": [answer["id"]]})
         admin.call("POST", "/api/agents/delta/wake")
         admin.post("/api/agents/delta/mute", {"for_s": 60})
+        admin.post("/api/pauses", {"who": "all", "note": "new model"})
+        admin.post("/api/pauses/end", {"who": "all"})
         admin.call("POST", "/api/admin/archive")
         backup = admin.call("POST", "/api/admin/backup").body
         link = admin.call("POST", "/api/admin/login-link").body
@@ -64,6 +66,8 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
     assert by_action["ack"]["agent"] == "operator"
     assert by_action["wake"]["agent"] == by_action["mute"]["agent"] == "delta"
     assert by_action["mute"]["detail"] == {"for_s": 60}
+    assert by_action["pause"]["detail"] == {"who": "all", "note": "new model"}
+    assert by_action["resume"]["detail"] == {"who": "all"}
     assert by_action["backup"]["detail"] == {"path": backup["path"]}
     assert by_action["probe"]["detail"] == {"agents": ["gamma"]}
     assert by_action["roster"]["detail"] == {"registered": ["newcomer"]}

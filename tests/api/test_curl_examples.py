@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent_bus.api import openapi
-from agent_bus.api.models import channels, fleet, hubs, responses, webhooks
+from agent_bus.api.models import channels, fleet, hubs, responses, wakes, webhooks
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy
@@ -87,7 +87,7 @@ def model_of(call: str, status: str) -> type[responses.AnswerModel] | None:
     answers = DESCRIBED["paths"][path][method.lower()]["responses"]
     schema = answers[status].get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
-    modules = (responses, hubs, fleet, webhooks, channels)
+    modules = (responses, hubs, fleet, webhooks, channels, wakes)
     return next(getattr(one, name) for one in modules if hasattr(one, name)) if name else None
 
 

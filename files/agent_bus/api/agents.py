@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.core.guards import policy, rights
+from agent_bus.core.guards import budgets, policy, rights
 from agent_bus.core.model import AgentName, NodeName, Roster
 from agent_bus.http.call import Answer, Call
 from agent_bus.operate import fleet_rows
@@ -112,5 +112,6 @@ def _policies(body: RosterBody) -> dict[str, str]:
     """Each set of rules that there is, as the store keeps it."""
     sets = {
         rights.NAME: [rule.model_dump(by_alias=True, exclude_none=True) for rule in body.rights],
+        budgets.POLICY: None if body.budgets is None else body.budgets.model_dump(),
     }
     return {name: policy.canonical(rules) for name, rules in sets.items() if rules}

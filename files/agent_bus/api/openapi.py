@@ -18,7 +18,9 @@ from agent_bus.api.agents import Agents
 from agent_bus.api.channels import routes as channel_routes
 from agent_bus.api.channels.calls import ChannelCalls
 from agent_bus.api.guards import routes as guard_routes
+from agent_bus.api.guards import wake_routes
 from agent_bus.api.guards.rights import RightsCalls
+from agent_bus.api.guards.wakes import WakeCalls
 from agent_bus.api.health import Health
 from agent_bus.api.hubs import Hubs
 from agent_bus.api.messages import Messages
@@ -136,6 +138,7 @@ def table() -> list[Route]:
     return [
         *found,
         *webhook_routes.routes(cast("WebhookCalls", WebhookCalls)),
+        *wake_routes.routes(cast("WakeCalls", WakeCalls)),
         *guard_routes.routes(cast("RightsCalls", RightsCalls)),
         *channel_routes.routes(cast("ChannelCalls", ChannelCalls)),
     ]

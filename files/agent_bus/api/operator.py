@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_bus.core import states
+from agent_bus.core.guards.pauses import AGENT
 from agent_bus.core.model import rfc3339
 from agent_bus.http.call import Answer, Call
 from agent_bus.http.session import LINK_S
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.bus import Bus
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
+    from agent_bus.bus.guards.pauses import Pauses
     from agent_bus.bus.hops import Hops
     from agent_bus.bus.presence import Presence
     from agent_bus.bus.probes import Prober
@@ -29,6 +31,7 @@ class Operator:
         self,
         *,
         bus: Bus,
+        pauses: Pauses,
         counters: Counters,
         directory: Directory,
         presence: Presence,
@@ -39,6 +42,7 @@ class Operator:
         sessions: Sessions,
     ) -> None:
         self._bus = bus
+        self._pauses = pauses
         self._counters = counters
         self._directory = directory
         self._presence = presence
@@ -71,8 +75,11 @@ class Operator:
     def mute_agent(self, name: str, *, for_s: float) -> Answer:
         """As `mute`, for the dashboard, which names the agent in the body."""
         agent = self._directory.require(name, field="name")
-        self._bus.mute(agent, for_s=for_s)
-        until = rfc3339(self._presence.muted_until(agent))
+        if for_s:
+            self._pauses.put(AGENT, agent, for_s=for_s, note=None, is_mute=True)
+        else:
+            self._pauses.end(AGENT, agent)
+        until = rfc3339(self._pauses.muted_until(agent))
         return Answer(200, {"agent": agent, "muted_until": until})
 
     def probe(self, call: Call[None, ProbeBody]) -> Answer:

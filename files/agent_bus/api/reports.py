@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import errors, states
 from agent_bus.core.model import AgentName, Seq, Stamp
@@ -12,11 +12,21 @@ if TYPE_CHECKING:
     from agent_bus.api.models.requests import PresenceBody, WakeReport, WakesBody
     from agent_bus.bus.auth import Authenticator
     from agent_bus.bus.counters import Counters
+    from agent_bus.bus.guards.wake_budgets import WakeBudgets
     from agent_bus.bus.hops import Hops
     from agent_bus.bus.presence import Presence
     from agent_bus.bus.probes import Prober
     from agent_bus.core.clock import Clock
     from agent_bus.core.latency import Latency
+    from agent_bus.core.states import WakeKind
+
+COUNTED: Final[dict[str, WakeKind]] = {
+    states.ACCEPTED: states.WAKE,
+    states.ESCALATED: states.ESCALATION,
+}
+"""Reports of wakes that begin a paid turn; one that coalesced becomes part of another's."""
+REMINDER_REASON: Final = "reminder"
+"""The reason of an accepted wake that reminds of mail that was fetched but not read."""
 
 
 class Reports:
@@ -31,6 +41,7 @@ class Reports:
         hops: Hops,
         latency: Latency,
         prober: Prober,
+        budgets: WakeBudgets,
         clock: Clock,
     ) -> None:
         self._counters = counters
@@ -40,6 +51,7 @@ class Reports:
         self._latency = latency
         self._clock = clock
         self._prober = prober
+        self._budgets = budgets
 
     def presence(self, call: Call[None, PresenceBody]) -> Answer:
         """Take a watcher's sign of life."""
@@ -87,6 +99,11 @@ class Reports:
         kind = states.ACCEPTED if report.event == states.COALESCED else report.event
         at = now - int(report.age_ms)
         seq = Seq(min(report.up_to_seq, self._counters.head))
+        if report.event == states.ACCEPTED and report.reason == REMINDER_REASON:
+            self._budgets.note(agent, seq, at, states.REMINDER)
+            return
         self._hops.note_report(Stamp(kind, agent, seq, at, report.reason, up_to=True))
+        if report.event in COUNTED:
+            self._budgets.note(agent, seq, at, COUNTED[report.event])
         if report.duration_ms is not None:
             self._latency.wake(kind, report.duration_ms)

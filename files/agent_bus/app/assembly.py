@@ -11,7 +11,9 @@ from agent_bus.bus.counters import Counters
 from agent_bus.bus.directory import Directory
 from agent_bus.bus.fanout import Fanout
 from agent_bus.bus.guards.notices import Notices
+from agent_bus.bus.guards.pauses import Pauses
 from agent_bus.bus.guards.questions import Questions
+from agent_bus.bus.guards.wake_budgets import WakeBudgets
 from agent_bus.bus.guards.wake_gate import WakeGate
 from agent_bus.bus.hops import Hops
 from agent_bus.bus.presence import Presence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from agent_bus.settings import Settings
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Backend, Records, Store, Vitals
+    from agent_bus.store.guards.wake_book import WakeBook
     from agent_bus.store.outgoing import Outgoing
     from agent_bus.store.pending import Pending
 
@@ -52,6 +55,9 @@ class Core:
     gate: WakeGate
     pending: Pending
     questions: Questions
+    pauses: Pauses
+    budgets: WakeBudgets
+    wake_book: WakeBook
 
 
 def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
@@ -91,7 +97,6 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         broker=broker,
         directory=directory,
         presence=presence,
-        gate=gate,
         counters=counters,
         latency=latency,
         limiter=limiter,
@@ -100,11 +105,15 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         cluster=backend.cluster,
     )
     notices = Notices(store=store)
+    pauses, wake_budgets = _guards(backend, directory, gate, counters=counters, clock=clock)
+    observers.append(wake_budgets)
+    presence.hold_of = gate.hold_of
     return Core(
         store, backend, backend.records, clock, broker, directory, presence, counters, latency,
         observers, fanout, hops, bus, backend.cluster,
         backend.outgoing, limiter, notices, gate,
         backend.pending, _questions(settings, backend, clock, of=(bus, notices, directory)),
+        pauses, wake_budgets, backend.wake_book,
     )  # fmt: skip
 
 
@@ -122,3 +131,29 @@ def _questions(
         url=settings.people_url,
         leads=backend.cluster.leads,
     )
+
+
+def _guards(
+    backend: Backend,
+    directory: Directory,
+    gate: WakeGate,
+    *,
+    counters: Counters,
+    clock: Clock,
+) -> tuple[Pauses, WakeBudgets]:
+    """What holds agents; it goes by the roster, and by what the store has kept."""
+    cluster = backend.cluster
+    pauses = Pauses(
+        book=backend.wake_book, directory=directory, gate=gate, clock=clock, cluster=cluster
+    )
+    pauses.refresh()
+    wake_budgets = WakeBudgets(
+        book=backend.wake_book,
+        directory=directory,
+        gate=gate,
+        counters=counters,
+        clock=clock,
+        cluster=cluster,
+    )
+    directory.on_replaced += [pauses.refresh, wake_budgets.reload]
+    return pauses, wake_budgets

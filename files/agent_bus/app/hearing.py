@@ -80,12 +80,16 @@ class Hearing:
     # Facts
 
     def on_fact(self, hub: str, fact: told.Fact) -> None:
-        """Let presence go by the common order; all else was done already where it was told."""
+        """Let presence and pauses go by the common order; all else was done where it was told."""
         is_own = hub == self._name
         if isinstance(fact, told.LeaseTaken):
             self._take_lease(hub, fact)
+        elif isinstance(fact, told.PausePut):
+            self._core.pauses.hear_put(fact)
+        elif isinstance(fact, told.PauseEnded):
+            self._core.pauses.hear_ended(fact)
         elif isinstance(fact, told.Muted):
-            self._mute(fact)
+            self._core.pauses.hear_mute(fact)
         elif not is_own:
             self._on_foreign(hub, fact)
         elif isinstance(fact, told.LeaseReported | told.LeaseDropped):
@@ -95,7 +99,8 @@ class Hearing:
         """What was noticed here."""
         beat = self._core.presence.take_untold()
         host = self._watch.take_told()
-        return dataclasses.replace(beat, woken=self._fleet.take_woken(), host=host)
+        wakes = self._core.budgets.take_untold()
+        return dataclasses.replace(beat, woken=self._fleet.take_woken(), host=host, wakes=wakes)
 
     def on_hubs(self, live_count: int) -> None:
         """Share each sender's rate among the hubs: a sender may use all of them."""
@@ -123,6 +128,7 @@ class Hearing:
             case told.Beat():
                 core.presence.hear_beat(fact)
                 self._watch.hear(hub, fact.host)
+                core.budgets.hear(fact.wakes)
                 for agent, at in fact.woken.items():
                     self._fleet.hear_wake(Stamp(states.ACCEPTED, agent, Seq(0), at))
             case told.HubEnded():
@@ -151,10 +157,3 @@ class Hearing:
         older: Stream | None = self._core.presence.hear_taken(hub, fact)  # type: ignore[assignment]
         if older is not None:
             older.end(states.SUPERSEDED)
-
-    def _mute(self, fact: told.Muted) -> None:
-        presence = self._core.presence
-        known = presence.muted_until(fact.agent)
-        left_s = presence.hear_mute(fact)
-        if presence.muted_until(fact.agent) != known:  # otherwise it is this hub's own
-            self._core.bus.tell_mute(fact.agent, left_s)

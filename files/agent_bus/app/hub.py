@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING
 from agent_bus import __version__
 from agent_bus.api import openapi
 from agent_bus.api.agents import Agents
-from agent_bus.api.guards.rights import RightsCalls
-from agent_bus.api.guards.routes import routes as guard_routes
 from agent_bus.api.health import metrics_endpoint
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
-from agent_bus.app import backend, outward, parts
+from agent_bus.app import backend, guards, outward, parts, watchers
 from agent_bus.app.assembly import assemble
 from agent_bus.app.hearing import Hearing
 from agent_bus.bus.auth import load_digests
 from agent_bus.core import states
 from agent_bus.core.clock import SystemClock
-from agent_bus.dashboard.actions import Actions
 from agent_bus.dashboard.html import Pages
 from agent_bus.dashboard.page_stream import PageStreams
 from agent_bus.dashboard.sign_in import SignIn
@@ -55,13 +52,13 @@ class Hub:
         alerts = parts.build_alerting(core, fleet, samples, watch, webhooks=webhooks)
         overview = parts.build_overview(core, fleet, alerts, samples, watch=watch, version=version)
         core.observers.extend((housekeeper, fleet, overview, *webhooks.observers))
-        for one in (housekeeper, fleet, overview, core.questions):
+        for one in (housekeeper, fleet, overview, core.questions, core.budgets):
             one.start()
         sessions = parts.build_sessions(core, auth)
         audit = Audit(records=core.records, clock=clock)
         self._live = live = parts.build_live(settings, core, greenlets.HangUps())
         self.health = parts.build_health(core, alerts, reserves, version)
-        prober = parts.build_prober(core)
+        prober = watchers.build_prober(core)
         messages = parts.build_messages(settings, core, auth)
         backups = parts.build_backups(settings, self._backend, clock)
         operator = parts.build_operator(
@@ -73,7 +70,7 @@ class Hub:
         api = routes(
             messages=messages,
             agents=Agents(bus=core.bus, auth=auth, directory=core.directory, fleet=fleet),
-            reports=parts.build_reports(core, auth, prober),
+            reports=watchers.build_reports(core, auth, prober),
             operator=operator,
             streams=Streams(parts=parts.stream_parts(core), auth=auth, live=live, version=version),
             health=self.health,
@@ -84,11 +81,11 @@ class Hub:
         pages = Pages()
         sign_in = SignIn(sessions=sessions, pages=pages, audit=audit, refusals=refusals)
         shown = PageStreams(overview=overview, sessions=sessions, live=live)
-        actions = Actions(core.store, core.directory, messages=messages, operator=operator)
+        actions = guards.build_actions(core, messages=messages, operator=operator)
         views = parts.build_dashboard(core, overview, samples, pages=pages, page_streams=shown)
         a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
-        api += guard_routes(RightsCalls(directory=core.directory))
+        api += guards.guard_routes(core)
         api += outward.outward_routes(core, webhooks, self._channels)
         table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
@@ -115,6 +112,7 @@ class Hub:
     def close(self) -> None:
         """Commit what waits and close the database; the last thing in the process."""
         self._core.hops.flush()
+        self._core.budgets.flush()
         self._core.cluster.end()
         self._backend.close()
 

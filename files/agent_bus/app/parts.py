@@ -10,10 +10,8 @@ from agent_bus.api.health import Health
 from agent_bus.api.hubs import Hubs
 from agent_bus.api.messages import Messages
 from agent_bus.api.operator import Operator
-from agent_bus.api.reports import Reports
 from agent_bus.api.stream import StreamParts
 from agent_bus.bus.auth import Authenticator, load_digests
-from agent_bus.bus.probes import Prober
 from agent_bus.core.limits import RateLimiter
 from agent_bus.dashboard.measures import Measures
 from agent_bus.dashboard.views import Dashboard
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_bus.app.assembly import Core
+    from agent_bus.bus.probes import Prober
     from agent_bus.core.clock import Clock
     from agent_bus.dashboard.html import Pages
     from agent_bus.dashboard.page_stream import PageStreams
@@ -69,17 +68,6 @@ def build_authenticator(settings: Settings, admins: frozenset[str], core: Core) 
 def build_sessions(core: Core, auth: Authenticator) -> Sessions:
     """Who is signed in."""
     return Sessions(records=core.records, auth=auth, clock=core.clock, cluster=core.cluster)
-
-
-def build_prober(core: Core) -> Prober:
-    """What probes watchers."""
-    return Prober(
-        broker=core.broker,
-        directory=core.directory,
-        clock=core.clock,
-        is_elsewhere=core.presence.is_elsewhere,
-        cluster=core.cluster,
-    )
 
 
 def build_housekeeper(settings: Settings, core: Core) -> Housekeeper:
@@ -117,6 +105,7 @@ def build_fleet(core: Core) -> Fleet:
         counters=core.counters,
         directory=core.directory,
         presence=core.presence,
+        gate=core.gate,
         clock=core.clock,
     )
 
@@ -264,19 +253,6 @@ def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messa
     )
 
 
-def build_reports(core: Core, auth: Authenticator, prober: Prober) -> Reports:
-    """The endpoints for what watchers report."""
-    return Reports(
-        counters=core.counters,
-        auth=auth,
-        presence=core.presence,
-        hops=core.hops,
-        latency=core.latency,
-        prober=prober,
-        clock=core.clock,
-    )
-
-
 def build_operator(
     core: Core,
     *,
@@ -288,6 +264,7 @@ def build_operator(
     """The operator's calls."""
     return Operator(
         bus=core.bus,
+        pauses=core.pauses,
         counters=core.counters,
         directory=core.directory,
         presence=core.presence,

@@ -1,4 +1,4 @@
-"""The use cases of the bus: send, inbox, fetch, ack, roster, wake, mute.
+"""The use cases of the bus: send, inbox, fetch, ack, roster, wake.
 
 All methods run in the loop's thread, in the greenlet of the request; those that read or write the
 store block that greenlet. What a commit means for the streams is `fanout.py`.
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from agent_bus.bus.broker import Entry
 from agent_bus.core import errors, sse, states
-from agent_bus.core.guards.hold import Hold
 from agent_bus.core.task import Step
 from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import Waiter
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from agent_bus.bus.broker import Broker, Holder
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
-    from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
     from agent_bus.core.guards.question import Part
@@ -62,7 +60,6 @@ class Bus:
         broker: Broker,
         directory: Directory,
         presence: Presence,
-        gate: WakeGate,
         counters: Counters,
         latency: Latency,
         limiter: RateLimiter,
@@ -75,7 +72,6 @@ class Bus:
         self._broker = broker
         self._directory = directory
         self._presence = presence
-        self._gate = gate
         self._counters = counters
         self._latency = latency
         self._limiter = limiter
@@ -232,25 +228,3 @@ class Bus:
             return False
         watcher.put(Entry(sse.control("wake", {"agents": [agent]})))
         return True
-
-    def mute(self, agent: AgentName, *, for_s: float) -> None:
-        """Ask watchers not to wake an agent for a while; its mail still arrives."""
-        self._presence.mute(agent, for_s=for_s)
-        if not self._cluster.is_plural:  # else this hub, too, has heard of it by then
-            self.tell_mute(agent, for_s)
-
-    def tell_mute(self, agent: AgentName, for_s: float) -> None:
-        """Tell the agent's watcher of a mute that begins now, and later of its end."""
-        self._hold(agent)
-        if for_s:
-            greenlets.spawn(self._publish_after, agent, for_s)
-
-    def _publish_after(self, agent: AgentName, delay_s: float) -> None:
-        """Tell the end of a mute when it comes: watchers' clocks may differ from the hub's."""
-        greenlets.sleep(delay_s + 0.01)
-        self._hold(agent)
-
-    def _hold(self, agent: AgentName) -> None:
-        until_at = self._presence.muted_until(agent)
-        hold = None if until_at is None else Hold(states.MUTED, until_at)
-        self._gate.put(states.MUTED, agent, hold)

@@ -14,7 +14,7 @@ from agent_bus.core.guards.rights import Rights
 from agent_bus.core.model import OPERATOR, Agent, AgentName, NodeName, Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Directory:
@@ -23,6 +23,8 @@ class Directory:
     def __init__(self) -> None:
         self.roster = Roster(agents={})
         self.rights = Rights()
+        self.on_replaced: list[Callable[[], object]] = []
+        """Called in the loop after each change; must not block."""
         self._agents: dict[AgentName, Agent] = {}
         self._by_node: dict[NodeName, tuple[AgentName, ...]] = {}
         self._spoken_for: dict[NodeName, tuple[AgentName, ...]] = {}
@@ -43,6 +45,8 @@ class Directory:
             node: tuple(name for name in names if name not in self.private)
             for node, names in self._by_node.items()
         }
+        for tell in self.on_replaced:
+            tell()
 
     @property
     def agents(self) -> dict[AgentName, Agent]:

@@ -21,10 +21,11 @@ from agent_bus.store import cluster as told
 from agent_bus.store.cluster import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agent_bus.bus.directory import Directory
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.hold import Hold
     from agent_bus.core.model import AgentName, NodeName
     from agent_bus.core.states import AgentStatus, GatewayKind
     from agent_bus.store.cluster import Cluster
@@ -85,7 +86,8 @@ class Presence:
         self._leases: dict[NodeName, Lease] = {}
         self._seen: dict[AgentName, tuple[float, int]] = {}
         self._unsaved: set[AgentName] = set()
-        self._muted: dict[AgentName, tuple[float, int]] = {}
+        self.hold_of: Callable[[AgentName], Hold | None] = lambda _: None
+        """Why an agent is not woken; set by who joins the parts."""
         self._terms = itertools.count(clock.now_ms())
         self._renewed: set[NodeName] = set()
         self._saved: set[AgentName] = set()
@@ -147,22 +149,6 @@ class Presence:
             self._seen[agent] = now
             self._unsaved.add(agent)
 
-    def mute(self, agent: AgentName, *, for_s: float) -> None:
-        """Ask watchers to leave an agent alone; 0 ends it.
-
-        Forgotten when the hub restarts, unless there are others.
-        """
-        until_at = self._clock.now_ms() + int(for_s * 1000)
-        self._cluster.assure(told.Muted(agent, until_at if for_s else 0))
-        self._muted[agent] = (self._clock.monotonic() + for_s, until_at)
-
-    def muted_until(self, agent: AgentName) -> int | None:
-        """Wall-clock ms of the end of an agent's mute; None when it is not muted."""
-        muted = self._muted.get(agent)
-        if muted is None or self._clock.monotonic() >= muted[0]:
-            return None
-        return muted[1]
-
     def lease(self, node: NodeName | None) -> Lease | None:
         """The node's lease, unless it has lapsed."""
         lease = self._leases.get(node) if node is not None else None
@@ -186,13 +172,20 @@ class Presence:
                 return states.RETIRED
         lease = self.lease(node)
         if lease is not None:
-            return states.ONLINE if lease.gateways.get(agent, True) else states.GATEWAY_DOWN
+            return self._held(agent) if lease.gateways.get(agent, True) else states.GATEWAY_DOWN
         if self._directory.is_guest(node):
             return states.GUEST
         seen = self._seen.get(agent)
         if seen is not None and self._clock.monotonic() - seen[0] < self._offline_after_s:
             return states.DEAF
         return states.OFFLINE
+
+    def _held(self, agent: AgentName) -> AgentStatus:
+        """Online, or what keeps an agent that could be woken from it; a mute is shown apart."""
+        hold = self.hold_of(agent)
+        if hold is None or hold.reason == states.MUTED:
+            return states.ONLINE
+        return hold.reason
 
     def last_seen_at(self, agent: AgentName) -> int | None:
         """Wall-clock ms of the last sign of life in this process's lifetime."""
@@ -270,12 +263,6 @@ class Presence:
         """Another hub has stopped, or began anew: its leases are gone."""
         for node in [node for node, lease in self._leases.items() if lease.hub == hub]:
             del self._leases[node]
-
-    def hear_mute(self, muted: told.Muted) -> float:
-        """The operator muted an agent at another hub; answers for how long (s) from now."""
-        left_s = max(0.0, (muted.until_at - self._clock.now_ms()) / 1000)
-        self._muted[muted.agent] = (self._clock.monotonic() + left_s, muted.until_at)
-        return left_s
 
     def take_untold(self) -> told.Beat:
         """What was noticed here since the last call, for the other hubs."""

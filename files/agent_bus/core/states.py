@@ -12,8 +12,11 @@ from typing import Final, Literal, get_args
 Priority = Literal["normal", "high", "urgent"]
 """How urgent a message is, as its sender says; it only orders the inbox."""
 
-AgentStatus = Literal["online", "gateway-down", "deaf", "offline", "guest", "retired"]
-"""Whether an agent can be reached; a node is online, gateway-down, offline or guest."""
+AgentStatus = Literal[
+    "online", "gateway-down", "deaf", "offline", "guest", "retired", "paused", "budget"
+]
+"""Whether an agent can be reached; a node is online, gateway-down, offline or guest. Paused and
+over budget are agents that would be online otherwise: their mail waits for them."""
 ONLINE: Final = "online"
 GATEWAY_DOWN: Final = "gateway-down"
 DEAF: Final = "deaf"
@@ -50,6 +53,15 @@ PAUSED: Final = "paused"
 MUTED: Final = "muted"
 BUDGET: Final = "budget"
 HOLD_REASONS: Final[tuple[HoldReason, ...]] = get_args(HoldReason)
+
+WakeKind = Literal["wake", "escalation", "reminder", "urgent"]
+"""What a counted wake was: an ordinary one, the second way to wake, one for mail that was fetched
+but not read, and one for urgent mail past the budget."""
+WAKE: Final = "wake"
+ESCALATION: Final = "escalation"
+REMINDER: Final = "reminder"
+URGENT: Final = "urgent"
+WAKE_KINDS: Final[tuple[WakeKind, ...]] = get_args(WakeKind)
 
 WebhookEvent = Literal["message", "read", "overdue"]
 """What webhooks tell: a delivery was stored, was read, or waits though its agent was woken."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_bus.api import routes as api
+from agent_bus.api.guards import wake_routes
 from agent_bus.api.models.requests import SendBody
+from agent_bus.api.models.wakes import PauseBody, ResumeBody
 from agent_bus.core import errors
 from agent_bus.core.model import MessageId
 from agent_bus.dashboard.page_requests import AckAction, AgentAction, MuteAction
@@ -17,6 +19,7 @@ from agent_bus.http.endpoint import with_body
 from agent_bus.http.route import Route
 
 if TYPE_CHECKING:
+    from agent_bus.api.guards.wakes import WakeCalls
     from agent_bus.api.messages import Messages
     from agent_bus.api.operator import Operator
     from agent_bus.bus.directory import Directory
@@ -29,12 +32,19 @@ class Actions:
     """The endpoints behind the dashboard's buttons."""
 
     def __init__(
-        self, store: Store, directory: Directory, *, messages: Messages, operator: Operator
+        self,
+        store: Store,
+        directory: Directory,
+        *,
+        messages: Messages,
+        operator: Operator,
+        wakes: WakeCalls,
     ) -> None:
         self._store = store
         self._directory = directory
         self._messages = messages
         self._operator = operator
+        self._wakes = wakes
 
     def routes(self) -> list[Route]:
         """The paths of all actions; a session and the page's own proof are needed."""
@@ -43,6 +53,8 @@ class Actions:
             _action(api.ACK, with_body(AckAction, self.ack)),
             _action(api.WAKE, with_body(AgentAction, self.wake)),
             _action(api.MUTE, with_body(MuteAction, self.mute)),
+            _action(wake_routes.PAUSE, with_body(PauseBody, self._wakes.pause)),
+            _action(wake_routes.RESUME, with_body(ResumeBody, self._wakes.resume)),
         ]
 
     def ack(self, call: Call[None, AckAction]) -> Answer:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
+    from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.hold import Hold
     from agent_bus.core.model import Acked, AgentName, NodeName, Sent, Stamp
     from agent_bus.core.states import AgentStatus, GatewayKind
     from agent_bus.store.contract import Vitals
@@ -48,7 +50,7 @@ class AgentFacts:
     oldest_unread_at: int | None
     last_wake_at: int | None
     last_seen_at: int | None
-    muted_until: int | None
+    hold: Hold | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,14 @@ class Fleet:
         counters: Counters,
         directory: Directory,
         presence: Presence,
+        gate: WakeGate,
         clock: Clock,
     ) -> None:
         self._vitals = vitals
         self._counters = counters
         self._directory = directory
         self._presence = presence
+        self._gate = gate
         self._clock = clock
         self._last_wakes: dict[AgentName, int] = {}
         self._woken: dict[AgentName, int] = {}
@@ -177,7 +181,7 @@ class Fleet:
             oldest_unread_at=oldest,
             last_wake_at=self._last_wakes.get(name),
             last_seen_at=self._presence.last_seen_at(name) or known.last_seen_at,
-            muted_until=self._presence.muted_until(name),
+            hold=self._gate.hold_of(name),
         )
 
     def _node(self, node: NodeName, agents: tuple[AgentName, ...]) -> NodeFacts:

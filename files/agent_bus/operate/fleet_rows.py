@@ -23,7 +23,8 @@ def agent(facts: AgentFacts) -> dict[str, Any]:
         "unfetched": facts.unfetched,
         "oldest_unread_at": rfc3339(facts.oldest_unread_at),
         "last_wake_at": rfc3339(facts.last_wake_at),
-        "muted_until": rfc3339(facts.muted_until),
+        "muted_until": None if facts.hold is None else rfc3339(facts.hold.until_at),
+        "held": None if facts.hold is None else facts.hold.reason,
     }
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent_bus.core.guards.pauses import Scope
     from agent_bus.core.model import Acked, Agent, AgentName, MailboxCounts, NodeName, Roster, Sent
-    from agent_bus.core.states import GatewayKind
+    from agent_bus.core.states import GatewayKind, HoldReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Beat:
     `told` is the position up to which it has heard all. `renewed` are nodes whose watchers
     reported nothing new, `seen` (ms) signs of life, `woken` (ms) wakes that gateways accepted.
     `host` is what the database's programs on the hub's host say of themselves (JSON), if anew.
+    `wakes` are those that were counted: (agent, ms, kind).
     """
 
     told: int
@@ -66,12 +68,14 @@ class Beat:
     seen: dict[AgentName, int] = field(default_factory=dict)
     woken: dict[AgentName, int] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)
+    wakes: tuple[Sequence[Any], ...] = ()
 
     def joined(self, later: Beat) -> Beat:
         """What this one, which was not written, and a later one have noticed."""
         renewed = tuple(sorted({*self.renewed, *later.renewed}))
         seen, woken = self.seen | later.seen, self.woken | later.woken
-        return Beat(later.told, renewed, seen, woken, later.host or self.host)
+        wakes = (*self.wakes, *later.wakes)
+        return Beat(later.told, renewed, seen, woken, later.host or self.host, wakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,35 @@ class HubEnded:
 
 @dataclass(frozen=True, slots=True)
 class Muted:
-    """The operator muted an agent until a time (ms); 0 ends it."""
+    """The operator muted an agent until a time (ms); 0 ends it.
+
+    Hubs of an earlier release know no pauses. `is_pause` says that a pause of this agent was told,
+    too, and that others go by that.
+    """
 
     agent: AgentName
     until_at: int
+    is_pause: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PausePut:
+    """The operator paused an agent, a group or the fleet: see `core/guards/pauses.py`."""
+
+    scope: Scope
+    name: str
+    reason: HoldReason
+    since_at: int
+    until_at: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseEnded:
+    """The operator ended a pause."""
+
+    scope: Scope
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +168,8 @@ Fact = (
     | Beat
     | HubEnded
     | Muted
+    | PausePut
+    | PauseEnded
     | WakeAsked
     | ProbeAsked
     | ProbeAnswered

@@ -34,6 +34,7 @@ RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 REJECTED_RETRY_S = 60.0  # a setting is wrong: try again now and then, as Ansible may fix it
 ESCALATION_TRIES = 3  # after them only plain wakes go on: a mapped hook may be busy for long
 REMINDERS = 5  # after them the agent has decided not to read
+REMINDER = "reminder"  # the reason of an accepted wake; the hub counts it as one
 NEVER = float("-inf")
 
 
@@ -266,7 +267,9 @@ class Episode:
             self._reminded_at = now
             if self._remind_at is not None:
                 self._remind_at = now + self._reminder_s()
-            return []
+            if outcome.coalesced:
+                return []
+            return [Note(WakeEvent.ACCEPTED, attempt.up_to_seq, REMINDER, outcome.duration_ms)]
         self._covered_seq = max(self._covered_seq, attempt.up_to_seq)
         if current:
             if self.max_seq <= self._covered_seq:

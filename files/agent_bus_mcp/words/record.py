@@ -17,6 +17,8 @@ REACHED: dict[str, str] = {
     Presence.GATEWAY_DOWN: "queued: its gateway is down, it is woken when that is back",
     Presence.DEAF: "queued: its node's watcher is not connected, it is woken when that is back",
     Presence.OFFLINE: "queued: its node is offline, it is woken when that is back",
+    Presence.PAUSED: "queued: the operator has paused it, it is woken when that ends",
+    Presence.BUDGET: "queued: its wake budget is spent, it is woken when that allows it",
     Presence.GUEST: "queued: it is a guest, which no watcher wakes; it reads when it asks",
 }
 MOST_SKIPPED = 5  # names of those whom a message left out; the others are only counted

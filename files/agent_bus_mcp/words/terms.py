@@ -40,6 +40,8 @@ class Presence(Word):
     OFFLINE = "offline"
     GUEST = "guest"
     RETIRED = "retired"
+    PAUSED = "paused"
+    BUDGET = "budget"
 
 
 class Priority(Word):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent_bus.api.models.fields import Name
 from agent_bus.api.models.responses import AnswerModel, Count, Node, Time
-from agent_bus.core.states import AgentStatus, GatewayKind
+from agent_bus.core.states import AgentStatus, GatewayKind, HoldReason
 
 
 class AgentEntry(AnswerModel):
@@ -28,7 +28,11 @@ class AgentEntry(AnswerModel):
     last_wake_at: Annotated[
         Time | None, Field(description="When its gateway last accepted a wake.")
     ]
-    muted_until: Annotated[Time | None, Field(description="Not woken until then.")]
+    muted_until: Annotated[
+        Time | None,
+        Field(description="Not woken until then; null with a `held` that somebody has to end."),
+    ]
+    held: Annotated[HoldReason | None, Field(description="Why it is not woken.")]
 
 
 class NodeEntry(AnswerModel):

@@ -115,6 +115,33 @@ class MessageRight(StrictModel):
     to: Side = Field(description="`operator` is always allowed; empty: nobody else.")
 
 
+Limit = Annotated[int, Field(ge=0, le=10_000_000)]
+
+
+class WakeBudget(StrictModel):
+    """How many wakes there may be in any 60 minutes and in any 24 hours; left out: any number."""
+
+    per_hour: Limit | None = None
+    per_day: Limit | None = None
+    urgent_reserve: Limit = Field(
+        default=0, description="How many more urgent mail may cause in any 24 hours."
+    )
+
+
+class WakeBudgets(StrictModel):
+    """How many wakes the fleet, its groups and its agents may have."""
+
+    fleet: WakeBudget | None = None
+    groups: dict[NewName, WakeBudget] = Field(
+        default_factory=dict,
+        json_schema_extra={"propertyNames": {"pattern": f"^{NAME_PATTERN.pattern}$"}},
+    )
+    agents: dict[NewName, WakeBudget] = Field(
+        default_factory=dict,
+        json_schema_extra={"propertyNames": {"pattern": f"^{NAME_PATTERN.pattern}$"}},
+    )
+
+
 class RosterBody(StrictModel):
     """The whole inventory, as the hub needs it."""
 
@@ -135,6 +162,9 @@ class RosterBody(StrictModel):
     agent_tokens: Annotated[list[AgentTokens], Field(max_length=5000)] = Field(
         default=[],
         description="Agents with a token of their own; their node's does not speak for them.",
+    )
+    budgets: WakeBudgets | None = Field(
+        default=None, description="How many wakes there may be; left out: any number."
     )
     force: bool = False
 

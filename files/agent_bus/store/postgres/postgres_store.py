@@ -32,6 +32,7 @@ from agent_bus.store.postgres.pending import PostgresPending
 from agent_bus.store.postgres.read import history, reads, replication, vitals
 from agent_bus.store.postgres.read.snapshot import snapshot
 from agent_bus.store.postgres.records import PostgresRecords
+from agent_bus.store.postgres.wake_book import PostgresWakeBook
 from agent_bus.store.postgres.write import facts, rosters, sweeps
 from agent_bus.store.postgres.write.acks import Ack
 from agent_bus.store.postgres.write.fetches import Fetch
@@ -139,6 +140,9 @@ class PostgresStore:
         self.records = PostgresRecords(readers=self._readers, writer=self._writer)
         self.outgoing = PostgresOutgoing(readers=self._readers, writer=self._writer, clock=clock)
         self.pending = PostgresPending(readers=self._readers, writer=self._writer, clock=clock)
+        self.wake_book = PostgresWakeBook(
+            readers=self._readers, writer=self._writer, cluster=self.cluster
+        )
 
     def _first_connection(self, address: Address) -> connections.NativeConnection:
         deadline = time.monotonic() + PATIENCE_AT_START_S

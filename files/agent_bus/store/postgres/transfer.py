@@ -39,6 +39,8 @@ TABLES: Final = {
     "node_token": "node, sha256",
     "policy": "name, rules",
     "agent_token": "agent, sha256, node_too",
+    "hold": "scope, name, reason, since_at, until_at, note",
+    "wake_count": "slot_at, agent, sender, kind, count",
     "mailbox": "agent, unread, unfetched, last_seq, received_seq, accepted_seq, archived_seq",
     "message": f"{_MESSAGE}, open_count, closed_at",
     "delivery": _DELIVERY,

@@ -22,6 +22,7 @@ from agent_bus.store.sqlite.outgoing import SqliteOutgoing
 from agent_bus.store.sqlite.pending import SqlitePending
 from agent_bus.store.sqlite.read import history, reads, tasks
 from agent_bus.store.sqlite.records import SqliteRecords
+from agent_bus.store.sqlite.wake_book import SqliteWakeBook
 from agent_bus.store.sqlite.write import commands, rosters, sweeps
 from agent_bus.store.sqlite.write.sends import Send, Sender
 from agent_bus.store.sqlite.write.writer import Command, Writer, alone
@@ -100,6 +101,7 @@ class SqliteStore:
         self.outgoing = SqliteOutgoing(
             readers=self._readers, writer=self._writer, noting=self._noting, clock=clock
         )
+        self.wake_book = SqliteWakeBook(readers=self._readers, writer=self._writer)
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each commit in the loop, in commit order."""

@@ -42,8 +42,8 @@ def test_counters_wait_for_hello_and_other_events_do_not(core: Core) -> None:
 
 def test_a_mute_and_its_end_are_told_to_the_watcher(core: Core) -> None:
     watcher = admitted(core, is_watcher=True)
-    core.bus.mute(BETA, for_s=60)
-    core.bus.mute(BETA, for_s=0)
+    core.pauses.put("agent", BETA, for_s=60, note=None, is_mute=True)
+    core.pauses.end("agent", BETA)
     told = [(kind, fields["muted_until"] is None) for kind, fields in events(watcher)]
     assert told == [("mailbox", False), ("mailbox", True)]
 

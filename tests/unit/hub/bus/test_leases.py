@@ -202,17 +202,6 @@ def test_a_lease_whose_word_was_lost_is_told_again() -> None:
     assert len(log) == before, "it has been heard"
 
 
-def test_a_mute_ends_at_all_hubs_at_the_same_time() -> None:
-    log, hubs, clock = fleet()
-    hubs[0].presence.mute(BETA, for_s=60)
-    _, muted = log[-1]
-    assert isinstance(muted, told.Muted)
-    assert hubs[1].presence.hear_mute(muted) == 60
-    assert hubs[1].presence.muted_until(BETA) == hubs[0].presence.muted_until(BETA)
-    clock.advance(61)
-    assert hubs[1].presence.muted_until(BETA) is None
-
-
 def report(hub: Hub, *, up: bool = True) -> None:
     hub.presence.renewed(
         NODE, version="v", gateways={BETA: up}, unconfigured=(), gateway_kind="unknown"

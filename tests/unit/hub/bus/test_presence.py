@@ -135,15 +135,3 @@ def test_signs_of_life_are_handed_out_once(presence: Presence, clock: FakeClock)
     presence.seen(BETA)
     assert presence.take_unsaved() == {BETA: clock.now_ms()}
     assert presence.take_unsaved() == {}
-
-
-def test_a_mute_ends_by_itself_whatever_the_wall_says(
-    presence: Presence, clock: FakeClock
-) -> None:
-    presence.mute(BETA, for_s=60)
-    until = presence.muted_until(BETA)
-    assert until == clock.now_ms() + 60_000
-    clock.jump(-86_400)
-    assert presence.muted_until(BETA) == until
-    clock.advance(61)
-    assert presence.muted_until(BETA) is None

@@ -9,7 +9,9 @@ import apsw
 import pytest
 
 from agent_bus.core import errors
+from agent_bus.core.guards.pauses import Pause
 from agent_bus.core.guards.question import Asking
+from agent_bus.core.guards.wakes import Wake
 from agent_bus.core.model import AuditEntry, Session
 from agent_bus.core.slices import SweepBounds
 from agent_bus.core.task import Step
@@ -68,6 +70,8 @@ def filled(store: Backend, clock: FakeClock) -> None:
     climbers = store.pending.urgent_unread([GAMMA])
     store.pending.begin(climbers)
     store.pending.claim("k", "@greeks", climbers)
+    store.wake_book.put_pause(Pause("fleet", "", "paused", clock.now_ms()))
+    store.wake_book.note([Wake(BETA, sent.deliveries[0].seq, clock.now_ms(), "wake")])
     store.records.keep_session(Session("1", "2", clock.steady_ms() + 1000))
     store.records.log(AuditEntry(1, "::1", "api", "wake", ALPHA, {"k": "v"}, "done"))
 

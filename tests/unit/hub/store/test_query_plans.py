@@ -18,12 +18,16 @@ BIG = re.compile(
 SORTED = re.compile(r"USE TEMP B-TREE FOR")
 ALLOWED: dict[str, str] = {}
 """Statement -> why its scan of a big table is right."""
-SORTS = dict.fromkeys(
-    ("sends.DELIVERIES_OF", "sends.ARCHIVED_DELIVERIES_OF"),
-    "a message's own deliveries, no more than the fleet has agents",
-) | dict.fromkeys(
-    ("records.FLOWS[0]", "records.FLOWS[1]"),
-    "groups the pairs of a bounded range of seqs; walking an index of all is worse",
+SORTS = (
+    dict.fromkeys(
+        ("sends.DELIVERIES_OF", "sends.ARCHIVED_DELIVERIES_OF"),
+        "a message's own deliveries, no more than the fleet has agents",
+    )
+    | dict.fromkeys(
+        ("records.FLOWS[0]", "records.FLOWS[1]"),
+        "groups the pairs of a bounded range of seqs; walking an index of all is worse",
+    )
+    | {"wake_book.MERGE": "groups the minutes of two days, once per hour"}
 )
 """Statement -> why sorting what it found is right."""
 

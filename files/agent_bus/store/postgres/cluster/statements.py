@@ -38,6 +38,13 @@ MUTE: Final = (
     " ON CONFLICT (agent) DO UPDATE SET until_at = excluded.until_at"
 )
 UNMUTE: Final = "DELETE FROM mute WHERE agent = %s OR until_at < %s"
+PUT_PAUSE: Final = (
+    "INSERT INTO hold (scope, name, reason, since_at, until_at, note)"
+    " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (scope, name) DO UPDATE SET"
+    " reason = excluded.reason, since_at = excluded.since_at, until_at = excluded.until_at,"
+    " note = excluded.note"
+)
+END_PAUSE: Final = "DELETE FROM hold WHERE scope = %s AND name = %s"
 PRUNE: Final = "DELETE FROM change WHERE pos < %s"
 KEEP_LINK: Final = (
     "INSERT INTO login_link (sha256, token_sha256, expires_at) VALUES (%s, %s, %s)"
@@ -80,6 +87,13 @@ def of(fact: told.Fact, me: Me, *, now: int) -> list[Statement]:
             found = [Statement(MUTE, (agent, until_at))]
         case told.Muted(agent):
             found = [Statement(UNMUTE, (agent, now))]
+        case told.PausePut():
+            values = (
+                fact.scope, fact.name, fact.reason, fact.since_at, fact.until_at, fact.note,
+            )  # fmt: skip
+            found = [Statement(PUT_PAUSE, values)]
+        case told.PauseEnded(scope, name):
+            found = [Statement(END_PAUSE, (scope, name))]
         case told.HubEnded(process):
             found = [Statement(DROP_LEASES, (process,)), Statement(END_HUB, (process,))]
         case told.Beat():

@@ -74,3 +74,24 @@ CREATE TABLE telling (
     at bigint NOT NULL,              -- wall ms
     PRIMARY KEY (seq, name, why)
 );
+
+-- Pauses, and how many wakes there were. Times are wall-clock milliseconds.
+
+CREATE TABLE hold (
+    scope text COLLATE "C" NOT NULL, -- fleet, group, agent
+    name text COLLATE "C" NOT NULL,  -- empty for the fleet
+    reason text NOT NULL,            -- paused, muted
+    since_at bigint NOT NULL,
+    until_at bigint,                 -- NULL: until somebody ends it
+    note text,
+    PRIMARY KEY (scope, name)
+);
+
+CREATE TABLE wake_count (
+    slot_at bigint NOT NULL,         -- the beginning of a minute; after two days of an hour
+    agent text COLLATE "C" NOT NULL, -- who was woken
+    sender text COLLATE "C" NOT NULL, -- of the newest delivery; empty when it is not known
+    kind text COLLATE "C" NOT NULL,  -- wake, escalation, reminder, urgent
+    count bigint NOT NULL,
+    PRIMARY KEY (slot_at, agent, sender, kind)
+);

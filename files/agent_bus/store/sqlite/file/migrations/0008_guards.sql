@@ -74,3 +74,24 @@ CREATE TABLE telling (
     at INTEGER NOT NULL,             -- wall ms
     PRIMARY KEY (seq, name, why)
 ) WITHOUT ROWID;
+
+-- Pauses, and how many wakes there were. Times are wall-clock milliseconds.
+
+CREATE TABLE hold (
+    scope TEXT NOT NULL,             -- fleet, group, agent
+    name TEXT NOT NULL,              -- empty for the fleet
+    reason TEXT NOT NULL,            -- paused, muted
+    since_at INTEGER NOT NULL,
+    until_at INTEGER,                -- NULL: until somebody ends it
+    note TEXT,
+    PRIMARY KEY (scope, name)
+) WITHOUT ROWID;
+
+CREATE TABLE wake_count (
+    slot_at INTEGER NOT NULL,        -- the beginning of a minute; after two days of an hour
+    agent TEXT NOT NULL,             -- who was woken
+    sender TEXT NOT NULL,            -- of the newest delivery; empty when it is not known
+    kind TEXT NOT NULL,              -- wake, escalation, reminder, urgent
+    count INTEGER NOT NULL,
+    PRIMARY KEY (slot_at, agent, sender, kind)
+) WITHOUT ROWID;

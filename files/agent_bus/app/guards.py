@@ -1,0 +1,42 @@
+"""What is asked of the guards, given what it reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_bus.api.guards import routes, wake_routes
+from agent_bus.api.guards.rights import RightsCalls
+from agent_bus.api.guards.wakes import WakeCalls
+from agent_bus.dashboard.actions import Actions
+
+if TYPE_CHECKING:
+    from agent_bus.api.messages import Messages
+    from agent_bus.api.operator import Operator
+    from agent_bus.app.assembly import Core
+    from agent_bus.http.route import Route
+
+
+def build_wakes(core: Core) -> WakeCalls:
+    """Pauses, and what wakes there were."""
+    return WakeCalls(
+        pauses=core.pauses,
+        budgets=core.budgets,
+        gate=core.gate,
+        directory=core.directory,
+        book=core.wake_book,
+        clock=core.clock,
+    )
+
+
+def guard_routes(core: Core) -> list[Route]:
+    """The operator's calls about all guards."""
+    return [
+        *routes.routes(RightsCalls(directory=core.directory)),
+        *wake_routes.routes(build_wakes(core)),
+    ]
+
+
+def build_actions(core: Core, *, messages: Messages, operator: Operator) -> Actions:
+    """What the dashboard's buttons do."""
+    wakes = build_wakes(core)
+    return Actions(core.store, core.directory, messages=messages, operator=operator, wakes=wakes)

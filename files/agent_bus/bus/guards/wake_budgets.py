@@ -1,0 +1,273 @@
+"""Wake budgets in force: counts wakes, holds who is over a budget, and lets urgent mail through.
+
+A wake is counted when its watcher reports that the gateway took it, after the fact. That is
+enough, because an agent has at most one wake on its way: past a budget go at most as many wakes as
+it has agents, once, and they are paid back before the next one. An agent that is freed while
+others wait, or whose mail is urgent, is let through for one wake.
+
+Several hubs tell each other their wakes with each beat, every 2 s. Runs in the loop's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agent_bus.core import states
+from agent_bus.core.guards import budgets
+from agent_bus.core.guards.hold import Hold
+from agent_bus.core.guards.wakes import DAY_MS, HOUR_MS, MINUTE_MS, Wake
+from agent_bus.runtime import greenlets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.directory import Directory
+    from agent_bus.bus.guards.wake_gate import WakeGate
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.budgets import Use
+    from agent_bus.core.model import Acked, AgentName, Sent, Seq, Stamp
+    from agent_bus.core.states import WakeKind
+    from agent_bus.store.cluster import Cluster
+    from agent_bus.store.guards.wake_book import WakeBook
+
+logger = logging.getLogger(__name__)
+
+SOURCE: Final = "budgets"
+"""What the gate knows these holds by."""
+PASS_S: Final = 30.0
+"""How long somebody who was let through has for the wake: a gateway takes one within seconds."""
+FLUSH_S: Final = 0.5
+"""Counts are written this late: what a hub forgets when it is killed."""
+LATE_S: Final = 0.01
+SAME_MS: Final = 2000
+"""Ends of a hold that differ by less are one: they come from two clocks."""
+
+
+class Pass(NamedTuple):
+    """An agent over its budget is let through for one wake, until a monotonic time."""
+
+    is_urgent: bool
+    until: float
+
+
+class WakeBudgets:
+    """See the module; an observer of the bus.
+
+    Attributes:
+        totals: (agent, kind) -> wakes since the start of this hub that were reported to it.
+    """
+
+    def __init__(
+        self,
+        *,
+        book: WakeBook,
+        directory: Directory,
+        gate: WakeGate,
+        counters: Counters,
+        clock: Clock,
+        cluster: Cluster,
+    ) -> None:
+        self._book = book
+        self._directory = directory
+        self._gate = gate
+        self._counters = counters
+        self._clock = clock
+        self._cluster = cluster
+        self.totals: Counter[tuple[AgentName, WakeKind]] = Counter()
+        self._ledger = budgets.Ledger()
+        self._held: dict[AgentName, Hold] = {}
+        self._since: dict[AgentName, float] = {}
+        self._passing: dict[AgentName, Pass] = {}
+        self._noted: list[Wake] = []
+        self._untold: list[tuple[Any, ...]] = []
+        self._is_flushing = False
+        self._is_nearer = greenlets.Event()
+        self._next_at = math.inf
+        self._load()
+        self.reload()
+
+    def start(self) -> None:
+        """Begin to look after time; returns at once."""
+        greenlets.spawn(self._refresh_forever)
+        greenlets.spawn(self._tidy_forever)
+
+    # Counting
+
+    def note(self, agent: AgentName, seq: Seq, at: int, kind: WakeKind) -> None:
+        """Count a wake that a gateway accepted at a wall-clock time (ms)."""
+        passed = self._passing.pop(agent, None)
+        if passed is not None and passed.is_urgent:
+            kind = states.URGENT
+        self._count(agent, at, kind)
+        self.totals[agent, kind] += 1
+        self._noted.append(Wake(agent, seq, at, kind))
+        if self._cluster.is_plural:
+            self._untold.append((agent, at, kind))
+        if not self._is_flushing:
+            self._is_flushing = True
+            greenlets.spawn(self._flush_soon)
+        self.refresh()
+
+    def hear(self, wakes: Sequence[Sequence[Any]]) -> None:
+        """Count what was reported to another hub: (agent, ms, kind)."""
+        for agent, at, kind in wakes:
+            self._count(agent, at, kind)
+        if wakes:
+            self.refresh()
+
+    def take_untold(self) -> tuple[Sequence[Any], ...]:
+        """What was reported here since the last call, for other hubs."""
+        untold, self._untold = tuple(self._untold), []
+        return untold
+
+    def flush(self) -> None:
+        """Hand the counts to the store; returns at once."""
+        noted, self._noted = self._noted, []
+        if noted:
+            self._book.note(noted)
+
+    # Holding
+
+    def reload(self) -> None:
+        """Go by the roster's budgets, groups and agents as they are now."""
+        rules = budgets.parsed(self._directory.roster.policies.get(budgets.POLICY))
+        self._ledger.replace(rules, self._directory.roster, self._clock.monotonic())
+        self.refresh()
+
+    def uses(self) -> list[Use]:
+        """How much of each budget is used, the fleet's first."""
+        return self._ledger.uses(self._clock.monotonic())
+
+    def spent(self, agent: AgentName) -> list[Use]:
+        """The budgets of an agent that are spent."""
+        return self._ledger.over_of(agent, self._clock.monotonic())
+
+    def refresh(self) -> None:
+        """Hold who is over a budget now, and let go whom there is room for."""
+        if self._ledger.is_idle and not self._held:
+            return
+        now = self._clock.monotonic()
+        self._prune(now)
+        over: dict[AgentName, float] = {}
+        freed: list[AgentName] = []
+        for agent in self._ledger.agents:
+            if agent in self._passing:
+                continue
+            until = self._ledger.over(agent, now)
+            if until is not None:
+                over[agent] = until
+            elif agent in self._held:
+                freed.append(agent)
+        freed.sort(key=lambda agent: (not self._waits(agent), self._since.get(agent, 0.0)))
+        for agent in freed:
+            if self._ledger.over(agent, now, passing=self._passers(is_urgent=False)) is not None:
+                over[agent] = now + PASS_S
+            elif self._waits(agent):
+                self._passing[agent] = Pass(is_urgent=False, until=now + PASS_S)
+        self._hold(over, now)
+        times = [*over.values(), *(one.until for one in self._passing.values())]
+        self._next_at = min((budgets.finite(at, now) for at in times), default=math.inf)
+        self._is_nearer.set()
+
+    def _hold(self, over: dict[AgentName, float], now: float) -> None:
+        wall = self._clock.now_ms()
+        held = {}
+        for agent, at in over.items():
+            until_at = math.ceil(wall / 1000 + budgets.finite(at, now) - now) * 1000
+            before = self._held.get(agent)
+            if before is not None and abs((before.until_at or 0) - until_at) <= SAME_MS:
+                held[agent] = before
+            else:
+                held[agent] = Hold(states.BUDGET, until_at)
+        self._since = {agent: self._since.get(agent, now) for agent in held}
+        self._held = held
+        self._gate.replace(SOURCE, held)
+
+    def _prune(self, now: float) -> None:
+        """Let those hold again who did not need their pass; urgent mail may still wait."""
+        for agent, one in list(self._passing.items()):
+            if now < one.until:
+                continue
+            if one.is_urgent and self._waits(agent):
+                self._passing[agent] = one._replace(until=now + PASS_S)
+            else:
+                del self._passing[agent]
+
+    def _waits(self, agent: AgentName) -> bool:
+        return self._counters.mailbox(agent).unfetched > 0
+
+    def _passers(self, *, is_urgent: bool) -> list[AgentName]:
+        return [name for name, one in self._passing.items() if one.is_urgent == is_urgent]
+
+    # What an observer hears
+
+    @property
+    def shows_all(self) -> bool:
+        """Nothing."""
+        return False
+
+    def on_sent(self, sent: Sent) -> None:
+        """Urgent mail passes while the reserve lasts."""
+        if self._held and sent.message.rank == 0:
+            self.let_pass(delivery.agent for delivery in sent.deliveries)
+
+    def let_pass(self, agents: Iterable[AgentName]) -> None:
+        """Let agents with urgent mail through for one wake each, as far as their reserves last."""
+        now = self._clock.monotonic()
+        found = False
+        for agent in agents:
+            passing = self._passers(is_urgent=True)
+            if agent in self._held and self._ledger.may_pass(agent, now, passing=passing):
+                self._passing[agent] = Pass(is_urgent=True, until=now + PASS_S)
+                found = True
+        if found:
+            self.refresh()
+
+    def on_passed(self, expires_at: int | None) -> None:
+        """Another hub's message: the hub that has the watcher's stream looks at it."""
+
+    def on_acked(self, acked: Acked) -> None:
+        """Deliveries were read: nothing to do."""
+
+    def on_report(self, stamp: Stamp) -> None:
+        """A report: `note` is told of those that count."""
+
+    # Time
+
+    def _load(self) -> None:
+        """Count what the store knows of the last 24 hours; a minute counts at its end."""
+        now = self._clock.now_ms()
+        for one in self._book.counts(since=now - DAY_MS - HOUR_MS):
+            self._count(one.agent, min(now, one.slot_at + MINUTE_MS), one.kind, one.count)
+
+    def _count(self, agent: AgentName, at: int, kind: WakeKind, count: int = 1) -> None:
+        ago_s = max(0, self._clock.now_ms() - at) / 1000
+        moment = self._clock.monotonic() - ago_s
+        self._ledger.note(agent, moment, count, is_urgent=kind == states.URGENT)
+
+    def _flush_soon(self) -> None:
+        greenlets.sleep(FLUSH_S)
+        self._is_flushing = False
+        self.flush()
+
+    def _refresh_forever(self) -> None:
+        while True:
+            self._is_nearer.clear()
+            left_s = min(self._next_at - self._clock.monotonic() + LATE_S, budgets.HOUR_S)
+            if left_s > 0 and self._is_nearer.wait(left_s):
+                continue
+            try:
+                self.refresh()
+            except Exception:
+                logger.exception("Wake budgets could not be looked at")
+                greenlets.sleep(1.0)
+
+    def _tidy_forever(self) -> None:
+        while True:
+            greenlets.sleep(budgets.HOUR_S)
+            if self._cluster.leads():
+                self._book.tidy(now=self._clock.now_ms())

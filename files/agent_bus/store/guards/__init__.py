@@ -1,0 +1,1 @@
+"""What the guards keep, on every store: values and protocols."""
