@@ -26,7 +26,7 @@ def is_used(url: str) -> bool:
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     with postgres.shared().connect() as connection:
         found = connection.execute("SELECT FROM pg_stat_activity WHERE datname = %s", (name,))
-        return found.rowcount > 0
+        return bool(found.rowcount)
 
 
 def test_each_folder_has_a_database_with_a_history_of_its_own(tmp_path: Path) -> None:
