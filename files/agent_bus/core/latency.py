@@ -5,7 +5,8 @@ Observing costs about a microsecond and never blocks; metrics and `/api/stats` o
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
@@ -52,13 +53,39 @@ class Durations:
         self.recent: deque[float] = deque(maxlen=KEPT)
 
 
+class _Stored:
+    """When an agent's newest deliveries were committed: numbers side by side, 16 bytes for each.
+
+    As tuples they took 1.5 MB for each 10,000.
+    """
+
+    __slots__ = ("ats", "seqs")
+
+    def __init__(self) -> None:
+        self.seqs = array("q")
+        self.ats = array("d")
+
+    def add(self, seq: Seq, at: float) -> None:
+        """Add one; its seq is the highest so far."""
+        self.seqs.append(seq)
+        self.ats.append(at)
+        if len(self.seqs) > 2 * REMEMBERED:
+            del self.seqs[:-REMEMBERED]
+            del self.ats[:-REMEMBERED]
+
+    def between(self, before: int, up_to: Seq) -> array[float]:
+        """The times of those past `before`, up to `up_to`, as far as they are remembered."""
+        first = max(bisect_right(self.seqs, before), len(self.seqs) - REMEMBERED)
+        return self.ats[first : bisect_right(self.seqs, up_to)]
+
+
 class Latency:
     """How long deliveries take from their commit to each hop, and watchers' calls to wake."""
 
     def __init__(self) -> None:
         self.hops: dict[HopName, Durations] = defaultdict(Durations)
         self.wakes: dict[WakeEvent, Durations] = defaultdict(Durations)
-        self._stored: dict[AgentName, deque[tuple[Seq, float]]] = {}
+        self._stored: dict[AgentName, _Stored] = {}
         self._reached: dict[tuple[HopName, AgentName], Seq] = {}
 
     def hop(self, name: HopName, duration_ms: float) -> None:
@@ -77,8 +104,8 @@ class Latency:
         """Remember when a delivery was committed (monotonic seconds)."""
         stored = self._stored.get(agent)
         if stored is None:
-            stored = self._stored[agent] = deque(maxlen=REMEMBERED)
-        stored.append((seq, at))
+            stored = self._stored[agent] = _Stored()
+        stored.add(seq, at)
 
     def reached(self, hop: HopName, agent: AgentName, up_to: Seq, at: float) -> None:
         """Observe `hop` for each delivery to the agent, up to a seq, that first reaches it now.
@@ -91,8 +118,9 @@ class Latency:
         if up_to <= before:
             return
         self._reached[key] = up_to
-        for seq, stored_at in self._stored.get(agent, ()):
-            if before < seq <= up_to:
+        stored = self._stored.get(agent)
+        if stored is not None:
+            for stored_at in stored.between(before, up_to):
                 self.hop(hop, max(0.0, (at - stored_at) * 1000))
 
     def quantiles(self) -> dict[str, dict[str, float]]:

@@ -30,9 +30,12 @@ Cursor = Annotated[
 
 
 class AnswerModel(BaseModel):
-    """An object of which every field is described."""
+    """An object of which every field is described.
 
-    model_config = ConfigDict(extra="forbid")
+    It is built when the document is asked for, which most hubs never are.
+    """
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Problem(BaseModel):

@@ -57,7 +57,10 @@ def test_an_agent_that_never_reports_costs_a_bounded_memory() -> None:
     latency = Latency()
     for seq in range(3 * REMEMBERED):
         latency.stored(BETA, Seq(seq), 0.0)
-    assert len(latency._stored[BETA]) == REMEMBERED
+    assert len(latency._stored[BETA].seqs) <= 2 * REMEMBERED
+    assert len(latency._stored[BETA].ats) == len(latency._stored[BETA].seqs)
+    latency.reached("fetched", BETA, Seq(3 * REMEMBERED), 0.0)
+    assert sum(latency.hops["fetched"].histogram.counts) == REMEMBERED
 
 
 def test_a_quantile_is_linear_within_its_bucket() -> None:
