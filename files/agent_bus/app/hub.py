@@ -12,15 +12,13 @@ from agent_bus.api.agents import Agents
 from agent_bus.api.health import metrics_endpoint
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
-from agent_bus.app import backend, guards, outward, parts, watchers
+from agent_bus.app import backend, guards, outward, parts, people, watchers
 from agent_bus.app.assembly import assemble
 from agent_bus.app.hearing import Hearing
 from agent_bus.bus.auth import load_digests
 from agent_bus.core import states
 from agent_bus.core.clock import SystemClock
-from agent_bus.dashboard.html import Pages
 from agent_bus.dashboard.page_stream import PageStreams
-from agent_bus.dashboard.sign_in import SignIn
 from agent_bus.http.application import application
 from agent_bus.http.audit import Audit
 from agent_bus.mcp.endpoint import Mcp
@@ -78,16 +76,16 @@ class Hub:
             document=openapi.endpoint(),
             metrics=metrics_endpoint(exporter),
         )
-        pages = Pages()
-        sign_in = SignIn(sessions=sessions, pages=pages, audit=audit, refusals=refusals)
-        shown = PageStreams(overview=overview, sessions=sessions, live=live)
+        door = people.Door(sessions, auth, audit, refusals)
+        looks = people.Looks(
+            overview, samples, PageStreams(overview=overview, sessions=sessions, live=live)
+        )
         actions = guards.build_actions(core, messages=messages, operator=operator)
-        views = parts.build_dashboard(core, overview, samples, pages=pages, page_streams=shown)
         a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
         api += guards.guard_routes(core)
         api += outward.outward_routes(core, webhooks, self._channels)
-        table = [*api, *a2a, *mcp.routes(), *sign_in.routes(), *views.routes(), *actions.routes()]
+        table = [*api, *a2a, *mcp.routes(), *people.routes(core, door, looks, actions)]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
         hearing = Hearing(core, fleet=fleet, prober=prober, sessions=sessions, watch=watch)

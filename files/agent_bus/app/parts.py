@@ -13,8 +13,6 @@ from agent_bus.api.operator import Operator
 from agent_bus.api.stream import StreamParts
 from agent_bus.bus.auth import Authenticator, load_digests
 from agent_bus.core.limits import RateLimiter
-from agent_bus.dashboard.measures import Measures
-from agent_bus.dashboard.views import Dashboard
 from agent_bus.http.gate import Gate
 from agent_bus.http.live import LiveStreams
 from agent_bus.http.session import Sessions
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
     from agent_bus.app.assembly import Core
     from agent_bus.bus.probes import Prober
     from agent_bus.core.clock import Clock
-    from agent_bus.dashboard.html import Pages
-    from agent_bus.dashboard.page_stream import PageStreams
     from agent_bus.http.audit import Audit
     from agent_bus.http.route import Route
     from agent_bus.operate.metrics import Exporter
@@ -297,40 +293,6 @@ def stream_parts(core: Core) -> StreamParts:
         fanout=core.fanout,
         hops=core.hops,
         cluster=core.cluster,
-    )
-
-
-def build_dashboard(
-    core: Core,
-    overview: Overview,
-    samples: Samples,
-    *,
-    pages: Pages,
-    page_streams: PageStreams,
-) -> Dashboard:
-    """The operator's web page."""
-    return Dashboard(
-        store=core.store,
-        records=core.records,
-        directory=core.directory,
-        presence=core.presence,
-        clock=core.clock,
-        measures=build_measures(core, samples),
-        overview=overview,
-        pages=pages,
-        page_streams=page_streams,
-    )
-
-
-def build_measures(core: Core, samples: Samples) -> Measures:
-    """The figures of the latency page."""
-    return Measures(
-        vitals=core.vitals,
-        records=core.records,
-        counters=core.counters,
-        directory=core.directory,
-        latency=core.latency,
-        samples=samples,
     )
 
 

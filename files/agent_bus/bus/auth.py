@@ -92,9 +92,7 @@ class Authenticator:
         principal = self._find(sha256) if sha256 else None
         if principal is not None:
             return principal
-        wait_s = self._failures.take(address)
-        if wait_s > 0:
-            raise errors.AuthThrottledError(wait_s)
+        self.note_failure(address)
         if not sha256:
             raise errors.UnauthenticatedError(
                 "Send `Authorization: Bearer <token>`; tokens of nodes and agents are in "
@@ -104,6 +102,16 @@ class Authenticator:
             "The hub does not know this token; run `ansible-playbook site.yml` to bring the node "
             "up to date."
         )
+
+    def note_failure(self, address: str) -> None:
+        """Count a wrong secret of an address: a token, or that of a link.
+
+        Raises:
+            errors.AuthThrottledError: too many of them.
+        """
+        wait_s = self._failures.take(address)
+        if wait_s > 0:
+            raise errors.AuthThrottledError(wait_s)
 
     def renew(self, principal: Principal) -> Principal:
         """The token's current owner: it may have changed while the request waited. One look-up.

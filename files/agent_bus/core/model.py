@@ -304,7 +304,8 @@ class Session:
 class AuditEntry:
     """One action of the operator. `detail` has what was asked, without message bodies.
 
-    `way` is `page` for a click, `api` for a call with the admin token.
+    `way` is `page` for a click, `api` for a call with the admin token, `link` for the link of a
+    question, which somebody had who need not be signed in.
     """
 
     at: int

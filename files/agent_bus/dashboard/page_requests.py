@@ -78,6 +78,25 @@ class AckAction(AgentAction):
     id: Ulid
 
 
+class QuestionQuery(QueryModel):
+    """Which question."""
+
+    id: Ulid
+
+
+class AnswerAction(StrictModel):
+    """Which question to answer, and how."""
+
+    id: Ulid
+    choice: Annotated[Text, Field(max_length=80)]
+
+
+class AnswerForm(BaseModel):
+    """The button of a link's page."""
+
+    choice: str = ""
+
+
 class SignInForm(BaseModel):
     """The admin token, or a sign-in link's code."""
 

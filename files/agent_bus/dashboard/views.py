@@ -31,8 +31,10 @@ from agent_bus.http.session import SESSION_HEADERS, csrf_of
 
 if TYPE_CHECKING:
     from agent_bus.bus.directory import Directory
+    from agent_bus.bus.guards.questions import Questions
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.question import Question
     from agent_bus.core.model import Delivery, Found, Message, SearchPage
     from agent_bus.dashboard.html import Pages
     from agent_bus.dashboard.measures import Measures
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from agent_bus.http.endpoint import Endpoint
     from agent_bus.operate.overview import Overview
     from agent_bus.store.contract import Records, Store
+    from agent_bus.store.pending import Pending
 
 PAGE: Final = 50
 """Messages on a page of the search."""
@@ -51,6 +54,8 @@ FIRST_ROWS: Final = 50
 THREAD: Final = 200
 """Messages of a thread that are drawn; a thread of agents ends at a depth of 50."""
 AUDITED: Final = 200
+QUESTIONS: Final = 10
+"""Open questions above the fleet: who has more reads them as messages."""
 
 
 class Dashboard:
@@ -68,7 +73,11 @@ class Dashboard:
         overview: Overview,
         pages: Pages,
         page_streams: PageStreams,
+        questions: Questions,
+        pending: Pending,
     ) -> None:
+        self._questions = questions
+        self._pending = pending
         self._store = store
         self._records = records
         self._directory = directory
@@ -104,7 +113,8 @@ class Dashboard:
     def fleet(self, call: Call[FleetQuery]) -> Answer:
         """Every agent, problems first."""
         shown = self._overview.fleet()
-        return self._show(call, "fleet", **{**shown, "agents": shown["agents"][:FIRST_ROWS]})
+        first = {**shown, "agents": shown["agents"][:FIRST_ROWS]}
+        return self._show(call, "fleet", questions=self._open_questions(), **first)
 
     def messages(self, call: Call[SearchQuery]) -> Answer:
         """Search."""
@@ -139,8 +149,16 @@ class Dashboard:
             for d in deliveries
         ]  # fmt: skip
         ways.sort(key=lambda one: (one.failed is None, one.delivery.read_at is not None))
+        question = self._questions.question(message.id) if message.data_json else None
         return self._show(
-            call, "message", message=message, ways=ways, thread=self._thread(message.thread_id)
+            call,
+            "message",
+            message=message,
+            ways=ways,
+            thread=self._thread(message.thread_id),
+            question=question,
+            question_state=question and question.state(steady=self._clock.steady_ms()),
+            steps=self._pending.steps(message.first_seq) if message.rank == 0 else [],
         )
 
     def flow(self, call: Call[FlowQuery]) -> Answer:
@@ -172,6 +190,12 @@ class Dashboard:
     def measures(self, call: Call[LatencyQuery]) -> Answer:
         """The latency page's figures."""
         return Answer(200, self._measured(call.query.host))
+
+    def _open_questions(self) -> list[tuple[Question, Message]]:
+        """The newest questions that the operator can answer, with their messages."""
+        asked = self._questions.open(limit=QUESTIONS)
+        found = [(one, self._store.message(one.id)) for one in asked]
+        return [(one, there[0]) for one, there in found if there is not None]
 
     def _flows(self, window: str) -> dict[str, Any]:
         since = self._clock.now_ms() - WINDOWS[window] * 1000

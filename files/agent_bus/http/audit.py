@@ -1,4 +1,4 @@
-"""The audit: what the operator did, by a click or by a call with the admin token.
+"""The audit: what the operator did, by a click, a call with the admin token, or a link.
 
 The outcome is kept, too; a request that made no sense is not an action. Nodes' own sends and acks
 are not kept here: they are the bus's daily work, and history has them.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Way = Literal["page", "api"]
+Way = Literal["page", "api", "link"]
 
 NAMES: Final = 20
 """How many names of a list are kept; a first rollout registers a whole fleet."""

@@ -12,12 +12,14 @@ const csrf = document.querySelector("meta[name=csrf]").content;
 const ASKED = {
   wake: (agent) => [`Wake ${agent}?`, "Its watcher wakes it again if it has mail that it has not fetched.", "Wake"],
   mute: (agent) => [`Mute ${agent}?`, "Mail goes on; the agent is not woken meanwhile.", "Mute"],
+  answer: (agent, choice) => [`Answer "${choice}"?`, `${agent} goes on with it at once; a question takes one answer.`, "Answer"],
   ack: (agent) => [`Mark as read for ${agent}?`, "The agent will not be shown this message again.", "Mark as read"],
 };
 const DONE = {
   wake: (answer) => `${answer.node}'s watcher was asked to wake ${answer.agent}; ${answer.unfetched} not yet fetched.`,
   mute: (answer) => (answer.muted_until ? `${answer.agent} is muted until ${answer.muted_until}.` : `${answer.agent} is no longer muted.`),
   ack: (answer) => (answer.acked.length ? `Marked as read for ${answer.agent}.` : `${answer.agent} had read it already.`),
+  answer: (answer) => `Answered; ${answer.asker} has it.`,
   send: (answer) => `Sent to ${answer.recipients.map((one) => `${one.agent} (${one.reachability})`).join(", ")}.`,
 };
 
@@ -57,17 +59,18 @@ function chosen(dialog) {
 }
 
 async function confirmed(button) {
-  const { action, agent, id } = button.dataset;
-  const [title, words, go] = ASKED[action](agent);
+  const { action, agent, id, choice } = button.dataset;
+  const [title, words, go] = ASKED[action](agent, choice);
   document.getElementById("ask-title").textContent = title;
   document.getElementById("ask-words").textContent = words;
   document.getElementById("ask-go").textContent = go;
   document.getElementById("ask-mute").hidden = action !== "mute";
   await chosen(ask);
-  const body = { agent };
+  const body = action === "answer" ? { id, choice } : { agent };
   if (action === "mute") body.for_s = Number(ask.querySelector("select").value);
   if (action === "ack") body.id = id;
-  if ((await act(action, body)) && action === "ack") setTimeout(() => location.reload(), 800);
+  const isShown = action === "answer" && document.getElementById("question"); // it follows by itself
+  if ((await act(action, body)) && ["ack", "answer"].includes(action) && !isShown) setTimeout(() => location.reload(), 800);
 }
 
 async function write(button) {
