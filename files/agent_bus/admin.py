@@ -46,6 +46,13 @@ still runs, a limit, no room), 77 denied (token), 78 the settings file is wrong"
 CONFIG: Final = Path("/etc/agent-bus/hub.json")
 TOKEN_FILE: Final = Path("/etc/agent-bus/secrets/admin.token")
 EXIT_USAGE: Final = 2
+_QUEUED: Final = ("pending", "oldest_s", "delivered", "dead", "dropped")
+_TRIED: Final = ("disabled_at", "last_success_at", "last_error")
+OUTWARD: Final = {
+    "webhooks": ("name", *_QUEUED, "secrets", "failures", "held_s", *_TRIED),
+    "channels": ("name", "kind", *_QUEUED, "failures", "held_by", "held_until", *_TRIED),
+}
+"""What is listed of each."""
 TIMEOUT_S: Final = 60
 """For what the hub answers at once."""
 OTHER_S: Final = 5
@@ -205,8 +212,10 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         content = hub.call("GET", path if name is None else f"{path}?agent={quote(name, safe='')}")
         _show(arguments, content, words(content))
         return 0
-    if verb in {"webhooks", "doctor"}:
-        return _doctor(arguments, chosen, hub) if verb == "doctor" else _webhooks(arguments, hub)
+    if verb in OUTWARD:
+        return _outward(arguments, hub, OUTWARD[verb])
+    if verb == "doctor":
+        return _doctor(arguments, chosen, hub)
     if verb == "stats":
         content = hub.call("GET", "/api/stats")
     elif verb == "wake":
@@ -265,18 +274,18 @@ def _show(arguments: argparse.Namespace, content: object, lines: Iterable[str]) 
             print(line)
 
 
-def _webhooks(arguments: argparse.Namespace, hub: RunningHub) -> int:
-    """List the webhooks, or do something about one."""
+def _outward(arguments: argparse.Namespace, hub: RunningHub, columns: tuple[str, ...]) -> int:
+    """List the webhooks or channels, or do something about one."""
+    verb = arguments.verb
     if arguments.action == "list":
-        content = hub.call("GET", "/api/webhooks")
-        columns = ("name", "pending", "oldest_s", "delivered", "dead", "dropped", "secrets")
-        more = ("failures", "held_s", "disabled_at", "last_success_at", "last_error")
-        _show(arguments, content, admin_words.table((*columns, *more), content["webhooks"]))
+        content = hub.call("GET", f"/api/{verb}")
+        _show(arguments, content, admin_words.table(columns, content[verb]))
         return 0
     if arguments.name is None:
-        raise AdminError(f"say which webhook: webhooks {arguments.action} NAME", EXIT_USAGE)
+        one = verb.removesuffix("s")
+        raise AdminError(f"say which {one}: {verb} {arguments.action} NAME", EXIT_USAGE)
     name = quote(arguments.name, safe="")
-    content = hub.call("POST", f"/api/webhooks/{name}/{arguments.action}")
+    content = hub.call("POST", f"/api/{verb}/{name}/{arguments.action}")
     _show(arguments, content, admin_words.flat(content))
     return 0 if content.get("ok", True) else EXIT_FAILED
 
@@ -321,6 +330,9 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     hooks = verbs.add_parser("webhooks", help="how the webhooks fare; deliver now, or test one")
     hooks.add_argument("action", choices=("list", "retry", "test"), nargs="?", default="list")
     hooks.add_argument("name", metavar="WEBHOOK", nargs="?")
+    ways = verbs.add_parser("channels", help="how the operator's channels fare; test one")
+    ways.add_argument("action", choices=("list", "test"), nargs="?", default="list")
+    ways.add_argument("name", metavar="CHANNEL", nargs="?")
     link = verbs.add_parser("login-link", help="a link that signs a browser in once")
     link.add_argument(
         "--url",

@@ -74,6 +74,8 @@ def checks(chosen: Settings, ask: Ask, *, now: int) -> Iterator[Check]:
         yield _etcd(host)
     if chosen.webhooks_file is not None:
         yield from _webhooks(ask)
+    if chosen.channels_file is not None:
+        yield from _channels(ask)
     yield from _certificates(chosen, now)
 
 
@@ -151,6 +153,25 @@ def _webhooks(ask: Ask) -> Iterator[Check]:
         ok = one["disabled_at"] is None and waits_s <= alerts.WEBHOOK_S
         advice = f"mend its receiver; then: agent-bus-admin webhooks retry {name}"
         yield Check(f"webhook {name}", ok=ok, found=said, advice=advice)
+
+
+def _channels(ask: Ask) -> Iterator[Check]:
+    """Whether each of the operator's channels tells."""
+    try:
+        found = ask(None, "/api/channels")["channels"]
+    except AdminError as error:
+        yield Check("channels", ok=False, found=str(error), advice=f"systemctl status {BUS}")
+        return
+    for one in found:
+        name = one["name"]
+        said = f"{one['pending']} messages wait, {one['delivered']} told"
+        if one["held_by"] is not None:
+            said += f", held by {one['held_by'].replace('_', ' ')} until {one['held_until']}"
+        if one["failures"] or one["disabled_at"]:
+            said += f"; {one['last_error']}"
+        ok = one["disabled_at"] is None and one["failures"] < alerts.CHANNEL_FAILURES
+        advice = f"mend its service; then: agent-bus-admin channels test {name}"
+        yield Check(f"channel {name}", ok=ok, found=said, advice=advice)
 
 
 def _database(own: str, host: Host) -> Iterator[Check]:

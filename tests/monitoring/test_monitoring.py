@@ -28,6 +28,7 @@ from tests.support.hubs import hubs_on
 from tests.support.patience import patience, wait_until
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver, configured
+from tests.support.services import channels_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,9 @@ def exported(folder: Path) -> str:
     """What a hub exports that has seen a message through every hop, and a refusal."""
     authority = Authority(folder / "tls")
     hook = configured(folder, Receiver(port=free_port()))
-    with running(folder, tls_ca_file=str(authority.ca_file), webhooks_file=hook) as hub:
+    told = channels_file(folder, {"name": "phone", "url": "ntfy://127.0.0.1:9/x"})
+    tells = {"webhooks_file": hook, "channels_file": told}
+    with running(folder, tls_ca_file=str(authority.ca_file), **tells) as hub:
         two = [digest("token-n1"), digest("the next one")]
         tokens = [{"node": n, "sha256": [digest(f"token-{n}")]} for n in ("n2", "n3")]
         hub.enrol(tokens=[{"node": "n1", "sha256": two}, *tokens])

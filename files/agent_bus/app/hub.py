@@ -12,7 +12,7 @@ from agent_bus.api.agents import Agents
 from agent_bus.api.health import metrics_endpoint
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
-from agent_bus.app import backend, guards, outward, parts, people, watchers
+from agent_bus.app import backend, figures, guards, outward, parts, people, watchers
 from agent_bus.app.assembly import assemble
 from agent_bus.app.hearing import Hearing
 from agent_bus.bus.auth import load_digests
@@ -46,10 +46,10 @@ class Hub:
         housekeeper = parts.build_housekeeper(settings, core)
         fleet = parts.build_fleet(core)
         samples = parts.build_samples(core, refusals, reserves)
-        self._channels, webhooks = outward.build_outward(settings, core)
-        alerts = parts.build_alerting(core, fleet, samples, watch, webhooks=webhooks)
+        self._tells = tells = outward.build_outward(settings, core)
+        alerts = parts.build_alerting(core, fleet, samples, watch, tells=tells)
         overview = parts.build_overview(core, fleet, alerts, samples, watch=watch, version=version)
-        core.observers.extend((housekeeper, fleet, overview, *webhooks.observers))
+        core.observers.extend((housekeeper, fleet, overview, *tells.webhooks.observers))
         for one in (housekeeper, fleet, overview, core.questions, core.budgets):
             one.start()
         sessions = parts.build_sessions(core, auth)
@@ -62,8 +62,8 @@ class Hub:
         operator = parts.build_operator(
             core, prober=prober, housekeeper=housekeeper, backups=backups, sessions=sessions
         )
-        exporter = parts.build_exporter(
-            core, refusals, reserves, watch=watch, webhooks=webhooks, version=version
+        exporter = figures.build_exporter(
+            core, refusals, reserves, watch=watch, tells=tells, version=version
         )
         api = routes(
             messages=messages,
@@ -84,14 +84,14 @@ class Hub:
         a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)
         api += guards.guard_routes(core)
-        api += outward.outward_routes(core, webhooks, self._channels)
+        api += outward.outward_routes(core, tells)
         table = [*api, *a2a, *mcp.routes(), *people.routes(core, door, looks, actions)]
         gate = parts.build_gate(settings, auth, sessions, audit, refusals=refusals)
         self.wsgi = application(table, gate=gate, refusals=refusals)
         hearing = Hearing(core, fleet=fleet, prober=prober, sessions=sessions, watch=watch)
         core.cluster.hear(hearing)
         watch.start()
-        webhooks.start()
+        tells.webhooks.start()
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s.
@@ -99,7 +99,7 @@ class Hub:
         Harmless when repeated, and while it is under way: both come back when it is done.
         """
         self.health.is_stopping = True
-        self._channels.close()
+        self._tells.channels.close()
         self._core.broker.end_all(states.SHUTDOWN)
         for _ in range(15):
             if not self._live.served:

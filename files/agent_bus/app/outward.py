@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_bus import channel_settings
@@ -19,14 +20,22 @@ if TYPE_CHECKING:
     from agent_bus.settings import Settings
 
 
-def build_outward(settings: Settings, core: Core) -> tuple[Channels, Webhooks]:
+@dataclass(frozen=True, slots=True)
+class Outward:
     """What tells the operator of messages, and what tells receivers elsewhere what happens."""
+
+    channels: Channels
+    webhooks: Webhooks
+
+
+def build_outward(settings: Settings, core: Core) -> Outward:
+    """Both of them; they share one queue."""
     channels = Channels(
         channel_settings.load(settings.channels_file),
         outgoing=core.outgoing,
         clock=core.clock,
         leads=core.cluster.leads,
-        page_url=settings.page_url or settings.hub_url,
+        page_url=settings.people_url,
         links=core.questions.link_for,
     )
     webhooks = Webhooks(
@@ -37,12 +46,12 @@ def build_outward(settings: Settings, core: Core) -> tuple[Channels, Webhooks]:
         leads=core.cluster.leads,
         others=channels.destinations,
     )
-    return channels, webhooks
+    return Outward(channels, webhooks)
 
 
-def outward_routes(core: Core, webhooks: Webhooks, channels: Channels) -> list[Route]:
+def outward_routes(core: Core, tells: Outward) -> list[Route]:
     """The operator's calls about webhooks and channels."""
     return [
-        *routes.routes(WebhookCalls(webhooks=webhooks, clock=core.clock)),
-        *channel_table.routes(ChannelCalls(channels=channels, clock=core.clock)),
+        *routes.routes(WebhookCalls(webhooks=tells.webhooks, clock=core.clock)),
+        *channel_table.routes(ChannelCalls(channels=tells.channels, clock=core.clock)),
     ]

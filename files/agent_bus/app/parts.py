@@ -24,22 +24,19 @@ from agent_bus.operate.overview import Overview
 from agent_bus.operate.reserves import Reserves
 from agent_bus.operate.retention import Housekeeper
 from agent_bus.operate.samples import Samples
-from agent_bus.runtime.process import Process
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
 
     from agent_bus.app.assembly import Core
+    from agent_bus.app.outward import Outward
     from agent_bus.bus.probes import Prober
     from agent_bus.core.clock import Clock
     from agent_bus.http.audit import Audit
     from agent_bus.http.route import Route
-    from agent_bus.operate.metrics import Exporter
     from agent_bus.runtime import greenlets
     from agent_bus.settings import Settings
     from agent_bus.store.contract import Backend
-    from agent_bus.webhooks.webhooks import Webhooks
 
 
 def build_backups(settings: Settings, backend: Backend, clock: Clock) -> Backups:
@@ -130,7 +127,7 @@ def build_watch(settings: Settings, core: Core, version: str) -> HubsWatch:
 
 
 def build_alerting(
-    core: Core, fleet: Fleet, samples: Samples, watch: HubsWatch, *, webhooks: Webhooks
+    core: Core, fleet: Fleet, samples: Samples, watch: HubsWatch, *, tells: Outward
 ) -> Alerting:
     """What knows which alerts fire."""
     return Alerting(
@@ -140,7 +137,8 @@ def build_alerting(
         broker=core.broker,
         clock=core.clock,
         watch=watch,
-        webhooks=webhooks,
+        webhooks=tells.webhooks,
+        channels=tells.channels,
     )
 
 
@@ -193,44 +191,6 @@ def build_hubs(
         watch=watch,
         version=version,
     )
-
-
-def build_exporter(
-    core: Core,
-    refusals: Counter[str],
-    reserves: Reserves,
-    *,
-    watch: HubsWatch,
-    webhooks: Webhooks,
-    version: str,
-) -> Callable[[], Exporter]:
-    """What makes the figures for Prometheus, once they are asked for.
-
-    Their library takes 1.3 MB, which a hub that nobody scrapes need not pay.
-    """
-
-    def build() -> Exporter:
-        from agent_bus.operate import metrics
-
-        hub = metrics.HubCollector(
-            vitals=core.vitals,
-            counters=core.counters,
-            directory=core.directory,
-            presence=core.presence,
-            broker=core.broker,
-            latency=core.latency,
-            clock=core.clock,
-            refusals=refusals,
-            version=version,
-        )
-        return metrics.Exporter(
-            hub=hub,
-            host=metrics.HostCollector(reserves=reserves, process=Process()),
-            cluster=metrics.ClusterCollector(watch=watch),
-            webhooks=metrics.WebhookCollector(webhooks=webhooks, clock=core.clock),
-        )
-
-    return build
 
 
 def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messages:

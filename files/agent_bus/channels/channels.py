@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from agent_bus.channel_settings import PREFIX
 from agent_bus.channels.teller import Teller
 from agent_bus.channels.way import ChannelWay
-from agent_bus.core import errors, states
+from agent_bus.core import alerts, errors, states
 from agent_bus.core.model import OPERATOR
+from agent_bus.runtime import greenlets
 from agent_bus.webhooks import schedule
 from agent_bus.webhooks.courier import Courier
 from agent_bus.webhooks.post import Receiver
@@ -133,6 +134,15 @@ class Channels:
             if one.name in known
         ]
 
+    def failures(self) -> dict[str, int]:
+        """Attempts in a row that failed, by channel; many for one whose receiver said 410."""
+        return {
+            one.channel.name: max(
+                one.queue.failures, alerts.CHANNEL_FAILURES if one.queue.disabled_at else 0
+            )
+            for one in self.states()
+        }
+
     def channel(self, name: str) -> Channel:
         """A channel's settings.
 
@@ -144,9 +154,19 @@ class Channels:
         return self._destinations[name].channel
 
     def test(self, name: str) -> Attempt:
-        """Send a notification that tells of nothing, from this hub, and wait for its end."""
-        self.channel(name)
-        return self._way(self._destinations[name].channel).test()
+        """Send a notification that tells of nothing, from this hub, and wait for its end.
+
+        If it is taken though the channel failed before, all that waits goes out now.
+        """
+        channel = self.channel(name)
+        way = self._way(channel)
+        attempt = way.test()
+        way.close()
+        if attempt.verdict == schedule.DELIVERED and self.failures().get(name):
+            while self._outgoing.hasten(channel.queue_name):
+                greenlets.sleep(0.01)
+            self._destinations[name].courier.call()
+        return attempt
 
     def close(self) -> None:
         """End what still speaks to a service; what it was about stays in the queue."""

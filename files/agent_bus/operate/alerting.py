@@ -1,4 +1,4 @@
-"""Which alerts fire: the rules of `core/alerts.py`, given the hub's figures."""
+"""Which alerts fire: the rules of `core/alerts`, given the hub's figures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_bus.bus.broker import Broker
+    from agent_bus.channels.channels import Channels
     from agent_bus.core.clock import Clock
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
     from agent_bus.operate.hubs.watch import HubsWatch
@@ -37,6 +38,7 @@ class Alerting:
         clock: Clock,
         watch: HubsWatch,
         webhooks: Webhooks,
+        channels: Channels,
     ) -> None:
         self._fleet = fleet
         self._samples = samples
@@ -45,6 +47,7 @@ class Alerting:
         self._clock = clock
         self._hubs = watch
         self._webhooks = webhooks
+        self._channels = channels
         self._watch = alerts.Watch()
         self._firing: list[dict[str, str]] = []
 
@@ -102,6 +105,7 @@ class Alerting:
                 for one in webhooks
                 if one.lost_at is not None
             },
+            channel_failures=self._channels.failures(),
             **_running_out(samples.newest.left),
         )
 

@@ -1,4 +1,4 @@
-"""The hub's figures for Prometheus; the only module that knows prometheus_client.
+"""The hub's figures for Prometheus; only `outward_metrics.py` knows its library, too.
 
 Nothing is counted here: at each scrape a collector reads what bus, store and streams count for
 themselves, so that watching costs the hot path nothing.
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from agent_bus.operate.reserves import Reserves
     from agent_bus.runtime.process import Process
     from agent_bus.store.contract import Vitals
-    from agent_bus.webhooks.webhooks import Webhooks
 
 ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
 """Refusals with an alert: they start at 0, because without a 0 the first is no increase."""
@@ -44,16 +43,9 @@ ALERTED: Final = ("auth_throttled", "disk_full", "unauthenticated")
 class Exporter:
     """Renders all figures in Prometheus's text format."""
 
-    def __init__(
-        self,
-        *,
-        hub: HubCollector,
-        host: HostCollector,
-        cluster: ClusterCollector,
-        webhooks: WebhookCollector,
-    ) -> None:
+    def __init__(self, *collectors: Collector) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        for one in (hub, host, cluster, webhooks):
+        for one in collectors:
             self._registry.register(one)
 
     def render(self) -> bytes:
@@ -309,7 +301,7 @@ class ClusterCollector(Collector):
 
     def _hubs(self, state: ClusterState) -> Iterator[Metric]:
         live = {hub.name: hub.is_live is True for hub in state.hubs}
-        yield _by("hub_up", "1 while a hub is heard.", "hub", live)
+        yield by("hub_up", "1 while a hub is heard.", "hub", live)
         yield _gauge("hub_fenced", "1 while this hub sends its clients away.", state.is_fenced)
         yield _gauge(
             "barrier_age_seconds", "Since a write of this hub was acknowledged.", state.acked_s
@@ -318,13 +310,13 @@ class ClusterCollector(Collector):
     def _members(self, state: ClusterState) -> Iterator[Metric]:
         found, primary = state.members, state.primary
         there = {one.name: one.is_there for one in found}
-        yield _by("database_member_up", "1 while a member is there.", "member", there)
+        yield by("database_member_up", "1 while a member is there.", "member", there)
         leads = {one.name: one is primary for one in found}
-        yield _by("database_primary", "1 for the primary.", "member", leads)
+        yield by("database_primary", "1 for the primary.", "member", leads)
         lag = {one.name: one.lag_bytes for one in found if one.lag_bytes is not None}
-        yield _by("database_lag_bytes", "How far a standby is behind.", "member", lag)
+        yield by("database_lag_bytes", "How far a standby is behind.", "member", lag)
         lag_s = {one.name: one.lag_s for one in found if one.lag_s is not None}
-        yield _by("database_lag_seconds", "For how long a standby is behind.", "member", lag_s)
+        yield by("database_lag_seconds", "For how long a standby is behind.", "member", lag_s)
         for name, words, value in (
             ("members", "Members there should be.", len(found)),
             ("members_there", "Members that are there.", state.there_count),
@@ -337,47 +329,16 @@ class ClusterCollector(Collector):
     def _etcd(self, state: ClusterState) -> Iterator[Metric]:
         known = [one for one in state.etcds if one.is_healthy is not None]
         up = {one.name: one.is_healthy is True for one in known}
-        yield _by("etcd_member_up", "1 while etcd is healthy on a host.", "member", up)
+        yield by("etcd_member_up", "1 while etcd is healthy on a host.", "member", up)
         yield _gauge("etcd_has_leader", "1 while etcd has a leader.", state.has_etcd_leader)
         size = {one.name: one.size_bytes for one in known if one.quota_bytes}
-        yield _by("etcd_size_bytes", "Size of etcd's database.", "member", size)
+        yield by("etcd_size_bytes", "Size of etcd's database.", "member", size)
         quota = {one.name: one.quota_bytes for one in known if one.quota_bytes}
-        yield _by("etcd_quota_bytes", "How large it may become.", "member", quota)
+        yield by("etcd_quota_bytes", "How large it may become.", "member", quota)
 
 
-class WebhookCollector(Collector):
-    """Reads how the webhooks fare; nothing without one."""
-
-    def __init__(self, *, webhooks: Webhooks, clock: Clock) -> None:
-        self._webhooks = webhooks
-        self._clock = clock
-
-    def describe(self) -> list[Metric]:
-        """Nothing: there is one collector of this kind, so no names can collide."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """All metrics; blocks the greenlet for one read of the database."""
-        found = self._webhooks.states()
-        if not found:
-            return
-        now = self._clock.steady_ms()
-        ages = {one.name: max(0, now - (one.oldest_at or now)) / 1000 for one in found}
-        yield _by("webhook_oldest_seconds", "Since the oldest waits.", "webhook", ages)
-        waiting = {one.name: one.pending for one in found}
-        yield _by("webhook_pending", "Events that wait.", "webhook", waiting)
-        lost = {one.name: (one.lost_at or 0) / 1000 for one in found}
-        yield _by("webhook_lost_timestamp_seconds", "When one was given up.", "webhook", lost)
-        events = CounterMetricFamily(
-            "agent_bus_webhook_events", "By what came of them.", labels=["webhook", "outcome"]
-        )
-        for one in found:
-            for outcome in ("delivered", "dead", "dropped"):
-                events.add_metric([one.name, outcome], getattr(one, outcome))
-        yield events
-
-
-def _by(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:
+def by(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:
+    """A gauge with one label, from its values by that."""
     found = GaugeMetricFamily(f"agent_bus_{name}", words, labels=[label])
     for key, value in values.items():
         found.add_metric([key], value)

@@ -36,8 +36,8 @@ class Watched:
         left = parts.build_reserves(settings_in(folder), core, admin_tokens=1)
         self.samples = parts.build_samples(core, Counter(), left)
         watch = parts.build_watch(settings_in(folder), core, "1")
-        hooks = outward.build_webhooks(settings_in(folder), core)
-        self.alerting = parts.build_alerting(core, self.fleet, self.samples, watch, webhooks=hooks)
+        tells = outward.build_outward(settings_in(folder), core)
+        self.alerting = parts.build_alerting(core, self.fleet, self.samples, watch, tells=tells)
         self.overview = parts.build_overview(
             core, self.fleet, self.alerting, self.samples, watch=watch, version="1"
         )

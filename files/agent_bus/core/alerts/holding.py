@@ -1,230 +1,39 @@
-"""The rules of the dashboard's alerts: what is wrong with the fleet, without Prometheus.
+"""The dashboard's alerts: what is wrong with the fleet, without Prometheus.
 
-Pure: figures and times are passed in. `files/monitoring/agent-bus.rules.yml` holds the same rules
-for Prometheus under the same names, and a test compares the two.
+Pure: figures and times are passed in.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from agent_bus.core.alerts.rules import (
+    ARCHIVE_S,
+    BACKUP_S,
+    CERTIFICATE_LAST_S,
+    CERTIFICATE_S,
+    CHANNEL_FAILURES,
+    COMMIT_S,
+    DAY_S,
+    DISK_BYTES,
+    DISK_FULL_S,
+    ETCD_USED,
+    LAG_BYTES,
+    NO_PRIMARY_S,
+    QUEUE_EVENTS,
+    REFUSED,
+    ROTATION_S,
+    RULES,
+    UNREAD_S,
+    WAL_BYTES,
+    WEBHOOK_S,
+    Rule,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-UNREAD_S: Final = 1800
-"""An agent's own heartbeat comes every 30 min: past that, wake and heartbeat have both failed."""
-COMMIT_S: Final = 0.1
-"""p99 of a commit. A healthy disk needs 10 ms; at 100 ms senders feel it."""
-WAL_BYTES: Final = 100_000_000
-"""The writer checkpoints at 32 MB under load; at three times that it cannot."""
-QUEUE_EVENTS: Final = 500
-"""Half of the number that ends a stream."""
-REFUSED: Final = 20
-"""Refused tokens in five minutes; a node with an old one tries at most every 30 s."""
-DAY_S: Final = 86_400
-CERTIFICATE_S: Final = 21 * DAY_S
-"""`site.yml` renews from 30 days on: below 21 it has failed, or has not run for nine days."""
-CERTIFICATE_LAST_S: Final = 3 * DAY_S
-DISK_BYTES: Final = 500_000_000
-"""Room for a backup of an ordinary database and its write-ahead log."""
-DISK_FULL_S: Final = DAY_S
-ROTATION_S: Final = DAY_S
-"""A rotation takes minutes; a node that was off gets its token in the next run that reaches it."""
-BACKUP_S: Final = 8 * DAY_S
-"""A week and a day, so that weekly backups never raise it."""
-ARCHIVE_S: Final = DAY_S
-"""How far the archive may be past its retention; sweeps come every minute."""
-NO_PRIMARY_S: Final = 30
-"""A takeover takes up to 26 s."""
-LAG_BYTES: Final = 100_000_000
-"""A standby that is connected is behind by kilobytes; after a restart it has this in seconds."""
-ETCD_USED: Final = 0.8
-"""Of etcd's quota. It holds kilobytes; when it is full, no primary can be chosen any more."""
-
-WEBHOOK_S: Final = 1800
-"""The first three attempts at an event are over by then: see `webhooks/schedule.py`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One alert: its name, how long it must hold before it is shown, and what to do."""
-
-    name: str
-    for_s: float
-    severity: str
-    advice: str
-
-
-RULES: Final = {
-    rule.name: rule
-    for rule in (
-        Rule(
-            "AgentBusWatcherGone",
-            120,
-            "critical",
-            "No agent there is woken. On that host: systemctl status bus-watcher.",
-        ),
-        Rule(
-            "AgentBusGatewayDown",
-            120,
-            "critical",
-            "The watcher runs, but the OpenClaw gateway does not answer it. Look at the gateway.",
-        ),
-        Rule(
-            "AgentBusMailUnread",
-            60,
-            "warning",
-            "The agent does not read its mail. Its oldest message's timeline names the hop.",
-        ),
-        Rule(
-            "AgentBusDiskFull",
-            0,
-            "critical",
-            "Sends are refused. Make room on the hub's disk; nothing accepted is lost.",
-        ),
-        Rule(
-            "AgentBusCommitSlow",
-            300,
-            "warning",
-            "The hub's disk is slow. Look at what else writes to it, and at its health.",
-        ),
-        Rule(
-            "AgentBusWalLarge",
-            300,
-            "warning",
-            "The write-ahead log is not checkpointed: a long backup or a stuck reader.",
-        ),
-        Rule(
-            "AgentBusStreamBehind",
-            60,
-            "warning",
-            "One client reads too slowly. Its stream will be cut off, and it resumes by itself.",
-        ),
-        Rule(
-            "AgentBusTokensRefused",
-            0,
-            "warning",
-            "Somebody tries tokens, or a node has an old one: run site.yml for that node.",
-        ),
-        Rule(
-            "AgentBusCertificateExpiring",
-            0,
-            "warning",
-            "Run site.yml: it renews the fleet's own certificate. Replace your own by a new one.",
-        ),
-        Rule(
-            "AgentBusCertificateLastDays",
-            0,
-            "critical",
-            "After that no node trusts the hub. Run site.yml; replace your own certificate first.",
-        ),
-        Rule(
-            "AgentBusDiskLow",
-            300,
-            "warning",
-            "Make room on the hub's disk. When it is full, sends are refused.",
-        ),
-        Rule(
-            "AgentBusDiskFilling",
-            1800,
-            "warning",
-            "Find out what fills it. The bus itself stores backups and the archive there.",
-        ),
-        Rule(
-            "AgentBusTokensInRotation",
-            0,
-            "warning",
-            "Run site.yml for that node, or hand a guest its new token: until then, the hub "
-            "accepts both.",
-        ),
-        Rule(
-            "AgentBusBackupOld",
-            0,
-            "warning",
-            "Run playbooks/backup.yml, best by a timer. A lost disk would take all mail since.",
-        ),
-        Rule(
-            "AgentBusArchiveBehind",
-            3600,
-            "warning",
-            "Old mail is not dropped, so the database grows. Look at the hub's log for sweeps.",
-        ),
-        Rule(
-            "AgentBusHubLost",
-            60,
-            "warning",
-            "Its watchers use the other hubs. On that host: systemctl status agent-bus.",
-        ),
-        Rule(
-            "AgentBusHubFenced",
-            15,
-            "critical",
-            "It reaches no primary and sends its clients to other hubs. Look at its network.",
-        ),
-        Rule(
-            "AgentBusDatabaseMemberLost",
-            60,
-            "warning",
-            "Start its host, or replace it before another is lost. On any hub: "
-            "agent-bus-patronictl list.",
-        ),
-        Rule(
-            "AgentBusQuorumLost",
-            15,
-            "critical",
-            "No message is accepted until enough members are there. Start one of their hosts; "
-            "nothing else is to be done.",
-        ),
-        Rule(
-            "AgentBusNoPrimary",
-            0,
-            "critical",
-            "Sends wait in outboxes. Start the hosts of a majority of the hubs; on one of them: "
-            "agent-bus-patronictl list.",
-        ),
-        Rule(
-            "AgentBusReplicaBehind",
-            300,
-            "warning",
-            "It cannot take over yet. On its host: journalctl -u agent-bus-database, and look at "
-            "its disk.",
-        ),
-        Rule(
-            "AgentBusEtcdMemberLost",
-            60,
-            "warning",
-            "The others agree without it. On that host: systemctl status agent-bus-etcd.",
-        ),
-        Rule(
-            "AgentBusEtcdNoLeader",
-            15,
-            "critical",
-            "No member takes over while that is so. Start agent-bus-etcd on a majority of the "
-            "hubs.",
-        ),
-        Rule(
-            "AgentBusEtcdFull",
-            300,
-            "warning",
-            "When it is full, no primary can be chosen. On that host, with etcdctl: compact, "
-            "defrag, alarm disarm.",
-        ),
-        Rule(
-            "AgentBusWebhookFailing",
-            60,
-            "warning",
-            "On the hub, agent-bus-admin webhooks says why. Events are kept for three days.",
-        ),
-        Rule(
-            "AgentBusWebhookLost",
-            0,
-            "critical",
-            "Its receiver has not heard of some events and never will: let it ask the bus anew.",
-        ),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +59,7 @@ class Figures:
     """What the rules look at. `silent_nodes` have no watcher, `deaf_gateways` are agents.
 
     `hubs` is empty for a hub that is alone. Webhooks: since when the oldest event waits, and how
-    long ago one was given up.
+    long ago one was given up. Channels: attempts in a row that failed.
     """
 
     silent_nodes: tuple[str, ...]
@@ -270,6 +79,7 @@ class Figures:
     hubs: tuple[HubsFigures, ...] = ()
     webhooks_waiting_s: Mapping[str, float] = field(default_factory=dict)
     webhooks_lost_s: Mapping[str, float] = field(default_factory=dict)
+    channel_failures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,11 +116,11 @@ def holding(figures: Figures) -> Iterator[Alert]:
         words = f"{figures.refused_5m:.0f} requests with a wrong token in five minutes"
         yield Alert(RULES["AgentBusTokensRefused"], "", words)
     yield from _running_out(figures)
-    yield from _of_webhooks(figures)
+    yield from _of_outward(figures)
     yield from chain(*map(_of_hubs, figures.hubs), *map(_of_etcd, figures.hubs))
 
 
-def _of_webhooks(figures: Figures) -> Iterator[Alert]:
+def _of_outward(figures: Figures) -> Iterator[Alert]:
     for name, waits_s in figures.webhooks_waiting_s.items():
         if waits_s > WEBHOOK_S:
             words = f"Events for the webhook {name} have waited for {waits_s / 60:.0f} min"
@@ -319,6 +129,10 @@ def _of_webhooks(figures: Figures) -> Iterator[Alert]:
         if lost_s < DAY_S:
             words = f"Events for the webhook {name} were given up"
             yield Alert(RULES["AgentBusWebhookLost"], name, words)
+    for name, failures in figures.channel_failures.items():
+        if failures >= CHANNEL_FAILURES:
+            words = f"The channel {name} fails: {failures} attempts in a row"
+            yield Alert(RULES["AgentBusChannelFailing"], name, words)
 
 
 def _running_out(figures: Figures) -> Iterator[Alert]:
