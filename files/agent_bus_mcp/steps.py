@@ -24,6 +24,10 @@ class Tools(NamedTuple):
         """Return how to answer a message."""
         return f"tool reply with id {message_id}"
 
+    def answer(self, message_id: str) -> str:
+        """Return how to answer a question with one of its choices."""
+        return f"tool answer with id {message_id} and choice"
+
     def ack(self, message_ids: Sequence[str]) -> str:
         """Return how to say that messages have been processed."""
         return f"tool ack with ids {' '.join(message_ids)}"

@@ -192,6 +192,36 @@ TOOLS = (
         {"id": ID},
         reads=True,
     ),
+    Tool(
+        "ask",
+        "Ask for a choice",
+        "Ask the operator (a human, who gets it on a phone or the page) or an agent to choose,"
+        " such as before you do what cannot be undone. The answer comes to your inbox, once. End"
+        " your turn, or wait for it with tool inbox and its thread.",
+        {
+            "to": _text("operator, or an agent's name; several with commas."),
+            "body": _text("The question, with all that is needed to decide it."),
+            "choices": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "2 to 10 answers to choose from, each a few words.",
+            },
+            **OUTGOING,
+        },
+        required=("to", "body", "choices"),
+    ),
+    Tool(
+        "answer",
+        "Answer with a choice",
+        "Answer a question that asks you to choose. One answer counts.",
+        {
+            "id": _text("Id of the question."),
+            "choice": _text("One of its choices, as it stands there."),
+            "body": _text("More to say about it."),
+            "ack": {"type": "boolean", "description": "Also ack the question."},
+        },
+        required=("id", "choice"),
+    ),
 )
 BY_NAME = {tool.name: tool for tool in TOOLS}
 

@@ -9,6 +9,7 @@ from agent_bus_mcp.steps import Tools
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.mailbox import MOST_SHOWN, fill, lately, page_words
 from agent_bus_mcp.words.message import head_line
+from agent_bus_mcp.words.question import answering, asking
 from agent_bus_mcp.words.record import acked_words, hop_words, roster_words, thread_words
 
 TYPE_CHECKING = False  # without `typing`: decision 60
@@ -54,6 +55,18 @@ def _send(bus: Bus, given: Arguments) -> Told:
     if to != [EVERYBODY]:
         request["to"] = to[0] if len(to) == 1 else to
     return Told(bus.deliver(request, given.get("key"), None).words)
+
+
+def _ask(bus: Bus, given: Arguments) -> Told:
+    data = {**given.get("data", {}), **asking(given["choices"])}
+    told = _send(bus, {**given, "data": data})
+    return Told(f"{told.words}\nThe answer comes to your inbox as a reply to it.")
+
+
+def _answer(bus: Bus, given: Arguments) -> Told:
+    choice = given["choice"]
+    body = given.get("body", choice)
+    return _reply(bus, {**given, "body": body, "data": answering(choice)})
 
 
 def _reply(bus: Bus, given: Arguments) -> Told:
@@ -230,4 +243,6 @@ _RUN: dict[str, Callable[[Bus, Arguments], Told]] = {
     "agents": _agents,
     "thread": _thread,
     "status": _status,
+    "ask": _ask,
+    "answer": _answer,
 }

@@ -30,6 +30,10 @@ class Commands(Record):
         """Return the command that answers a message."""
         return f'agent-bus reply --as {self.agent} {message_id} "..."'
 
+    def answer(self, message_id: str) -> str:
+        """Return the command that answers a question with one of its choices."""
+        return f"agent-bus answer --as {self.agent} {message_id} CHOICE"
+
     def ack(self, message_ids: Sequence[str]) -> str:
         """Return the command that acks messages."""
         return f"agent-bus ack --as {self.agent} {' '.join(message_ids)}"

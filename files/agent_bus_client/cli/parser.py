@@ -177,8 +177,23 @@ def _ask(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("recipient", metavar="TO", help="a name; several: the first reply counts")
     verb.add_argument("body", nargs="?", metavar="BODY", help="- or none reads standard input")
     verb.add_argument(
-        "--wait", type=float, default=8.0, metavar="S", help="seconds to wait (default 8)"
+        "--choices", metavar="A,B", help="2 to 10 answers to choose from; the first answer counts"
     )
+    verb.add_argument(
+        "--wait",
+        type=float,
+        default=8.0,
+        metavar="S",
+        help="seconds to wait (default 8; 0: not at all, the answer wakes you)",
+    )
+    _outgoing(verb)
+
+
+def _answer(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("id", metavar="ID", help="the question")
+    verb.add_argument("choice", metavar="CHOICE", help="one of its choices")
+    verb.add_argument("body", nargs="?", metavar="TEXT", help="more to say about it")
+    verb.add_argument("--ack", action="store_true", help="also ack the question")
     _outgoing(verb)
 
 
@@ -187,6 +202,12 @@ def _outgoing(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--priority", choices=PRIORITIES, help="default normal")
     verb.add_argument("--data", metavar="JSON", help="an object for programs")
     verb.add_argument("--expires", type=int, metavar="S", help="not shown after so many seconds")
+    verb.add_argument(
+        "--escalate-to",
+        metavar="WHO",
+        help="an agent or @group, told if it stays unread; it is urgent then",
+    )
+    verb.add_argument("--after", type=int, metavar="MIN", help="... for so long (default 10)")
     verb.add_argument("--key", help="idempotency key: the same key sends once in 24 h")
     verb.add_argument("--no-spool", action="store_true", help="fail instead of using the outbox")
 
@@ -308,6 +329,7 @@ VERBS = {
     "send": Verb("send a message: agent-bus send TO BODY", _send, _sending),
     "reply": Verb("answer a message's sender in its thread", _reply, _sending),
     "ask": Verb("send, wait for the reply and ack it", _ask, _sending),
+    "answer": Verb("answer a question with one of its choices", _answer, _sending),
     "inbox": Verb("show unread messages, urgent first", _inbox, _reading),
     "ack": Verb("mark messages as processed", _ack, _reading),
     "show": Verb("show one message, long bodies in parts", _show, _looking),

@@ -1,4 +1,4 @@
-"""`send`, `reply`, `ask`: messages that go out, or into the outbox while the hub is away."""
+"""`send`, `reply`, `ask`, `answer`: what goes out, or into the outbox while the hub is away."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from agent_bus_client.outbox.delivery import Sender, new_key
 from agent_bus_client.outbox.folder import TO_SENDER_OF
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.message import body_lines, head_line
+from agent_bus_mcp.words.terms import Priority
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agent_bus_client.cli.context import Context
 
 EVERYBODY = "all"
+ESCALATE_AFTER_MIN = 10
 POLL_PAUSE_S = 0.25  # used only if the hub answers a long poll at once
 LONG_POLL_S = 6.0  # below the timeout of a call
 
@@ -47,6 +49,21 @@ def reply(context: Context) -> int:
     """Answer a message in its thread, to its sender."""
     options = context.options
     request = compose(context, [], read_body(options.body))
+    return _reply(context, request)
+
+
+def answer(context: Context) -> int:
+    """Answer a question with one of its choices."""
+    from agent_bus_mcp.words import question
+
+    options = context.options
+    request = compose(context, [], options.choice if options.body is None else options.body)
+    request["data"] = {**(request.get("data") or {}), **question.answering(options.choice)}
+    return _reply(context, request)
+
+
+def _reply(context: Context, request: dict[str, Any]) -> int:
+    options = context.options
     request["reply_to"] = request[TO_SENDER_OF] = options.id
     sent = deliver(context, request)
     if options.ack and not options.json:
@@ -62,20 +79,48 @@ def ask(context: Context) -> int:
     """Send, wait for the reply and ack it; without a reply say how to go on."""
     options, agent = context.options, context.agent
     request = compose(context, options.recipient.split(","), read_body(options.body))
+    if options.choices is not None:
+        from agent_bus_mcp.words.question import asking
+
+        choices = [one.strip() for one in options.choices.split(",")]
+        request["data"] = {**(request.get("data") or {}), **asking(choices)}
     deadline = time.monotonic() + options.wait
     sent = deliver(context, request, quiet=True)
     if sent is None:
         return 0
-    trouble = f"no reply within {options.wait:g} s"
+    trouble = f"no reply within {options.wait:g} s" if options.wait else "not waited for"
     try:
-        found = _await_reply(context, sent, deadline)
+        found = _await_reply(context, sent, deadline) if options.wait else None
     except ClientError as error:  # the question is on its way even so
         found, trouble = None, f"and then {error}"
     if found is None:
         command = f"agent-bus inbox --as {agent} --thread {sent['thread_id']}"
         words = f"sent {sent['id']}, {trouble}. You will be woken"
-        context.answer({"sent": sent, "reply": None}, f"{words} when it comes; look: {command}")
+        facts = {"sent": sent, "reply": None, **({"choice": None} if options.choices else {})}
+        context.answer(facts, f"{words} when it comes; look: {command}")
         return 0
+    if options.choices is not None:
+        return _chosen(context, sent, found)
+    return _told(context, sent, found)
+
+
+def _chosen(context: Context, sent: dict[str, Any], found: dict[str, Any]) -> int:
+    """Print the choice on a line of its own; what is no answer is told as any reply."""
+    from agent_bus_mcp.words.question import choice_of
+
+    choice = choice_of(found.get("data"))
+    if choice is None:
+        return _told(context, sent, found)
+    agent = context.agent
+    acked = _acked(context, found["id"], f"agent-bus ack --as {agent} {found['id']}")
+    words = f"{text.line(choice)}\n{head_line(found, context.now())}; {acked}"
+    context.answer({"sent": sent, "reply": found, "choice": choice}, words)
+    return 0
+
+
+def _told(context: Context, sent: dict[str, Any], found: dict[str, Any]) -> int:
+    """Print a reply, and ack it."""
+    agent = context.agent
     mark = text.fence(found["body"])
     block = body_lines(found, mark, Commands(agent), limit=text.BODY_BYTES)
     lines = [head_line(found, context.now()), *block]
@@ -115,6 +160,12 @@ def compose(context: Context, to: list[str], body: str) -> dict[str, Any]:
             request["data"] = json.loads(options.data)
         except ValueError as error:
             raise UsageError(f"--data is not JSON: {error}") from error
+    if options.escalate_to:
+        ladder = {"to": options.escalate_to, "after_min": options.after or ESCALATE_AFTER_MIN}
+        request["data"] = {**(request.get("data") or {}), "escalate": ladder}
+        request.setdefault("priority", Priority.URGENT)
+    elif options.after:
+        raise UsageError("--after says when --escalate-to is told; name it, too")
     return request
 
 

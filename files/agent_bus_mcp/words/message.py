@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from agent_bus_mcp.words.steps import Steps
 
-FRAME_BYTES = 320  # most that a message needs beside its head and body: marks and next steps
+FRAME_BYTES = 480  # most that a message needs beside its head and body: marks and next steps
 MAX_SUBJECT = 200  # characters; the hub refuses more
 
 
@@ -37,7 +37,15 @@ def body_lines(message: dict[str, Any], mark: str, steps: Steps, *, limit: int) 
     lines = [f"<<<{mark}", body, f"{mark}>>>"] if body or not left else []
     if left:
         lines.append(f"  {left} bytes more: {steps.show(message['id'])}")
-    if message.get("data") is not None:
+    data = message.get("data")
+    choices = None
+    if data is not None and "question" in data:
+        from agent_bus_mcp.words.question import choices_of, quoted
+
+        choices = choices_of(data)
+    if choices:
+        lines.append(f"  asks you to choose {quoted(choices)}: {steps.answer(message['id'])}")
+    elif data is not None:
         lines.append(f"  has data: {steps.data(message['id'])}")
     return lines
 

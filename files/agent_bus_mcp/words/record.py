@@ -78,6 +78,10 @@ def thread_words(page: dict[str, Any], thread_id: str, steps: Steps, *, now: flo
 def hop_words(message: dict[str, Any], now: float) -> str:
     """Return each hop of each delivery of a message, and what failed."""
     lines = [head_line(message, now)]
+    if message.get("question"):
+        from agent_bus_mcp.words.question import state_words
+
+        lines.append(state_words(message["question"]))
     for delivery in message["deliveries"]:
         lines.append(f"{text.line(delivery['agent'])} (seq {delivery['seq']}):")
         stored = text.parse_time(delivery[Stamp.STORED])
@@ -86,6 +90,11 @@ def hop_words(message: dict[str, Any], now: float) -> str:
             why = f": {delivery['wake_failure']}" if key == Stamp.WAKE_FAILED else ""
             after = text.parse_time(stamp) - stored
             lines.append(f"  {stamp}  +{after:.3f} s  {words}{text.line(why)}")
+        for step in delivery.get("ladder") or ():
+            notice = f" by {step['notice_id']}" if step["notice_id"] else ""
+            after = text.parse_time(step["at"]) - stored
+            told = f"told {text.line(step['to'])} that it is unread{notice}"
+            lines.append(f"  {step['at']}  +{after:.3f} s  {told}")
         if not delivery.get(Stamp.READ):
             lines.append("  not read yet")
     return "\n".join(lines)

@@ -24,6 +24,9 @@ class Steps(Protocol):
     def reply(self, message_id: str) -> str:
         """Return how to answer a message."""
 
+    def answer(self, message_id: str) -> str:
+        """Return how to answer a question with one of its choices."""
+
     def ack(self, message_ids: Sequence[str]) -> str:
         """Return how to say that messages have been processed."""
 

@@ -30,7 +30,17 @@ def test_every_command_of_the_skill_is_understood(command: str) -> None:
 
 def test_the_commands_were_found() -> None:
     verbs = {command.split()[1] for command in COMMANDS}
-    assert verbs == {"inbox", "reply", "ack", "send", "ask", "agents", "thread", "status"}
+    assert verbs == {
+        "inbox",
+        "reply",
+        "ack",
+        "send",
+        "ask",
+        "answer",
+        "agents",
+        "thread",
+        "status",
+    }
 
 
 def test_what_a_prompt_holds_of_the_skill_is_short_and_says_what_a_wake_means() -> None:

@@ -150,7 +150,7 @@ def test_initialize_answers_the_offered_version_or_the_newest(
 
 def test_every_tool_is_complete_and_in_its_place() -> None:
     tools = answer("tools/list")["tools"]
-    names = ["send", "inbox", "reply", "ack", "agents", "thread", "status"]
+    names = ["send", "inbox", "reply", "ack", "agents", "thread", "status", "ask", "answer"]
     assert [tool["name"] for tool in tools] == names
     for tool in tools:
         assert tool["inputSchema"]["type"] == "object"
