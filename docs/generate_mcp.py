@@ -33,10 +33,10 @@ def _tool(tool: Tool) -> str:
     if tool.at_once:
         hints.append("anthropic/alwaysLoad")
     rows = [_row(name, schema, tool) for name, schema in tool.schema["properties"].items()]
-    said = f"Set: {', '.join(f'`{hint}`' for hint in hints)}.\n\n" if hints else ""
+    said = f" Set: {', '.join(f'`{hint}`' for hint in hints)}." if hints else ""
     table = "| argument | type | meaning |\n|---|---|---|\n" + "".join(rows)
     words = "\n".join(_wrapped(tool.description))
-    return f"\n### {tool.name}\n\n{tool.title}. {said}> {words}\n\n{table}"
+    return f"\n### {tool.name}\n\n{tool.title}.{said}\n\n> {words}\n\n{table}"
 
 
 def _row(name: str, schema: dict[str, Any], tool: Tool) -> str:

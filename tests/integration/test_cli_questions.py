@@ -8,8 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.support.cli import sent_id, told
+from tests.support.guard import marked
 from tests.support.node_side import NODE_PYTHON, launcher, until
-from tests.support.nursery import marked
 from tests.support.patience import patience
 
 if TYPE_CHECKING:

@@ -70,7 +70,6 @@ WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
 
 Why = Literal["message", "escalation"]
 """Why a channel tells the operator of a delivery: it came, or a step of its escalation says so."""
-ESCALATION: Final = "escalation"
 OutgoingKind = Literal[WebhookEvent, Why]
 """What waits in the queue of what goes out."""
 
