@@ -65,6 +65,15 @@ class Server:
             result, told = self._either(request, bus)
         return {"jsonrpc": "2.0", "id": request.id, "result": result}, told
 
+    def answer_later(
+        self, request: Request, tool: table.Tool, run: Callable[[], Told]
+    ) -> dict[str, Any]:
+        """Return the answer to a call of a tool that was begun before; `run` says what it told."""
+        result = self._result(tool, run)[0]
+        if request.is_modern:
+            result = self._complete(result)
+        return {"jsonrpc": "2.0", "id": request.id, "result": result}
+
     def _initialize(self, request: Request) -> dict[str, Any]:
         offered = request.params.get("protocolVersion")
         return {
@@ -87,8 +96,12 @@ class Server:
             result, told = self._either(request, bus)
         if request.method in {"server/discover", "tools/list"}:
             result = {**result, "ttlMs": TTL_MS, "cacheScope": "private"}
+        return self._complete(result), told
+
+    def _complete(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return a result with what the modern era says of each."""
         meta = {protocol.SERVER_KEY: self._info}
-        return {"resultType": "complete", **result, "_meta": meta}, told
+        return {"resultType": "complete", **result, "_meta": meta}
 
     def _either(self, request: Request, bus: Callable[[], Bus]) -> tuple[dict[str, Any], Told]:
         """Return what both eras answer alike."""
@@ -96,19 +109,17 @@ class Server:
             return {"tools": table.listed()}, NOTHING
         if request.method == "tools/call":
             tool, arguments = called(request)
-            return self._run(tool, arguments, bus)
+            return self._result(tool, lambda: tool.run(bus, arguments))
         raise request.error(
             protocol.UNKNOWN_METHOD,
             f"Method not found: {request.method[:100]}; there are only tools here",
         )
 
-    def _run(
-        self, tool: table.Tool, arguments: dict[str, Any], bus: Callable[[], Bus]
-    ) -> tuple[dict[str, Any], Told]:
+    def _result(self, tool: table.Tool, run: Callable[[], Told]) -> tuple[dict[str, Any], Told]:
         """Return a tool's result: one text, whatever happens, which a model can act on."""
         told, is_error = NOTHING, True
         try:
-            told = tool.run(bus, arguments)
+            told = run()
             words, is_error = told.words, False
         except RefusedError as error:
             words = error.words

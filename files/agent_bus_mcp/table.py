@@ -79,10 +79,19 @@ class Tool:
             RefusedError: the arguments make no sense, or the bus did not do it.
         """
         from agent_bus_mcp import tools  # with all the words: a server that idles needs none
+
+        given = self.checked(arguments)
+        return tools.run(self.name, bus(), given)
+
+    def checked(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments as they are meant.
+
+        Raises:
+            RefusedError: they make no sense.
+        """
         from agent_bus_mcp.arguments import checked
 
-        given = checked(self.name, self.schema, arguments)
-        return tools.run(self.name, bus(), given)
+        return checked(self.name, self.schema, arguments)
 
 
 def _text(words: str) -> dict[str, Any]:

@@ -40,21 +40,35 @@ def run(name: str, bus: Bus, given: Arguments) -> Told:
     try:
         told = _RUN[name](bus, given)
     except RefusedError as error:
-        if error.code in NEXT:
-            error.words += f"\nlook: {NEXT[error.code]}"
-        raise
+        raise hinted(error) from error
     # at the top: a page that is too long loses its end
     return Told("\n".join([*bus.notices(), told.words]), told.shown)
 
 
-def _send(bus: Bus, given: Arguments) -> Told:
+def hinted(error: RefusedError) -> RefusedError:
+    """Return the error with what to call next, where that is known."""
+    if error.code in NEXT:
+        error.words += f"\nlook: {NEXT[error.code]}"
+    return error
+
+
+def outgoing(bus: Bus, given: Arguments) -> Arguments:
+    """Return the body of the call of the API that the tool `send` makes.
+
+    Raises:
+        RefusedError: it goes to nobody.
+    """
     to = [name.strip() for name in given["to"].split(",") if name.strip()]
     if not to:
         raise RefusedError("to: it is empty", code="usage")
     request = _composed(bus, given)
     if to != [EVERYBODY]:
         request["to"] = to[0] if len(to) == 1 else to
-    return Told(bus.deliver(request, given.get("key"), None).words)
+    return request
+
+
+def _send(bus: Bus, given: Arguments) -> Told:
+    return Told(bus.deliver(outgoing(bus, given), given.get("key"), None).words)
 
 
 def _ask(bus: Bus, given: Arguments) -> Told:

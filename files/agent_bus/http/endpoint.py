@@ -102,9 +102,13 @@ def bare(answer: Callable[[Call], Answer]) -> Endpoint:
     return Endpoint(answer)
 
 
-def with_raw(answer: Callable[[Call[None, bytes]], Answer]) -> Endpoint:
+def with_raw(
+    answer: Callable[[Call[None, bytes]], Answer],
+    *,
+    begin: Callable[[Call[None, bytes], Done], None] | None = None,
+) -> Endpoint:
     """Parameters and a body of another protocol, which the function reads itself."""
-    return Endpoint(answer, is_raw=True)
+    return Endpoint(answer, is_raw=True, begin=begin)
 
 
 def with_query(query: type[Query], answer: Callable[[Call[Query]], Answer]) -> Endpoint:

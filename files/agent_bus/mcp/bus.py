@@ -99,13 +99,45 @@ class HubBus:
             if request["to"] == self.agent:
                 words = f"{reply_to} is your own message: tool send instead"
                 raise RefusedError(words, code="usage")
-        headers = {} if key is None else {"idempotency-key": key}
-        sent = self.call("POST", "/api/send", body=request, headers=headers)
+        sent = self.call("POST", "/api/send", body=request, headers=_keyed(key))
         return Sent(sent_words(sent), is_sent=True)
+
+    def begin_deliver(
+        self, request: dict[str, Any], key: str | None, done: Callable[[Callable[[], Sent]], None]
+    ) -> None:
+        """As `deliver`, in the loop itself, for what is no reply.
+
+        `done` gets what returns the outcome, or raises `RefusedError`.
+
+        Raises:
+            greenlets.MustWaitError: it has to wait for something; nothing has come of it so far.
+        """
+
+        def sent(found: Any) -> None:  # noqa: ANN401 - decoded JSON, or an error
+            def outcome() -> Sent:
+                if isinstance(found, errors.BusError):
+                    self._refusals[found.code] += 1
+                    raise refused(found) from found
+                if isinstance(found, Exception):
+                    raise found
+                return Sent(sent_words(found), is_sent=True)
+
+            done(outcome)
+
+        try:
+            self._inner.begin(
+                self._outer, "/api/send", body=request, headers=_keyed(key), done=sent
+            )
+        except errors.BusError as error:
+            sent(error)
 
     def notices(self) -> list[str]:
         """Nothing: nobody's mail waits outside of the hub."""
         return []
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"idempotency-key": key}
 
 
 def refused(error: errors.BusError) -> RefusedError:

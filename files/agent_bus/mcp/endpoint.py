@@ -22,9 +22,11 @@ from agent_bus.http.speaker import AGENT_HEADER, speaker
 from agent_bus.mcp import codec
 from agent_bus.mcp.bus import HubBus, refused
 from agent_bus.mcp.drops import Drops
+from agent_bus.runtime import greenlets
 from agent_bus_mcp import instructions, protocol
+from agent_bus_mcp.caller import RefusedError, Told
 from agent_bus_mcp.protocol import RpcError
-from agent_bus_mcp.server import Server
+from agent_bus_mcp.server import Server, called
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.auth import Authenticator
     from agent_bus.core.clock import Clock
-    from agent_bus.http.call import AnyCall, Call
+    from agent_bus.core.model import AgentName
+    from agent_bus.http.call import AnyCall, Call, Done
     from agent_bus.mcp.inner import Inner
+    from agent_bus_mcp.caller import Sent
     from agent_bus_mcp.protocol import Request
 
 logger = logging.getLogger(__name__)
@@ -46,8 +50,11 @@ METHOD: Final = Header("Mcp-Method")
 NAME: Final = Header("Mcp-Name")
 ENCODED: Final = ("=?base64?", "?=")
 """Round a header's value that is no plain ASCII."""
+SEND: Final = b'"send"'
+"""What stands in a call of the tool that comes often; in no other one, as a rule."""
 CANCELLED: Final = "notifications/cancelled"
-NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+CALL: Final = "tools/call"
+NAMED: Final = {CALL: "name", "prompts/get": "name", "resources/read": "uri"}
 """Which parameter the header `Mcp-Name` repeats."""
 
 
@@ -77,7 +84,7 @@ class Mcp:
             Route(
                 "POST",
                 PATH,
-                with_raw(self.answer),
+                with_raw(self.answer, begin=self.begin),
                 "Speak MCP",
                 headers=(AGENT_HEADER, ORIGIN, HOST, VERSION, METHOD, NAME),
                 refused=self._refused,
@@ -108,8 +115,58 @@ class Mcp:
             return Answer(status_of(error, request, call), raw=protocol.encode(error.response))
         return Answer(200, raw=codec.encoded(response))
 
+    def begin(self, call: Call[None, bytes], done: Done) -> None:
+        """As `answer`, in the loop itself, for the tool `send`.
+
+        Raises:
+            greenlets.MustWaitError: `answer` it: it is something else, or it cannot be sent.
+        """
+        if SEND not in call.body:
+            raise greenlets.MustWaitError
+        from agent_bus_mcp import tools  # with the first call, as `table.Tool.run` does
+
+        try:
+            request = self._send_in(call)
+            tool, arguments = called(request)
+            given = tool.checked(arguments)
+            bus = self._bus_of(speaker(call, self._auth), call)
+            outgoing = tools.outgoing(bus, given)
+        except (RpcError, RefusedError, errors.BusError) as error:
+            raise greenlets.MustWaitError from error  # `answer` says what is wrong
+
+        def delivered(outcome: Callable[[], Sent]) -> None:
+            def run() -> Told:
+                try:
+                    return Told(outcome().words)
+                except RefusedError as error:
+                    raise tools.hinted(error) from error
+
+            answer = self._tools.answer_later(request, tool, run)
+            done(Answer(200, raw=codec.encoded(answer)))
+
+        bus.begin_deliver(outgoing, given.get("key"), delivered)
+
+    def _send_in(self, call: Call[None, bytes]) -> Request:
+        """The call of the tool `send` that a body holds.
+
+        Raises:
+            greenlets.MustWaitError: it is something else.
+            RpcError: something is wrong with it.
+            errors.ForbiddenError: a page of another site sent it.
+        """
+        self._refuse_other_origins(call)
+        request = protocol.read(codec.message(call.body))
+        if request is None or request.id is None or request.method != CALL:
+            raise greenlets.MustWaitError
+        if request.params.get("name") != "send":
+            raise greenlets.MustWaitError
+        check_headers(request, call)
+        if request.is_modern:
+            protocol.check_meta(request)
+        return request
+
     def _answered(self, request: Request, call: AnyCall) -> dict[str, Any]:
-        if request.method != "tools/call":
+        if request.method != CALL:
             server = self._server(lambda: self._instructions(call))
             return server.answer(request, lambda: self._bus(call))[0]
         if request.is_modern:
@@ -149,6 +206,9 @@ class Mcp:
         except errors.BusError as error:
             self._refusals[error.code] += 1
             raise refused(error) from error
+        return self._bus_of(agent, call)
+
+    def _bus_of(self, agent: AgentName, call: AnyCall) -> HubBus:
         return HubBus(call, agent, inner=self._inner, clock=self._clock, refusals=self._refusals)
 
     def _refuse_other_origins(self, call: AnyCall) -> None:

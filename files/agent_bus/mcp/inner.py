@@ -9,12 +9,13 @@ from urllib.parse import unquote
 from agent_bus.core import errors
 from agent_bus.http.call import Call
 from agent_bus.mcp import codec
+from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent_bus.http.audit import Audit
-    from agent_bus.http.call import AnyCall
+    from agent_bus.http.call import Answer, AnyCall
     from agent_bus.http.route import Route
 
 
@@ -68,7 +69,40 @@ class Inner:
             answer = self._audit.carry_out(route, route.action, call, raw)
         else:
             answer = route.endpoint.answer(call)
-        return answer.content if answer.raw is None else codec.answered(answer.raw)
+        return _content(answer)
+
+    def begin(
+        self,
+        outer: AnyCall,
+        path: str,
+        *,
+        body: Mapping[str, object],
+        headers: Mapping[str, str],
+        done: Callable[[Any], None],
+    ) -> None:
+        """Begin a POST in the loop itself; `done` gets the decoded answer, or an exception.
+
+        Raises:
+            greenlets.MustWaitError: it has to wait for something; nothing has come of it so far.
+            errors.BusError: what the endpoint raises, or the models do.
+        """
+        route = self._fixed["POST", path]
+        begin = route.endpoint.begin
+        if begin is None or (outer.principal.is_admin and route.action is not None):
+            raise greenlets.MustWaitError  # the audit waits for the disk
+        call: Call[Any, Any] = Call(
+            principal=outer.principal,
+            query=None,
+            body=route.endpoint.parse_fields(body),
+            headers=headers,
+            socket=outer.socket,
+            address=outer.address,
+        )
+
+        def answered(found: Answer | Exception) -> None:
+            done(found if isinstance(found, Exception) else _content(found))
+
+        begin(call, answered)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         fixed = self._fixed.get((method, path))
@@ -80,3 +114,7 @@ class Inner:
             raise errors.UnknownPathError(path)
         name = route.path.rpartition("<")[2].rstrip(">")
         return route, {name: unquote(last)}
+
+
+def _content(answer: Answer) -> Any:  # noqa: ANN401 - decoded JSON
+    return answer.content if answer.raw is None else codec.answered(answer.raw)
