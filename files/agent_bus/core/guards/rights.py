@@ -84,30 +84,37 @@ def compiled(roster: Roster) -> Rights:
         Rule(number, tuple(rule["from"]), tuple(rule["to"]), rule.get("name"))
         for number, rule in enumerate(json.loads(text), start=1)
     )
-    naming: dict[AgentName, list[Rule]] = {}
+    active = frozenset(roster.agents)
+
+    def meant(names: Sequence[str]) -> frozenset[AgentName]:
+        """The agents that some names mean; the operator is none of them."""
+        if ALL in names:
+            return active
+        found: set[str] = set()
+        for name in names:
+            found.update(roster.groups.get(name[1:], ()) if name.startswith("@") else (name,))
+        return active & found
+
+    about_all = [rule for rule in rules if ALL in rule.senders]
+    naming = dict.fromkeys(active, about_all) if about_all else {}
     for rule in rules:
-        for sender in _members(rule.senders, roster):
-            naming.setdefault(sender, []).append(rule)
-    deciding = {sender: tuple(of) for sender, of in naming.items()}
-    unions: dict[tuple[Rule, ...], frozenset[AgentName]] = {}  # agents with the same rules share
-    reach = {}
-    for sender, of in deciding.items():
-        if any(ALL in rule.to for rule in of):
-            continue
-        if of not in unions:
-            unions[of] = frozenset().union(*(_members(rule.to, roster) for rule in of))
-        reach[sender] = unions[of]
+        for sender in () if ALL in rule.senders else meant(rule.senders):
+            naming[sender] = [*naming.get(sender, ()), rule]
+    # Agents that the same rules name share what follows from them.
+    shared: dict[tuple[int, ...], tuple[tuple[Rule, ...], frozenset[AgentName] | None]] = {}
+    reach: dict[AgentName, frozenset[AgentName]] = {}
+    deciding: dict[AgentName, tuple[Rule, ...]] = {}
+    for sender, of in naming.items():
+        key = tuple(sorted(rule.number for rule in of))
+        if key not in shared:
+            named = tuple(rules[number - 1] for number in key)
+            is_free = any(ALL in rule.to for rule in named)
+            to = None if is_free else frozenset().union(*(meant(rule.to) for rule in named))
+            shared[key] = named, to
+        deciding[sender], to = shared[key]
+        if to is not None:
+            reach[sender] = to
     return Rights(rules, reach, deciding)
-
-
-def _members(names: Sequence[str], roster: Roster) -> frozenset[AgentName]:
-    """The roster's agents that some names mean; the operator is none of them."""
-    if ALL in names:
-        return frozenset(roster.agents)
-    found: set[str] = set()
-    for name in names:
-        found.update(roster.groups.get(name[1:], ()) if name.startswith("@") else (name,))
-    return frozenset(agent for agent in roster.agents if agent in found)
 
 
 def strangers(names: Iterable[str], agents: Iterable[str], groups: Iterable[str]) -> list[str]:
