@@ -151,6 +151,47 @@ class Settings(BaseModel):
         ge=2,
         description="Replies in a row since the operator's last message in the thread.",
     )
+    storm_window_s: float = Field(
+        default=1800.0,
+        gt=0,
+        description="Time over which signs of a storm are counted.",
+    )
+    storm_turns: int = Field(
+        default=60,
+        ge=8,
+        description="Answers of two agents to each other in that time, or messages that go round "
+        "a ring, from which their wakes are spaced out. More than `hop_limit`: within one thread "
+        "that limit comes first.",
+    )
+    storm_repeats: int = Field(
+        default=12,
+        ge=4,
+        description="Answers in a row that say nothing new, in half of that time, from which the "
+        "wakes of their thread are spaced out.",
+    )
+    storm_echoes: int = Field(
+        default=12,
+        ge=2,
+        description="Broadcasts that answer a broadcast, in that time, from which their wakes are "
+        "spaced out.",
+    )
+    storm_spacing_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Time between two wakes of a storm that is spaced out: longer than a turn of "
+        "an agent takes, short enough for work that was taken for a storm.",
+    )
+    storm_more: int = Field(
+        default=10,
+        ge=1,
+        description="Messages of a storm that is spaced out, after which it wakes nobody until "
+        "the operator says a word.",
+    )
+    storm_quiet_s: float = Field(
+        default=600.0,
+        gt=0,
+        description="A storm that is spaced out and quiet for this time is over.",
+    )
     streams_per_token: int = Field(
         default=100, ge=1, description="Open streams and long polls of one token (503 above it)."
     )

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent_bus.api import openapi
-from agent_bus.api.models import channels, fleet, hubs, responses, wakes, webhooks
+from agent_bus.api.models import channels, fleet, hubs, responses, storms, wakes, webhooks
 from tests.support.hub import ADMIN, FLEET, REPOSITORY, HubProcess, roster, running
 from tests.support.patience import patience
 from tests.support.proxy import RecordingProxy
@@ -42,11 +42,15 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
             folder,
             webhooks_file=configured(folder, receiver),
             channels_file=channels_file(folder, {"name": "phone", "url": "ntfy://127.0.0.1:9/x"}),
+            storm_turns=8,
         ) as hub,
     ):
         hub.enrol(groups={"research": ["beta"]})
         watch(hub)
         sent = hub.client("n1").send("before", **{"from": "alpha", "to": "beta"})
+        for number in range(10):  # until their pair is damped
+            names = ("beta", "alpha") if number % 2 == 0 else ("alpha", "beta")
+            hub.client("n1").send(f"{number}", **{"from": names[0], "to": names[1]})
         yield {
             "PATH": "/usr/bin:/bin",
             "HUB": f"http://127.0.0.1:{hub.port}",
@@ -87,7 +91,7 @@ def model_of(call: str, status: str) -> type[responses.AnswerModel] | None:
     answers = DESCRIBED["paths"][path][method.lower()]["responses"]
     schema = answers[status].get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
-    modules = (responses, hubs, fleet, webhooks, channels, wakes)
+    modules = (responses, hubs, fleet, webhooks, channels, storms, wakes)
     return next(getattr(one, name) for one in modules if hasattr(one, name)) if name else None
 
 

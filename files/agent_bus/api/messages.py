@@ -13,7 +13,7 @@ from agent_bus.api import paging
 from agent_bus.api.models import fields
 from agent_bus.bus.broker import Holder
 from agent_bus.channel_settings import PREFIX
-from agent_bus.core import errors, wire
+from agent_bus.core import errors, states, wire
 from agent_bus.core.guards.question import QUESTION, part_of
 from agent_bus.core.model import (
     PRIORITIES,
@@ -37,12 +37,16 @@ if TYPE_CHECKING:
     from agent_bus.bus.bus import Bus
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
+    from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.bus.presence import Presence
     from agent_bus.core.clock import Clock
     from agent_bus.core.guards.question import Part
+    from agent_bus.core.guards.storms.withheld import HeldTimes
     from agent_bus.core.model import Sent, Seq
+    from agent_bus.core.states import Reachability
     from agent_bus.http.call import Done
     from agent_bus.store.contract import Store
+    from agent_bus.store.guards.storms import Storms
     from agent_bus.store.outgoing import Telling
     from agent_bus.store.pending import Pending
 
@@ -66,6 +70,8 @@ class Messages:
         counters: Counters,
         directory: Directory,
         presence: Presence,
+        storms: Storms,
+        gate: WakeGate,
         auth: Authenticator,
         pending: Pending,
         clock: Clock,
@@ -79,6 +85,8 @@ class Messages:
         self._counters = counters
         self._directory = directory
         self._presence = presence
+        self._storms = storms
+        self._gate = gate
         self._auth = auth
         self._page_limit = page_limit
         self._tellings = tellings
@@ -133,7 +141,13 @@ class Messages:
         if skipped:  # a replay's recipients are those that the rules let through at that time
             had = {delivery.agent for delivery in sent.deliveries}
             skipped = tuple(agent for agent in skipped if agent not in had)
-        return Answer(201, raw=wire.accepted(sent, self._presence.status, skipped=skipped))
+        return Answer(201, raw=wire.accepted(sent, self._reach, skipped=skipped))
+
+    def _reach(self, of: Delivery) -> Reachability:
+        """Whether a delivery wakes its agent now."""
+        if self._gate.is_held(of):
+            return states.STORM
+        return self._presence.status(of.agent)
 
     def inbox(self, call: Call[InboxQuery]) -> Answer:
         """Read an inbox."""
@@ -243,13 +257,15 @@ class Messages:
         return Answer(200, {**told, **self._followed(found[0], told["deliveries"])})
 
     def _followed(self, of: Message, timelines: list[dict[str, Any]]) -> dict[str, Any]:
-        """What waits for somebody: a question, and who was told of each delivery."""
+        """What waits for somebody: a question, and who was told of each delivery, or not woken."""
         pending = self._pending
+        held = self._storms.times([one["seq"] for one in timelines])
         steps = pending.steps(of.first_seq) if of.rank == 0 else []
         tellings = self._tellings([one["seq"] for one in timelines])
         ladders = [
             {
                 **one,
+                **_held(held.get(one["seq"])),
                 "ladder": [
                     {"to": s.target, "at": rfc3339(s.at), "notice_id": s.notice_id}
                     for s in steps
@@ -328,6 +344,12 @@ def _part(body: SendBody) -> Part | None:
         errors.InvalidRequestError: a question whose choices make no sense.
     """
     return None if body.data is None else part_of(body.data, reply_to=body.reply_to)
+
+
+def _held(times: HeldTimes | None) -> dict[str, Any]:
+    """When a storm withheld a delivery's wake, and let it go."""
+    held_at, let_go_at = (None, None) if times is None else times
+    return {"held_at": rfc3339(held_at), "let_go_at": rfc3339(let_go_at)}
 
 
 def _has_gone(call: AnyCall) -> bool:

@@ -20,6 +20,7 @@ from agent_bus.api.channels.calls import ChannelCalls
 from agent_bus.api.guards import routes as guard_routes
 from agent_bus.api.guards import wake_routes
 from agent_bus.api.guards.rights import RightsCalls
+from agent_bus.api.guards.storms import StormCalls
 from agent_bus.api.guards.wakes import WakeCalls
 from agent_bus.api.health import Health
 from agent_bus.api.hubs import Hubs
@@ -139,8 +140,8 @@ def table() -> list[Route]:
         *found,
         *webhook_routes.routes(cast("WebhookCalls", WebhookCalls)),
         *wake_routes.routes(cast("WakeCalls", WakeCalls)),
-        *guard_routes.routes(cast("RightsCalls", RightsCalls)),
         *channel_routes.routes(cast("ChannelCalls", ChannelCalls)),
+        *guard_routes.routes(cast("RightsCalls", RightsCalls), cast("StormCalls", StormCalls)),
     ]
 
 

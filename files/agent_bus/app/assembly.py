@@ -13,10 +13,12 @@ from agent_bus.bus.fanout import Fanout
 from agent_bus.bus.guards.notices import Notices
 from agent_bus.bus.guards.pauses import Pauses
 from agent_bus.bus.guards.questions import Questions
+from agent_bus.bus.guards.storm import StormWatch, Writes
 from agent_bus.bus.guards.wake_budgets import WakeBudgets
 from agent_bus.bus.guards.wake_gate import WakeGate
 from agent_bus.bus.hops import Hops
 from agent_bus.bus.presence import Presence
+from agent_bus.core.guards.storms.signals import StormLimits
 from agent_bus.core.latency import Latency
 from agent_bus.core.limits import RateLimiter
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from agent_bus.settings import Settings
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Backend, Records, Store, Vitals
+    from agent_bus.store.guards.storms import Storms
     from agent_bus.store.guards.wake_book import WakeBook
     from agent_bus.store.outgoing import Outgoing
     from agent_bus.store.pending import Pending
@@ -58,6 +61,8 @@ class Core:
     pauses: Pauses
     budgets: WakeBudgets
     wake_book: WakeBook
+    storm: StormWatch
+    storms: Storms
 
 
 def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
@@ -79,11 +84,14 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
     latency = Latency()
     observers: list[Observer] = []
     gate = WakeGate()
+    notices = Notices(store=store)
+    storm = _storm(settings, backend, clock, of=(notices, counters, gate))
     fanout = Fanout(
         epoch=store.epoch,
         broker=broker,
         directory=directory,
         gate=gate,
+        decide=storm.take,
         counters=counters,
         latency=latency,
         observers=observers,
@@ -104,7 +112,6 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         depth_limit=settings.hop_limit,
         cluster=backend.cluster,
     )
-    notices = Notices(store=store)
     pauses, wake_budgets = _guards(backend, directory, gate, counters=counters, clock=clock)
     observers.append(wake_budgets)
     presence.hold_of = gate.hold_of
@@ -113,7 +120,7 @@ def assemble(settings: Settings, backend: Backend, clock: Clock) -> Core:
         observers, fanout, hops, bus, backend.cluster,
         backend.outgoing, limiter, notices, gate,
         backend.pending, _questions(settings, backend, clock, of=(bus, notices, directory)),
-        pauses, wake_budgets, backend.wake_book,
+        pauses, wake_budgets, backend.wake_book, storm, backend.storms,
     )  # fmt: skip
 
 
@@ -157,3 +164,27 @@ def _guards(
     )
     directory.on_replaced += [pauses.refresh, wake_budgets.reload]
     return pauses, wake_budgets
+
+
+def _storm(
+    settings: Settings, backend: Backend, clock: Clock, *, of: tuple[Notices, Counters, WakeGate]
+) -> StormWatch:
+    """What withholds the wakes of agents that only keep each other busy."""
+    notices, counters, gate = of
+    limits = StormLimits(
+        window_s=settings.storm_window_s,
+        turns=settings.storm_turns,
+        repeats=settings.storm_repeats,
+        echoes=settings.storm_echoes,
+        spacing_s=settings.storm_spacing_s,
+        more=settings.storm_more,
+        quiet_s=settings.storm_quiet_s,
+    )
+    return StormWatch(
+        limits,
+        writes=Writes(backend.storms, backend, notices),
+        cluster=backend.cluster,
+        counters=counters,
+        gate=gate,
+        clock=clock,
+    )

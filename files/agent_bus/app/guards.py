@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent_bus.api.guards import routes, wake_routes
 from agent_bus.api.guards.rights import RightsCalls
+from agent_bus.api.guards.storms import StormCalls
 from agent_bus.api.guards.wakes import WakeCalls
 from agent_bus.dashboard.actions import Actions
 
@@ -28,10 +29,15 @@ def build_wakes(core: Core) -> WakeCalls:
     )
 
 
+def build_storms(core: Core) -> StormCalls:
+    """Which storms there are, and their release."""
+    return StormCalls(storm=core.storm, storms=core.storms)
+
+
 def guard_routes(core: Core) -> list[Route]:
     """The operator's calls about all guards."""
     return [
-        *routes.routes(RightsCalls(directory=core.directory)),
+        *routes.routes(RightsCalls(directory=core.directory), build_storms(core)),
         *wake_routes.routes(build_wakes(core)),
     ]
 

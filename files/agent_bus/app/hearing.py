@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent_bus.app.assembly import Core
     from agent_bus.bus.broker import Stream
     from agent_bus.bus.probes import Prober
+    from agent_bus.core.guards.storms.signals import Said
     from agent_bus.core.model import Acked, Agent, AgentName, MailboxCounts, Roster, Sent
     from agent_bus.http.session import Sessions
     from agent_bus.operate.fleet import Fleet
@@ -60,6 +61,10 @@ class Hearing:
         """Wake long polls."""
         self._core.fanout.pass_by(first_seq, agents, expires_at)
 
+    def on_said(self, said: Said) -> None:
+        """Watch for storms."""
+        self._core.storm.hear(said)
+
     def on_missed(self) -> None:
         """End all streams: they resume from the store."""
         for stream in self._core.broker:
@@ -90,6 +95,8 @@ class Hearing:
             self._core.pauses.hear_ended(fact)
         elif isinstance(fact, told.Muted):
             self._core.pauses.hear_mute(fact)
+        elif isinstance(fact, told.StormTold):
+            self._core.storm.hear_told(fact)
         elif not is_own:
             self._on_foreign(hub, fact)
         elif isinstance(fact, told.LeaseReported | told.LeaseDropped):

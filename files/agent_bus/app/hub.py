@@ -50,7 +50,7 @@ class Hub:
         alerts = parts.build_alerting(core, fleet, samples, watch, tells=tells)
         overview = parts.build_overview(core, fleet, alerts, samples, watch=watch, version=version)
         core.observers.extend((housekeeper, fleet, overview, *tells.webhooks.observers))
-        for one in (housekeeper, fleet, overview, core.questions, core.budgets):
+        for one in (housekeeper, fleet, overview, core.questions, core.budgets, core.storm):
             one.start()
         sessions = parts.build_sessions(core, auth)
         audit = Audit(records=core.records, clock=clock)

@@ -201,6 +201,8 @@ def build_messages(settings: Settings, core: Core, auth: Authenticator) -> Messa
         counters=core.counters,
         directory=core.directory,
         presence=core.presence,
+        storms=core.storms,
+        gate=core.gate,
         auth=auth,
         pending=core.pending,
         clock=core.clock,

@@ -13,7 +13,7 @@ from agent_bus.core import sse, states, wire
 from agent_bus.core.model import MailboxCounts, Seq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent_bus.bus.broker import Broker, Stream
     from agent_bus.bus.counters import Counters
@@ -60,6 +60,7 @@ class Fanout:
     Args:
         epoch: the store's, a part of every event's id.
         gate: what wakes nobody now; it publishes counters through this.
+        decide: hears of each message before any stream gets it.
         observers: each hears of a commit after the streams.
     """
 
@@ -70,6 +71,7 @@ class Fanout:
         broker: Broker,
         directory: Directory,
         gate: WakeGate,
+        decide: Callable[[Sent], object],
         counters: Counters,
         latency: Latency,
         observers: Sequence[Observer],
@@ -79,6 +81,7 @@ class Fanout:
         self._broker = broker
         self._directory = directory
         self._gate = gate
+        self._decide = decide
         gate.publish = self.publish_mailbox
         self._counters = counters
         self._latency = latency
@@ -100,6 +103,7 @@ class Fanout:
     def _fan_out(self, sent: Sent) -> None:
         self._counters.head = sent.deliveries[-1].seq
         committed = self._clock.monotonic()
+        self._decide(sent)
         line: wire.EventLine | None = None
         for delivery in sent.deliveries:
             self._latency.stored(delivery.agent, delivery.seq, committed)

@@ -25,6 +25,10 @@ GUEST: Final = "guest"
 RETIRED: Final = "retired"
 AGENT_STATUSES: Final[tuple[AgentStatus, ...]] = get_args(AgentStatus)
 
+STORM: Final = "storm"
+Reachability = Literal[AgentStatus, "storm"]
+"""What a send says of each recipient: *storm* withholds the wake of this very delivery."""
+
 HopName = Literal["stored", "pushed", "received", "accepted", "fetched", "read"]
 """The steps of a delivery's way, in order."""
 STORED: Final = "stored"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent_bus.core.guards.hold import Hold
     from agent_bus.core.guards.question import Question
     from agent_bus.core.model import AgentName, Delivery, MailboxCounts, Message, Sent
-    from agent_bus.core.states import AgentStatus
+    from agent_bus.core.states import Reachability
 
 
 def message(of: Message) -> dict[str, Any]:
@@ -90,15 +90,18 @@ def withheld_line(of: Delivery, *, is_held: bool = False) -> str:
 
 
 def accepted(
-    sent: Sent, status: Callable[[AgentName], AgentStatus], *, skipped: Sequence[AgentName] = ()
+    sent: Sent,
+    status: Callable[[Delivery], Reachability],
+    *,
+    skipped: Sequence[AgentName] = (),
 ) -> bytes:
-    """The answer to a send, as JSON; `status` says whether an agent can be reached.
+    """The answer to a send, as JSON; `status` says whether a delivery wakes its agent.
 
     Assembled by hand like `EventLine`: all that a sender wrote in it has been checked.
     `skipped` are those whom the message leaves out because the sender may not write to them.
     """
     recipients = [
-        f'{{"agent":"{d.agent}","seq":{d.seq},"reachability":"{status(d.agent)}"}}'
+        f'{{"agent":"{d.agent}","seq":{d.seq},"reachability":"{status(d)}"}}'
         for d in sent.deliveries
     ]
     m = sent.message

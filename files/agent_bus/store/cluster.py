@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_bus.core.guards.pauses import Scope
+    from agent_bus.core.guards.storms.ladder import Step
+    from agent_bus.core.guards.storms.signals import Said, Signal
     from agent_bus.core.model import Acked, Agent, AgentName, MailboxCounts, NodeName, Roster, Sent
     from agent_bus.core.states import GatewayKind, HoldReason
 
@@ -161,6 +163,17 @@ class SessionEnded:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class StormTold:
+    """A storm took a step of its ladder: see `core/guards/storms/ladder.py`."""
+
+    key: str
+    signal: Signal
+    agents: tuple[AgentName, ...]
+    since_at: int
+    step: Step
+
+
 Fact = (
     LeaseTaken
     | LeaseReported
@@ -175,6 +188,7 @@ Fact = (
     | ProbeAnswered
     | SessionOpened
     | SessionEnded
+    | StormTold
 )
 
 
@@ -215,6 +229,9 @@ class Hearer(Protocol):
         self, first_seq: int, agents: Sequence[AgentName], expires_at: int | None
     ) -> None:
         """Another hub stored a message that nothing here shows; counters follow."""
+
+    def on_said(self, said: Said) -> None:
+        """What is known of a message that another hub stored and nothing here shows."""
 
     def on_missed(self) -> None:
         """Streams and pages may have missed something: let them begin anew."""

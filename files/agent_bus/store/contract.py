@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from agent_bus.core.task import Step, Task, Tasks, TaskSlice, TaskThread
     from agent_bus.store.cluster import Cluster
+    from agent_bus.store.guards.storms import Storms
     from agent_bus.store.guards.wake_book import WakeBook
     from agent_bus.store.outgoing import Outgoing
     from agent_bus.store.pending import Pending
@@ -310,6 +311,10 @@ class Backend(Store, Vitals, Protocol):
     @property
     def wake_book(self) -> WakeBook:
         """Pauses, and how many wakes there were."""
+
+    @property
+    def storms(self) -> Storms:
+        """What the storm guard keeps."""
 
     @property
     def cluster(self) -> Cluster:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_bus.api.models.fields import Name, Ulid
-from agent_bus.core.states import AgentStatus, Priority, Why
+from agent_bus.core.states import AgentStatus, Priority, Reachability, Why
 
 Time = Annotated[
     str,
@@ -56,7 +56,7 @@ class SentTo(AnswerModel):
 
     agent: Name
     seq: Seq
-    reachability: Annotated[AgentStatus, Field(description="Whether it can be woken now.")]
+    reachability: Annotated[Reachability, Field(description="Whether it is woken by this now.")]
 
 
 class SendAnswer(AnswerModel):
@@ -171,6 +171,8 @@ class Told(AnswerModel):
 class FullTimeline(Timeline):
     """The hops of one delivery, its steps up the ladder, and when the operator was told of it."""
 
+    held_at: Annotated[Time | None, Field(description="A storm withheld its wake from here on.")]
+    let_go_at: Time | None
     ladder: list[LadderStep]
     told: list[Told]
 

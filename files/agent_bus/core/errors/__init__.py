@@ -43,6 +43,7 @@ from agent_bus.core.errors.refused import (
     UnknownChannelError,
     UnknownMessageError,
     UnknownPathError,
+    UnknownStormError,
     UnknownWebhookError,
     WrongMethodError,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "UnknownChoiceError",
     "UnknownMessageError",
     "UnknownPathError",
+    "UnknownStormError",
     "UnknownWebhookError",
     "WrongMethodError",
 ]

@@ -108,6 +108,18 @@ class NotAllowedError(BusError):
         )
 
 
+class UnknownStormError(BusError):
+    """Nothing of this name is damped or held: it may have been let go already."""
+
+    code = "unknown_storm"
+    status = 404
+    title = "No such storm"
+
+    def __init__(self, what: str, storms: Iterable[str]) -> None:
+        known = "; ".join(sorted(storms)) or "nothing"
+        super().__init__(f"{what!r} is not damped or held now; {known} is.", field="what")
+
+
 class UnknownPathError(BusError):
     """No such path."""
 

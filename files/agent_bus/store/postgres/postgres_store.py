@@ -32,6 +32,7 @@ from agent_bus.store.postgres.pending import PostgresPending
 from agent_bus.store.postgres.read import history, reads, replication, vitals
 from agent_bus.store.postgres.read.snapshot import snapshot
 from agent_bus.store.postgres.records import PostgresRecords
+from agent_bus.store.postgres.storms import PostgresStorms
 from agent_bus.store.postgres.wake_book import PostgresWakeBook
 from agent_bus.store.postgres.write import facts, rosters, sweeps
 from agent_bus.store.postgres.write.acks import Ack
@@ -138,6 +139,7 @@ class PostgresStore:
         )
         self._writer.follower = self.cluster
         self.records = PostgresRecords(readers=self._readers, writer=self._writer)
+        self.storms = PostgresStorms(readers=self._readers, writer=self._writer)
         self.outgoing = PostgresOutgoing(readers=self._readers, writer=self._writer, clock=clock)
         self.pending = PostgresPending(readers=self._readers, writer=self._writer, clock=clock)
         self.wake_book = PostgresWakeBook(

@@ -56,6 +56,8 @@ TABLES: Final = {
     "ladder_step": "seq, target, message_pk, at, notice_key, notice_id, is_settled",
     "session": "sha256, token_sha256, expires_at",
     "audit": "pk, at, address, way, action, agent, detail, outcome",
+    "storm": "key, signal, agents, since_at, held_at, released_at",
+    "held_delivery": "seq, agent, storm, held_at, let_go_at",
     "webhook_stamp": "pk, kind, seq, agent, at",
     "webhook_event": "pk, webhook, kind, seq, at, attempts, queued_at, next_at",
     "telling": "seq, name, why, at",

@@ -22,6 +22,7 @@ from agent_bus.store.sqlite.outgoing import SqliteOutgoing
 from agent_bus.store.sqlite.pending import SqlitePending
 from agent_bus.store.sqlite.read import history, reads, tasks
 from agent_bus.store.sqlite.records import SqliteRecords
+from agent_bus.store.sqlite.storms import SqliteStorms
 from agent_bus.store.sqlite.wake_book import SqliteWakeBook
 from agent_bus.store.sqlite.write import commands, rosters, sweeps
 from agent_bus.store.sqlite.write.sends import Send, Sender
@@ -97,6 +98,7 @@ class SqliteStore:
         self.cluster = ALONE
         self.records = SqliteRecords(readers=self._readers, writer=self._writer)
         self.pending = SqlitePending(readers=self._readers, writer=self._writer, clock=clock)
+        self.storms = SqliteStorms(readers=self._readers, writer=self._writer)
         self._noting = Noting()
         self.outgoing = SqliteOutgoing(
             readers=self._readers, writer=self._writer, noting=self._noting, clock=clock

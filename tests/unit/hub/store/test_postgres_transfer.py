@@ -15,6 +15,7 @@ from agent_bus.core.guards.wakes import Wake
 from agent_bus.core.model import AuditEntry, Session
 from agent_bus.core.slices import SweepBounds
 from agent_bus.core.task import Step
+from agent_bus.store.guards.storms import HeldDelivery, KeptStorm
 from agent_bus.store.outgoing import Settled
 from agent_bus.store.postgres import transfer
 from agent_bus.store.postgres.link.address import Address
@@ -61,7 +62,7 @@ def filled(store: Backend, clock: FakeClock) -> None:
     keyed = draft("gamma", idempotency_key="k", payload_sha256=b"\0\xff")
     store.send(keyed, depth_limit=2)
     asked = draft("gamma", idempotency_key="a", payload_sha256=b"")
-    store.send(asked, depth_limit=2, step=Step("open", None, "m1", "ctx-ü"))
+    task = store.send(asked, depth_limit=2, step=Step("open", None, "m1", "ctx-ü"))
     wondering = draft("gamma", rank=0)
     question_id = store.send(wondering, depth_limit=2, step=Asking(("ja", "nö"))).message.id
     question = store.pending.question(question_id)
@@ -72,6 +73,8 @@ def filled(store: Backend, clock: FakeClock) -> None:
     store.pending.claim("k", "@greeks", climbers)
     store.wake_book.put_pause(Pause("fleet", "", "paused", clock.now_ms()))
     store.wake_book.note([Wake(BETA, sent.deliveries[0].seq, clock.now_ms(), "wake")])
+    store.storms.keep(KeptStorm("alpha,beta", "turns", (ALPHA, BETA), since_at=1, held_at=2))
+    store.storms.note([HeldDelivery(task.deliveries[0].seq, GAMMA, "alpha,beta", 3)], (), at=3)
     store.records.keep_session(Session("1", "2", clock.steady_ms() + 1000))
     store.records.log(AuditEntry(1, "::1", "api", "wake", ALPHA, {"k": "v"}, "done"))
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import errors
+from agent_bus.core.guards.storms.signals import Said
 from agent_bus.core.model import Acked
 from agent_bus.runtime import greenlets
 from agent_bus.store.postgres.cluster import elsewhere, words
@@ -90,6 +91,8 @@ class Publisher:
         self._queue: deque[Item] = deque()
         self._is_running = False
         self._rung = 0
+        self._passed: tuple[int, Sequence[AgentName]] = (0, ())
+        """The last message that nothing here shows: what is known of it comes behind it."""
 
     def hear(self, hearer: Hearer) -> None:
         """Tell `hearer` from now on."""
@@ -279,7 +282,11 @@ class Publisher:
                 if pk in needed.bodies:
                     hearer.on_sent(elsewhere.sent(needed.bodies[pk], agents))
                 else:
+                    self._passed = pk, agents
                     hearer.on_passed(pk, agents, expires_at)
+            case [facts.SAID, pk, sender, thread_id, depth] if pk == self._passed[0]:
+                agents = self._passed[1]
+                hearer.on_said(Said(sender, agents, pk, thread_id, depth, None))
             case [facts.ACKED, _, seqs]:
                 found = tuple(needed.receipts[seq] for seq in seqs if seq in needed.receipts)
                 hearer.on_acked(Acked((), (), (), found, ()))

@@ -49,8 +49,11 @@ STORE: Final = (
     " j AS MATERIALIZED (SELECT coalesce(json_agg(json_build_array(agent, unfetched, unread,"
     " last_seq)), '[]')::text AS boxes FROM b),"
     " c AS (INSERT INTO change (pos, hub, batch, at, facts, boxes)"
-    " SELECT h.pos, %(hub)s, %(batch)s, %(at)s, (SELECT json_agg(json_build_array("
-    f"'{facts.SENT}', h.base + r.pk, r.recipients, r.expires_at) ORDER BY r.pk)::text FROM r),"
+    " SELECT h.pos, %(hub)s, %(batch)s, %(at)s, (SELECT json_agg(f.fact ORDER BY r.pk, f.place)"
+    "::text FROM r CROSS JOIN LATERAL (VALUES"
+    f" (1, json_build_array('{facts.SENT}', h.base + r.pk, r.recipients, r.expires_at)),"
+    f" (2, json_build_array('{facts.SAID}', h.base + r.pk, r.sender, r.thread_id, r.hops))"
+    ") f(place, fact)),"
     " j.boxes FROM h CROSS JOIN j)"
     " SELECT h.pos, h.base, j.boxes FROM h CROSS JOIN j"
 )

@@ -1,6 +1,7 @@
 """What a batch did, as other hubs' listeners are told: the rows of `change`.
 
-A fact is a JSON list that begins with its kind: `["sent", pk, [agents], expires_at]`,
+A fact is a JSON list that begins with its kind: `["sent", pk, [agents], expires_at]`, behind it
+`["said", pk, sender, thread_id, depth]` (which earlier releases pass over),
 `["acked", agent, [seqs]]`, `["mailboxes", [agents]]`, `["roster"]`; what hubs tell each other
 besides is in `cluster/words.py`. A hub where nobody reads the mail of these agents needs no more.
 """
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Fact = list[Any]
 
 SENT: Final = "sent"
+SAID: Final = "said"
 ACKED: Final = "acked"
 MAILBOXES: Final = "mailboxes"
 ROSTER: Final = "roster"
@@ -28,7 +30,9 @@ def sent(one: Sent) -> list[Fact]:
     if one.replayed:
         return []
     agents = [delivery.agent for delivery in one.deliveries]
-    return [[SENT, one.message.first_seq, agents, one.message.expires_at]]
+    message = one.message
+    said = [SAID, message.first_seq, message.sender, message.thread_id, message.depth]
+    return [[SENT, message.first_seq, agents, message.expires_at], said]
 
 
 def acked(agent: AgentName, one: Acked) -> list[Fact]:

@@ -95,3 +95,24 @@ CREATE TABLE wake_count (
     count bigint NOT NULL,
     PRIMARY KEY (slot_at, agent, sender, kind)
 );
+
+-- Storms: what was held because its agents only kept each other busy. A key names a thread, a pair,
+-- a ring or all broadcasts; `agents` is a JSON list.
+CREATE TABLE storm (
+    key text COLLATE "C" PRIMARY KEY,
+    signal text NOT NULL,
+    agents text NOT NULL,
+    since_at bigint NOT NULL,
+    held_at bigint NOT NULL,
+    released_at bigint
+);
+
+-- Deliveries whose wakes a storm withheld: a row for each is written only in a storm.
+CREATE TABLE held_delivery (
+    seq bigint PRIMARY KEY,
+    agent text COLLATE "C" NOT NULL,
+    storm text COLLATE "C" NOT NULL,
+    held_at bigint NOT NULL,
+    let_go_at bigint
+);
+CREATE INDEX held_delivery_let_go ON held_delivery (let_go_at, storm);

@@ -95,3 +95,24 @@ CREATE TABLE wake_count (
     count INTEGER NOT NULL,
     PRIMARY KEY (slot_at, agent, sender, kind)
 ) WITHOUT ROWID;
+
+-- Storms: what was held because its agents only kept each other busy. A key names a thread, a pair,
+-- a ring or all broadcasts; `agents` is a JSON list.
+CREATE TABLE storm (
+    key TEXT PRIMARY KEY,
+    signal TEXT NOT NULL,
+    agents TEXT NOT NULL,
+    since_at INTEGER NOT NULL,
+    held_at INTEGER NOT NULL,
+    released_at INTEGER
+) WITHOUT ROWID;
+
+-- Deliveries whose wakes a storm withheld: a row for each is written only in a storm.
+CREATE TABLE held_delivery (
+    seq INTEGER PRIMARY KEY,
+    agent TEXT NOT NULL,
+    storm TEXT NOT NULL,
+    held_at INTEGER NOT NULL,
+    let_go_at INTEGER
+);
+CREATE INDEX held_delivery_let_go ON held_delivery (let_go_at, storm);

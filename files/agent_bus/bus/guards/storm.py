@@ -1,0 +1,295 @@
+"""The storm guard on the bus: what the ladder of `core/guards/storms` decides is kept and told.
+
+It sees each message before its streams do, and withholds wakes through the gate. What it decides
+is told to all hubs; what is held is durable. Runs in the loop's thread; writes in greenlets.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agent_bus.bus.guards import storm_words
+from agent_bus.core import errors
+from agent_bus.core.guards.storms.ladder import DAMPED, HELD, RELEASED, Storm, StormGuard
+from agent_bus.core.guards.storms.signals import Said
+from agent_bus.core.model import OPERATOR, rfc3339
+from agent_bus.runtime import greenlets
+from agent_bus.store.cluster import StormTold
+from agent_bus.store.guards.storms import HeldDelivery, KeptStorm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent_bus.bus.counters import Counters
+    from agent_bus.bus.guards.notices import Notices
+    from agent_bus.bus.guards.wake_gate import WakeGate
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.storms.ladder import Verdict
+    from agent_bus.core.guards.storms.signals import StormLimits
+    from agent_bus.core.model import AgentName, Delivery, MailboxCounts, Sent, Seq
+    from agent_bus.store.cluster import Cluster
+    from agent_bus.store.contract import Store
+    from agent_bus.store.guards.storms import Storms
+
+logger = logging.getLogger(__name__)
+
+TICK_S: Final = 0.5
+"""How late a damped storm's next wake may be, and how long a delivery's times wait to be kept."""
+SETTLE_S: Final = 1.0
+"""Between a hold and its notice: another hub may have held the same storm, and told it by then."""
+
+
+class Writes(NamedTuple):
+    """Where the guard keeps what it decides, and reads what its notices show."""
+
+    storms: Storms
+    messages: Store
+    notices: Notices
+
+
+class StormWatch:
+    """Withholds the wakes of storms: see `wake_gate.Withholder`.
+
+    Args:
+        limits: when a storm is one.
+        writes: where to keep and to tell.
+        cluster: the hubs that have to know.
+        counters: each agent's newest delivery.
+        gate: what tells watchers.
+    """
+
+    def __init__(
+        self,
+        limits: StormLimits,
+        *,
+        writes: Writes,
+        cluster: Cluster,
+        counters: Counters,
+        gate: WakeGate,
+        clock: Clock,
+    ) -> None:
+        self.guard = StormGuard(limits)
+        self.limits = limits
+        self._writes = writes
+        self._cluster = cluster
+        self._counters = counters
+        self._gate = gate
+        self._clock = clock
+        self._has_work = greenlets.Event()
+        self._to_note: deque[HeldDelivery] = deque()
+        self._let_go: deque[Seq] = deque()
+        self._unfetched: dict[AgentName, int] = {}
+        gate.add_withholder(self)
+
+    def start(self) -> None:
+        """Take up what was held before the start; blocks for two reads."""
+        now = self._clock.monotonic()
+        for kept in self._writes.storms.held():
+            self.guard.hear(_storm(kept, now), HELD, now)
+        for held in self._writes.storms.withheld():
+            if held.key in self.guard.storms:
+                before = self._counters.mailbox(held.agent).last_seq
+                self.guard.withheld.add(held.agent, held.seq, held.key, before=before)
+            else:  # it was only damped
+                self._let_go.append(held.seq)
+        greenlets.spawn(self._run)
+        self._wake_up()
+
+    # Messages
+
+    def take(self, sent: Sent) -> None:
+        """Decide about a message, before any stream gets it."""
+        message, deliveries = sent.message, sent.deliveries
+        agents = tuple([delivery.agent for delivery in deliveries])
+        said = Said(
+            message.sender, agents, deliveries[0].seq, message.thread_id, message.depth,
+            message.body,
+        )  # fmt: skip
+        self.hear(said, is_own=True)
+
+    def hear(self, said: Said, *, is_own: bool = False) -> None:
+        """Decide about a message; `is_own`: this hub keeps what becomes of it."""
+        at = self._clock.now_ms()
+        verdict = self.guard.take(said, self._clock.monotonic(), at=at, newest=self._newest)
+        if verdict.withheld or verdict.turns:
+            if is_own:
+                seqs = dict(zip(said.agents, range(said.first_seq, 1 << 62), strict=False))
+                self._to_note.extend(
+                    HeldDelivery(seqs[agent], agent, key, at)  # type: ignore[arg-type]
+                    for agent, key in verdict.withheld.items()
+                )
+            self._carry_out(verdict)
+
+    def is_held(self, delivery: Delivery) -> bool:
+        """Whether a storm withholds this delivery's wake."""
+        withheld = self.guard.withheld
+        return bool(withheld) and withheld.key_of(delivery.agent, delivery.seq) is not None
+
+    def holder_of(self, delivery: Delivery) -> Storm | None:
+        """The storm that withholds a delivery's wake."""
+        key = self.guard.withheld.key_of(delivery.agent, delivery.seq)
+        return None if key is None else self.guard.storms.get(key)
+
+    def without_held(self, box: MailboxCounts) -> MailboxCounts:
+        """An agent's counters without what is withheld.
+
+        Its own fetches may have had some of that, at any hub: when it has fewer unfetched, the
+        database says which ones wait still.
+        """
+        withheld = self.guard.withheld
+        if not withheld.of(box.agent):
+            self._unfetched.pop(box.agent, None)
+            return box
+        if box.unfetched < self._unfetched.get(box.agent, 0):
+            greenlets.spawn(self._look_again, box.agent)
+        self._unfetched[box.agent] = box.unfetched
+        return withheld.without(box)
+
+    # The operator, and other hubs
+
+    def release(self, what: str) -> Storm:
+        """Let a storm go on; durable when this returns.
+
+        Raises:
+            errors.UnknownStormError: nothing of this name is damped or held.
+        """
+        key = storm_words.key_of(what)
+        verdict = self.guard.release(key)
+        if not verdict.turns:
+            raise errors.UnknownStormError(what, list(self.guard.storms))
+        storm = verdict.turns[0].storm
+        self._writes.storms.release(key, at=self._clock.now_ms())
+        self._carry_out(verdict, is_kept=True)
+        return storm
+
+    def hear_told(self, fact: StormTold) -> None:
+        """Take a step that a hub has told, in the order of all commits."""
+        now = self._clock.monotonic()
+        known = self.guard.storms.get(fact.key)
+        if known is not None and fact.since_at < known.since_at:
+            known.since_at = fact.since_at  # both found it; all go by the first
+        kept = KeptStorm(fact.key, fact.signal, fact.agents, fact.since_at, fact.since_at)
+        storm = _storm(kept, now)
+        if fact.step != HELD:
+            storm.level = DAMPED
+        verdict = self.guard.hear(storm, fact.step, now)
+        self._let_go_of(verdict)
+        self._wake_up()
+
+    def rows(self) -> list[dict[str, object]]:
+        """What is damped or held now, as the API and the page show it; the held ones first."""
+        counts = self.guard.withheld.counts()
+        found = sorted(self.guard.storms.values(), key=lambda s: (s.level != HELD, s.since_at))
+        return [
+            {
+                "key": storm.key,
+                "signal": storm.signal,
+                "level": storm.level,
+                "agents": list(storm.agents),
+                "since_at": rfc3339(storm.since_at),
+                "withheld": counts[storm.key],
+                "reason": storm_words.reason(storm, self.limits),
+            }
+            for storm in found
+        ]
+
+    def _carry_out(self, verdict: Verdict, *, is_kept: bool = False) -> None:
+        """Tell, keep and let go what this hub has decided."""
+        for turn in verdict.turns:
+            storm = turn.storm
+            logger.warning("storm %s: %s (%s)", turn.step, storm.key, storm.signal)
+            told = StormTold(storm.key, storm.signal, storm.agents, storm.since_at, turn.step)
+            self._cluster.tell(told)
+            if turn.step == HELD:
+                greenlets.spawn(self._hold, storm, self._clock.now_ms())
+            elif turn.step == RELEASED and not is_kept:
+                greenlets.spawn(self._keep_release, storm.key)
+        self._let_go_of(verdict)
+        self._wake_up()
+
+    def _let_go_of(self, verdict: Verdict) -> None:
+        for seqs in verdict.let_go.values():
+            self._let_go.extend(seqs)
+        self._gate.changed(verdict.let_go)
+
+    def _newest(self, agent: AgentName) -> Seq:
+        return self._counters.mailbox(agent).last_seq
+
+    # Greenlets
+
+    def _wake_up(self) -> None:
+        if self.guard.storms or self._to_note or self._let_go:
+            self._has_work.set()
+
+    def _run(self) -> None:
+        """Damped storms wake again in time, and times are kept; idle without a storm."""
+        while True:
+            self._has_work.wait()
+            try:
+                verdict = self.guard.tick(self._clock.monotonic())
+                if verdict.turns or verdict.let_go:
+                    self._carry_out(verdict)
+                self.flush()
+            except errors.BusError as error:
+                logger.warning("What a storm does was not kept: %s", error.detail)
+            except Exception:
+                logger.exception("A storm could not be looked at")
+            if not (self.guard.storms or self._to_note or self._let_go):
+                self._has_work.clear()
+            greenlets.sleep(TICK_S)
+
+    def flush(self) -> None:
+        """Keep which deliveries are withheld and let go; blocks for a write if there are any."""
+        held, let_go = list(self._to_note), list(self._let_go)
+        if held or let_go:
+            self._to_note.clear()
+            self._let_go.clear()
+            self._writes.storms.note(held, let_go, at=self._clock.now_ms())
+
+    def _hold(self, storm: Storm, at: int) -> None:
+        """Keep a hold, and tell the operator."""
+        kept = KeptStorm(storm.key, storm.signal, storm.agents, storm.since_at, at)
+        _logged(lambda: self._writes.storms.keep(kept))
+        greenlets.sleep(SETTLE_S)
+        _logged(lambda: self._notify(storm))
+
+    def _notify(self, storm: Storm) -> None:
+        if self.guard.storms.get(storm.key) is not storm:
+            return  # released already
+        shown = self._writes.messages.history(storm_words.last_messages_of(storm))
+        self._writes.notices.send(
+            [OPERATOR],
+            subject=storm_words.subject(storm),
+            body=storm_words.body(storm, self.limits, shown),
+            key=f"storm {storm.key} {storm.since_at}",
+            data={"storm": storm.key, "signal": storm.signal, "agents": list(storm.agents)},
+            rank=1,
+        )
+
+    def _keep_release(self, key: str) -> None:
+        _logged(lambda: self._writes.storms.release(key, at=self._clock.now_ms()))
+
+    def _look_again(self, agent: AgentName) -> None:
+        """Which of an agent's withheld deliveries it has not fetched meanwhile."""
+        asked = tuple(self.guard.withheld.of(agent))
+        try:
+            waiting: Sequence[Seq] = self._writes.storms.unfetched(asked)
+        except errors.BusError as error:
+            logger.warning("Withheld deliveries were not looked at: %s", error.detail)
+            return
+        self.guard.withheld.keep_only(agent, waiting, asked=asked)
+        self._gate.changed([agent])
+
+
+def _storm(kept: KeptStorm, now: float) -> Storm:
+    return Storm(kept.key, kept.signal, kept.agents, "held", kept.since_at, now, now)
+
+
+def _logged(work: Callable[[], object]) -> None:
+    """Do something in a greenlet of its own, whose failure nobody else would see."""
+    try:
+        work()
+    except Exception:
+        logger.exception("What a storm does was not kept or told")
