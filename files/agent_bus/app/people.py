@@ -69,7 +69,7 @@ def _dashboard(core: Core, looks: Looks, pages: Pages) -> Dashboard:
         directory=core.directory,
         presence=core.presence,
         clock=core.clock,
-        measures=_measures(core, looks.samples),
+        measures=build_measures(core, looks.samples),
         overview=looks.overview,
         pages=pages,
         page_streams=looks.page_streams,
@@ -78,7 +78,7 @@ def _dashboard(core: Core, looks: Looks, pages: Pages) -> Dashboard:
     )
 
 
-def _measures(core: Core, samples: Samples) -> Measures:
+def build_measures(core: Core, samples: Samples) -> Measures:
     """The figures of the latency page."""
     return Measures(
         vitals=core.vitals,

@@ -81,6 +81,8 @@ def _asset(patience_s: float) -> Any:  # noqa: ANN401 - apprise has no types her
         service_timeout=patience_s,
         storage_mode="memory",
         allow_templates=False,
+        image_url_mask="",  # or phones fetch an icon from elsewhere
+        image_url_logo="",
         secure_logging=True,
     )
 

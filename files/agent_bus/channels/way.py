@@ -80,7 +80,7 @@ class ChannelWay:
                 found.append(Tried(event, passed_over))
         if ready:
             wait_s = self._rate.take(self._channel.name)
-            attempt = Attempt(HELD, "", wait_s) if wait_s else self._tell_safely(ready)
+            attempt = Attempt(HELD, "", max(wait_s, 1.0)) if wait_s else self._tell_safely(ready)
             found += [Tried(event, attempt) for event in ready]
         return found
 

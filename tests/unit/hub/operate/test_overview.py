@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_bus.api.models.fleet import AgentEntry
-from agent_bus.app import outward, parts
+from agent_bus.app import outward, parts, people
 from agent_bus.core.model import NodeName, Seq, Stamp
 from agent_bus.core.slices import SweepBounds
 from agent_bus.dashboard import measures
@@ -100,7 +100,7 @@ def test_mail_that_has_expired_is_no_longer_the_oldest(watched: Watched) -> None
 
 
 def test_figures_are_drawn_over_time_and_by_host(watched: Watched) -> None:
-    core, drawn = watched.core, parts.build_measures(watched.core, watched.samples)
+    core, drawn = watched.core, people.build_measures(watched.core, watched.samples)
     for _ in range(4):
         for _ in range(3):
             sent = core.bus.send(draft("beta"))
