@@ -6,9 +6,11 @@ broken handshake delays nobody else.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import ssl
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import errors
@@ -26,6 +28,12 @@ HANDSHAKE: Final = b"\x16"
 REQUEST_BYTES: Final = 65536
 """How much of a plain request is read before it is refused: when a connection is closed with bytes
 unread, the kernel drops the answer."""
+
+
+LINGER_S: Final = 2.0
+"""A client that reads its answer hangs up long before; one that does not is not waited for."""
+LINGER_BYTES: Final = 4 * 1024 * 1024
+"""Twice the largest body that anybody may send, the operator with a roster."""
 
 
 class Context(ssl.SSLContext):
@@ -84,6 +92,24 @@ def hang_up(peer: socket.socket, how: int) -> None:
     """
     with socket.fromfd(peer.fileno(), peer.family, peer.type) as twin:
         twin.shutdown(how)
+
+
+def linger(peer: socket.socket) -> None:
+    """Let a peer that still writes read its answer: what it writes is read and thrown away.
+
+    With bytes unread, the kernel would answer them with a reset, and the peer might lose what it
+    has not read yet (RFC 9112, 9.6). Waits until the peer hangs up, for so long and so much at
+    most; the caller closes the connection then.
+    """
+    deadline, left_bytes = time.monotonic() + LINGER_S, LINGER_BYTES
+    with contextlib.suppress(OSError):
+        hang_up(peer, socket.SHUT_WR)
+        while left_bytes > 0 and (left_s := deadline - time.monotonic()) > 0:
+            peer.settimeout(left_s)
+            piece = socket.socket.recv(peer, REQUEST_BYTES)  # past TLS: nobody looks at it
+            if not piece:
+                return
+            left_bytes -= len(piece)
 
 
 def _name(client: ssl.SSLSocket) -> str:

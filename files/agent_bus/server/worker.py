@@ -138,7 +138,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         self._idle.pop(sock, None)
         self._turns[sock] = greenlets.yield_if_starved(self._turns.get(sock, -1))
         try:
-            super().handle_request(listener_name, req, sock.peer, addr)
+            self._handle_one(listener_name, req, sock, addr)
             if self.alive and _is_done(req):
                 received = self._serve_plain(sock.peer, addr)
                 if received is None:
@@ -152,14 +152,30 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
         finally:
             self._idle[sock] = math.inf
 
+    def _handle_one(self, listener_name: Any, req: Any, sock: Ahead, addr: Any) -> None:  # noqa: ANN401
+        """Serve one request by gunicorn's own means."""
+        try:
+            super().handle_request(listener_name, req, sock.peer, addr)
+        except _GoesOnError:
+            raise
+        except StopIteration:
+            if not _is_read(req):
+                tls.linger(sock.peer)
+            raise
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401
+        """Also let a peer whose request is not understood read that, whatever else it writes."""
+        super().handle_error(req, client, addr, exc)
+        tls.linger(client.peer if isinstance(client, Ahead) else client)
+
     def is_already_handled(self, respiter: object) -> bool:
         """Let a stream serve its connection itself, which goes on without this greenlet.
 
         Raises:
-            StopIteration: it does; gunicorn's way to leave a connection alone.
+            _GoesOnError: it does.
         """
         if isinstance(respiter, LiveStream) and respiter.serve():
-            raise StopIteration
+            raise _GoesOnError
         return False
 
     @contextlib.contextmanager
@@ -216,6 +232,10 @@ class HubWorker(GeventWorker):  # type: ignore[misc] # gunicorn ships no type in
             peer.settimeout(None)
 
 
+class _GoesOnError(StopIteration):
+    """gunicorn's way to leave a connection alone, for one that is served on."""
+
+
 class Ahead:
     """A socket of which some bytes have been read already, as gunicorn may use it."""
 
@@ -268,12 +288,17 @@ def _unsent_bytes(sock: socket.socket) -> int:
 
 def _is_done(req: Any) -> bool:  # noqa: ANN401 - gunicorn's request
     """Whether the connection stays open and stands at the start of the next request."""
-    body = req.body.reader
     if req.version != HTTP_1_1 or req.should_close():
         return False
     ahead = req.unreader.take_buffered()
     req.unreader.unread(ahead)
-    return not ahead and isinstance(body, LengthReader) and body.length == 0
+    return not ahead and _is_read(req)
+
+
+def _is_read(req: Any) -> bool:  # noqa: ANN401 - as above
+    """Whether nothing of a request's body is left to read."""
+    body = req.body.reader
+    return isinstance(body, LengthReader) and body.length == 0
 
 
 def _address(addr: Any) -> str:  # noqa: ANN401 - as sockets tell it
