@@ -107,6 +107,12 @@ def test_a_roster_that_is_refused_and_one_that_retires_are_told(tmp_path: Path) 
     assert found[2]["detail"]["retired"][-1] == "and 9 more"
 
 
+def test_other_rules_of_the_operator_are_told_by_the_name_of_their_set(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        assert hub.enrol(rights=[{"from": ["alpha"], "to": []}]).status == 200
+        assert entries(hub)[-1]["detail"] == {"policies_changed": ["rights"]}
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -24,6 +24,7 @@ ROSTER_CHANGES: Final = (
     "groups_changed",
     "tokens_changed",
     "agent_tokens_changed",
+    "policies_changed",
 )
 """What the audit keeps of a roster's answer."""
 
