@@ -38,7 +38,7 @@ from agent_bus.stopped import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 EXITS: Final = """\
 exit codes: 0 done, 1 failed, 2 usage, 69 the hub does not answer, 75 try later (the service
@@ -64,7 +64,14 @@ READS: Final = {
     "roster": ("/api/agents", admin_words.roster),
     "rights": ("/api/rights", admin_words.rights),
     "status": ("/api/cluster", admin_words.status),
+    "storms": ("/api/storms", admin_words.storms),
 }
+ACTS: Final[dict[str, Callable[[argparse.Namespace], tuple[str, object]]]] = {
+    "wake": lambda asked: (f"/api/agents/{asked.name}/wake", None),
+    "mute": lambda asked: (f"/api/agents/{asked.name}/mute", {"for_s": asked.for_s}),
+    "release": lambda asked: ("/api/storms/release", {"what": " ".join(asked.what)}),
+}
+"""Verb -> where to post, and what."""
 """Verbs that only show what a path answers, perhaps for one agent."""
 PROGRESS_S: Final = 5.0
 """Between two lines on stderr about a backup that is being made."""
@@ -218,11 +225,8 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         return _doctor(arguments, chosen, hub)
     if verb == "stats":
         content = hub.call("GET", "/api/stats")
-    elif verb == "wake":
-        content = hub.call("POST", f"/api/agents/{arguments.name}/wake")
-    elif verb == "mute":
-        body = {"for_s": arguments.for_s}
-        content = hub.call("POST", f"/api/agents/{arguments.name}/mute", body)
+    elif verb in ACTS:
+        content = hub.call("POST", *ACTS[verb](arguments))
     elif verb == "login-link":
         content = hub.call("POST", "/api/admin/login-link")
         url = arguments.url or hub.public_url
@@ -325,6 +329,11 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     mute = verbs.add_parser("mute", help="let the watcher leave an agent alone for a while")
     mute.add_argument("name", metavar="AGENT")
     mute.add_argument("for_s", metavar="SECONDS", type=float, help="0 ends a mute")
+    verbs.add_parser("storms", help="which threads and pairs are damped or held, and why")
+    release = verbs.add_parser("release", help="let a storm go on, and count it anew")
+    release.add_argument(
+        "what", metavar="KEY", nargs="+", help="a thread, two agents, a ring, or broadcasts"
+    )
     probe = verbs.add_parser("probe", help="ask the watchers whether agents could be woken")
     probe.add_argument("names", metavar="AGENT", nargs="*", help="default: all")
     hooks = verbs.add_parser("webhooks", help="how the webhooks fare; deliver now, or test one")

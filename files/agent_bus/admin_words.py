@@ -47,6 +47,15 @@ def probes(content: dict[str, Any]) -> Iterable[str]:
     return table(columns, content["results"])
 
 
+def storms(content: dict[str, Any]) -> Iterable[str]:
+    """One line per storm there is; below them those that were held."""
+    columns = ("key", "level", "signal", "since_at", "withheld", "reason")
+    yield from table(columns, content["storms"])
+    if content["past"]:
+        yield ""
+        yield from table(("key", "signal", "held_at", "released_at"), content["past"])
+
+
 def table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str]:
     """Aligned columns under their names; `-` where there is nothing."""
     cells = [columns, *(tuple(word(row[name]) for name in columns) for row in rows)]

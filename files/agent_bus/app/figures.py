@@ -51,6 +51,7 @@ def build_exporter(
             metrics.ClusterCollector(watch=watch),
             outward_metrics.WebhookCollector(webhooks=tells.webhooks, clock=core.clock),
             outward_metrics.ChannelCollector(channels=tells.channels),
+            outward_metrics.StormCollector(storm=core.storm),
         )
 
     return build

@@ -45,4 +45,11 @@ def guard_routes(core: Core) -> list[Route]:
 def build_actions(core: Core, *, messages: Messages, operator: Operator) -> Actions:
     """What the dashboard's buttons do."""
     wakes = build_wakes(core)
-    return Actions(core.store, core.directory, messages=messages, operator=operator, wakes=wakes)
+    return Actions(
+        core.store,
+        core.directory,
+        messages=messages,
+        operator=operator,
+        wakes=wakes,
+        storms=build_storms(core),
+    )

@@ -139,6 +139,7 @@ def build_alerting(
         watch=watch,
         webhooks=tells.webhooks,
         channels=tells.channels,
+        storm=core.storm,
     )
 
 
@@ -160,6 +161,7 @@ def build_overview(
         clock=core.clock,
         version=version,
         watch=watch,
+        storms=core.storm.rows,
     )
 
 

@@ -75,6 +75,7 @@ def _dashboard(core: Core, looks: Looks, pages: Pages) -> Dashboard:
         page_streams=looks.page_streams,
         questions=core.questions,
         pending=core.pending,
+        storms=core.storms,
     )
 
 

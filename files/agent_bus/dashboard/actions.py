@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_bus.api import routes as api
+from agent_bus.api.guards import routes as guard_routes
 from agent_bus.api.guards import wake_routes
 from agent_bus.api.models.requests import SendBody
+from agent_bus.api.models.storms import ReleaseBody
 from agent_bus.api.models.wakes import PauseBody, ResumeBody
 from agent_bus.core import errors
 from agent_bus.core.model import MessageId
@@ -19,6 +21,7 @@ from agent_bus.http.endpoint import with_body
 from agent_bus.http.route import Route
 
 if TYPE_CHECKING:
+    from agent_bus.api.guards.storms import StormCalls
     from agent_bus.api.guards.wakes import WakeCalls
     from agent_bus.api.messages import Messages
     from agent_bus.api.operator import Operator
@@ -39,12 +42,14 @@ class Actions:
         messages: Messages,
         operator: Operator,
         wakes: WakeCalls,
+        storms: StormCalls,
     ) -> None:
         self._store = store
         self._directory = directory
         self._messages = messages
         self._operator = operator
         self._wakes = wakes
+        self._storms = storms
 
     def routes(self) -> list[Route]:
         """The paths of all actions; a session and the page's own proof are needed."""
@@ -53,6 +58,7 @@ class Actions:
             _action(api.ACK, with_body(AckAction, self.ack)),
             _action(api.WAKE, with_body(AgentAction, self.wake)),
             _action(api.MUTE, with_body(MuteAction, self.mute)),
+            _action(guard_routes.RELEASE, with_body(ReleaseBody, self._storms.release)),
             _action(wake_routes.PAUSE, with_body(PauseBody, self._wakes.pause)),
             _action(wake_routes.RESUME, with_body(ResumeBody, self._wakes.resume)),
         ]

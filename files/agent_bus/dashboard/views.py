@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from agent_bus.http.endpoint import Endpoint
     from agent_bus.operate.overview import Overview
     from agent_bus.store.contract import Records, Store
+    from agent_bus.store.guards.storms import Storms
     from agent_bus.store.pending import Pending
 
 PAGE: Final = 50
@@ -75,7 +76,9 @@ class Dashboard:
         page_streams: PageStreams,
         questions: Questions,
         pending: Pending,
+        storms: Storms,
     ) -> None:
+        self._storms = storms
         self._questions = questions
         self._pending = pending
         self._store = store
@@ -159,6 +162,7 @@ class Dashboard:
             question=question,
             question_state=question and question.state(steady=self._clock.steady_ms()),
             steps=self._pending.steps(message.first_seq) if message.rank == 0 else [],
+            held=self._storms.times([one.seq for one in deliveries]),
         )
 
     def flow(self, call: Call[FlowQuery]) -> Answer:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_bus.bus.broker import Broker
+    from agent_bus.bus.guards.storm import StormWatch
     from agent_bus.channels.channels import Channels
     from agent_bus.core.clock import Clock
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
@@ -39,6 +40,7 @@ class Alerting:
         watch: HubsWatch,
         webhooks: Webhooks,
         channels: Channels,
+        storm: StormWatch,
     ) -> None:
         self._fleet = fleet
         self._samples = samples
@@ -48,6 +50,7 @@ class Alerting:
         self._hubs = watch
         self._webhooks = webhooks
         self._channels = channels
+        self._storm = storm
         self._watch = alerts.Watch()
         self._firing: list[dict[str, str]] = []
 
@@ -106,6 +109,7 @@ class Alerting:
                 if one.lost_at is not None
             },
             channel_failures=self._channels.failures(),
+            storms_held=self._storm.levels()["held"],
             **_running_out(samples.newest.left),
         )
 

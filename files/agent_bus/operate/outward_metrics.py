@@ -1,10 +1,10 @@
-"""The figures of webhooks and channels for Prometheus: see `metrics.py`."""
+"""The figures of webhooks, channels and storms for Prometheus: see `metrics.py`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agent_bus.operate.metrics import by
@@ -12,6 +12,7 @@ from agent_bus.operate.metrics import by
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent_bus.bus.guards.storm import StormWatch
     from agent_bus.channels.channels import Channels
     from agent_bus.core.clock import Clock
     from agent_bus.webhooks.webhooks import Webhooks
@@ -75,3 +76,29 @@ class ChannelCollector(Collector):
             for outcome in ("delivered", "dead", "dropped"):
                 messages.add_metric([one.channel.name, outcome], getattr(one.queue, outcome))
         yield messages
+
+
+class StormCollector(Collector):
+    """Reads how many storms there are; each hub counts those that it found."""
+
+    def __init__(self, *, storm: StormWatch) -> None:
+        self._storm = storm
+
+    def describe(self) -> list[Metric]:
+        """Nothing: there is one collector of this kind, so no names can collide."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; never blocks."""
+        guard = self._storm.guard
+        levels = self._storm.levels()
+        now = {level: levels[level] for level in ("damped", "held")}
+        yield by("storms", "Storms that are damped or held.", "level", now)
+        withheld = guard.withheld.count
+        yield GaugeMetricFamily("agent_bus_withheld_deliveries", "Not woken for.", withheld)
+        found = CounterMetricFamily(
+            "agent_bus_storms_found", "Storms that this hub found first.", labels=["signal"]
+        )
+        for signal, count in guard.found.items():
+            found.add_metric([signal], count)
+        yield found

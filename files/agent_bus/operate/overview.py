@@ -20,7 +20,7 @@ from agent_bus.runtime import greenlets
 from agent_bus.runtime.greenlets import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agent_bus.bus.counters import Counters
     from agent_bus.core.clock import Clock
@@ -46,6 +46,7 @@ class Overview:
     """See the module.
 
     Args:
+        storms: what is damped or held.
         version: the running release, by which a page sees that it is out of date.
     """
 
@@ -59,8 +60,10 @@ class Overview:
         clock: Clock,
         version: str,
         watch: HubsWatch,
+        storms: Callable[[], list[dict[str, object]]],
     ) -> None:
         self._fleet = fleet
+        self._storms = storms
         self._watch = watch
         self._alerting = alerting
         self._samples = samples
@@ -132,6 +135,7 @@ class Overview:
             "alerts": self._alerting.firing,
             "totals": self.totals(),
             "hubs": self._hubs,
+            "storms": self._storms(),
         }
 
     def elsewhere(self) -> list[dict[str, str]]:
@@ -215,13 +219,14 @@ class Overview:
             "nodes": self._nodes,
             "alerts": self._alerting.firing,
             "totals": self.totals(),
+            "storms": self._storms(),
             **({"hubs": self._hubs} if self._hubs else {}),
         }
         return sse.control("fleet", fields)
 
     def _rest(self) -> object:
         """What pages are told besides agents, to compare."""
-        return (self._alerting.firing, self._nodes, self._hubs)
+        return (self._alerting.firing, self._nodes, self._hubs, self._storms())
 
     def _look(self) -> None:
         """Bring rows and alerts up to date; reads the database only after a change."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.message import FRAME_BYTES, body_lines, head_line, recipients
-from agent_bus_mcp.words.terms import Presence, Stamp
+from agent_bus_mcp.words.terms import STORM, Presence, Stamp
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ REACHED: dict[str, str] = {
     Presence.OFFLINE: "queued: its node is offline, it is woken when that is back",
     Presence.PAUSED: "queued: the operator has paused it, it is woken when that ends",
     Presence.BUDGET: "queued: its wake budget is spent, it is woken when that allows it",
+    STORM: "not woken: you keep each other busy; it is stored, and read when it looks",
     Presence.GUEST: "queued: it is a guest, which no watcher wakes; it reads when it asks",
 }
 MOST_SKIPPED = 5  # names of those whom a message left out; the others are only counted
@@ -26,6 +27,8 @@ HOPS = (
     (Stamp.STORED, "stored"),
     (Stamp.PUSHED, "pushed to the node"),
     (Stamp.RECEIVED, "received by the watcher"),
+    (Stamp.HELD, "HELD: the agents only keep each other busy, so it wakes nobody"),
+    (Stamp.LET_GO, "let go on"),
     (Stamp.ACCEPTED, "wake accepted by the gateway"),
     (Stamp.WAKE_FAILED, "WAKE FAILED"),
     (Stamp.ESCALATED, "woken again by the agent hook"),

@@ -27,6 +27,8 @@ class Stamp(Word):
     WAKE_FAILED = "wake_failed_at"
     ESCALATED = "escalated_at"
     OVERDUE = "overdue_at"
+    HELD = "held_at"
+    LET_GO = "let_go_at"
     FETCHED = "fetched_at"
     READ = "read_at"
 
@@ -50,3 +52,6 @@ class Priority(Word):
     NORMAL = "normal"
     HIGH = "high"
     URGENT = "urgent"
+
+
+STORM = "storm"  # in place of a presence, in the answer to a send: this very message wakes nobody

@@ -7,7 +7,7 @@ is told to all hubs; what is held is durable. Runs in the loop's thread; writes 
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_bus.bus.guards import storm_words
@@ -177,6 +177,10 @@ class StormWatch:
         verdict = self.guard.hear(storm, fact.step, now)
         self._let_go_of(verdict)
         self._wake_up()
+
+    def levels(self) -> Counter[str]:
+        """How many storms are damped and held now."""
+        return Counter(storm.level for storm in self.guard.storms.values())
 
     def rows(self) -> list[dict[str, object]]:
         """What is damped or held now, as the API and the page show it; the held ones first."""

@@ -80,6 +80,7 @@ class Figures:
     webhooks_waiting_s: Mapping[str, float] = field(default_factory=dict)
     webhooks_lost_s: Mapping[str, float] = field(default_factory=dict)
     channel_failures: Mapping[str, int] = field(default_factory=dict)
+    storms_held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def holding(figures: Figures) -> Iterator[Alert]:
         yield Alert(RULES["AgentBusTokensRefused"], "", words)
     yield from _running_out(figures)
     yield from _of_outward(figures)
+    yield from _of_guards(figures)
     yield from chain(*map(_of_hubs, figures.hubs), *map(_of_etcd, figures.hubs))
 
 
@@ -133,6 +135,11 @@ def _of_outward(figures: Figures) -> Iterator[Alert]:
         if failures >= CHANNEL_FAILURES:
             words = f"The channel {name} fails: {failures} attempts in a row"
             yield Alert(RULES["AgentBusChannelFailing"], name, words)
+
+
+def _of_guards(figures: Figures) -> Iterator[Alert]:
+    if figures.storms_held > 0:
+        yield Alert(RULES["AgentBusStorm"], "", f"Storms are held: {figures.storms_held}")
 
 
 def _running_out(figures: Figures) -> Iterator[Alert]:

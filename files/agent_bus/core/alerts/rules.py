@@ -227,5 +227,12 @@ RULES: Final = {
             "warning",
             "On the hub, agent-bus-admin channels says why. All mail is in the mailbox, too.",
         ),
+        Rule(
+            "AgentBusStorm",
+            0,
+            "warning",
+            "Agents only keep each other busy: their messages wake nobody until you say a word. "
+            "On the hub, agent-bus-admin storms says which.",
+        ),
     )
 }

@@ -13,12 +13,14 @@ const ASKED = {
   wake: (agent) => [`Wake ${agent}?`, "Its watcher wakes it again if it has mail that it has not fetched.", "Wake"],
   mute: (agent) => [`Mute ${agent}?`, "Mail goes on; the agent is not woken meanwhile.", "Mute"],
   answer: (agent, choice) => [`Answer "${choice}"?`, `${agent} goes on with it at once; a question takes one answer.`, "Answer"],
+  release: () => ["Let it go on?", "What waits wakes its agents, and the counting begins anew.", "Let it go on"],
   ack: (agent) => [`Mark as read for ${agent}?`, "The agent will not be shown this message again.", "Mark as read"],
 };
 const DONE = {
   wake: (answer) => `${answer.node}'s watcher was asked to wake ${answer.agent}; ${answer.unfetched} not yet fetched.`,
   mute: (answer) => (answer.muted_until ? `${answer.agent} is muted until ${answer.muted_until}.` : `${answer.agent} is no longer muted.`),
   ack: (answer) => (answer.acked.length ? `Marked as read for ${answer.agent}.` : `${answer.agent} had read it already.`),
+  release: (answer) => `${answer.agents.join(", ")} go on.`,
   answer: (answer) => `Answered; ${answer.asker} has it.`,
   send: (answer) => `Sent to ${answer.recipients.map((one) => `${one.agent} (${one.reachability})`).join(", ")}.`,
 };
@@ -66,7 +68,7 @@ async function confirmed(button) {
   document.getElementById("ask-go").textContent = go;
   document.getElementById("ask-mute").hidden = action !== "mute";
   await chosen(ask);
-  const body = action === "answer" ? { id, choice } : { agent };
+  const body = action === "release" ? { what: id } : action === "answer" ? { id, choice } : { agent };
   if (action === "mute") body.for_s = Number(ask.querySelector("select").value);
   if (action === "ack") body.id = id;
   const isShown = action === "answer" && document.getElementById("question"); // it follows by itself

@@ -117,6 +117,26 @@ function showHosts(nodes) {
   );
 }
 
+function showStorms(storms) {
+  const blank = document.getElementById("storm-row").content.querySelector("li");
+  document.getElementById("storms").hidden = storms.length === 0;
+  document.getElementById("storm-rows").replaceChildren(
+    ...storms.map((fact) => {
+      const row = blank.cloneNode(true);
+      row.dataset.key = fact.key;
+      const level = part(row, "level");
+      setText(level, fact.level);
+      level.dataset.state = fact.level;
+      setText(part(row, "agents"), fact.agents.join(", "));
+      setText(part(row, "reason"), fact.reason);
+      setText(part(row, "withheld"), fact.withheld);
+      setTime(part(row, "since_at"), fact.since_at);
+      row.querySelector("button").dataset.id = fact.key;
+      return row;
+    }),
+  );
+}
+
 // The hubs and their database; the panel is there when there are several.
 function showHubs(hubs) {
   const place = document.getElementById("hub-rows");
@@ -155,7 +175,7 @@ function showHubs(hubs) {
   );
 }
 
-let kept = { alerts: "", nodes: "", hubs: "" };
+let kept = { alerts: "", nodes: "", hubs: "", storms: "" };
 live({
   fleet: (event) => {
     if (event.full) {
@@ -178,10 +198,12 @@ live({
       alerts: JSON.stringify(event.alerts),
       nodes: JSON.stringify(event.nodes),
       hubs: JSON.stringify(event.hubs ?? ""),
+      storms: JSON.stringify(event.storms),
     };
     if (now.alerts !== kept.alerts) showAlerts(event.alerts);
     if (now.nodes !== kept.nodes) showHosts(event.nodes);
     if (event.hubs && now.hubs !== kept.hubs) showHubs(event.hubs);
+    if (now.storms !== kept.storms) showStorms(event.storms);
     kept = now;
     for (const shown of document.querySelectorAll("[data-t]")) setText(shown, event.totals[shown.dataset.t]);
   },
