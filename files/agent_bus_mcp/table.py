@@ -174,7 +174,7 @@ TOOLS = (
     Tool(
         "agents",
         "List the agents",
-        "List who is on the bus, who can be reached now, and the groups.",
+        "List whom you may write to, who can be reached now, and the groups.",
         {"name": _text("Only names that contain this.")},
         reads=True,
     ),

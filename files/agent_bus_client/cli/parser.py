@@ -336,7 +336,7 @@ VERBS = {
     "thread": Verb("show a whole thread", _thread, _looking),
     "history": Verb("list past messages, both directions", _history, _looking),
     "status": Verb("show each hop of a message and what failed", _status, _looking),
-    "agents": Verb("list agents and groups with their state", _nothing, _looking),
+    "agents": Verb("list whom you may write to, and groups, with their state", _nothing, _looking),
     "hubs": Verb("list the hubs, and whether each can take messages", _nothing, _looking),
     "stats": Verb("show the hub's figures", _nothing, _looking),
     "tail": Verb("print messages as they come, until interrupted", _tail, _tailing),
