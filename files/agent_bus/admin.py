@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from agent_bus import (
+    admin_wakes,
     admin_words,
     channel_settings,
     checkup,
@@ -213,11 +214,15 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         content = hub.call("POST", "/api/probes", {"agents": arguments.names or None})
         _show(arguments, content, admin_words.probes(content))
         return 0 if all(result["ok"] for result in content["results"]) else EXIT_FAILED
+    if verb in admin_wakes.VERBS:
+        _show(arguments, *admin_wakes.run(arguments, hub.call))
+        return 0
     if verb in READS:
         path, words = READS[verb]
         name = getattr(arguments, "name", None)
         content = hub.call("GET", path if name is None else f"{path}?agent={quote(name, safe='')}")
-        _show(arguments, content, words(content))
+        more = [] if verb != "status" else _held(hub)
+        _show(arguments, content, [*words(content), *more])
         return 0
     if verb in OUTWARD:
         return _outward(arguments, hub, OUTWARD[verb])
@@ -239,6 +244,12 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
             content = hub.call("POST", f"/api/admin/{verb}", timeout_s=timeout_s)
     _show(arguments, content, admin_words.flat(content))
     return 0
+
+
+def _held(hub: RunningHub) -> list[str]:
+    """What keeps agents from being woken, below the state of the hubs; perhaps nothing."""
+    lines = admin_wakes.pause_lines(hub.call("GET", "/api/pauses"))
+    return ["", *lines] if lines else []
 
 
 @contextmanager
@@ -334,6 +345,7 @@ def _add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     release.add_argument(
         "what", metavar="KEY", nargs="+", help="a thread, two agents, a ring, or broadcasts"
     )
+    admin_wakes.add_verbs(verbs)
     probe = verbs.add_parser("probe", help="ask the watchers whether agents could be woken")
     probe.add_argument("names", metavar="AGENT", nargs="*", help="default: all")
     hooks = verbs.add_parser("webhooks", help="how the webhooks fare; deliver now, or test one")

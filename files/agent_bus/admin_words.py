@@ -22,8 +22,8 @@ def flat(content: dict[str, Any], prefix: str = "") -> Iterable[str]:
 
 def roster(content: dict[str, Any]) -> Iterable[str]:
     """One line per agent."""
-    columns = ("name", "node", "status", "unread", "unfetched", "last_seen_at", "muted_until")
-    return table(columns, content["agents"])
+    columns = ("name", "node", "status", "unread", "unfetched", "last_seen_at")
+    return table((*columns, "held", "muted_until"), content["agents"])
 
 
 def status(content: dict[str, Any]) -> Iterable[str]:

@@ -10,9 +10,11 @@ import re
 import socket
 import ssl
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from agent_bus.admin_wakes import pause_lines
 from agent_bus.core import alerts, errors
 from agent_bus.core.clock import DAY_MS
 from agent_bus.core.model import rfc3339
@@ -64,6 +66,7 @@ def checks(chosen: Settings, ask: Ask, *, now: int) -> Iterator[Check]:
     for other in chosen.hubs:
         if other.name != chosen.hub_name:
             yield _membership(chosen.hub_name, other, ask)
+    yield from _held(ask)
     if chosen.patroni_url is not None:
         yield _unit(DATABASE)
         yield _unit(ETCD)
@@ -85,6 +88,13 @@ def lines(found: list[Check]) -> Iterator[str]:
         yield f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.found}"
         if not check.ok and check.advice:
             yield f"     -> {check.advice}"
+
+
+def _held(ask: Ask) -> Iterator[Check]:
+    """Who is not woken now: no fault, but what somebody who looks for one has to know."""
+    with suppress(AdminError):  # the check of the hub says so
+        for line in pause_lines(ask(None, "/api/pauses")):
+            yield Check("wakes", ok=True, found=line)
 
 
 def _unit(name: str) -> Check:

@@ -18,18 +18,24 @@ from tests.support.certificates import Authority
 from tests.support.database_host import DatabaseHost, database_host, member
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 NAMES = ("elm", "fir", "gorse")
 WHOLE = [member("elm", "leader"), member("fir"), member("gorse")]
 
 
-def answers(*, lost: str = "", silent: str = "", **database: Any) -> checkup.Ask:
+def answers(
+    *, lost: str = "", silent: str = "", held: Sequence[str] = (), **database: Any
+) -> checkup.Ask:
     """Hubs that answer but for `silent`, and hear each other but for `lost`."""
 
     def ask(url: str | None, path: str) -> Any:
         if silent and silent in str(url):
             raise AdminError(f"{url} does not answer", 69)
+        if path == "/api/pauses":
+            over = {"reason": "budget", "until": "2026-01-31T12:00:00.000Z"}
+            return {"pauses": [], "held": [{"agent": agent, **over} for agent in held]}
         if path == "/api/hubs":
             return {"hubs": [{"name": name, "ready": name != lost} for name in NAMES]}
         members = [{"name": name, "there": name != lost} for name in NAMES]
@@ -113,6 +119,13 @@ def test_a_hub_that_the_others_do_not_hear_says_so(tmp_path: Path) -> None:
         found = checked(tmp_path, played, answers(lost="elm"))
     assert wrong(found) == ["hubs and database", "hub fir", "hub gorse"]
     assert found["hub fir"].found == "answers, and does not hear elm"
+
+
+def test_who_is_not_woken_is_told_and_is_no_fault(tmp_path: Path) -> None:
+    with database_host(members=WHOLE) as played:
+        found = checked(tmp_path, played, answers(held=["alpha"]))
+    assert found["wakes"].ok
+    assert found["wakes"].found.startswith("alpha is over its wake budget until 2026-01-31")
 
 
 def test_a_certificate_that_runs_out_is_told_in_time(tmp_path: Path) -> None:

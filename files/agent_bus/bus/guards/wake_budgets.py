@@ -137,6 +137,8 @@ class WakeBudgets:
         rules = budgets.parsed(self._directory.roster.policies.get(budgets.POLICY))
         self._ledger.replace(rules, self._directory.roster, self._clock.monotonic())
         self.refresh()
+        if self._ledger.is_idle:
+            self._passing.clear()
 
     def uses(self) -> list[Use]:
         """How much of each budget is used, the fleet's first."""

@@ -1,0 +1,231 @@
+"""Wake budgets in force, with a clock that a test moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent_bus.bus.guards.wake_budgets import PASS_S, WakeBudgets
+from agent_bus.core import states
+from agent_bus.core.guards import policy
+from agent_bus.core.model import Seq
+from agent_bus.core.slices import InboxSlice
+from agent_bus.store.cluster import ALONE
+from tests.support.bus import admitted, bus_in, events
+from tests.support.clock import FakeClock
+from tests.support.patience import wait_until
+from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent_bus.app.assembly import Core
+    from agent_bus.core.model import AgentName
+
+HOUR_S, DAY_S = 3600, 86_400
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def core(tmp_path: Path, clock: FakeClock) -> Iterator[Core]:
+    with bus_in(tmp_path, clock=clock) as one:
+        yield one
+
+
+def allow(core: Core, **rules: Any) -> None:
+    """Put a roster with these budgets."""
+    policies = {"budgets": policy.canonical(rules)}
+    core.bus.put_roster(replace(ROSTER, policies=policies), force=True, dry_run=False)
+
+
+def mail(core: Core, to: AgentName = BETA, *, rank: int = 2) -> None:
+    core.bus.send(draft(to, sender=ALPHA, rank=rank))
+
+
+def wake(core: Core, agent: AgentName = BETA, *, ago_s: float = 0) -> None:
+    """A gateway has accepted a wake of an agent."""
+    at = core.clock.now_ms() - int(ago_s * 1000)
+    core.budgets.note(agent, Seq(1), at, states.WAKE)
+
+
+def held(core: Core) -> set[AgentName]:
+    return set(core.gate.held)
+
+
+def test_an_agent_over_its_hour_waits_until_the_window_frees_a_wake(
+    core: Core, clock: FakeClock
+) -> None:
+    allow(core, agents={"beta": {"per_hour": 2}})
+    wake(core)
+    clock.advance(600)
+    assert held(core) == set()
+    wake(core)
+    hold = core.gate.hold_of(BETA)
+    assert hold is not None
+    assert hold.until_at == clock.now_ms() + (HOUR_S - 600) * 1000
+    clock.advance(HOUR_S - 601)
+    core.budgets.refresh()
+    assert held(core) == {BETA}
+    clock.advance(1)
+    core.budgets.refresh()
+    assert held(core) == set()
+    wake(core)
+    assert held(core) == {BETA}, "the second wake is still within the hour"
+
+
+def test_a_clock_that_is_set_changes_no_window(core: Core, clock: FakeClock) -> None:
+    allow(core, agents={"beta": {"per_hour": 1}})
+    wake(core)
+    clock.jump(DAY_S)
+    core.budgets.refresh()
+    assert held(core) == {BETA}
+    clock.advance(HOUR_S)
+    core.budgets.refresh()
+    assert held(core) == set()
+
+
+def test_a_report_that_comes_late_counts_from_when_the_wake_was(
+    core: Core, clock: FakeClock
+) -> None:
+    allow(core, agents={"beta": {"per_hour": 1}})
+    wake(core, ago_s=HOUR_S + 1)
+    assert held(core) == set()
+    wake(core, ago_s=HOUR_S - 10)
+    clock.advance(10)
+    core.budgets.refresh()
+    assert held(core) == set()
+
+
+def test_the_strictest_of_fleet_group_and_agent_counts(core: Core) -> None:
+    allow(core, fleet={"per_day": 3}, groups={"greeks": {"per_day": 2}})
+    wake(core, ALPHA)
+    wake(core, BETA)
+    assert held(core) == {ALPHA, BETA}
+    wake(core, GAMMA)
+    assert held(core) == {ALPHA, BETA, GAMMA}
+    assert [(one.who, one.day) for one in core.budgets.uses()] == [("all", 3), ("@greeks", 2)]
+    assert [one.who for one in core.budgets.spent(GAMMA)] == ["all"]
+
+
+def test_urgent_mail_passes_for_one_wake_each_while_the_reserve_lasts(core: Core) -> None:
+    watcher = admitted(core, is_watcher=True)
+    allow(core, agents={"beta": {"per_day": 1, "urgent_reserve": 2}})
+    wake(core)
+    mail(core)
+    assert held(core) == {BETA}
+    for _ in range(2):
+        events(watcher)
+        mail(core, rank=0)
+        assert held(core) == set()
+        assert [one.get("held") for _, one in events(watcher)][-1] is None
+        wake(core)
+        assert held(core) == {BETA}
+    mail(core, rank=0)
+    assert held(core) == {BETA}
+    (use,) = core.budgets.uses()
+    assert (use.day, use.urgent) == (1, 2)
+
+
+def test_urgent_mail_of_an_agent_that_is_away_keeps_its_pass(core: Core, clock: FakeClock) -> None:
+    allow(core, agents={"beta": {"per_day": 1, "urgent_reserve": 1}})
+    wake(core)
+    mail(core, rank=0)
+    clock.advance(2 * PASS_S)
+    core.budgets.refresh()
+    assert held(core) == set()
+    (found,) = core.store.inbox(InboxSlice(BETA, limit=1))
+    core.bus.ack(BETA, ids=[found.message.id], up_to=None)
+    clock.advance(2 * PASS_S)
+    core.budgets.refresh()
+    assert held(core) == {BETA}
+
+
+def test_a_freed_wake_goes_to_who_has_waited_longest(core: Core, clock: FakeClock) -> None:
+    allow(core, groups={"greeks": {"per_hour": 1}})
+    wake(core, BETA)
+    mail(core, BETA)
+    clock.advance(5)
+    mail(core, ALPHA)
+    clock.advance(HOUR_S)
+    core.budgets.refresh()
+    passed = {ALPHA, BETA} - held(core)
+    assert len(passed) == 1, "one wake is free, and two agents have mail"
+    wake(core, passed.pop())
+    assert held(core) == {ALPHA, BETA}
+
+
+def test_who_does_not_need_the_freed_wake_leaves_it_to_the_next(
+    core: Core, clock: FakeClock
+) -> None:
+    allow(core, groups={"greeks": {"per_hour": 1}})
+    wake(core, BETA)
+    mail(core, BETA)
+    mail(core, ALPHA)
+    clock.advance(HOUR_S)
+    core.budgets.refresh()
+    (waiting,) = held(core)
+    clock.advance(PASS_S)
+    core.budgets.refresh()
+    assert waiting not in held(core)
+
+
+def test_other_hubs_wakes_count_and_are_told_once(core: Core, clock: FakeClock) -> None:
+    allow(core, agents={"beta": {"per_hour": 2, "urgent_reserve": 1}})
+    core.budgets.hear([("beta", clock.now_ms(), "wake"), ["beta", clock.now_ms(), "urgent"]])
+    assert held(core) == set()
+    core.budgets.hear([("beta", clock.now_ms() - 1000, "reminder")])
+    assert held(core) == {BETA}
+    (use,) = core.budgets.uses()
+    assert (use.hour, use.urgent) == (2, 1)
+    assert core.budgets.take_untold() == (), "nobody else is there"
+
+
+def test_a_restart_gives_no_new_budget(core: Core, clock: FakeClock) -> None:
+    allow(core, agents={"beta": {"per_hour": 2}})
+    wake(core)
+    wake(core)
+    core.budgets.flush()
+    wait_until(lambda: sum(one.count for one in core.wake_book.counts(since=0)) == 2)
+    clock.advance(HOUR_S / 2)
+    core.gate.replace("budgets", {})
+    again = WakeBudgets(
+        book=core.wake_book,
+        directory=core.directory,
+        gate=core.gate,
+        counters=core.counters,
+        clock=clock,
+        cluster=ALONE,
+    )
+    assert held(core) == {BETA}
+    clock.advance(HOUR_S / 2 + 60)
+    again.refresh()
+    assert held(core) == set()
+
+
+def test_a_change_of_the_rules_counts_at_once_with_what_was_used(core: Core) -> None:
+    wake(core)
+    wake(core)
+    allow(core, agents={"beta": {"per_hour": 2}})
+    assert held(core) == {BETA}
+    allow(core, agents={"beta": {"per_hour": 3}})
+    assert held(core) == set()
+    allow(core, agents={"beta": {"per_hour": 0}})
+    assert held(core) == {BETA}
+    allow(core)
+    assert held(core) == set()
+
+
+def test_guests_have_no_budget(core: Core) -> None:
+    policies = {"budgets": policy.canonical({"fleet": {"per_day": 0}})}
+    guests = frozenset({ROSTER.agents[GAMMA]})
+    core.bus.put_roster(
+        replace(ROSTER, policies=policies, guests=guests), force=True, dry_run=False
+    )
+    assert held(core) == {ALPHA, BETA}
