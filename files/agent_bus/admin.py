@@ -214,15 +214,8 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
         content = hub.call("POST", "/api/probes", {"agents": arguments.names or None})
         _show(arguments, content, admin_words.probes(content))
         return 0 if all(result["ok"] for result in content["results"]) else EXIT_FAILED
-    if verb in admin_wakes.VERBS:
-        _show(arguments, *admin_wakes.run(arguments, hub.call))
-        return 0
-    if verb in READS:
-        path, words = READS[verb]
-        name = getattr(arguments, "name", None)
-        content = hub.call("GET", path if name is None else f"{path}?agent={quote(name, safe='')}")
-        more = [] if verb != "status" else _held(hub)
-        _show(arguments, content, [*words(content), *more])
+    if verb in READS or verb in admin_wakes.VERBS:
+        _show(arguments, *_shown(arguments, hub))
         return 0
     if verb in OUTWARD:
         return _outward(arguments, hub, OUTWARD[verb])
@@ -244,6 +237,17 @@ def _online(arguments: argparse.Namespace, chosen: settings.Settings) -> int:
             content = hub.call("POST", f"/api/admin/{verb}", timeout_s=timeout_s)
     _show(arguments, content, admin_words.flat(content))
     return 0
+
+
+def _shown(arguments: argparse.Namespace, hub: RunningHub) -> tuple[Any, Iterable[str]]:
+    """What the hub answers to a verb that shows something, and its words."""
+    if arguments.verb in admin_wakes.VERBS:
+        return admin_wakes.run(arguments, hub.call)
+    path, words = READS[arguments.verb]
+    name = getattr(arguments, "name", None)
+    content = hub.call("GET", path if name is None else f"{path}?agent={quote(name, safe='')}")
+    more = _held(hub) if arguments.verb == "status" else []
+    return content, [*words(content), *more]
 
 
 def _held(hub: RunningHub) -> list[str]:

@@ -111,8 +111,9 @@ def _roster(body: RosterBody) -> Roster:
 
 def _policies(body: RosterBody) -> dict[str, str]:
     """Each set of rules that there is, as the store keeps it."""
+    allowed = body.budgets
     sets = {
         rights.NAME: [rule.model_dump(by_alias=True, exclude_none=True) for rule in body.rights],
-        budgets.POLICY: None if body.budgets is None else body.budgets.model_dump(),
+        budgets.POLICY: allowed and allowed.model_dump(exclude_unset=True),
     }
     return {name: policy.canonical(rules) for name, rules in sets.items() if rules}

@@ -62,6 +62,7 @@ WakeKind = Literal["wake", "escalation", "reminder", "urgent"]
 """What a counted wake was: an ordinary one, the second way to wake, one for mail that was fetched
 but not read, and one for urgent mail past the budget."""
 WAKE: Final = "wake"
+ESCALATION: Final = "escalation"
 REMINDER: Final = "reminder"
 URGENT: Final = "urgent"
 WAKE_KINDS: Final[tuple[WakeKind, ...]] = get_args(WakeKind)

@@ -19,6 +19,7 @@ def roster(
     force: bool,
     guests: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     rights: Sequence[Mapping[str, Any]] = (),
+    budgets: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the body of PUT /api/agents.
 
@@ -33,6 +34,7 @@ def roster(
         guests: the agents of nodes that have no watcher (filter_plugins/guests.py). Without any,
             the body is one that the release before takes, too.
         rights: rules about who may write to whom; without any, as for guests.
+        budgets: how many wakes there may be; without any, as for guests.
     """
     invited = guests or {}
     agents = [
@@ -53,7 +55,8 @@ def roster(
     rules = list(
         _rules(rights, {*names, *(f"@{group}" for group in groups)}, is_leaving=bool(leaving))
     )
-    more = {"guests": list(invited), "rights": rules}
+    known = {*names, *groups} if leaving else None
+    more = {"guests": list(invited), "rights": rules, "budgets": _budgets(budgets or {}, known)}
     return {**body, **{name: given for name, given in more.items() if given}}
 
 
@@ -73,6 +76,22 @@ def _rules(
             sides[side] = [n for n in listed if n in known | always or not is_leaving]
         if sides["from"]:
             yield {**({"name": rule["name"]} if rule.get("name") else {}), **sides}
+
+
+def _budgets(budgets: Mapping[str, Any], known: set[str] | None) -> dict[str, Any]:
+    """Give the budgets as the hub takes them; `fleet: false` is none for the fleet.
+
+    While nodes are removed, only those of `known` agents and groups stay.
+    """
+    found = {}
+    for kind, given in budgets.items():
+        if kind == "fleet":
+            found[kind] = given or None
+        else:
+            found[kind] = {
+                name: one for name, one in (given or {}).items() if known is None or name in known
+            }
+    return found
 
 
 def _digests(node: str, tokens: Mapping[str, str]) -> list[str]:

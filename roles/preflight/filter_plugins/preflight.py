@@ -23,6 +23,7 @@ INVENTORY_VARIABLES = (
     "agent_groups",
     "guests",
     "message_rights",
+    "wake_budgets",
     "bus_address",
     "openclaw_user",
     "openclaw_gateway_url",

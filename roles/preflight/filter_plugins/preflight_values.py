@@ -27,6 +27,7 @@ OF_THE_WHOLE_FLEET = (
     "agent_groups",
     "guests",
     "message_rights",
+    "wake_budgets",
     "message_bus_port",
     "agent_bus_secrets_dir",
 )
@@ -74,6 +75,7 @@ OURS: dict[str, dict[str, Any]] = {
     "agent_groups": {},
     "guests": {},
     "message_rights": {},
+    "wake_budgets": {},
     "bus_address": {"type": "str"},
     "openclaw_user": {"type": "str"},
     "openclaw_gateway_url": {"type": "str"},
@@ -84,7 +86,7 @@ OURS: dict[str, dict[str, Any]] = {
     "message_bus_force_roster": {"type": "bool"},
     "message_bus_new_secrets": {"type": "bool"},
 }
-"""The inventory's own variables; agents, groups, guests and rights are checked elsewhere."""
+"""The inventory's own variables; those without a type are checked elsewhere."""
 
 
 def _twice(places: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

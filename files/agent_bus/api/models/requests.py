@@ -131,7 +131,9 @@ class WakeBudget(StrictModel):
 class WakeBudgets(StrictModel):
     """How many wakes the fleet, its groups and its agents may have."""
 
-    fleet: WakeBudget | None = None
+    fleet: WakeBudget | None = Field(
+        default=None, description="Left out: 30 per agent and hour, 200 per day; null: any number."
+    )
     groups: dict[NewName, WakeBudget] = Field(
         default_factory=dict,
         json_schema_extra={"propertyNames": {"pattern": f"^{NAME_PATTERN.pattern}$"}},
@@ -164,7 +166,7 @@ class RosterBody(StrictModel):
         description="Agents with a token of their own; their node's does not speak for them.",
     )
     budgets: WakeBudgets | None = Field(
-        default=None, description="How many wakes there may be; left out: any number."
+        default=None, description="How many wakes there may be; left out: the fleet's default."
     )
     force: bool = False
 

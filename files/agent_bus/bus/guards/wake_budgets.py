@@ -134,11 +134,9 @@ class WakeBudgets:
 
     def reload(self) -> None:
         """Go by the roster's budgets, groups and agents as they are now."""
-        rules = budgets.parsed(self._directory.roster.policies.get(budgets.POLICY))
-        self._ledger.replace(rules, self._directory.roster, self._clock.monotonic())
+        self._ledger.replace(self._directory.roster, self._clock.monotonic())
+        self._passing = {agent: one for agent, one in self._passing.items() if one.is_urgent}
         self.refresh()
-        if self._ledger.is_idle:
-            self._passing.clear()
 
     def uses(self) -> list[Use]:
         """How much of each budget is used, the fleet's first."""
@@ -168,7 +166,7 @@ class WakeBudgets:
         for agent in freed:
             if self._ledger.over(agent, now, passing=self._passers(is_urgent=False)) is not None:
                 over[agent] = now + PASS_S
-            elif self._waits(agent):
+            elif self._waits(agent) and self._ledger.is_limited(agent):
                 self._passing[agent] = Pass(is_urgent=False, until=now + PASS_S)
         self._hold(over, now)
         times = [*over.values(), *(one.until for one in self._passing.values())]

@@ -45,12 +45,34 @@ class Budgets:
     agents: Mapping[str, Budget] = field(default_factory=dict)
 
 
-def parsed(text: str | None) -> Budgets:
-    """The budgets of a roster's set of rules; none at all without one."""
+FLEET_OF: Final = 19
+"""Agents of the reference fleet, which the default is derived from."""
+AGENT_PER_HOUR: Final = 30
+"""A turn every two minutes of every agent at once: nothing that a fleet does for a whole hour."""
+AGENT_PER_DAY: Final = 200
+"""Every agent is busy for seven hours with that."""
+AGENT_RESERVE: Final = 10
+
+
+def default(count: int) -> Budget:
+    """The fleet's budget where the inventory says nothing of it.
+
+    Ordinary work cannot reach it: see docs/explanation/budgets.md. A loop reaches it within hours.
+    """
+    of = max(count, FLEET_OF + 1)
+    return Budget(AGENT_PER_HOUR * of, AGENT_PER_DAY * of, AGENT_RESERVE * of)
+
+
+def parsed(text: str | None, *, count: int) -> Budgets:
+    """The budgets of a roster's set of rules, for so many agents that are woken.
+
+    Without a word about the fleet there is the default; a null there means no budget.
+    """
     rules: dict[str, Any] = json.loads(text) if text else {}
     fleet = rules.get("fleet")
+    whole = None if fleet is None else Budget(**fleet)
     return Budgets(
-        None if fleet is None else Budget(**fleet),
+        whole if "fleet" in rules else default(count),
         {name: Budget(**one) for name, one in (rules.get("groups") or {}).items()},
         {name: Budget(**one) for name, one in (rules.get("agents") or {}).items()},
     )
@@ -122,9 +144,10 @@ class Ledger:
         self._meters: list[Meter] = []
         self._of: dict[AgentName, list[Meter]] = {}
 
-    def replace(self, budgets: Budgets, roster: Roster, now: float) -> None:
-        """Go by these budgets and this roster; wakes stay counted. Guests have no watcher."""
+    def replace(self, roster: Roster, now: float) -> None:
+        """Go by this roster and its budgets; wakes stay counted. Guests have no watcher."""
         woken = [agent for agent, node in roster.agents.items() if node not in roster.guests]
+        budgets = parsed(roster.policies.get(POLICY), count=len(woken))
         members: list[tuple[Meter, Iterable[AgentName]]] = []
         if budgets.fleet is not None:
             members.append((Meter(FLEET, "", budgets.fleet), woken))
@@ -158,6 +181,10 @@ class Ledger:
     def agents(self) -> Iterable[AgentName]:
         """Whom a budget may concern."""
         return self._of.keys()
+
+    def is_limited(self, agent: AgentName) -> bool:
+        """Whether any budget concerns an agent."""
+        return bool(self._of.get(agent))
 
     @property
     def is_idle(self) -> bool:

@@ -40,8 +40,8 @@ def core(tmp_path: Path, clock: FakeClock) -> Iterator[Core]:
 
 
 def allow(core: Core, **rules: Any) -> None:
-    """Put a roster with these budgets."""
-    policies = {"budgets": policy.canonical(rules)}
+    """Put a roster with these budgets, and none for the fleet unless they say so."""
+    policies = {"budgets": policy.canonical({"fleet": None, **rules})}
     core.bus.put_roster(replace(ROSTER, policies=policies), force=True, dry_run=False)
 
 
