@@ -27,6 +27,7 @@ INVENTORY_VARIABLES = (
     "bus_address",
     "openclaw_user",
     "openclaw_gateway_url",
+    "operator_channels",
     "agent_bus_secrets_dir",
     "agent_bus_new_secrets",
     "agent_bus_retry_bad",

@@ -74,6 +74,7 @@ OURS: dict[str, dict[str, Any]] = {
     "agents": {},
     "agent_groups": {},
     "guests": {},
+    "operator_channels": {},
     "message_rights": {},
     "wake_budgets": {},
     "bus_address": {"type": "str"},
