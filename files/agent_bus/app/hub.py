@@ -77,9 +77,8 @@ class Hub:
             metrics=metrics_endpoint(exporter),
         )
         door = people.Door(sessions, auth, audit, refusals)
-        looks = people.Looks(
-            overview, samples, PageStreams(overview=overview, sessions=sessions, live=live)
-        )
+        shown = PageStreams(overview=overview, sessions=sessions, live=live)
+        looks = people.Looks(overview, samples, shown, tells.channels)
         actions = guards.build_actions(core, messages=messages, operator=operator)
         a2a = parts.build_a2a(settings, core, auth, audit, refusals=refusals, version=version)
         mcp = Mcp(Inner(api, audit), auth=auth, clock=clock, refusals=refusals, version=version)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent_bus.app.assembly import Core
     from agent_bus.bus.auth import Authenticator
+    from agent_bus.channels.channels import Channels
     from agent_bus.dashboard.actions import Actions
     from agent_bus.dashboard.page_stream import PageStreams
     from agent_bus.http.audit import Audit
@@ -42,6 +43,7 @@ class Looks:
     overview: Overview
     samples: Samples
     page_streams: PageStreams
+    channels: Channels
 
 
 def routes(core: Core, door: Door, looks: Looks, actions: Actions) -> list[Route]:
@@ -76,6 +78,8 @@ def _dashboard(core: Core, looks: Looks, pages: Pages) -> Dashboard:
         questions=core.questions,
         pending=core.pending,
         storms=core.storms,
+        channels=looks.channels,
+        tellings=core.outgoing.tellings,
     )
 
 

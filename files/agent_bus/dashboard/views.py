@@ -30,12 +30,15 @@ from agent_bus.http.route import Route
 from agent_bus.http.session import SESSION_HEADERS, csrf_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from agent_bus.bus.directory import Directory
     from agent_bus.bus.guards.questions import Questions
     from agent_bus.bus.presence import Presence
+    from agent_bus.channels.channels import Channels
     from agent_bus.core.clock import Clock
     from agent_bus.core.guards.question import Question
-    from agent_bus.core.model import Delivery, Found, Message, SearchPage
+    from agent_bus.core.model import Delivery, Found, Message, SearchPage, Seq
     from agent_bus.dashboard.html import Pages
     from agent_bus.dashboard.measures import Measures
     from agent_bus.dashboard.page_stream import PageStreams
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from agent_bus.operate.overview import Overview
     from agent_bus.store.contract import Records, Store
     from agent_bus.store.guards.storms import Storms
+    from agent_bus.store.outgoing import Telling
     from agent_bus.store.pending import Pending
 
 PAGE: Final = 50
@@ -77,8 +81,12 @@ class Dashboard:
         questions: Questions,
         pending: Pending,
         storms: Storms,
+        channels: Channels,
+        tellings: Callable[[Sequence[Seq]], Sequence[Telling]],
     ) -> None:
         self._storms = storms
+        self._channels = channels
+        self._tellings = tellings
         self._questions = questions
         self._pending = pending
         self._store = store
@@ -117,7 +125,8 @@ class Dashboard:
         """Every agent, problems first."""
         shown = self._overview.fleet()
         first = {**shown, "agents": shown["agents"][:FIRST_ROWS]}
-        return self._show(call, "fleet", questions=self._open_questions(), **first)
+        asked, channels = self._open_questions(), self._channels.states()
+        return self._show(call, "fleet", questions=asked, channels=channels, **first)
 
     def messages(self, call: Call[SearchQuery]) -> Answer:
         """Search."""
@@ -163,6 +172,7 @@ class Dashboard:
             question_state=question and question.state(steady=self._clock.steady_ms()),
             steps=self._pending.steps(message.first_seq) if message.rank == 0 else [],
             held=self._storms.times([one.seq for one in deliveries]),
+            tellings=self._tellings([d.seq for d in deliveries]),
         )
 
     def flow(self, call: Call[FlowQuery]) -> Answer:

@@ -43,8 +43,8 @@ class Browser:
         fleet.start()
         samples = parts.build_samples(core, Counter(), left)
         watch = parts.build_watch(settings, core, "1")
-        hooks = outward.build_webhooks(settings, core)
-        alerting = parts.build_alerting(core, fleet, samples, watch, webhooks=hooks)
+        tells = outward.build_outward(settings, core)
+        alerting = parts.build_alerting(core, fleet, samples, watch, tells=tells)
         self.overview = parts.build_overview(
             core, fleet, alerting, samples, watch=watch, version="1"
         )
