@@ -52,6 +52,7 @@ def build_exporter(
             outward_metrics.WebhookCollector(webhooks=tells.webhooks, clock=core.clock),
             outward_metrics.ChannelCollector(channels=tells.channels),
             outward_metrics.StormCollector(storm=core.storm),
+            outward_metrics.WakeCollector(budgets=core.budgets, gate=core.gate),
         )
 
     return build

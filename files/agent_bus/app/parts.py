@@ -140,6 +140,8 @@ def build_alerting(
         webhooks=tells.webhooks,
         channels=tells.channels,
         storm=core.storm,
+        budgets=core.budgets,
+        gate=core.gate,
     )
 
 

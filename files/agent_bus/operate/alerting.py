@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.broker import Broker
     from agent_bus.bus.guards.storm import StormWatch
+    from agent_bus.bus.guards.wake_budgets import WakeBudgets
+    from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.channels.channels import Channels
     from agent_bus.core.clock import Clock
     from agent_bus.operate.fleet import AgentFacts, Fleet, NodeFacts
@@ -41,6 +43,8 @@ class Alerting:
         webhooks: Webhooks,
         channels: Channels,
         storm: StormWatch,
+        budgets: WakeBudgets,
+        gate: WakeGate,
     ) -> None:
         self._fleet = fleet
         self._samples = samples
@@ -51,6 +55,8 @@ class Alerting:
         self._webhooks = webhooks
         self._channels = channels
         self._storm = storm
+        self._budgets = budgets
+        self._gate = gate
         self._watch = alerts.Watch()
         self._firing: list[dict[str, str]] = []
 
@@ -109,6 +115,8 @@ class Alerting:
                 if one.lost_at is not None
             },
             channel_failures=self._channels.failures(),
+            budgets_spent=self._budgets.spent_names(),
+            paused_count=sum(hold.reason == states.PAUSED for hold in self._gate.held.values()),
             storms_held=self._storm.levels()["held"],
             **_running_out(samples.newest.left),
         )

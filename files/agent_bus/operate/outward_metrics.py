@@ -1,18 +1,22 @@
-"""The figures of webhooks, channels and storms for Prometheus: see `metrics.py`."""
+"""The figures of webhooks, channels, storms and wakes for Prometheus: see `metrics.py`."""
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from agent_bus.core import states
 from agent_bus.operate.metrics import by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent_bus.bus.guards.storm import StormWatch
+    from agent_bus.bus.guards.wake_budgets import WakeBudgets
+    from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.channels.channels import Channels
     from agent_bus.core.clock import Clock
     from agent_bus.webhooks.webhooks import Webhooks
@@ -102,3 +106,47 @@ class StormCollector(Collector):
         for signal, count in guard.found.items():
             found.add_metric([signal], count)
         yield found
+
+
+class WakeCollector(Collector):
+    """Reads what was counted. Series: one per agent and kind of wake that it has had."""
+
+    def __init__(self, *, budgets: WakeBudgets, gate: WakeGate) -> None:
+        self._budgets = budgets
+        self._gate = gate
+
+    def describe(self) -> list[Metric]:
+        """Nothing: there is one collector of this kind, so no names can collide."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; never blocks."""
+        woken = CounterMetricFamily(
+            "agent_bus_wakes", "Wakes that began a turn.", labels=["agent", "kind"]
+        )
+        for (agent, kind), count in sorted(self._budgets.totals.items()):
+            woken.add_metric([agent, kind], count)
+        yield woken
+        tally = Tally(hold.reason for hold in self._gate.held.values())
+        held = GaugeMetricFamily(
+            "agent_bus_agents_held", "Agents that are not woken now.", labels=["reason"]
+        )
+        for reason in states.HOLD_REASONS:
+            held.add_metric([reason], tally[reason])
+        yield held
+        yield from self._of_budgets()
+
+    def _of_budgets(self) -> Iterator[Metric]:
+        labels = ["who", "window"]
+        used = GaugeMetricFamily("agent_bus_wake_budget_used", "Wakes in it.", labels=labels)
+        limit = GaugeMetricFamily("agent_bus_wake_budget_limit", "At most.", labels=labels)
+        for use in self._budgets.uses():
+            for window, count, most in (
+                ("hour", use.hour, use.budget.per_hour),
+                ("day", use.day, use.budget.per_day),
+                ("urgent", use.urgent, use.budget.urgent_reserve),
+            ):
+                if most is not None:
+                    used.add_metric([use.who, window], count)
+                    limit.add_metric([use.who, window], most)
+        yield from (used, limit)

@@ -146,6 +146,10 @@ class WakeBudgets:
         """The budgets of an agent that are spent."""
         return self._ledger.over_of(agent, self._clock.monotonic())
 
+    def spent_names(self) -> tuple[str, ...]:
+        """Whose budgets are spent now: `alpha`, `@research`, `all`."""
+        return self._ledger.spent(self._clock.monotonic())
+
     def refresh(self) -> None:
         """Hold who is over a budget now, and let go whom there is room for."""
         if self._ledger.is_idle and not self._held:

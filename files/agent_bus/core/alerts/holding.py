@@ -81,6 +81,8 @@ class Figures:
     webhooks_lost_s: Mapping[str, float] = field(default_factory=dict)
     channel_failures: Mapping[str, int] = field(default_factory=dict)
     storms_held: int = 0
+    budgets_spent: tuple[str, ...] = ()
+    paused_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,10 @@ def _of_outward(figures: Figures) -> Iterator[Alert]:
 
 
 def _of_guards(figures: Figures) -> Iterator[Alert]:
+    for who in figures.budgets_spent:
+        yield Alert(RULES["AgentBusBudgetSpent"], who, f"The wake budget of {who} is spent")
+    if figures.paused_count > 0:
+        yield Alert(RULES["AgentBusPaused"], "", f"Agents are paused: {figures.paused_count}")
     if figures.storms_held > 0:
         yield Alert(RULES["AgentBusStorm"], "", f"Storms are held: {figures.storms_held}")
 

@@ -228,6 +228,20 @@ RULES: Final = {
             "On the hub, agent-bus-admin channels says why. All mail is in the mailbox, too.",
         ),
         Rule(
+            "AgentBusBudgetSpent",
+            0,
+            "warning",
+            "Its mail waits until the window allows a wake. On the hub, agent-bus-admin wakes "
+            "says who caused them.",
+        ),
+        Rule(
+            "AgentBusPaused",
+            3600,
+            "warning",
+            "Nobody of them is woken. On the hub, agent-bus-admin pauses says why, resume ends "
+            "it.",
+        ),
+        Rule(
             "AgentBusStorm",
             0,
             "warning",

@@ -216,6 +216,12 @@ class Ledger:
         """The budgets of an agent that are spent."""
         return [m.use(now) for m in self._of.get(agent, ()) if m.frees_at(now) is not None]
 
+    def spent(self, now: float) -> tuple[str, ...]:
+        """Whose budgets allow no wake now."""
+        return tuple(
+            named(one.scope, one.name) for one in self._meters if one.frees_at(now) is not None
+        )
+
     def uses(self, now: float) -> list[Use]:
         """How much of each budget is used, the fleet's first."""
         return [meter.use(now) for meter in self._meters]

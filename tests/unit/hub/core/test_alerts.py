@@ -72,6 +72,8 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "AgentBusWebhookFailing": ({"webhooks_waiting_s": {"ops": 1801.0, "b": 9.0}}, "ops"),
     "AgentBusChannelFailing": ({"channel_failures": {"phone": 3, "mail": 2}}, "phone"),
     "AgentBusStorm": ({"storms_held": 2}, ""),
+    "AgentBusBudgetSpent": ({"budgets_spent": ("@research",)}, "@research"),
+    "AgentBusPaused": ({"paused_count": 2}, ""),
     "AgentBusWebhookLost": ({"webhooks_lost_s": {"ops": 60.0, "b": 90_000.0}}, "ops"),
     "AgentBusEtcdFull": (hubs(etcd_used={"h1": 0.85, "h2": 0.1}), "h1"),
 }
