@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.core.guards import budgets, policy, rights
+from agent_bus.core.guards import budgets, escalation, policy, rights
 from agent_bus.core.model import AgentName, NodeName, Roster
 from agent_bus.http.call import Answer, Call
 from agent_bus.operate import fleet_rows
@@ -114,6 +114,7 @@ def _policies(body: RosterBody) -> dict[str, str]:
     allowed = body.budgets
     sets = {
         rights.NAME: [rule.model_dump(by_alias=True, exclude_none=True) for rule in body.rights],
+        escalation.NAME: None if body.escalation is None else body.escalation.rules(),
         budgets.POLICY: allowed and allowed.model_dump(exclude_unset=True),
     }
     return {name: policy.canonical(rules) for name, rules in sets.items() if rules}

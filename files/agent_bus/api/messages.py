@@ -14,6 +14,7 @@ from agent_bus.api.models import fields
 from agent_bus.bus.broker import Holder
 from agent_bus.channel_settings import PREFIX
 from agent_bus.core import errors, states, wire
+from agent_bus.core.guards import escalation
 from agent_bus.core.guards.question import QUESTION, part_of
 from agent_bus.core.model import (
     PRIORITIES,
@@ -123,19 +124,33 @@ class Messages:
                 field="Idempotency-Key",
             )
         recipients, skipped = self._addressed(body, sender, key)
+        rank = PRIORITIES.index(body.priority)
+        if body.data is not None:
+            self._require_ladder(body.data, sender, rank)
         draft = Draft(
             sender=sender,
             recipients=recipients,
             body=body.body,
             subject=body.subject,
             data_json=None if body.data is None else compact_json(body.data),
-            rank=PRIORITIES.index(body.priority),
+            rank=rank,
             reply_to=None if body.reply_to is None else MessageId(body.reply_to),
             expires_in_s=body.expires_in_s,
             idempotency_key=key,
             payload_sha256=None if key is None else _canonical_sha256(body),
         )
         return draft, skipped
+
+    def _require_ladder(self, data: dict[str, Any], sender: AgentName, rank: int) -> None:
+        """Refuse a message whose sender names a step that cannot be taken, or not by it."""
+        step = escalation.own_step(data, rank=rank)
+        if step is None:
+            return
+        try:
+            self._directory.recipients(step.target, sender=sender)
+        except errors.BusError as error:
+            error.field = f"data.{escalation.KEY}.to"
+            raise
 
     def _accepted(self, sent: Sent, skipped: tuple[AgentName, ...]) -> Answer:
         if skipped:  # a replay's recipients are those that the rules let through at that time

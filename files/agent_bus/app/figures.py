@@ -53,6 +53,7 @@ def build_exporter(
             outward_metrics.ChannelCollector(channels=tells.channels),
             outward_metrics.StormCollector(storm=core.storm),
             outward_metrics.WakeCollector(budgets=core.budgets, gate=core.gate),
+            outward_metrics.LadderCollector(ladder=tells.ladder),
         )
 
     return build

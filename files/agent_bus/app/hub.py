@@ -90,7 +90,7 @@ class Hub:
         hearing = Hearing(core, fleet=fleet, prober=prober, sessions=sessions, watch=watch)
         core.cluster.hear(hearing)
         watch.start()
-        tells.webhooks.start()
+        tells.start()
 
     def drain(self) -> None:
         """Say bye on all streams and cut those that do not take it within 1.5 s.

@@ -10,6 +10,7 @@ from agent_bus.api.channels import routes as channel_table
 from agent_bus.api.channels.calls import ChannelCalls
 from agent_bus.api.webhooks import routes
 from agent_bus.api.webhooks.calls import WebhookCalls
+from agent_bus.bus.guards.ladder import Ladder
 from agent_bus.channels.channels import Channels
 from agent_bus.webhook_settings import load_signed
 from agent_bus.webhooks.webhooks import Webhooks
@@ -22,14 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outward:
-    """What tells the operator of messages, and what tells receivers elsewhere what happens."""
+    """What tells the operator, receivers elsewhere, and others of urgent mail that is unread."""
 
     channels: Channels
     webhooks: Webhooks
+    ladder: Ladder
+
+    def start(self) -> None:
+        """Begin to tell; returns at once."""
+        self.webhooks.start()
+        self.ladder.start()
 
 
 def build_outward(settings: Settings, core: Core) -> Outward:
-    """Both of them; they share one queue."""
+    """All of them; channels and webhooks share one queue."""
     channels = Channels(
         channel_settings.load(settings.channels_file),
         outgoing=core.outgoing,
@@ -46,7 +53,20 @@ def build_outward(settings: Settings, core: Core) -> Outward:
         leads=core.cluster.leads,
         others=channels.destinations,
     )
-    return Outward(channels, webhooks)
+    return Outward(channels, webhooks, build_ladder(core))
+
+
+def build_ladder(core: Core) -> Ladder:
+    """What tells others of urgent mail that stays unread."""
+    return Ladder(
+        pending=core.pending,
+        notices=core.notices,
+        directory=core.directory,
+        counters=core.counters,
+        gate=core.gate,
+        clock=core.clock,
+        leads=core.cluster.leads,
+    )
 
 
 def outward_routes(core: Core, tells: Outward) -> list[Route]:

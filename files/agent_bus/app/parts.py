@@ -142,6 +142,7 @@ def build_alerting(
         storm=core.storm,
         budgets=core.budgets,
         gate=core.gate,
+        ladder=tells.ladder,
     )
 
 

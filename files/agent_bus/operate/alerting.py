@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_bus.bus.broker import Broker
+    from agent_bus.bus.guards.ladder import Ladder
     from agent_bus.bus.guards.storm import StormWatch
     from agent_bus.bus.guards.wake_budgets import WakeBudgets
     from agent_bus.bus.guards.wake_gate import WakeGate
@@ -45,7 +46,9 @@ class Alerting:
         storm: StormWatch,
         budgets: WakeBudgets,
         gate: WakeGate,
+        ladder: Ladder,
     ) -> None:
+        self._ladder = ladder
         self._fleet = fleet
         self._samples = samples
         self._vitals = vitals
@@ -114,6 +117,7 @@ class Alerting:
                 for one in webhooks
                 if one.lost_at is not None
             },
+            escalated=self._ladder.at_top,
             channel_failures=self._channels.failures(),
             budgets_spent=self._budgets.spent_names(),
             paused_count=sum(hold.reason == states.PAUSED for hold in self._gate.held.values()),

@@ -1,4 +1,4 @@
-"""The figures of webhooks, channels, storms and wakes for Prometheus: see `metrics.py`."""
+"""The figures of what goes out, and of the guards, for Prometheus: see `metrics.py`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from agent_bus.core import states
+from agent_bus.core.model import OPERATOR
 from agent_bus.operate.metrics import by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent_bus.bus.guards.ladder import Ladder
     from agent_bus.bus.guards.storm import StormWatch
     from agent_bus.bus.guards.wake_budgets import WakeBudgets
     from agent_bus.bus.guards.wake_gate import WakeGate
@@ -150,3 +152,25 @@ class WakeCollector(Collector):
                     used.add_metric([use.who, window], count)
                     limit.add_metric([use.who, window], most)
         yield from (used, limit)
+
+
+class LadderCollector(Collector):
+    """Reads what the ladder of urgent mail has done at this hub."""
+
+    def __init__(self, *, ladder: Ladder) -> None:
+        self._ladder = ladder
+
+    def describe(self) -> list[Metric]:
+        """Nothing: there is one collector of this kind, so no names can collide."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; reads nothing from the database."""
+        top = {OPERATOR: 0, **self._ladder.at_top}  # so that the name is there from the first
+        yield by("ladder_top", "Unread though the operator was told.", "agent", top)
+        steps = CounterMetricFamily(
+            "agent_bus_ladder_steps", "Deliveries by whom was told of them.", labels=["to"]
+        )
+        for kind in ("agent", "group", "operator"):
+            steps.add_metric([kind], self._ladder.taken[kind])
+        yield steps

@@ -20,6 +20,7 @@ def roster(
     guests: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     rights: Sequence[Mapping[str, Any]] = (),
     budgets: Mapping[str, Any] | None = None,
+    escalation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the body of PUT /api/agents.
 
@@ -35,6 +36,7 @@ def roster(
             the body is one that the release before takes, too.
         rights: rules about who may write to whom; without any, as for guests.
         budgets: how many wakes there may be; without any, as for guests.
+        escalation: ladders of urgent mail; without any, as for guests.
     """
     invited = guests or {}
     agents = [
@@ -56,7 +58,12 @@ def roster(
         _rules(rights, {*names, *(f"@{group}" for group in groups)}, is_leaving=bool(leaving))
     )
     known = {*names, *groups} if leaving else None
-    more = {"guests": list(invited), "rights": rules, "budgets": _budgets(budgets or {}, known)}
+    more = {
+        "guests": list(invited),
+        "rights": rules,
+        "budgets": _budgets(budgets or {}, known),
+        "escalation": _ladders(escalation or {}, names, groups, is_leaving=bool(leaving)),
+    }
     return {**body, **{name: given for name, given in more.items() if given}}
 
 
@@ -92,6 +99,31 @@ def _budgets(budgets: Mapping[str, Any], known: set[str] | None) -> dict[str, An
                 name: one for name, one in (given or {}).items() if known is None or name in known
             }
     return found
+
+
+def _ladders(
+    escalation: Mapping[str, Any],
+    names: set[str],
+    groups: Mapping[str, Sequence[str]],
+    *,
+    is_leaving: bool,
+) -> dict[str, Any]:
+    """Give the ladders; while nodes are removed, their agents leave them, too."""
+    known = {*names, *(f"@{group}" for group in groups), "operator"}
+
+    def kept(ladder: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [dict(step) for step in ladder if step["to"] in known or not is_leaving]
+
+    def of_each(ladders: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        there = {n: of for n, of in ladders.items() if f"{prefix}{n}" in known or not is_leaving}
+        return {name: kept(ladder) for name, ladder in there.items()}
+
+    found: dict[str, Any] = {
+        "default": kept(escalation.get("default") or ()),
+        "groups": of_each(escalation.get("groups") or {}, "@"),
+        "agents": of_each(escalation.get("agents") or {}),
+    }
+    return {name: said for name, said in found.items() if said}
 
 
 def _digests(node: str, tokens: Mapping[str, str]) -> list[str]:

@@ -24,6 +24,7 @@ INVENTORY_VARIABLES = (
     "guests",
     "message_rights",
     "wake_budgets",
+    "message_escalation",
     "bus_address",
     "openclaw_user",
     "openclaw_gateway_url",

@@ -28,6 +28,7 @@ OF_THE_WHOLE_FLEET = (
     "guests",
     "message_rights",
     "wake_budgets",
+    "message_escalation",
     "message_bus_port",
     "agent_bus_secrets_dir",
 )
@@ -77,6 +78,7 @@ OURS: dict[str, dict[str, Any]] = {
     "operator_channels": {},
     "message_rights": {},
     "wake_budgets": {},
+    "message_escalation": {},
     "bus_address": {"type": "str"},
     "openclaw_user": {"type": "str"},
     "openclaw_gateway_url": {"type": "str"},

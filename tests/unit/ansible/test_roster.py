@@ -97,3 +97,26 @@ def test_agents_of_a_node_that_leaves_go_out_of_the_rules() -> None:
         {"from": ["carl", "all"], "to": []},
         {"from": ["carl"], "to": ["operator"]},
     ]
+
+
+LADDERS = {
+    "default": [{"after_min": 30, "to": "operator"}],
+    "groups": {"pair": [{"after_min": 10, "to": "@pair"}]},
+    "agents": {"ada": [{"after_min": 5, "to": "carl"}, {"after_min": 9, "to": "bert"}]},
+}
+
+
+def test_ladders_of_urgent_mail_are_sent_as_they_are() -> None:
+    found = made(["mini", "box"], groups={"pair": ["bert"]}, escalation=LADDERS)
+    assert found["escalation"] == LADDERS
+    nothings: tuple[Any, ...] = (None, {}, {"default": [], "agents": None})
+    for nothing in nothings:
+        assert "escalation" not in made(["box"], escalation=nothing)
+
+
+def test_agents_of_a_node_that_leaves_go_out_of_the_ladders() -> None:
+    left = made(["mini"], groups={"pair": ["bert"]}, escalation=LADDERS, leaving=["box"])
+    assert left["escalation"]["default"] == LADDERS["default"]
+    names = {agent["name"] for agent in left["agents"]}
+    steps = left["escalation"].get("agents", {}).get("ada", [])
+    assert {step["to"] for step in steps} <= names

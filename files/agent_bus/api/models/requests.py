@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable  # noqa: TC003 - pydantic looks at hints
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -25,7 +26,7 @@ from agent_bus.api.models.fields import (
     portable,
 )
 from agent_bus.core import states
-from agent_bus.core.guards import rights
+from agent_bus.core.guards import escalation, rights
 from agent_bus.core.model import NAME_PATTERN, OPERATOR
 
 
@@ -144,6 +145,36 @@ class WakeBudgets(StrictModel):
     )
 
 
+class EscalationStep(StrictModel):
+    """Who is told when urgent mail stays unread for so long."""
+
+    after_min: Annotated[int, Field(ge=1, le=escalation.LONGEST_MIN), WHOLE]
+    to: Recipient = Field(description="An agent, `@group`, or `operator`.")
+
+
+Ladder = Annotated[list[EscalationStep], Field(max_length=20)]
+_BY_NAME: Final[dict[str, Any]] = {"propertyNames": {"pattern": f"^{NAME_PATTERN.pattern}$"}}
+
+
+class Escalation(StrictModel):
+    """Ladders of urgent mail: of agents, else of their groups, else the default."""
+
+    default: Ladder = []  # noqa: RUF012 - pydantic copies it
+    groups: dict[NewName, Ladder] = Field(default_factory=dict, json_schema_extra=_BY_NAME)
+    agents: dict[Name, Ladder] = Field(default_factory=dict, json_schema_extra=_BY_NAME)
+
+    def rules(self) -> dict[str, object]:
+        """As the store keeps it; empty without any."""
+        return {name: said for name, said in self.model_dump().items() if said}
+
+    def strangers(self, agents: Iterable[str], groups: Iterable[str]) -> list[str]:
+        """Whom it names, though there is no such agent or group."""
+        ladders = [self.default, *self.groups.values(), *self.agents.values()]
+        named = {step.to for ladder in ladders for step in ladder} | self.agents.keys()
+        named |= {f"@{group}" for group in self.groups}
+        return sorted(named - {*agents, *(f"@{group}" for group in groups), OPERATOR})
+
+
 class RosterBody(StrictModel):
     """The whole inventory, as the hub needs it."""
 
@@ -168,6 +199,9 @@ class RosterBody(StrictModel):
     budgets: WakeBudgets | None = Field(
         default=None, description="How many wakes there may be; left out: the fleet's default."
     )
+    escalation: Escalation | None = Field(
+        default=None, description="Who else is told that an urgent message stays unread."
+    )
     force: bool = False
 
     @model_validator(mode="after")
@@ -191,6 +225,9 @@ class RosterBody(StrictModel):
         if strangers:
             raise ValueError(f"guests without a token: {', '.join(sorted(strangers))}")
         self._rights_about(names)
+        lost = self.escalation.strangers(names, self.groups) if self.escalation else []
+        if lost:
+            raise ValueError(f"escalation: neither agent nor group: {', '.join(lost)}")
         return self
 
     def _rights_about(self, agents: list[str]) -> None:

@@ -59,7 +59,8 @@ class Figures:
     """What the rules look at. `silent_nodes` have no watcher, `deaf_gateways` are agents.
 
     `hubs` is empty for a hub that is alone. Webhooks: since when the oldest event waits, and how
-    long ago one was given up. Channels: attempts in a row that failed.
+    long ago one was given up. Channels: attempts in a row that failed. `escalated`: how many
+    urgent messages of an agent are unread though the operator was told.
     """
 
     silent_nodes: tuple[str, ...]
@@ -83,6 +84,7 @@ class Figures:
     storms_held: int = 0
     budgets_spent: tuple[str, ...] = ()
     paused_count: int = 0
+    escalated: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,9 @@ def _of_outward(figures: Figures) -> Iterator[Alert]:
         if failures >= CHANNEL_FAILURES:
             words = f"The channel {name} fails: {failures} attempts in a row"
             yield Alert(RULES["AgentBusChannelFailing"], name, words)
+    for name, count in figures.escalated.items():
+        words = f"Urgent mail of {name} is unread though all were told who should be: {count}"
+        yield Alert(RULES["AgentBusUrgentUnread"], name, words)
 
 
 def _of_guards(figures: Figures) -> Iterator[Alert]:

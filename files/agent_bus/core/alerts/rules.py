@@ -248,5 +248,11 @@ RULES: Final = {
             "Agents only keep each other busy: their messages wake nobody until you say a word. "
             "On the hub, agent-bus-admin storms says which.",
         ),
+        Rule(
+            "AgentBusUrgentUnread",
+            60,
+            "critical",
+            "Open the message on the page: it says where it is stuck. Answer its sender.",
+        ),
     )
 }

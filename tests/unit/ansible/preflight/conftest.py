@@ -11,6 +11,7 @@ import yaml
 from filter_plugins.inventory_places import inventory_places, role_variables
 from roles.preflight.filter_plugins.preflight import preflight_errors
 from roles.preflight.filter_plugins.preflight_budgets import budget_findings
+from roles.preflight.filter_plugins.preflight_escalation import escalation_findings
 from roles.preflight.filter_plugins.preflight_guests import guest_findings
 from roles.preflight.filter_plugins.preflight_rights import rights_findings
 from roles.preflight.filter_plugins.preflight_values import value_findings
@@ -54,7 +55,8 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             )
             + guest_findings(groups, hostvars)
             + rights_findings(places, groups=groups, hostvars=hostvars)
-            + budget_findings(places, groups=groups, hostvars=hostvars),
+            + budget_findings(places, groups=groups, hostvars=hostvars)
+            + escalation_findings(places, groups=groups, hostvars=hostvars),
         )
 
     return run

@@ -74,6 +74,7 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "AgentBusStorm": ({"storms_held": 2}, ""),
     "AgentBusBudgetSpent": ({"budgets_spent": ("@research",)}, "@research"),
     "AgentBusPaused": ({"paused_count": 2}, ""),
+    "AgentBusUrgentUnread": ({"escalated": {"alpha": 1}}, "alpha"),
     "AgentBusWebhookLost": ({"webhooks_lost_s": {"ops": 60.0, "b": 90_000.0}}, "ops"),
     "AgentBusEtcdFull": (hubs(etcd_used={"h1": 0.85, "h2": 0.1}), "h1"),
 }
