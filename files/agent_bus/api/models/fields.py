@@ -148,18 +148,15 @@ Flag = Annotated[
 
 
 class StrictModel(BaseModel):
-    """A JSON body: no field that is not described, no value of another type.
+    """A JSON body: no field that is not described, no value of another type."""
 
-    Like all models here it is built by the first call that needs it; together they take 2 MB.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class QueryModel(BaseModel):
     """Query parameters: none that is not described; values are text, and read as their type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def milliseconds(value: datetime | None) -> int | None:
