@@ -215,7 +215,7 @@ def test_the_operators_hand_asks_acts_and_is_written_down(page: Page, fleet: Wat
     assert fleet.streams["nuc-02"].of_type("wake").data["agents"] == ["gamma"]
     row.get_by_role("button", name="Mute").click()
     page.locator("#ask-go").click()
-    expect(row.locator("[data-f=muted]")).to_be_visible()
+    expect(row.locator("[data-f=held]")).to_be_visible()
 
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_label("To", exact=True).fill("gamma, @research")
@@ -243,6 +243,35 @@ def test_the_operators_hand_asks_acts_and_is_written_down(page: Page, fleet: Wat
     ]  # fmt: skip
     assert "Please report" not in page.locator("main").inner_text()
     page.screenshot(path=SHOTS / "audit.png")
+
+
+def test_agents_groups_and_the_fleet_are_paused_and_resumed(page: Page, fleet: Watchers) -> None:
+    gamma, told = page.locator("tr[data-agent=gamma]"), page.locator("#told")
+    gamma.get_by_role("button", name="Pause").click()
+    page.get_by_label("Note").fill("new model")
+    page.screenshot(path=SHOTS / "pause.png")
+    page.locator("#ask-go").click()
+    expect(gamma.locator("[data-f=status]")).to_have_text("paused")
+    one = page.locator("#pauses li[data-who=gamma]")
+    expect(one).to_contain_text("new model")
+    page.get_by_role("button", name="Pause all").click()
+    page.locator("#ask-go").click()
+    expect(page.locator("#pauses li")).to_have_count(2)
+    expect(page.locator("tr[data-agent=alpha] [data-f=status]")).to_have_text("paused")
+    page.screenshot(path=SHOTS / "fleet-paused.png", full_page=True)
+    page.reload()
+    expect(page.locator("#pauses li")).to_have_count(2)
+    one.get_by_role("button", name="Resume").click()
+    page.locator("#ask-go").click()
+    expect(told).to_contain_text("gamma is no longer paused. Still held: gamma (paused)")
+    page.locator("#pauses li[data-who=all]").get_by_role("button", name="Resume").click()
+    page.locator("#ask-go").click()
+    expect(gamma.locator("[data-f=status]")).to_have_text("online")
+    expect(page.locator("#pauses")).to_be_hidden()
+    kept = fleet.hub.client(None).get("/api/pauses").body
+    assert kept == {"pauses": [], "held": []}
+    page.goto("/audit")
+    expect(page.locator("tbody")).to_contain_text("new model")
 
 
 def test_only_the_operator_comes_in_and_sessions_end(chromium: Browser, fleet: Watchers) -> None:
@@ -302,7 +331,7 @@ def test_writes_without_the_pages_own_proof_are_refused(fleet: Watchers) -> None
     hub = fleet.hub
     headers = asked(hub, "POST", "/login", urlencode({"token": ADMIN}))[1]
     own = headers["Set-Cookie"].split(";")[0]
-    for name in ("send", "ack", "wake", "mute"):
+    for name in ("send", "ack", "wake", "mute", "pause", "resume"):
         path = f"/ui/{name}"
         assert asked(hub, "POST", path, "{}")[0] == 401
         assert asked(hub, "POST", path, "{}", Cookie=own)[0] == 403

@@ -165,6 +165,7 @@ def build_overview(
         version=version,
         watch=watch,
         storms=core.storm.rows,
+        pauses=core.pauses.rows,
     )
 
 

@@ -126,7 +126,13 @@ class Dashboard:
         shown = self._overview.fleet()
         first = {**shown, "agents": shown["agents"][:FIRST_ROWS]}
         asked, channels = self._open_questions(), self._channels.states()
-        return self._show(call, "fleet", questions=asked, channels=channels, **first)
+        return self._show(
+            call, "fleet", questions=asked, channels=channels, groups=self._groups(), **first
+        )
+
+    def _groups(self) -> list[str]:
+        """The names of all groups, as one writes to them."""
+        return [f"@{group}" for group in sorted(self._directory.roster.groups)]
 
     def messages(self, call: Call[SearchQuery]) -> Answer:
         """Search."""

@@ -41,12 +41,16 @@ FEED: Final = 200
 OPENING: Final = 80
 """Characters of a body that stand for it when it has no subject."""
 
+REACHED: Final = frozenset({states.ONLINE, states.PAUSED, states.BUDGET})
+"""States of agents whose watcher and gateway are there."""
+
 
 class Overview:
     """See the module.
 
     Args:
         storms: what is damped or held.
+        pauses: what the operator keeps from being woken.
         version: the running release, by which a page sees that it is out of date.
     """
 
@@ -61,8 +65,10 @@ class Overview:
         version: str,
         watch: HubsWatch,
         storms: Callable[[], list[dict[str, object]]],
+        pauses: Callable[[], list[dict[str, object]]],
     ) -> None:
         self._fleet = fleet
+        self._pauses = pauses
         self._storms = storms
         self._watch = watch
         self._alerting = alerting
@@ -136,6 +142,7 @@ class Overview:
             "totals": self.totals(),
             "hubs": self._hubs,
             "storms": self._storms(),
+            "pauses": self._pauses(),
         }
 
     def elsewhere(self) -> list[dict[str, str]]:
@@ -150,7 +157,7 @@ class Overview:
         active = [row for row in self._shown.values() if row["status"] != states.RETIRED]
         return {
             "agents": sum(row["status"] != states.GUEST for row in active),
-            "online": sum(row["status"] == states.ONLINE for row in active),
+            "online": sum(row["status"] in REACHED for row in active),
             "problems": sum(row["problem"] > 0 for row in active),
             "nodes": sum(row["status"] != states.GUEST for row in self._nodes),
             "connected": self._connected,
@@ -220,13 +227,14 @@ class Overview:
             "alerts": self._alerting.firing,
             "totals": self.totals(),
             "storms": self._storms(),
+            "pauses": self._pauses(),
             **({"hubs": self._hubs} if self._hubs else {}),
         }
         return sse.control("fleet", fields)
 
     def _rest(self) -> object:
         """What pages are told besides agents, to compare."""
-        return (self._alerting.firing, self._nodes, self._hubs, self._storms())
+        return (self._alerting.firing, self._nodes, self._hubs, self._storms(), self._pauses())
 
     def _look(self) -> None:
         """Bring rows and alerts up to date; reads the database only after a change."""
@@ -247,7 +255,7 @@ def agent_row(facts: AgentFacts) -> dict[str, Any]:
     That changes every 30 s and is no news.
     """
     row = fleet_rows.agent(facts)
-    return {**row, "last_seen_at": None} if facts.status == states.ONLINE else row
+    return {**row, "last_seen_at": None} if facts.status in REACHED else row
 
 
 def node_row(facts: NodeFacts) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from agent_bus.core import states
 from agent_bus.core.guards import pauses as rules
 from agent_bus.core.guards.hold import FAR_AT
 from agent_bus.core.guards.pauses import Pause
+from agent_bus.core.model import rfc3339
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -59,6 +60,19 @@ class Pauses:
             (pause for pause, deadline in self._pauses.values() if not self._is_over(deadline)),
             key=lambda pause: (pause.scope != rules.FLEET, pause.who),
         )
+
+    def rows(self) -> list[dict[str, object]]:
+        """The pauses in force, as open pages are told them."""
+        return [
+            {
+                "who": pause.who,
+                "reason": pause.reason,
+                "note": pause.note,
+                "since": rfc3339(pause.since_at),
+                "until": rfc3339(pause.until_at),
+            }
+            for pause in self.all()
+        ]
 
     def of(self, agent: AgentName) -> list[Pause]:
         """The pauses that hold an agent."""

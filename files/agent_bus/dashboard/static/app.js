@@ -12,6 +12,8 @@ const csrf = document.querySelector("meta[name=csrf]").content;
 const ASKED = {
   wake: (agent) => [`Wake ${agent}?`, "Its watcher wakes it again if it has mail that it has not fetched.", "Wake"],
   mute: (agent) => [`Mute ${agent}?`, "Mail goes on; the agent is not woken meanwhile.", "Mute"],
+  pause: (who) => [`Pause ${who}?`, "Mail goes on; nobody of them is woken, not even for urgent mail.", "Pause"],
+  resume: (who) => [`Resume ${who}?`, "Who has mail is woken at once, unless something else holds it.", "Resume"],
   answer: (agent, choice) => [`Answer "${choice}"?`, `${agent} goes on with it at once; a question takes one answer.`, "Answer"],
   release: () => ["Let it go on?", "What waits wakes its agents, and the counting begins anew.", "Let it go on"],
   ack: (agent) => [`Mark as read for ${agent}?`, "The agent will not be shown this message again.", "Mark as read"],
@@ -19,6 +21,10 @@ const ASKED = {
 const DONE = {
   wake: (answer) => `${answer.node}'s watcher was asked to wake ${answer.agent}; ${answer.unfetched} not yet fetched.`,
   mute: (answer) => (answer.muted_until ? `${answer.agent} is muted until ${answer.muted_until}.` : `${answer.agent} is no longer muted.`),
+  pause: (answer) => `${answer.who} is paused.`,
+  resume: (answer) =>
+    `${answer.who} ${answer.ended ? "is no longer" : "was not"} paused.` +
+    (answer.held.length ? ` Still held: ${answer.held.map((one) => `${one.agent} (${one.reason})`).join(", ")}.` : ""),
   ack: (answer) => (answer.acked.length ? `Marked as read for ${answer.agent}.` : `${answer.agent} had read it already.`),
   release: (answer) => `${answer.agents.join(", ")} go on.`,
   answer: (answer) => `Answered; ${answer.asker} has it.`,
@@ -67,9 +73,14 @@ async function confirmed(button) {
   document.getElementById("ask-words").textContent = words;
   document.getElementById("ask-go").textContent = go;
   document.getElementById("ask-mute").hidden = action !== "mute";
+  document.getElementById("ask-pause").hidden = action !== "pause";
+  ask.querySelector("form").reset();
   await chosen(ask);
-  const body = action === "release" ? { what: id } : action === "answer" ? { id, choice } : { agent };
-  if (action === "mute") body.for_s = Number(ask.querySelector("select").value);
+  const body = action === "release" ? { what: id } : action === "answer" ? { id, choice } : /^(pause|resume)$/.test(action) ? { who: agent } : { agent };
+  const { for_s, pause_s, note } = ask.querySelector("form").elements;
+  if (action === "mute") body.for_s = Number(for_s.value);
+  if (action === "pause" && pause_s.value) body.for_s = Number(pause_s.value);
+  if (action === "pause" && note.value) body.note = note.value;
   if (action === "ack") body.id = id;
   const isShown = action === "answer" && document.getElementById("question"); // it follows by itself
   if ((await act(action, body)) && ["ack", "answer"].includes(action) && !isShown) setTimeout(() => location.reload(), 800);

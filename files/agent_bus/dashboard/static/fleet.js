@@ -38,9 +38,11 @@ function fill(row, fact) {
   status.dataset.state = fact.status;
   part(row, "asked").hidden = fact.status !== "guest"; // it reads when it asks, so that is all there is to know
   setTime(part(row, "last_seen_at"), fact.last_seen_at);
-  const muted = part(row, "muted");
-  muted.hidden = !fact.muted_until;
-  muted.title = fact.muted_until ? `until ${fact.muted_until}` : "";
+  const held = part(row, "held");
+  setText(held, fact.held ?? "");
+  held.dataset.state = fact.held ?? "";
+  held.hidden = !fact.held || fact.held === fact.status;
+  held.title = fact.muted_until ? `until ${fact.muted_until}` : "";
   setText(part(row, "unread"), fact.unread);
   setTime(part(row, "oldest_unread_at"), fact.oldest_unread_at);
   setTime(part(row, "last_wake_at"), fact.last_wake_at);
@@ -74,7 +76,7 @@ function sift() {
   let shown = 0;
   for (const [name, row] of rows) {
     const fact = facts.get(name);
-    const text = fact ? `${fact.name} ${fact.node} ${fact.status} ${fact.muted_until ? "muted" : ""}`.toLowerCase() : name;
+    const text = fact ? `${fact.name} ${fact.node} ${fact.status} ${fact.held ?? ""}`.toLowerCase() : name;
     const fits = words.every((word) => text.includes(word)) && (!onlyProblems.checked || Number(row.dataset.problem) > 0);
     row.hidden = !fits;
     shown += fits;
@@ -113,6 +115,28 @@ function showHosts(nodes) {
       item.dataset.node = node.node;
       item.append(chip);
       return item;
+    }),
+  );
+}
+
+function showPauses(pauses) {
+  const blank = document.getElementById("pause-row").content.querySelector("li");
+  document.getElementById("pauses").hidden = pauses.length === 0;
+  document.getElementById("pause-rows").replaceChildren(
+    ...pauses.map((fact) => {
+      const row = blank.cloneNode(true);
+      row.dataset.who = fact.who;
+      const reason = part(row, "reason");
+      setText(reason, fact.reason);
+      reason.dataset.state = fact.reason;
+      setText(part(row, "who"), fact.who);
+      setText(part(row, "note"), fact.note ?? "");
+      setTime(part(row, "since"), fact.since);
+      if (fact.until) setTime(part(row, "until"), fact.until);
+      const button = row.querySelector("button");
+      button.dataset.agent = fact.who;
+      setText(button.firstElementChild, ` ${fact.who}`);
+      return row;
     }),
   );
 }
@@ -175,7 +199,7 @@ function showHubs(hubs) {
   );
 }
 
-let kept = { alerts: "", nodes: "", hubs: "", storms: "" };
+let kept = { alerts: "", nodes: "", hubs: "", storms: "", pauses: "" };
 live({
   fleet: (event) => {
     if (event.full) {
@@ -199,11 +223,13 @@ live({
       nodes: JSON.stringify(event.nodes),
       hubs: JSON.stringify(event.hubs ?? ""),
       storms: JSON.stringify(event.storms),
+      pauses: JSON.stringify(event.pauses),
     };
     if (now.alerts !== kept.alerts) showAlerts(event.alerts);
     if (now.nodes !== kept.nodes) showHosts(event.nodes);
     if (event.hubs && now.hubs !== kept.hubs) showHubs(event.hubs);
     if (now.storms !== kept.storms) showStorms(event.storms);
+    if (now.pauses !== kept.pauses) showPauses(event.pauses);
     kept = now;
     for (const shown of document.querySelectorAll("[data-t]")) setText(shown, event.totals[shown.dataset.t]);
   },
