@@ -96,7 +96,9 @@ class Fleet:
             self.refused += 1
             return mail
         said = Said(sender, agents, Seq(seqs[0]), thread, depth, body)
-        verdict = self.guard.take(said, self.now, at=int(self.now * 1000), newest=lambda _: Seq(0))
+        verdict = self.guard.take(
+            said, self.now, at=lambda: int(self.now * 1000), newest=lambda _: Seq(0)
+        )
         self._note(verdict)
         for seq, agent in zip(seqs, agents, strict=True):
             self._mail[seq] = (agent, mail)

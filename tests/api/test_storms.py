@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LIMITS: dict[str, Any] = {"storm_turns": 8, "storm_more": 2, "storm_spacing_s": 3600}
+LIMITS: dict[str, Any] = {
+    "storm_turns": 8,
+    "storm_more": 2,
+    "storm_spacing_s": 3600,
+    "storm_window_s": 10,
+}
 
 
 @pytest.fixture(scope="module")

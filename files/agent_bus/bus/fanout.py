@@ -71,7 +71,7 @@ class Fanout:
         broker: Broker,
         directory: Directory,
         gate: WakeGate,
-        decide: Callable[[Sent], object],
+        decide: Callable[[Sent, float], object],
         counters: Counters,
         latency: Latency,
         observers: Sequence[Observer],
@@ -103,7 +103,7 @@ class Fanout:
     def _fan_out(self, sent: Sent) -> None:
         self._counters.head = sent.deliveries[-1].seq
         committed = self._clock.monotonic()
-        self._decide(sent)
+        self._decide(sent, committed)
         line: wire.EventLine | None = None
         for delivery in sent.deliveries:
             self._latency.stored(delivery.agent, delivery.seq, committed)

@@ -71,6 +71,8 @@ class StormWatch:
         clock: Clock,
     ) -> None:
         self.guard = StormGuard(limits)
+        self._going_on = self.guard.storms
+        self._counts_from = self.guard.signals.counts_from
         self.limits = limits
         self._writes = writes
         self._cluster = cluster
@@ -99,21 +101,31 @@ class StormWatch:
 
     # Messages
 
-    def take(self, sent: Sent) -> None:
-        """Decide about a message, before any stream gets it."""
+    def take(self, sent: Sent, now: float) -> None:
+        """Decide about a message, before any stream gets it; `now` is monotonic."""
         message, deliveries = sent.message, sent.deliveries
+        if (
+            len(deliveries) == 1
+            and now < self._counts_from.get((message.sender, deliveries[0].agent), 0.0)
+            and not self._going_on
+        ):
+            return
         agents = tuple([delivery.agent for delivery in deliveries])
         said = Said(
             message.sender, agents, deliveries[0].seq, message.thread_id, message.depth,
             message.body,
         )  # fmt: skip
-        self.hear(said, is_own=True)
+        self._decide(said, now, is_own=True)
 
-    def hear(self, said: Said, *, is_own: bool = False) -> None:
-        """Decide about a message; `is_own`: this hub keeps what becomes of it."""
-        at = self._clock.now_ms()
-        verdict = self.guard.take(said, self._clock.monotonic(), at=at, newest=self._newest)
+    def hear(self, said: Said) -> None:
+        """Decide about a message of which only another hub knows all."""
+        self._decide(said, self._clock.monotonic(), is_own=False)
+
+    def _decide(self, said: Said, now: float, *, is_own: bool) -> None:
+        """Decide; `is_own`: this hub keeps what becomes of it."""
+        verdict = self.guard.take(said, now, at=self._clock.now_ms, newest=self._newest)
         if verdict.withheld or verdict.turns:
+            at = self._clock.now_ms()
             if is_own:
                 seqs = dict(zip(said.agents, range(said.first_seq, 1 << 62), strict=False))
                 self._to_note.extend(

@@ -89,14 +89,14 @@ class StormGuard:
         """Storms found since the start."""
 
     def take(
-        self, said: Said, now: float, *, at: int, newest: Callable[[AgentName], Seq]
+        self, said: Said, now: float, *, at: Callable[[], int], newest: Callable[[AgentName], Seq]
     ) -> Verdict:
         """Decide about a message that is durable.
 
         Args:
             said: the message.
             now: monotonic.
-            at: the same moment, in ms.
+            at: tells the same moment in ms.
             newest: an agent's newest delivery before this message.
         """
         if said.sender == OPERATOR:
@@ -106,7 +106,7 @@ class StormGuard:
         found = self.signals.take(said, now)
         if not found and not self.storms:
             return NOTHING
-        turns = [turn for one in found if (turn := self._begin(one, now, at)) is not None]
+        turns = [turn for one in found if (turn := self._begin(one, now, at())) is not None]
         withheld: dict[AgentName, str] = {}
         for key, agents in self._hits(said):
             storm = self.storms[key]

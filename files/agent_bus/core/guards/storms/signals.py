@@ -49,6 +49,10 @@ that was not heard of for longest is forgotten. About 1 KiB each, 20 KiB once bo
 at most 40 MB, in a fleet that is one storm."""
 PAIRS: Final = 5000
 """Pairs that are watched at once: all of 100 agents. About 1 KiB each."""
+GAPS: Final = 3600
+"""The window has so many gaps (0.5 s each). Of two messages of one agent to another within a gap
+one counts: no agent answers so fast, and a program that does is found within seconds all the same.
+So whoever sends a lot pays for one look-up."""
 DEPTHS: Final = 100
 """Depths of a thread whose repeats are kept: twice the default limit of hops."""
 
@@ -151,6 +155,9 @@ class Signals:
         self._wide_from: AgentName | None = None
         self._wide_at = float("-inf")
         self._echoes: deque[float] = deque(maxlen=limits.echoes)
+        self._gap_s = limits.window_s / GAPS
+        self.counts_from: dict[tuple[AgentName, AgentName], float] = {}
+        """Sender and recipient -> from when on (monotonic) their next message counts."""
 
     @property
     def watched(self) -> tuple[int, int]:
@@ -239,6 +246,9 @@ class Signals:
 
     def _exchange(self, said: Said, agent: AgentName, now: float, found: list[Found]) -> None:
         limits, sender = self._limits, said.sender
+        if len(self.counts_from) >= PAIRS:
+            self.counts_from.clear()
+        self.counts_from[sender, agent] = now + self._gap_s
         key = pair_key(sender, agent)
         pair = self._pairs.pop(key, None)
         if pair is None:

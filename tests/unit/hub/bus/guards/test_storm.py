@@ -57,8 +57,11 @@ def send(core: Core, sender: AgentName, to: AgentName, **more: Any) -> Sent:
 
 def ping_pong(core: Core, count: int) -> list[Sent]:
     """Alpha and beta answer each other, always with a new message."""
-    pair = (ALPHA, BETA)
-    return [send(core, pair[n % 2], pair[(n + 1) % 2], body=f"number {n}") for n in range(count)]
+    pair, found = (ALPHA, BETA), []
+    for number in range(count):
+        found.append(send(core, pair[number % 2], pair[1 - number % 2], body=f"number {number}"))
+        core.clock.advance(1)  # type: ignore[attr-defined]
+    return found
 
 
 def held(core: Core) -> list[Sent]:

@@ -58,7 +58,7 @@ class Bus:
             next(self.seqs)
         text = f"w{seq} x{seq} y{seq} z{seq}" if body is None else body
         said = Said(sender, to, Seq(seq), MessageId(thread or f"T{seq}"), depth, text)
-        found = self.guard.take(said, self.now, at=int(self.now), newest=lambda _: Seq(0))
+        found = self.guard.take(said, self.now, at=lambda: int(self.now), newest=lambda _: Seq(0))
         self.steps += [(turn.step, turn.storm.key) for turn in found.turns]
         return found
 
@@ -196,7 +196,7 @@ def test_a_storm_whose_bodies_only_another_hub_knows_is_seen_by_the_turns() -> N
     for number in range(LIMITS.turns + 1):
         sender, to = (A, B) if number % 2 == 0 else (B, A)
         said = Said(sender, (to,), Seq(number + 1), MessageId("T"), number, None)
-        bus.guard.take(said, float(number), at=0, newest=lambda _: Seq(0))
+        bus.guard.take(said, float(number), at=lambda: 0, newest=lambda _: Seq(0))
     assert list(bus.guard.storms) == ["a,b"]
 
 
@@ -206,7 +206,7 @@ def test_a_chain_of_which_half_is_known_is_still_seen() -> None:
         sender, to = (A, B) if number % 2 == 0 else (B, A)
         body = "Thank you very much!" if number % 2 else None
         said = Said(sender, (to,), Seq(number + 1), MessageId("T"), number, body)
-        bus.guard.take(said, float(number), at=0, newest=lambda _: Seq(0))
+        bus.guard.take(said, float(number), at=lambda: 0, newest=lambda _: Seq(0))
     assert list(bus.guard.storms) == ["T"]
 
 
