@@ -20,7 +20,7 @@ SANDBOXES = ("read-only", "workspace-write", "danger-full-access")
 PERMISSION_MODES = ("dontAsk", "acceptEdits", "auto", "plan", "bypassPermissions")
 BUS_TOOLS = "mcp__bus__*"
 SHORTEST_TURN_S = 10.0
-_OF_EVERY_AGENT = ("name", "waker", "command")
+_OF_EVERY_AGENT = ("name", "waker", "command", "token_file")
 _OF_EVERY_TURN = (
     *("user", "folder", "program", "turn_limit_s", "session", "arguments", "environment_file"),
 )
@@ -62,13 +62,15 @@ class Agent(Record):
     """One agent of the node and how it is woken.
 
     `command` is an argv list, in which {agent} and {text} are replaced. `turns` is set if the
-    waker is one of `RUNTIMES`, and else not.
+    waker is one of `RUNTIMES`, and else not. `token_file`, absolute, has the agent's own token;
+    empty for an agent that the node's token speaks for.
     """
 
     name: str
     waker: str = "hook"
     command: tuple[str, ...] = ()
     turns: Optional[Turns] = None
+    token_file: str = ""
 
     @property
     def uses_gateway(self) -> bool:
@@ -127,18 +129,20 @@ def _agent(where: str, entry: dict[str, Any], problems: list[str]) -> Agent:
     name, waker = entry.get("name"), entry.get("waker", "hook")
     known: tuple[str, ...] = _OF_EVERY_AGENT
     if waker in RUNTIMES:
-        known = ("name", "waker", *_OF_EVERY_TURN, *_OF_RUNTIME[waker])
+        known = ("name", "waker", "token_file", *_OF_EVERY_TURN, *_OF_RUNTIME[waker])
     check_unknown(f"{where}.", entry, known, problems)
     if not isinstance(name, str) or not is_name(name):
         problems.append(f"{where}.name is {name!r}: it must match {NAME}")
     if waker not in WAKERS:
         problems.append(f"{where}.waker is {waker!r}: use one of {', '.join(WAKERS)}")
+    token_file = _path(where, "token_file", entry.get("token_file", ""), problems)
     if waker in RUNTIMES:
-        return Agent(str(name), waker, turns=_turns(where, entry, problems))
+        turns = _turns(where, entry, problems)
+        return Agent(str(name), waker, turns=turns, token_file=token_file)
     command = _words(f"{where}.command", entry.get("command", []), problems)
     if waker == "command" and not command:
         problems.append(f"{where}.command is missing: waker command needs an argv list")
-    return Agent(str(name), str(waker), command)
+    return Agent(str(name), str(waker), command, token_file=token_file)
 
 
 def _turns(where: str, entry: dict[str, Any], problems: list[str]) -> Turns:

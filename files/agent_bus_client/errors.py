@@ -39,20 +39,23 @@ class SettingsError(ClientError):
 
 
 class NoTokenError(SettingsError):
-    """This user has no token for the bus; another user of this machine may have one.
+    """This user has no token for the bus, or for one agent; another user of this machine has one.
 
     `advice` says how to run the command instead.
     """
 
     code = "no_token"
 
-    def __init__(self, user: str, owners: list[str]) -> None:
+    def __init__(self, user: str, owners: list[str], *, agent: str = "") -> None:
         who = owners[0] if owners else "<the user that runs OpenClaw>"
         self.found = f"{user} has no token for the bus"
         self.advice = (
             f"run it as a user that has one: sudo -u {who} agent-bus ...; "
             "as operator: agent-bus-admin on the hub, or the hub's page"
         )
+        if agent:
+            self.found = f"{agent} has a token of its own, which {user} may not read"
+            self.advice = f"run it as {agent}'s user: sudo -u {who} agent-bus ..."
         super().__init__(f"{self.found}; {self.advice}")
 
 

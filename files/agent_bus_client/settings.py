@@ -79,6 +79,10 @@ class Settings(Record):
         """All agents of the node, in the order of the file."""
         return tuple(agent.name for agent in self.agents)
 
+    def own_token_file(self, agent: str | None) -> str:
+        """Where an agent of the node has its own token; empty if it has none."""
+        return next((one.token_file for one in self.agents if one.name == agent), "")
+
     @property
     def hubs(self) -> tuple[str, ...]:
         """Base addresses of all hubs, in the order of the file."""
@@ -193,6 +197,39 @@ def read_token_of(user: str) -> str:
         owners = [name[: -len(OF_USER)] for name in names if name.endswith(OF_USER)]
         raise NoTokenError(user, sorted(owners))
     return read_token_file(own)
+
+
+def read_token_for(agent: str | None, user: str, settings: Settings) -> str:
+    """Return the token that speaks for an agent, or asks what concerns none of them.
+
+    Raises:
+        NoTokenError: this user may not read it.
+        SettingsError: it cannot be used; the message says why.
+    """
+    path = settings.own_token_file(agent)
+    if path:
+        if os.path.exists(path) and not os.access(path, os.R_OK):
+            raise NoTokenError(user, [owner_of(path)], agent=str(agent))
+        return read_token_file(path)
+    try:
+        return read_token_of(user)
+    except NoTokenError:
+        # Who runs an agent with a token of its own needs no other one.
+        for one in settings.agents:
+            if agent is None and one.token_file and os.access(one.token_file, os.R_OK):
+                return read_token_file(one.token_file)
+        raise
+
+
+def owner_of(path: str) -> str:
+    """Return the name of a file's owner; his number if he has none."""
+    import pwd  # only a mistake pays for it
+
+    number = os.stat(path).st_uid
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def read_token_file(path: str | PathLike[str]) -> str:

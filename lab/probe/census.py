@@ -26,6 +26,21 @@ class Census:
     gateways: Mapping[str, str]
     commanded: frozenset[str]
     """Agents that are woken by a command, or by a turn of a runtime of their own."""
+    own_users: Mapping[str, str]
+    """Agents with a token of their own, and the user that may read it."""
+
+    @property
+    def speakers(self) -> dict[str, list[str]]:
+        """Agents by host, less those that only a user of their own speaks for."""
+        return {
+            host: [name for name in names if name not in self.own_users]
+            for host, names in self.agents.items()
+        }
+
+    def user_of(self, agent: str) -> str:
+        """Return the user that speaks for an agent, on the agent's host."""
+        host = next(host for host, names in self.agents.items() if agent in names)
+        return self.own_users.get(agent, self.users[host])
 
 
 def census_of(fleet: str) -> Census:
@@ -39,5 +54,6 @@ def census_of(fleet: str) -> Census:
         agents={host: entry["agents"] for host, entry in hosts.items()},
         users={host: entry["user"] for host, entry in hosts.items()},
         gateways={host: entry["gateway"] for host, entry in hosts.items()},
+        own_users={a: u for entry in hosts.values() for a, u in entry["own_users"].items()},
         commanded=frozenset(a for entry in hosts.values() for a in entry["woken_otherwise"]),
     )

@@ -47,7 +47,7 @@ def send(up: standing.Fleet, sender: str, recipient: str, body: str) -> int:
         known = ", ".join(agent for agents in who.agents.values() for agent in agents)
         raise LabError(f"no host has an agent {sender!r}; there are {known}")
     words = ["agent-bus", "send", "--as", sender, "--to", recipient, "--", body]
-    command = f"sudo runuser -u {who.users[homes[0]]} -- {shlex.join(words)}"
+    command = f"sudo runuser -u {who.user_of(sender)} -- {shlex.join(words)}"
     return subprocess.run(
         [*ssh_command(standing.spec_of(up, homes[0])), command], check=False
     ).returncode

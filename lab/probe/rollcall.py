@@ -81,13 +81,22 @@ class Outcome:
     trouble: str
 
 
-def letters(agents: Mapping[str, Sequence[str]]) -> list[Letter]:
-    """Return one letter to each agent, from an agent of the next host if there is another."""
+def letters(
+    agents: Mapping[str, Sequence[str]], speakers: Mapping[str, Sequence[str]] | None = None
+) -> list[Letter]:
+    """Return one letter to each agent, from an agent of the next host if there is another.
+
+    Args:
+        agents: who is written to, by host.
+        speakers: who may write, by host; a host without any gets its letters from the one before.
+    """
     hosts = list(agents)
+    writing = speakers or agents
     found = []
     for number, host in enumerate(hosts):
-        sender_host = hosts[(number + 1) % len(hosts)]
-        senders = itertools.cycle(agents[sender_host])
+        turns = (hosts[(number + step) % len(hosts)] for step in range(1, len(hosts) + 1))
+        sender_host = next(other for other in turns if writing[other])
+        senders = itertools.cycle(writing[sender_host])
         found += [
             Letter(sender, sender_host, recipient, host)
             for recipient, sender in zip(agents[host], senders, strict=False)
@@ -102,7 +111,7 @@ def call(fleet: Fleet) -> list[Outcome]:
         LabError: a host cannot be reached.
     """
     who = census_of(fleet.name)
-    wanted = letters(who.agents)
+    wanted = letters(who.agents, who.speakers)
     since = time.time()
     # one host after the other: many Pythons starting at once would slow all times
     sends = []

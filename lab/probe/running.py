@@ -120,7 +120,8 @@ class RunningFleet:
     def send(self, sender: str, recipient: str, text: str) -> str:
         """Send a message on the sender's host, as its agent would, and return its id."""
         words = f"agent-bus send --json --no-spool --as {sender} --to {recipient} '{text}'"
-        return str(json.loads(self.as_user(self.homes()[sender], words))["id"])
+        command = f"sudo runuser -u {self.who.user_of(sender)} -- {words}"
+        return str(json.loads(self.on(self.homes()[sender], command))["id"])
 
     def is_fetched(self, message: str) -> bool:
         """Tell whether each recipient of a message has fetched it."""

@@ -72,7 +72,7 @@ class Traffic:
 
     def fill(self, host: str) -> dict[str, Any]:
         """Send large messages from a host until the hub refuses one; return what it answered."""
-        senders = " ".join(self._running.who.agents[host])
+        senders = " ".join(self._running.who.speakers[host])
         command = f"python3 {PROGRAM} fill --senders {senders}"
         answer: dict[str, Any] = json.loads(self._running.as_user(host, command))
         return answer
@@ -115,7 +115,7 @@ class Traffic:
         return [json.loads(line) for text in answers.values() for line in text.splitlines()]
 
     def _install(self, host: str) -> None:
-        agents = self._running.who.agents
+        agents = self._running.who.speakers
         others = [name for other, names in agents.items() if other != host for name in names]
         unit = UNIT.format(
             user=self._running.who.users[host],

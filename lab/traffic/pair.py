@@ -34,7 +34,7 @@ class PairTraffic:
         self._running = running
         host = next(h for h, names in running.who.agents.items() if sender in names)
         words = ["python3", "-c", PROGRAM, sender, recipient]
-        command = f"sudo runuser -u {running.who.users[host]} -- {shlex.join(words)}"
+        command = f"sudo runuser -u {running.who.user_of(sender)} -- {shlex.join(words)}"
         self._process = subprocess.Popen(
             [*ssh_command(standing.spec_of(running.up, host)), command],
             stdin=subprocess.PIPE,

@@ -17,10 +17,11 @@ from agent_bus_mcp.words import text
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from agent_bus_client.hub.hubs import Hubs
+    from agent_bus_client.settings import Settings
 
 ANSWER_S = 9.0  # an agent's exec tool puts what runs for 10 s into the background
 ONE_MORE_TRY_S = 1.0  # a call takes milliseconds while the hub is there
@@ -38,16 +39,41 @@ class Context:
         self.settings = node_settings.load(path)
         self.outbox = Outbox(self.settings.outbox_dir)
         self.deadline = None if answer_s is None else Deadline.after(answer_s)
-        self.hub = self._hub()
+        self.hub = self.hub_for(self.token)
 
-    def _hub(self) -> HubClient | Hubs:
-        """Return the hub, or all of them."""
+    def hub_for(self, token: Callable[[], str]) -> HubClient | Hubs:
+        """Return the hub, or all of them, as a token sees it."""
         if len(self.settings.hubs) == 1:
             url, ca_file = self.settings.hub_url, self.settings.hub_ca_file
-            return HubClient(url, read_token, ca_file=ca_file, deadline=self.deadline)
+            return HubClient(url, token, ca_file=ca_file, deadline=self.deadline)
         from agent_bus_client.hub.hubs import Hubs  # only a fleet of several hubs pays for it
 
-        return Hubs.of(self.settings, read_token, deadline=self.deadline)
+        return Hubs.of(self.settings, token, deadline=self.deadline)
+
+    def token(self) -> str:
+        """Return the token of who is asking, or of this user where that cannot be told.
+
+        Raises:
+            NoTokenError: this user may not read it, or has none: root, for example.
+            SettingsError: it cannot be used; the message says why.
+        """
+        return read_token(self.settings, self._asking())
+
+    @property
+    def token_words(self) -> str:
+        """Which token that is."""
+        agent = self._asking()
+        if os.environ.get("AGENT_BUS_TOKEN_FILE"):
+            return "the token of AGENT_BUS_TOKEN_FILE"
+        own = bool(agent and self.settings.own_token_file(agent))
+        return f"{agent}'s own token" if own else "the node's token"
+
+    def _asking(self) -> str | None:
+        """Return the agent that is asking; None where that cannot be told."""
+        try:
+            return self.agent
+        except UsageError:
+            return None
 
     @property
     def agent(self) -> str:
@@ -142,17 +168,19 @@ def _agent_of(folder: str, agents: tuple[str, ...], *, profile: str | None) -> s
     return "main" if "workspace" in parts and "main" in agents else None
 
 
-def read_token() -> str:
-    """Return the token of this user.
+def read_token(settings: Settings | None = None, agent: str | None = None) -> str:
+    """Return the token of an agent of this node; without settings or agent, of this user.
 
     Raises:
-        NoTokenError: this user has none; root has none, for example.
+        NoTokenError: this user may not read it, or has none: root, for example.
         SettingsError: it cannot be used; the message says why.
     """
     path = os.environ.get("AGENT_BUS_TOKEN_FILE")
     if path:
         return node_settings.read_token_file(path)
-    return node_settings.read_token_of(_user())
+    if settings is None:
+        return node_settings.read_token_of(_user())
+    return node_settings.read_token_for(agent, _user(), settings)
 
 
 def _user() -> str:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from agent_bus_client import release
+from agent_bus_client import settings as node_settings
 from agent_bus_client.api import GatewayKind, Problem
 from agent_bus_client.errors import (
     ClientError,
@@ -65,6 +66,7 @@ def doctor(context: Context) -> int:
         Check("settings", True, f"node {context.settings.node}, agents {names}"),
         *_each_hub(context),
         *_hub(context),
+        *_own_tokens(context),
         *gateway,
         *_turns(context),
         *_openclaw(context, answers=all(check.ok for check in gateway)),
@@ -142,7 +144,7 @@ def _hub(context: Context) -> list[Check]:
     except ClientError as error:
         advice = f"is agent-bus.service running on the hub, and {url} open from here?"
         return [Check("hub", ok=False, found=str(error), advice=advice)]
-    found = f"{context.hub.url} at {context.hub.way}"
+    found = f"{context.hub.url} at {context.hub.way}, with {context.token_words}"
     checks = [Check("hub and token", ok=True, found=found)]
     if len(context.hub.clients) == 1:
         checks += _certificate(context.hub.clients[0], context.now(), "certificate")
@@ -160,6 +162,38 @@ def _hub(context: Context) -> list[Check]:
         checks.append(Check(f"agent {name}", ok=ok, found=found, advice=advice))
     checks += [_watcher(node) for node in roster.get("nodes", []) if node["node"] == own]
     return [*checks, *_reserves(context)]
+
+
+def _own_tokens(context: Context) -> list[Check]:
+    """Return whether each agent's own token is kept from others, and the hub takes it."""
+    return [
+        _own_token(context, agent.name, agent.token_file)
+        for agent in context.settings.agents
+        if agent.token_file
+    ]
+
+
+def _own_token(context: Context, agent: str, path: str) -> Check:
+    name = f"token of {agent}"
+    try:
+        mode, owner = os.stat(path).st_mode & 0o777, node_settings.owner_of(path)
+    except OSError as error:
+        return Check(name, ok=False, found=f"{path}: {error.strerror}", advice=SITE)
+    if mode & 0o077:
+        found = f"{path} has mode {mode:04o}: others than {owner} can read it"
+        return Check(name, ok=False, found=found, advice=SITE)
+    if not os.access(path, os.R_OK):
+        found = f"{path} is {owner}'s alone; no more was looked at: run this as {owner}"
+        return Check(name, ok=True, found=found)
+    hub = context.hub_for(lambda: node_settings.read_token_file(path))
+    query = {"agent": agent, "peek": 1, "limit": 1}
+    try:
+        hub.call("GET", "/api/inbox", query=query, timeout_s=HUB_S)
+    except HubRefusedError as error:
+        return Check(name, ok=False, found=f"{path}: {error}", advice=SITE)
+    except ClientError as error:
+        return Check(name, ok=False, found=f"not asked for: {error}", advice="try again")
+    return Check(name, ok=True, found=f"{path} is {owner}'s alone, and the hub takes it")
 
 
 def _watcher(node: dict[str, Any]) -> Check:

@@ -31,7 +31,8 @@ DESCRIPTION = """Messages between agents: send them, read yours, say what you ha
 
 Who is asking: --as, else AGENT_BUS_AGENT, else the workspace folder (workspace-NAME), else the
 node's only agent. AGENT_BUS_CONFIG and AGENT_BUS_TOKEN_FILE name other files than
-/etc/agent-bus/node.json and /etc/agent-bus/cli/USER.token.
+/etc/agent-bus/node.json and the token: /etc/agent-bus/tokens/AGENT of an agent with its own, else
+/etc/agent-bus/cli/USER.token.
 """
 PROGRAM = "agent-bus"
 PRIORITIES = [priority.value for priority in Priority]

@@ -173,6 +173,12 @@ class Hubs:
         else:
             self._last_hub.note(client.url)
 
+    def use_same(self, client: HubClient) -> None:
+        """Ask the hub first that a client of another token has reached."""
+        for own in self.clients:
+            if own.url == client.url:
+                self.use(own)
+
     def _first(self, ask: Callable[[HubClient, Patience], Answer], *, may_repeat: bool) -> Answer:
         if len(self.clients) == 1:
             return ask(self.current, Patience(None, None))

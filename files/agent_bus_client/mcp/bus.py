@@ -59,17 +59,21 @@ class NodeBus:
         self._outbox = Outbox(settings.outbox_dir)
         self._wait_s = wait_s
         self._deadline = Deadline.after(ANSWER_S + wait_s)
+
+        def token() -> str:
+            return node.token(self.agent, settings)
+
         self._hub: HubClient | Hubs
         if len(settings.hubs) == 1:
             self._hub = HubClient(
                 settings.hub_url,
-                node.token,
+                token,
                 ca_file=settings.hub_ca_file,
                 deadline=self._deadline,
                 opened=opened,
             )
         else:
-            self._hub = Hubs.of(settings, node.token, deadline=self._deadline, opened=opened)
+            self._hub = Hubs.of(settings, token, deadline=self._deadline, opened=opened)
 
     def render(self, words: Callable[[], str]) -> str:
         """Return what a long page says: nobody else waits here."""

@@ -59,16 +59,16 @@ class Node:
         except ValueError as error:
             raise RefusedError(str(error), code="usage") from error
 
-    def token(self) -> str:
-        """Return the token, which is read each time: it may have been rotated.
+    def token(self, agent: str, settings: Settings) -> str:
+        """Return who speaks' token, which is read each time: it may have been rotated.
 
         Raises:
-            NoTokenError: this user has none; root has none, for example.
+            NoTokenError: this user may not read it; root has none, for example.
             SettingsError: it cannot be used; the message says why.
         """
         if self._options.token_file:
             return node_settings.read_token_file(self._options.token_file)
-        return node_settings.read_token_of(user_name())
+        return node_settings.read_token_for(agent, user_name(), settings)
 
 
 def user_name() -> str:

@@ -8,6 +8,8 @@ original expiry: the hub refuses another body under a key that it knows.
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Entry, Outbox
 from agent_bus_client.record import Record
@@ -15,6 +17,7 @@ from agent_bus_mcp.words.message import answering
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from agent_bus_client.hub.hubs import Hubs
@@ -44,11 +47,18 @@ def addressed(request: dict[str, Any], hub: HubClient | Hubs) -> dict[str, Any]:
     return answering(plain, original)
 
 
-def drain(box: Outbox, hub: HubClient | Hubs, *, sender: str | None = None) -> Drained:
+def drain(
+    box: Outbox,
+    hub: HubClient | Hubs,
+    *,
+    sender: str | None = None,
+    own: Mapping[str, HubClient | Hubs] = MappingProxyType({}),
+) -> Drained:
     """Send what waits, in order per sender; stop at the first sign that the hub is away.
 
-    A file that cannot be moved or removed, for want of rights or room, stays, and so does all that
-    its sender has after it.
+    `own` has the hub as agents with tokens of their own see it; `hub` sends for all others. A file
+    that cannot be moved or removed, for want of rights or room, stays, and so does all that its
+    sender has after it.
     """
     sent = failed = 0
     stuck: set[str] = set()
@@ -57,7 +67,7 @@ def drain(box: Outbox, hub: HubClient | Hubs, *, sender: str | None = None) -> D
         if entry.sender in stuck:
             continue
         try:
-            refusal = _refusal(box, hub, entry)
+            refusal = _refusal(box, own.get(entry.sender, hub), entry)
             if refusal:
                 box.give_up(entry, refusal)
                 failed += 1
@@ -65,8 +75,8 @@ def drain(box: Outbox, hub: HubClient | Hubs, *, sender: str | None = None) -> D
                 box.remove(entry)
                 sent += 1
         except HubRefusedError as error:
-            if error.status == 401:  # noqa: PLR2004 - no agent of this node can send now
-                break
+            if error.status == 401 and entry.sender not in own:  # noqa: PLR2004 - see below
+                break  # none of the node's other agents can send now
             stuck.add(entry.sender)
         except ClientError:
             break

@@ -10,7 +10,7 @@ from agent_bus_client import settings as node_settings
 from agent_bus_client.errors import ClientError
 from agent_bus_client.hub.hubs import Hubs
 from agent_bus_client.net.deadline import Deadline
-from agent_bus_client.turns.readiness import TOKENS
+from agent_bus_client.turns.readiness import token_file
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ ASK_S = 10.0
 def waits(settings: Settings, agent: str) -> bool:
     """Return whether unfetched mail waits; True if the hub cannot be asked: no wake is lost."""
     try:
-        hubs = Hubs.of(settings, _token, deadline=Deadline.after(ASK_S))
+        hubs = Hubs.of(settings, lambda: _token(settings, agent), deadline=Deadline.after(ASK_S))
         roster = hubs.call("GET", "/api/agents", timeout_s=ASK_S)
         return any(one["name"] == agent and one["unfetched"] > 0 for one in roster["agents"])
     except (ClientError, OSError, KeyError) as error:
@@ -33,7 +33,6 @@ def waits(settings: Settings, agent: str) -> bool:
         return True
 
 
-def _token() -> str:
-    named = os.environ.get("AGENT_BUS_TOKEN_FILE")
+def _token(settings: Settings, agent: str) -> str:
     user = pwd.getpwuid(os.geteuid()).pw_name
-    return node_settings.read_token_file(named or TOKENS / f"{user}.token")
+    return node_settings.read_token_file(token_file(settings.own_token_file(agent), user))

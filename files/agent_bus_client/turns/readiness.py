@@ -43,6 +43,11 @@ class Readiness(Record):
     environment: Mapping[str, str] = MappingProxyType({})
 
 
+def token_file(own: str, user: str, *, tokens: Path = TOKENS) -> Path:
+    """The file with the token for a turn: the agent's own, if it has one, or else the user's."""
+    return Path(os.environ.get("AGENT_BUS_TOKEN_FILE") or own or tokens / f"{user}.token")
+
+
 def look(agent: Agent, turns: Turns, *, tokens: Path = TOKENS) -> Readiness:
     """Check user, folder, environment, token and program; nothing is started."""
     try:
@@ -53,7 +58,7 @@ def look(agent: Agent, turns: Turns, *, tokens: Path = TOKENS) -> Readiness:
         return Readiness(f"there is no user {turns.user}", advice)
     except SettingsError as error:
         return Readiness("environment file cannot be used", f"mend it: {error}")
-    token = Path(os.environ.get("AGENT_BUS_TOKEN_FILE") or tokens / f"{turns.user}.token")
+    token = token_file(agent.token_file, turns.user, tokens=tokens)
     trouble = _folder(Path(turns.folder))
     if os.geteuid() != user.pw_uid:
         found = Readiness(f"runs as another user than {turns.user}", SITE)

@@ -13,7 +13,14 @@ from agent_bus_client.outbox import clock, draining
 from agent_bus_client.waker.gateway import Gateway
 from agent_bus_client.watcher.service import Watcher
 
+TYPE_CHECKING = False  # without `typing`: decision 60
+if TYPE_CHECKING:
+    from typing import Callable
+
 logger = logging.getLogger(__name__)
+
+OWN = "agent-token-"
+"""Names of the credentials with agents' own tokens begin so."""
 
 LOADED = (stream, trouble, lookup, clock, draining)
 """Not only when something fails: by then, this release's folder may be gone."""
@@ -28,6 +35,8 @@ def main(config_path: str) -> int:
     try:
         config = settings.load(config_path)
         settings.read_secret("node-token")
+        for name in _with_own_tokens(config):
+            settings.read_secret(f"{OWN}{name}")
         if any(agent.uses_gateway for agent in config.agents):
             settings.read_secret("hook-token")
     except SettingsError as error:
@@ -35,4 +44,14 @@ def main(config_path: str) -> int:
         return error.exit_code
     hubs = Hubs.of(config, lambda: settings.read_secret("node-token"))
     gateway = Gateway(config, lambda: settings.read_secret("hook-token"))
-    return Watcher(config, hubs, gateway).run()
+    own = {name: Hubs.of(config, _reader(f"{OWN}{name}")) for name in _with_own_tokens(config)}
+    return Watcher(config, hubs, gateway, own=own).run()
+
+
+def _with_own_tokens(config: settings.Settings) -> list[str]:
+    """Return the agents whose mail in the outbox is sent with tokens of their own."""
+    return [agent.name for agent in config.agents if agent.token_file]
+
+
+def _reader(name: str) -> Callable[[], str]:
+    return lambda: settings.read_secret(name)

@@ -11,6 +11,7 @@ from agent_bus_client.outbox.folder import Outbox
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Optional
 
     from agent_bus_client.hub.cursor import Cursor
@@ -27,11 +28,16 @@ OUTBOX_EVERY = 5
 
 
 class KeeperThread(threading.Thread):
-    """Saves the cursor and drains the outbox about once a second."""
+    """Saves the cursor and drains the outbox about once a second.
 
-    def __init__(self, hubs: Hubs, settings: Settings) -> None:
+    Args:
+        own: the hubs as agents with tokens of their own see them.
+    """
+
+    def __init__(self, hubs: Hubs, settings: Settings, *, own: Mapping[str, Hubs]) -> None:
         super().__init__(name="keeper", daemon=True)
         self._hubs = hubs
+        self._own = own
         self._path = f"{settings.state_dir}/cursor.json"
         self._outbox = Outbox(settings.outbox_dir)
         self._stopping = threading.Event()
@@ -46,7 +52,8 @@ class KeeperThread(threading.Thread):
 
     def connected(self, hub: HubClient) -> None:
         """Note that this hub is there: what waits in the outbox can be sent."""
-        self._hubs.use(hub)
+        for hubs in (self._hubs, *self._own.values()):
+            hubs.use_same(hub)
         self._connected.set()
 
     def run(self) -> None:
@@ -83,7 +90,7 @@ class KeeperThread(threading.Thread):
 
     def _drain(self) -> None:
         try:
-            drained = drain(self._outbox, self._hubs)
+            drained = drain(self._outbox, self._hubs, own=self._own)
         except Exception:
             logger.exception("outbox was not drained, trying again later")
             return

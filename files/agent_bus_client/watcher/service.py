@@ -11,6 +11,7 @@ import logging
 import queue
 import signal
 import time
+from types import MappingProxyType
 
 from agent_bus_client import release, systemd
 from agent_bus_client.api import GatewayKind, StreamEvent, WakeEvent
@@ -26,6 +27,7 @@ from agent_bus_client.watcher.workers import Probed, Woken, Worker, probe_reason
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
     from typing import Optional
 
@@ -44,9 +46,20 @@ class Stop:
 
 
 class Watcher:
-    """The whole program, once its settings have been read."""
+    """The whole program, once its settings have been read.
 
-    def __init__(self, settings: Settings, hubs: Hubs, gateway: Gateway) -> None:
+    Args:
+        own: the hubs as agents with tokens of their own see them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        hubs: Hubs,
+        gateway: Gateway,
+        *,
+        own: Mapping[str, Hubs] = MappingProxyType({}),
+    ) -> None:
         self._settings = settings
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._node = Node(
@@ -68,9 +81,12 @@ class Watcher:
         wakers = {agent.name: build(agent, settings, gateway) for agent in settings.agents}
         turns = {agent.name: wakers[agent.name] for agent in settings.agents if agent.turns}
         self._presence = PresenceThread(hubs, settings, gateway, self._inbox.put, turns=turns)
-        self._keeper = KeeperThread(hubs.apart(), settings)
+        self._keeper = KeeperThread(
+            hubs.apart(), settings, own={name: seen.apart() for name, seen in own.items()}
+        )
         self._workers = {
-            name: Worker(name, waker, self._inbox.put) for name, waker in wakers.items()
+            name: Worker(name, waker, self._inbox.put, own=own.get(name))
+            for name, waker in wakers.items()
         }
         self._hub_state = "connecting"
         self._renewing = False

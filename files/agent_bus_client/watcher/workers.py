@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 
+from agent_bus_client.errors import ClientError, HubRefusedError
 from agent_bus_client.record import Record
 from agent_bus_client.waker.outcome import Outcome, Status, Waker
 from agent_bus_client.watcher.episode import Attempt, AttemptKind
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Optional
 
+    from agent_bus_client.hub.hubs import Hubs
+
 logger = logging.getLogger(__name__)
+
+TRY_S = 2.0  # the hub waits 5 s for all reports of a probe
+DENIED = {401, 403}
+SITE = "run the site playbook for this node"
 
 
 class Woken(Record):
@@ -34,13 +41,20 @@ class Probed(Record):
 
 
 class Worker(threading.Thread):
-    """Runs the attempts of one agent, one at a time."""
+    """Runs the attempts of one agent, one at a time.
 
-    def __init__(self, agent: str, waker: Waker, put: Callable[[object], None]) -> None:
+    Args:
+        own: the hubs as the agent's own token sees them, if it has one; a probe tries it.
+    """
+
+    def __init__(
+        self, agent: str, waker: Waker, put: Callable[[object], None], *, own: Hubs | None = None
+    ) -> None:
         super().__init__(name=f"wake-{agent}", daemon=True)
         self._agent = agent
         self._waker = waker
         self._put = put
+        self._own = own
         self._attempts: queue.SimpleQueue[Optional[Attempt]] = queue.SimpleQueue()
 
     def start_attempt(self, attempt: Attempt) -> None:
@@ -73,10 +87,26 @@ class Worker(threading.Thread):
     def _probe(self, probe_id: str) -> None:
         try:
             outcome = self._waker.check()
+            if outcome.is_accepted and self._own is not None:
+                outcome = _tried(self._own.apart(), self._agent) or outcome
         except Exception as error:
             logger.exception("probe failed unexpectedly", extra={"agent": self._agent})
             outcome = Outcome(Status.REFUSED, reason=f"watcher failed: {type(error).__name__}")
         self._put(Probed(self._agent, probe_id, outcome))
+
+
+def _tried(hubs: Hubs, agent: str) -> Outcome | None:
+    """Return what is wrong with an agent's own token; None if the hub takes it, or is away."""
+    query = {"agent": agent, "peek": 1, "limit": 1}
+    try:
+        hubs.call("GET", "/api/inbox", query=query, timeout_s=TRY_S)
+    except HubRefusedError as error:
+        if error.status in DENIED:
+            return Outcome(Status.REFUSED, reason="the hub refuses its own token", fix=SITE)
+    except ClientError as error:
+        extra = {"agent": agent, "reason": str(error)}
+        logger.warning("hub was not asked whether it takes an agent's own token", extra=extra)
+    return None
 
 
 def probe_reason(outcome: Outcome) -> str | None:

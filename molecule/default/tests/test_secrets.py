@@ -33,6 +33,7 @@ SEARCHED = "/boot /etc /home /opt /root /run /srv /tmp /usr/local /var"
 BELONGS = re.compile(
     r"/etc/agent-bus/secrets/(admin|node|hook)\.token"
     r"|/etc/agent-bus/cli/\w+\.token"
+    r"|/etc/agent-bus/tokens/[\w-]+"
     r"|/run/credentials/(agent-bus|bus-watcher)\.service/[\w-]+"
     r"|/home/\w+/\.openclaw/openclaw\.json"
 )
@@ -41,7 +42,8 @@ BELONGS = re.compile(
 def tokens(running: RunningFleet) -> set[str]:
     """Return every token in the fleet's folder on the control node."""
     folder = fleet_dir(running.up.name) / "secrets"
-    return {file.read_text().strip() for file in folder.rglob("*.token*")}
+    texts = {file.read_text().strip() for file in folder.rglob("*.token*")}
+    return texts - {""}
 
 
 def backups(running: RunningFleet) -> Path:

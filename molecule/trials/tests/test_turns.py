@@ -32,8 +32,28 @@ def test_only_the_watcher_may_wake(running: RunningFleet) -> None:
     socket = f"/run/agent-bus/turns/{AGENT}.sock"
     found = running.on(HOST, f"stat -c '%F %U %a' {socket}").strip()
     assert found == "socket bus-watcher 600"
-    token = f"/etc/agent-bus/cli/{USER}.token"
+
+
+def test_the_agent_is_spoken_for_by_its_own_user_alone(running: RunningFleet) -> None:
+    """By default, as that user is its own; it does not get the node's token at all."""
+    token = f"/etc/agent-bus/tokens/{AGENT}"
     assert running.on(HOST, f"sudo stat -c '%U %a' {token}").strip() == f"{USER} 400"
+    assert running.on(HOST, "sudo ls /etc/agent-bus/cli").split() == ["openclaw.token"]
+    asking = f"agent-bus inbox --as {AGENT} --peek"
+    said = running.on(HOST, f"sudo runuser -u openclaw -- {asking} 2>&1; echo code $?")
+    assert f"{AGENT} has a token of its own, which openclaw may not read" in said
+    assert f"sudo -u {USER} agent-bus ..." in said
+    assert "code 78" in said
+    nodes = "AGENT_BUS_TOKEN_FILE=/etc/agent-bus/cli/openclaw.token"
+    said = running.on(HOST, f"sudo runuser -u openclaw -- env {nodes} {asking} 2>&1; echo code $?")
+    assert f"not for {AGENT}" in said
+    assert "code 77" in said
+    said = running.on(
+        HOST, f"sudo runuser -u {USER} -- agent-bus inbox --as ada 2>&1; echo code $?"
+    )
+    assert "code 78" in said
+    sent = running.send(AGENT, "bert", "with a token of its own")
+    assert running.api(f"/api/messages/{sent}")["from_agent"] == AGENT
 
 
 def test_doctor_finds_nothing_wrong_as_that_user(running: RunningFleet) -> None:

@@ -1,7 +1,9 @@
-# What was made for agents with a waker that takes turns, and is not wanted any longer.
-#   turns.sh look USERS AGENTS      prints a line per stale agent and user: `agent NAME`, `user NAME`
-#   turns.sh remove LINES           removes what it printed, given as one argument
-# USERS and AGENTS are those that are wanted, in one argument each, with spaces between and around.
+# What was made for agents with a waker that takes turns, or with a token of their own, and is not wanted any longer.
+#   turns.sh look USERS AGENTS OWN BARRED   prints a line per thing that is stale:
+#                                           `agent NAME`, `user NAME`, `token AGENT`, `node-token USER`
+#   turns.sh remove LINES                   removes what it printed, given as one argument
+# USERS and AGENTS are those that are wanted, OWN the agents with tokens of their own, BARRED the users that need no
+# token of the node any more: in one argument each, with spaces between and around.
 set -eu
 units=/etc/systemd/system
 verb=$1
@@ -15,6 +17,13 @@ if [ "$verb" = look ]; then
         # the user first: its token is removed before what names it, so a run that is cut off is made good
         case $2 in *" $user "*) ;; *) [ -z "$user" ] || echo "user $user" ;; esac
         case $3 in *" $name "*) ;; *) echo "agent $name" ;; esac
+    done
+    for file in /etc/agent-bus/tokens/*; do
+        [ -f "$file" ] || continue
+        case $4 in *" ${file##*/} "*) ;; *) echo "token ${file##*/}" ;; esac
+    done
+    for user in $5; do
+        [ ! -f "/etc/agent-bus/cli/$user.token" ] || echo "node-token $user"
     done
     exit 0
 fi
@@ -31,6 +40,14 @@ echo "$2" | while read -r kind name; do
         rm -f "/etc/agent-bus/cli/$name.token"
         gpasswd --delete "$name" agent-bus >/dev/null 2>&1 || true
         echo "removed the token of $name"
+        ;;
+    token)
+        rm -f "/etc/agent-bus/tokens/$name"
+        echo "removed the own token of $name"
+        ;;
+    node-token)
+        rm -f "/etc/agent-bus/cli/$name.token"
+        echo "removed the node's token of $name"
         ;;
     esac
 done

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 
 def roster(
@@ -21,6 +22,8 @@ def roster(
     rights: Sequence[Mapping[str, Any]] = (),
     budgets: Mapping[str, Any] | None = None,
     escalation: Mapping[str, Any] | None = None,
+    own: Collection[str] = (),
+    own_tokens: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the body of PUT /api/agents.
 
@@ -37,6 +40,9 @@ def roster(
         rights: rules about who may write to whom; without any, as for guests.
         budgets: how many wakes there may be; without any, as for guests.
         escalation: ladders of urgent mail; without any, as for guests.
+        own: agents that are to have a token of their own; without any, as for guests.
+        own_tokens: the texts of `<agent>.token`, and of `<agent>.token.old` as above. There is a
+            `<agent>.token.node` while the node's token counts, too.
     """
     invited = guests or {}
     agents = [
@@ -52,6 +58,7 @@ def roster(
         group: [name for name in listed if name in names or not leaving]
         for group, listed in groups.items()
     }
+    listed = [agent["name"] for agent in agents if agent["node"] not in invited]
     digests = [{"node": node, "sha256": _digests(node, tokens)} for node in (*nodes, *invited)]
     body = {"agents": agents, "groups": members, "tokens": digests, "force": force}
     rules = list(
@@ -63,6 +70,7 @@ def roster(
         "rights": rules,
         "budgets": _budgets(budgets or {}, known),
         "escalation": _ladders(escalation or {}, names, groups, is_leaving=bool(leaving)),
+        "agent_tokens": list(_with_own(listed, own=own, texts=own_tokens)),
     }
     return {**body, **{name: given for name, given in more.items() if given}}
 
@@ -126,8 +134,25 @@ def _ladders(
     return {name: said for name, said in found.items() if said}
 
 
+def _with_own(
+    names: Sequence[str], *, own: Collection[str], texts: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Give the digests of each agent that has a token of its own.
+
+    An agent that is not to have one any more keeps it until its node has passed.
+    """
+    for name in names:
+        if texts.get(f"{name}.token"):
+            is_node_too = f"{name}.token.node" in texts or name not in own
+            both = {"node_too": True} if is_node_too else {}
+            yield {"agent": name, "sha256": _digests(name, texts), **both}
+
+
 def _digests(node: str, tokens: Mapping[str, str]) -> list[str]:
-    """Return the digests of a node's tokens, the new one first; of no text before there is one."""
+    """Return the digests of a node's or an agent's tokens, the new one first.
+
+    Of no text before there is one.
+    """
     texts = [tokens.get(f"{node}.token", ""), tokens.get(f"{node}.token.old", "")]
     counting = dict.fromkeys(text for number, text in enumerate(texts) if text or number == 0)
     return [hashlib.sha256(text.encode()).hexdigest() for text in counting]

@@ -17,7 +17,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 RESERVED = ("operator", "all", "bus")
 TURN_WAKERS = ("claude-code", "codex")
 WAKERS = ("hook", "command", *TURN_WAKERS)
-AGENT_KEYS = ("name", "waker", "command")
+AGENT_KEYS = ("name", "waker", "command", "own_token", "token_user")
 INVENTORY_VARIABLES = (
     "agents",
     "agent_groups",

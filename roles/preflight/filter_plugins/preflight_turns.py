@@ -27,7 +27,7 @@ NOT_FOR_TURNS = ("root", "agent-bus", "bus-watcher")
 USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 KEYS = (
     *("name", "waker", "user", "folder", "program", "turn_limit_s", "session", "arguments"),
-    "environment_file",
+    *("environment_file", "own_token", "token_user"),
 )
 KEYS_OF = {"claude-code": ("permission_mode", "allowed_tools"), "codex": ("sandbox",)}
 CHOICES = {"session": SESSIONS, "permission_mode": PERMISSION_MODES, "sandbox": SANDBOXES}

@@ -120,3 +120,19 @@ def test_agents_of_a_node_that_leaves_go_out_of_the_ladders() -> None:
     names = {agent["name"] for agent in left["agents"]}
     steps = left["escalation"].get("agents", {}).get("ada", [])
     assert {step["to"] for step in steps} <= names
+
+
+def test_agents_with_tokens_of_their_own_stand_with_their_digests() -> None:
+    """The node's counts, too, until the node has the agent's, and after it gave that back."""
+    texts = {"ada.token": "own", "ada.token.old": "before", "bert.token": "fresh"}
+    texts |= {"bert.token.node": "", "carl.token": "left", "stranger.token": "x"}
+    found = made(["mini", "box"], own=["ada", "bert"], own_tokens=texts)["agent_tokens"]
+    assert found == [
+        {"agent": "ada", "sha256": [digest("own"), digest("before")]},
+        {"agent": "bert", "sha256": [digest("fresh")], "node_too": True},
+        {"agent": "carl", "sha256": [digest("left")], "node_too": True},
+    ]
+
+
+def test_without_such_agents_an_earlier_hub_takes_the_roster_too() -> None:
+    assert "agent_tokens" not in made(["mini"], own=["ada"], own_tokens={})

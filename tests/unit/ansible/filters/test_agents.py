@@ -38,7 +38,7 @@ def test_a_host_may_have_agents_and_no_openclaw() -> None:
     assert agents.bus_owner(["main", coder], "openclaw") == "openclaw"
     assert agents.bus_owner([], "openclaw") == "openclaw"
     assert agents.turn_users(["main", coder, {**coder, "name": "other"}]) == ["dev"]
-    assert [entry["path"] for entry in agents.turn_dropins(["main", coder])] == [
+    assert [entry["path"] for entry in agents.turn_dropins(["main", coder], "claw")] == [
         "/etc/systemd/system/agent-bus-turn@coder.service.d",
         "/etc/systemd/system/agent-bus-turn@coder.service.d/agent.conf",
     ]

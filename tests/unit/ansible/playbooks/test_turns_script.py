@@ -10,6 +10,9 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[4] / "roles" / "bus_watcher" / "files" / "turns.sh"
 
+NOBODY = (" ", " ")
+"""No agent has a token of its own, and no user has lost the node's."""
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
@@ -58,19 +61,33 @@ def edits(host: Path) -> list[str]:
 
 
 def test_only_what_is_not_wanted_is_found_and_removed(host: Path) -> None:
-    found = ran(host, "look", " user-of-coder ", " coder ")
+    found = ran(host, "look", " user-of-coder ", " coder ", *NOBODY)
     assert found == "user user-of-tester\nagent tester\n"
     removed = ran(host, "remove", found)
     assert removed == "removed the token of user-of-tester\nremoved agent tester\n"
     assert conversations(host) == ["coder"]
-    assert ran(host, "look", " user-of-coder ", " coder ") == ""
+    assert ran(host, "look", " user-of-coder ", " coder ", *NOBODY) == ""
 
 
 @pytest.mark.parametrize("wanted", [" coder tester ", "  "])
 def test_what_the_operator_has_edited_for_all_turns_is_no_agent(host: Path, wanted: str) -> None:
-    found = ran(host, "look", " user-of-coder user-of-tester ", wanted)
+    found = ran(host, "look", " user-of-coder user-of-tester ", wanted, *NOBODY)
     assert "agent \n" not in found
     if found:
         ran(host, "remove", found)
     assert conversations(host) == wanted.split()
     assert edits(host) == ["agent-bus-turn@.service.d", "agent-bus-turn@other.service.d"]
+
+
+def test_tokens_that_nobody_is_to_have_are_found_and_removed(host: Path) -> None:
+    tokens, users = host / "etc/agent-bus/tokens", host / "etc/agent-bus/cli"
+    for path in (tokens / "coder", tokens / "gone", users / "coder.token", users / "claw.token"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("secret")
+    everybody = (" user-of-coder user-of-tester ", " coder tester ")
+    found = ran(host, "look", *everybody, " coder ", " coder ")
+    assert found == "token gone\nnode-token coder\n"
+    assert "removed the own token of gone" in ran(host, "remove", found)
+    left = [path.name for path in (*tokens.iterdir(), *users.iterdir())]
+    assert sorted(left) == ["claw.token", "coder"]
+    assert ran(host, "look", *everybody, " coder ", " coder ") == ""

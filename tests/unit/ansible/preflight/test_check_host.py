@@ -11,7 +11,7 @@ import jinja2
 import pytest
 import yaml
 
-from filter_plugins.agents import needs_openclaw
+from filter_plugins.agents import agent_mappings, needs_openclaw
 from filter_plugins.fleet import tls_mode
 from filter_plugins.hubs import hubs_with_database
 from lab.paths import ROOT
@@ -40,6 +40,7 @@ def script(*, part: str = "nodes", address: str = "192.0.2.77", **given: Any) ->
         bool=bool,
         quote=shlex.quote,
         hubs_with_database=hubs_with_database,
+        agent_mappings=agent_mappings,
         needs_openclaw=needs_openclaw,
         turn_checks=turn_checks,
     )

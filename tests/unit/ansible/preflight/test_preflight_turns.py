@@ -7,7 +7,7 @@ import pytest
 from agent_bus_client import agents as of_the_node
 from agent_bus_client.agents import Turns
 from agent_bus_client.turns.runtimes import RUNTIMES
-from filter_plugins.agents import TURN_WAKERS
+from filter_plugins.agents import OF_THE_ROLLOUT, TURN_WAKERS
 from roles.preflight.filter_plugins import preflight, preflight_turns
 from roles.preflight.filter_plugins.preflight_turns import turn_checks, turn_findings
 
@@ -73,4 +73,4 @@ def test_the_inventory_and_the_nodes_settings_know_the_same_words() -> None:
         assert preflight_turns.OLDEST[waker] == ".".join(map(str, runtime.oldest))
     keys = {*preflight_turns.KEYS, *sum(preflight_turns.KEYS_OF.values(), ())}
     fields_of = {*Turns.__annotations__} - {"limit_s"}
-    assert keys == {"name", "waker", "turn_limit_s", *fields_of}
+    assert keys == {"name", "waker", "turn_limit_s", *fields_of, *OF_THE_ROLLOUT}
