@@ -64,7 +64,7 @@ def with_agent(others: list[Any], **more: Any) -> dict[str, Any]:
 def test_an_agent_gets_a_token_of_its_own_while_it_sends_and_gives_it_back(
     running: RunningFleet, operator: Operator
 ) -> None:
-    others = list(running.who.agents[HOST])
+    others = [name for name in running.who.agents[HOST] if name != AGENT]
     secrets = fleet_dir(running.up.name) / "secrets"
     operator.edit(**{HOST: with_agent(others, own_token=False)})
     operator.roll_out(*operator.at_once)

@@ -12,7 +12,7 @@ from agent_bus.core import errors
 from agent_bus.core.guards.pauses import Pause
 from agent_bus.core.guards.question import Asking
 from agent_bus.core.guards.wakes import Wake
-from agent_bus.core.model import AuditEntry, Session
+from agent_bus.core.model import AgentName, AuditEntry, Session
 from agent_bus.core.slices import SweepBounds
 from agent_bus.core.task import Step
 from agent_bus.store.guards.storms import HeldDelivery, KeptStorm
@@ -46,7 +46,7 @@ BOUNDS = SweepBounds(retain_read_ms=7 * DAY_MS, retain_archive_ms=365 * DAY_MS, 
 
 def filled(store: Backend, clock: FakeClock) -> None:
     """Something in every table."""
-    own = {ALPHA: ("6" * 64,)}
+    own: dict[AgentName, tuple[str, ...]] = {ALPHA: ("6" * 64,)}
     enrolled(store, replace(ROSTER, policies={"rights": "[]"}, agent_tokens=own))
     store.outgoing.adopt(["ops"])
     store.outgoing.note(["read"])
