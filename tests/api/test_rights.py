@@ -231,3 +231,27 @@ def test_a_token_of_an_agents_own_is_shown_what_that_agent_may_write_to(hub: Hub
     assert of_node == ["alpha", "beta", "gamma"], "whom alpha may write to, and whom it wakes"
     assert own.post("/api/send", {"to": "gamma", "body": "x"}).status == 403
     assert own.post("/api/send", {"to": "delta", "body": "x"}).status == 201
+
+
+def test_a_sender_has_urgent_mail_climb_only_to_those_whom_it_may_write_to(
+    hub: HubProcess,
+) -> None:
+    def urgent(to: str, **headers: str) -> Reply:
+        body = {"to": "delta", "body": "x", "priority": "urgent", "data": {"escalate": {"to": to}}}
+        return hub.client("n2").post("/api/send", body, **headers)
+
+    first = urgent("@team", Idempotency_Key="climbs")
+    assert first.status == 404, "there is no such group yet"
+    ruled(hub, rule(["gamma"], ["beta", "delta"]))
+    assert urgent("beta").status == 201
+    for to in ("alpha", "@team"):
+        refused = urgent(to)
+        assert (refused.status, refused.body["code"]) == (403, "not_allowed")
+        assert (refused.body["recipients"], refused.body["field"]) == (
+            ["alpha"],
+            "data.escalate.to",
+        )
+    ruled(hub)
+    first = urgent("@team", Idempotency_Key="climbs")
+    ruled(hub, rule(["gamma"], ["beta", "delta"]))
+    assert urgent("@team", Idempotency_Key="climbs").body["id"] == first.body["id"]

@@ -124,16 +124,13 @@ class Messages:
                 field="Idempotency-Key",
             )
         recipients, skipped = self._addressed(body, sender, key)
-        rank = PRIORITIES.index(body.priority)
-        if body.data is not None:
-            self._require_ladder(body.data, sender, rank)
         draft = Draft(
             sender=sender,
             recipients=recipients,
             body=body.body,
             subject=body.subject,
             data_json=None if body.data is None else compact_json(body.data),
-            rank=rank,
+            rank=PRIORITIES.index(body.priority),
             reply_to=None if body.reply_to is None else MessageId(body.reply_to),
             expires_in_s=body.expires_in_s,
             idempotency_key=key,
@@ -147,7 +144,7 @@ class Messages:
         if step is None:
             return
         try:
-            self._directory.recipients(step.target, sender=sender)
+            self._directory.require_rights(step.target, sender=sender)
         except errors.BusError as error:
             error.field = f"data.{escalation.KEY}.to"
             raise
@@ -315,7 +312,9 @@ class Messages:
         then answers with the first result, or with the conflict.
         """
         try:
-            return self._directory.addressed(body.to, sender=sender)
+            found = self._directory.addressed(body.to, sender=sender)
+            if body.data is not None:
+                self._require_ladder(body.data, sender, PRIORITIES.index(body.priority))
         except (
             errors.UnknownAgentError,
             errors.AgentRetiredError,
@@ -327,6 +326,7 @@ class Messages:
             if key is None or not self._store.replay_of(sender, key):
                 raise
             return (), ()
+        return found
 
     def _readable(self, principal: Principal, name: str | None) -> AgentName:
         """The agent whose mail is read: one of the token's own, or anybody's for the operator."""

@@ -102,6 +102,16 @@ class Directory:
         """As `addressed`, without who was left out."""
         return self.addressed(to, sender=sender)[0]
 
+    def require_rights(self, target: str, *, sender: AgentName) -> None:
+        """Refuse unless a sender may write to all that an agent or a group is.
+
+        Raises:
+            errors.BusError: as for `addressed`.
+        """
+        _, skipped = self.addressed(target, sender=sender)
+        if skipped:
+            raise self._not_allowed(sender, skipped)
+
     def addressed(
         self, to: str | Sequence[str] | None, *, sender: AgentName
     ) -> tuple[tuple[AgentName, ...], tuple[AgentName, ...]]:

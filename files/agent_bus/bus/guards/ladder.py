@@ -138,7 +138,8 @@ class Ladder:
 
     def _tell(self, claim: Claim) -> None:
         """Send a claim's notice, and note it; if that fails, the next look sends it again."""
-        deliveries = self._pending.deliveries(claim.seqs)
+        found = self._pending.deliveries(claim.seqs)
+        deliveries = [one for one in found if self._may_be_told(claim.target, one)]
         recipients = self._recipients(claim.target, deliveries)
         if not recipients or not deliveries:
             self._pending.settle(claim.key, None)
@@ -161,12 +162,29 @@ class Ladder:
 
     def _recipients(self, target: str, deliveries: Sequence[Delivery]) -> list[AgentName]:
         """Who a target is now, without those whose mail it is about."""
+        silent = {delivery.agent for delivery in deliveries}
+        return [name for name in self._members(target) if name not in silent]
+
+    def _members(self, target: str) -> list[AgentName]:
+        """The active agents that a target is now."""
         roster = self._directory.roster
         if target == OPERATOR:
             return [OPERATOR]
         named = roster.groups.get(target[1:], ()) if target.startswith("@") else (target,)
-        silent = {delivery.agent for delivery in deliveries}
-        return [AgentName(n) for n in named if n in roster.agents and n not in silent]
+        return [AgentName(name) for name in named if name in roster.agents]
+
+    def _may_be_told(self, target: str, delivery: Delivery) -> bool:
+        """Whether a target is told of a delivery: as the inventory says, or as its sender says.
+
+        A sender can name only whom it may write to: a notice quotes what it wrote. That was looked
+        at when it sent, but rules change, and what comes by A2A names a target in data, too.
+        """
+        groups = self._groups.get(delivery.agent, ())
+        ladder = escalation.ladder(delivery.agent, self._rules, groups)
+        if target == OPERATOR or any(step.target == target for step in ladder):
+            return True
+        sender, rights = delivery.message.sender, self._directory.rights
+        return all(rights.may(sender, name) for name in self._members(target))
 
     def _subject(self, deliveries: Sequence[Delivery]) -> str:
         if len(deliveries) == 1:

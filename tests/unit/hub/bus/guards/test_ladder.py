@@ -139,6 +139,33 @@ def test_a_sender_names_who_is_told(core: Core, ladder: Ladder, clock: FakeClock
     assert len(notices(core, OPERATOR)) == 1
 
 
+@pytest.mark.parametrize("target", ["beta", "@greeks"])
+def test_who_was_named_by_a_sender_that_may_not_write_to_it_is_not_told(
+    core: Core, ladder: Ladder, clock: FakeClock, target: str
+) -> None:
+    """The rule came after the message, or the message came by A2A."""
+    shy = [{"from": ["alpha"], "to": ["gamma"]}]
+    core.store.put_roster(
+        replace(ROSTER, policies={"rights": policy.canonical(shy)}), force=True, dry_run=False
+    )
+    urgent(core, "gamma", data_json=f'{{"escalate":{{"to":"{target}","after_min":5}}}}')
+    look(core, ladder, clock, minutes=5)
+    assert notices(core, ALPHA) == notices(core, BETA) == []
+    look(core, ladder, clock, minutes=5)
+    assert len(notices(core, OPERATOR)) == 1, "the ladder goes on"
+
+
+def test_whom_the_operators_ladder_names_is_told_whatever_the_sender_may(
+    core: Core, ladder: Ladder, clock: FakeClock
+) -> None:
+    shy = [{"from": ["alpha"], "to": ["beta"]}]
+    policies = {NAME: policy.canonical(RULES), "rights": policy.canonical(shy)}
+    core.store.put_roster(replace(ROSTER, policies=policies), force=True, dry_run=False)
+    urgent(core, data_json='{"escalate":{"to":"gamma","after_min":10}}')
+    look(core, ladder, clock, minutes=10)
+    assert len(notices(core, GAMMA)) == 1
+
+
 def test_a_storm_becomes_one_notice_with_a_bounded_body(
     core: Core, ladder: Ladder, clock: FakeClock
 ) -> None:
