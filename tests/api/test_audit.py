@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_bus.api import openapi
+from tests.api.test_storms import LIMITS, ping_pong
 from tests.support.hub import FLEET, HubProcess, digest, roster, running
 from tests.support.receiver import configured, receiving
+from tests.support.services import channels_file, ntfy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +39,16 @@ def told(hub: HubProcess) -> list[tuple[str, str | None, str]]:
 def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None:
     with (
         receiving() as receiver,
-        running(tmp_path, webhooks_file=configured(tmp_path, receiver)) as hub,
+        ntfy() as phone,
+        running(
+            tmp_path,
+            webhooks_file=configured(tmp_path, receiver),
+            channels_file=channels_file(tmp_path, {"name": "phone", "url": phone.url}),
+            **LIMITS,
+        ) as hub,
     ):
         admin = hub.client(None)
+        ping_pong(hub, 12)
         stream = hub.stream("n3", "role=watcher")
         stream.of_type("hello")
         sent = admin.send("a secret of the operator", to="delta", subject="Hello", data={"k": 1})
@@ -55,6 +64,8 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
         admin.post("/api/probes", {"agents": ["gamma"]})
         for action in ("retry", "test"):
             assert admin.call("POST", f"/api/webhooks/ops/{action}").status == 200
+        assert admin.call("POST", "/api/channels/phone/test").status == 200
+        assert admin.post("/api/storms/release", {"what": "alpha,beta"}).body["key"] == "alpha,beta"
         assert hub.enrol({**FLEET, "n2": ("gamma", "newcomer")}).status == 200
         # by the paths of the first bus, and refused ones
         assert admin.post("/send", {"to": "nobody", "body": "x"}).status == 404
@@ -68,6 +79,7 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
     assert by_action["mute"]["detail"] == {"for_s": 60}
     assert by_action["pause"]["detail"] == {"who": "all", "note": "new model"}
     assert by_action["resume"]["detail"] == {"who": "all"}
+    assert by_action["release"]["detail"] == {"what": "alpha,beta", "key": "alpha,beta"}
     assert by_action["backup"]["detail"] == {"path": backup["path"]}
     assert by_action["probe"]["detail"] == {"agents": ["gamma"]}
     assert by_action["roster"]["detail"] == {"registered": ["newcomer"]}
@@ -76,7 +88,12 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
         ("wake", "alpha", "no_watcher"),
     ]
     text = json.dumps(found)
-    for secret in ("secret of the operator", link["path"].partition("=")[2], digest("token-n2")):
+    for secret in (
+        "secret of the operator",
+        link["path"].partition("=")[2],
+        digest("token-n2"),
+        "geheim",
+    ):
         assert secret not in text
 
 
