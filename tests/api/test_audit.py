@@ -65,7 +65,9 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
         for action in ("retry", "test"):
             assert admin.call("POST", f"/api/webhooks/ops/{action}").status == 200
         assert admin.call("POST", "/api/channels/phone/test").status == 200
-        assert admin.post("/api/storms/release", {"what": "alpha,beta"}).body["key"] == "alpha,beta"
+        assert (
+            admin.post("/api/storms/release", {"what": "alpha,beta"}).body["key"] == "alpha,beta"
+        )
         assert hub.enrol({**FLEET, "n2": ("gamma", "newcomer")}).status == 200
         # by the paths of the first bus, and refused ones
         assert admin.post("/send", {"to": "nobody", "body": "x"}).status == 404
