@@ -149,3 +149,29 @@ def test_each_hub_grants_its_share_of_a_senders_rate(tmp_path: Path) -> None:
             return answers.count(201)
 
         assert [accepted(hub) for hub in hubs] == [5, 5]
+
+
+def test_pauses_and_wakes_of_one_hub_hold_at_the_other(hubs: list[HubProcess]) -> None:
+    body = {**roster(FLEET), "budgets": {"fleet": None, "agents": {"delta": {"per_day": 2}}}}
+    assert hubs[0].client(None).call("PUT", "/api/agents", body).status == 200
+    stream = watcher(hubs[0], "n3")
+    wait_until(lambda: statuses(hubs, "delta") == ["online"] * 2, "online at both")
+    hubs[1].client(None).post("/api/pauses", {"who": "all", "note": "quiet"})
+    assert stream.of_type("mailbox").data["held"] == "paused"
+    wait_until(lambda: statuses(hubs, "delta") == ["paused"] * 2, "paused at both")
+    hubs[0].client(None).post("/api/pauses/end", {"who": "all"})
+    wait_until(lambda: statuses(hubs, "delta") == ["online"] * 2, "resumed at both")
+    seq = hubs[1].client("n2").send(to="delta")["recipients"][0]["seq"]
+    report = {"agent": "delta", "event": "accepted", "up_to_seq": seq}
+    for hub in hubs:
+        assert hub.client("n3").post("/api/wakes", {"reports": [report]}).status == 204
+    wait_until(lambda: statuses(hubs, "delta") == ["budget"] * 2, "each has counted both")
+
+    def counted() -> bool:
+        found = hubs[0].client(None).get("/api/wakes?days=1").body["days"]
+        return [(one["agent"], one["wakes"]) for one in found] == [("delta", 2)]
+
+    wait_until(counted, "both are kept")
+    assert hubs[0].client(None).call("PUT", "/api/agents", roster(FLEET)).status == 200
+    wait_until(lambda: statuses(hubs, "delta") == ["online"] * 2, "the budget is gone")
+    stream.close()
