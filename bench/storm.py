@@ -3,7 +3,7 @@
 Pure and deterministic: simulated time, seeded dice, no I/O, seconds in all. Agents are played:
 each does what its part says when mail wakes it, one turn at a time, at the pace of real ones.
 
-    python -m bench.storm            the tables of docs/explanation/budgets.md
+    python -m bench.storm            writes the tables of docs/explanation/budgets.md
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from agent_bus.core.guards.storms.ladder import DAMPED, HELD, StormGuard, Verdict
@@ -32,6 +33,9 @@ PACE_S: Final = (6.0, 18.0)
 """From a wake to the answer: a turn of a small model that does nothing but answer."""
 WAKES_APART_S: Final = 12.0
 """A watcher wakes an agent at most this often."""
+PAGE: Final = Path(__file__).parents[1] / "docs/explanation/budgets.md"
+SIGNS: Final = ("turns", "repeats", "echoes")
+"""The limits that work is held against; a ring has that of turns."""
 OFF: Final = 10**6
 """A limit that nothing reaches."""
 
@@ -59,6 +63,7 @@ class Fleet:
     dice: random.Random
     now: float = 0.0
     sent: int = 0
+    last_at: float = 0.0
     refused: int = 0
     woken: int = 0
     steps: list[tuple[str, str, int, float]] = field(default_factory=list)
@@ -87,6 +92,7 @@ class Fleet:
     ) -> Mail:
         """Send a message; without `answer_to` it begins a thread."""
         self.sent += 1
+        self.last_at = self.now
         seqs = [next(self._seqs) for _ in agents]
         thread, depth = MessageId(f"T{self.sent:07}"), 0
         if answer_to is not None:
@@ -491,7 +497,7 @@ def reached(scene: Scene, limits: StormLimits, sign: str) -> int:
     low, high = 2, getattr(limits, sign) * 4
     off = replace(limits, turns=OFF, repeats=OFF, echoes=OFF)
     if not play(scene, replace(off, **{sign: low})).steps:
-        return low - 1
+        return 0
     while high - low > 1:
         middle = (low + high) // 2
         if play(scene, replace(off, **{sign: middle})).steps:
@@ -501,31 +507,52 @@ def reached(scene: Scene, limits: StormLimits, sign: str) -> int:
     return low
 
 
-def tables(limits: StormLimits) -> list[str]:
-    """The tables of the docs, in Markdown."""
+def storms_table(limits: StormLimits) -> str:
+    """What trips the guard, in Markdown."""
     lines = ["| storm | its sign | damped after | held after |", "|---|---|---|---|"]
     for scene in STORMS:
         one = ended(scene, limits)
         lines.append(f"| {one.name} | {one.signal} | {_when(one.damped)} | {_when(one.held)} |")
-    head = "| work | turns | repeats | echoes |"
-    lines += ["", head, "|---|---|---|---|"]
+    return "\n".join(lines)
+
+
+def work_table(limits: StormLimits) -> str:
+    """How far work stays from the limits, in Markdown."""
+    lines = ["| work | turns | repeats | echoes |", "|---|---|---|---|"]
     for scene in WORK:
-        cells = []
-        for sign in ("turns", "repeats", "echoes"):
-            most, found = getattr(limits, sign), reached(scene, limits, sign)
-            cells.append(f"{found if found > 1 else 0} of {most}")
+        found = {sign: reached(scene, limits, sign) for sign in SIGNS}
+        cells = [f"{found[sign]} of {getattr(limits, sign)}" for sign in SIGNS]
         lines.append(f"| {scene.name} | {' | '.join(cells)} |")
-    return lines
+    return "\n".join(lines)
 
 
 def _when(point: tuple[int, float] | None) -> str:
     return "never" if point is None else f"{point[0]} messages, {point[1]:.0f} min"
 
 
+def page(limits: StormLimits) -> str:
+    """The page, with both tables as they are now."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, table in (("storms", storms_table(limits)), ("work", work_table(limits))):
+        begin, end = f"<!-- {name}: made by bench/storm.py -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}{table}\n{end}{after}"
+    return text
+
+
 def main() -> int:
-    """Print the tables."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    sys.stdout.write("\n".join(tables(StormLimits())) + "\n")
+    """Write the tables into the page, or say (exit code 1) whether they are up to date."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    arguments = parser.parse_args()
+    wanted = page(StormLimits())
+    if wanted == PAGE.read_text(encoding="utf-8"):
+        return 0
+    if arguments.check:
+        sys.stderr.write(f"{PAGE.name} is not up to date: python -m bench.storm\n")
+        return 1
+    PAGE.write_text(wanted, encoding="utf-8")
     return 0
 
 

@@ -1,0 +1,58 @@
+"""What the storm guard's defaults do to simulated fleets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent_bus.core.guards.storms.ladder import HELD
+from agent_bus.core.guards.storms.signals import StormLimits
+from agent_bus.settings import Settings
+from bench import storm
+
+LIMITS = StormLimits()
+MARGIN = 2 / 3
+"""Of a limit: how far real work may come."""
+
+
+@pytest.mark.parametrize("scene", storm.STORMS, ids=lambda scene: scene.name)
+def test_every_storm_is_held_and_has_an_end(scene: storm.Scene) -> None:
+    fleet = storm.play(scene, LIMITS)
+    assert [step[0] for step in fleet.steps] == ["damped", HELD]
+    held_at = fleet.steps[-1][3] * storm.MINUTE
+    assert fleet.last_at <= held_at + 5 * storm.MINUTE  # who was woken before goes on for a while
+    assert fleet.guard.withheld.count
+
+
+@pytest.mark.parametrize("scene", storm.WORK, ids=lambda scene: scene.name)
+def test_no_work_is_damped(scene: storm.Scene) -> None:
+    fleet = storm.play(scene, LIMITS)
+    assert fleet.sent >= 19
+    assert fleet.steps == []
+    assert fleet.refused == 0
+
+
+@pytest.mark.parametrize("scene", storm.WORK, ids=lambda scene: scene.name)
+def test_work_stays_well_below_the_limits(scene: storm.Scene) -> None:
+    tight = replace(
+        LIMITS,
+        turns=round(LIMITS.turns * MARGIN),
+        repeats=round(LIMITS.repeats * MARGIN),
+        echoes=round(LIMITS.echoes * MARGIN),
+    )
+    assert storm.play(scene, tight).steps == []
+
+
+def test_a_scene_is_the_same_each_time() -> None:
+    first, again = (storm.play(storm.STORMS[3], LIMITS).steps for _ in range(2))
+    assert first == again
+
+
+def test_the_tables_of_the_page_are_those_of_the_simulation() -> None:
+    assert storm.page(LIMITS) == storm.PAGE.read_text(encoding="utf-8"), "python -m bench.storm"
+
+
+def test_the_simulation_has_the_hubs_defaults() -> None:
+    for name in StormLimits.__slots__:
+        assert getattr(LIMITS, name) == Settings.model_fields[f"storm_{name}"].default
