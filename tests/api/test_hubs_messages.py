@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.hub import ADMIN, StreamReader
+from tests.support.hub import ADMIN, Client, StreamReader, digest
 from tests.support.hubs import hubs_in, log_in
 from tests.support.patience import wait_until
 
@@ -149,3 +149,26 @@ def test_an_open_page_shows_what_another_hub_took(hubs: list[HubProcess]) -> Non
     while sent["id"] not in [message["id"] for message in shown]:
         shown = page.of_type("feed").data["messages"]
     page.close()
+
+
+def test_an_agents_own_token_counts_at_every_hub_once_the_roster_is_put(
+    hubs: list[HubProcess],
+) -> None:
+    """And the node's watcher, wherever its stream is, is told nothing of what its mail says."""
+    watcher = hubs[1].stream("n2", "role=watcher")
+    watcher.of_type("hello")
+    own = Client(hubs[1].port, "own-gamma")
+    entry = {"agent": "gamma", "sha256": [digest("own-gamma")]}
+    try:
+        assert hubs[0].enrol(agent_tokens=[entry]).body["agent_tokens_changed"] == ["gamma"]
+        assert own.get("/api/inbox?peek=1").status == 200
+        assert hubs[1].client("n2").get("/api/inbox?agent=gamma").status == 403
+        sent = hubs[0].client("n1").send("s3cret", **{"from": "alpha", "to": "gamma"})
+        told = watcher.of_type("message").data
+        while told["id"] != sent["id"]:
+            told = watcher.of_type("message").data
+        assert (told["body"], told["withheld"]) == ("", True)
+    finally:
+        assert hubs[0].enrol().status == 200
+    assert own.get("/api/inbox?peek=1").status == 401
+    own.close()

@@ -25,6 +25,14 @@ class MessageEvent(MessageFields):
             "counters of `mailbox` leave it out. Missing otherwise.",
         ),
     ]
+    withheld: Annotated[
+        Literal[True] | None,
+        Field(
+            default=None,
+            description="The agent has a token of its own, and a watcher's stream does not say "
+            "what its mail does: no subject, body and data. Missing otherwise.",
+        ),
+    ]
 
 
 class _Control(AnswerModel):
