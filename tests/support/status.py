@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 class Shown:
     """What an operator is shown: `agents` in the order that they stand in, hosts, alerts.
 
-    An agent's row: host, state, unread, oldest unread, last wake, watcher's release, muted. A
+    An agent's row: host, state, unread, oldest unread, last wake, watcher's release, hold. A
     host's: whether its watcher is connected and whether its gateway answers.
     """
 
@@ -43,7 +43,15 @@ def printed(text: str) -> Shown:
             name, host, status, unread, _, oldest, wake, release, *muted = line.split()
             if status == "guest":  # has no release, and was seen at some time
                 release, muted = "", []
-            row = (host, status, unread, oldest, wake, release, "muted" if muted else "")
+            row = (
+                host,
+                status,
+                unread,
+                oldest,
+                wake,
+                release,
+                muted[0].strip("()") if muted else "",
+            )
             shown.agents[name] = tuple("" if cell == "-" else cell for cell in row)
     return shown
 
@@ -59,7 +67,7 @@ def on_page(html: str) -> Shown:
         "oldest_unread_at",
         "last_wake_at",
         "watcher_version",
-        "muted",
+        "held",
     ]
     for name, cells in reader.rows:
         if name:  # not the template of a row
