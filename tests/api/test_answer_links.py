@@ -53,7 +53,8 @@ def link(hub: HubProcess, question: str, *, secret: str, days: float = LINK_DAYS
 
     with sqlite3.connect(hub.folder / "bus.db", timeout=patience()) as file:
         file.execute(
-            "INSERT INTO question_link SELECT ?, pk, asked_at + ? FROM question WHERE id = ?",
+            "INSERT INTO question_link SELECT ?, pk, asked_at + ?, asked_at"
+            " FROM question WHERE id = ?",
             (digest(secret), int(days * 86_400_000), question),
         )
     file.close()

@@ -90,7 +90,8 @@ def test_a_link_answers_without_a_sign_in_and_without_scripts(
     secret = "a-link-of-a-notification"
     with sqlite3.connect(fleet.hub.folder / "bus.db", timeout=patience()) as file:
         file.execute(
-            "INSERT INTO question_link SELECT ?, pk, asked_at + 600000 FROM question WHERE id = ?",
+            "INSERT INTO question_link SELECT ?, pk, asked_at + 600000, asked_at"
+            " FROM question WHERE id = ?",
             (hashlib.sha256(secret.encode()).hexdigest(), question),
         )
     file.close()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent_bus.channels.teller import Teller
     from agent_bus.channels.words import Notification
     from agent_bus.core.clock import Clock
-    from agent_bus.core.model import Message
+    from agent_bus.core.model import Message, MessageId
     from agent_bus.store.outgoing import Waiting
     from agent_bus.webhooks.post import Receiver
 
@@ -36,6 +36,8 @@ Telegram refuses more than 20 per minute to a group, and a person reads no faste
 EVERY_S: Final = 30.0
 LOOK_AGAIN_S: Final = 3600.0
 """What is held longer is looked at again after this time: somebody may have set the clock."""
+LINKS_KEPT: Final = 100
+"""Messages whose links are remembered; a notification names ten at most."""
 TYPE: Final = "operator.notification"
 TEST: Final = words.Notification(
     "Test of a channel of agent-bus", "If you read this, the operator's channel works."
@@ -64,6 +66,7 @@ class ChannelWay:
         self._teller = teller
         self._receiver = receiver
         self._link = link
+        self._links: dict[MessageId, str | None] = {}
         self._clock = clock
         self._rate = RateLimiter(per_s=1 / EVERY_S, burst=BURST, clock=clock)
 
@@ -111,11 +114,19 @@ class ChannelWay:
 
     def _tell_safely(self, events: Sequence[Waiting]) -> Attempt:
         try:
-            said = words.notification(events, with_body=self._channel.body, link=self._link)
+            said = words.notification(events, with_body=self._channel.body, link=self._link_of)
             return self._send(said, _event_id(events), max(one.at for one in events), events)
         except Exception as error:  # or these events would hold up all others
             logger.exception("Channel %s could not be told", self._channel.name)
             return Attempt(AWAY, f"the hub failed: {type(error).__name__}")
+
+    def _link_of(self, message: Message) -> str | None:
+        """Where a message is read or answered: at each try of a notification the same."""
+        if message.id not in self._links:
+            if len(self._links) == LINKS_KEPT:
+                del self._links[next(iter(self._links))]
+            self._links[message.id] = self._link(message)
+        return self._links[message.id]
 
     def _send(
         self, said: Notification, event_id: str, at: int, events: Sequence[Waiting]

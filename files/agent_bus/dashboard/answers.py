@@ -176,7 +176,7 @@ class Answers:
         self, status: int, question: Question | None, *, words: str = "", can_answer: bool = False
     ) -> Answer:
         context: dict[str, Any] = {"question": question, "message": None}
-        if question is not None:
+        if question is not None and can_answer:  # else its text is not needed any more
             found = self._store.message(question.id)
             context["message"] = None if found is None else found[0]
         shown = self._pages.page(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import errors
 from agent_bus.core.clock import DAY_MS
-from agent_bus.core.guards.question import Answering, part_of
+from agent_bus.core.guards.question import QUESTION, Answering
 from agent_bus.core.model import OPERATOR, Draft
 from agent_bus.runtime import greenlets
 
@@ -90,8 +90,7 @@ class Questions:
         None for what is no question to the operator, or can no longer be answered. Blocks the
         greenlet until the link is durable; every call makes another link.
         """
-        data = None if message.data_json is None else json.loads(message.data_json)
-        if not data or part_of(data, reply_to=None) is None:
+        if message.data_json is None or QUESTION not in message.data_json:
             return None
         question = self._pending.question(message.id)
         if question is None or OPERATOR not in question.agents or not self.is_open(question):

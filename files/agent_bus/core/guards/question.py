@@ -14,7 +14,7 @@ from agent_bus.core import errors
 from agent_bus.core.model import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from agent_bus.core.model import AgentName, MessageId, Seq
 
@@ -89,7 +89,14 @@ def part_of(data: Mapping[str, Any], *, reply_to: str | None) -> Part | None:
     return None
 
 
-def accept(question: Question, *, sender: str, choice: str, steady: int) -> None:
+def accept(
+    question: Question,
+    *,
+    sender: str,
+    recipients: Container[str],
+    choice: str,
+    steady: int,
+) -> None:
     """Let an answer pass.
 
     Raises:
@@ -97,6 +104,7 @@ def accept(question: Question, *, sender: str, choice: str, steady: int) -> None
         errors.QuestionExpiredError: its time is over.
         errors.ForbiddenError: the sender was not asked.
         errors.UnknownChoiceError: it is none of the choices.
+        errors.InvalidRequestError: it does not go to who asked.
     """
     if sender not in question.agents:
         raise errors.ForbiddenError(
@@ -115,6 +123,12 @@ def accept(question: Question, *, sender: str, choice: str, steady: int) -> None
         raise errors.QuestionExpiredError(question.id, asker=question.asker)
     if choice not in question.choices:
         raise errors.UnknownChoiceError(choice, question.choices)
+    if question.asker not in recipients:
+        raise errors.InvalidRequestError(
+            f"to: {question.asker} asked, and gets the answer: leave `to` out, or name"
+            f" {question.asker} there.",
+            field="to",
+        )
 
 
 def _choices(asked: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent_bus.core.model import BUS
 from agent_bus.store import rows
 from agent_bus.store.pending import (
     ENDED_AT_ONCE,
@@ -40,11 +39,11 @@ OVERDUE: Final = (
 )
 END: Final = "UPDATE question SET ended_at = %s WHERE pk = %s AND answer_id IS NULL"
 KEEP_LINK: Final = (
-    "INSERT INTO question_link (sha256, question_pk, expires_at) VALUES (%s, %s, %s)"
+    "INSERT INTO question_link (sha256, question_pk, expires_at, made_at) VALUES (%s, %s, %s, %s)"
 )
 DROP_LINKS: Final = (
     "DELETE FROM question_link WHERE sha256 IN (SELECT sha256 FROM question_link"
-    " WHERE question_pk = %s ORDER BY expires_at DESC OFFSET %s)"
+    " WHERE question_pk = %s ORDER BY made_at DESC OFFSET %s)"
 )
 BY_LINK: Final = (
     f"SELECT {rows.QUESTION_COLUMNS}, l.expires_at FROM question_link l"
@@ -57,7 +56,7 @@ URGENT: Final = (
     " (SELECT string_agg(target, ',') FROM ladder_step s WHERE s.seq = d.seq)"
     " FROM unnest(%(agents)s::text[]) AS a(name) CROSS JOIN LATERAL ("
     "SELECT o.seq, o.agent, o.message_pk FROM delivery o WHERE o.agent = a.name AND o.rank = 0"
-    " AND o.read_at IS NULL AND o.expired_at IS NULL"
+    " AND o.read_at IS NULL AND o.expired_at IS NULL AND o.sender <> 'bus'"
     " ORDER BY o.rank, o.seq LIMIT %(limit)s) AS d"
     " JOIN message m ON m.pk = d.message_pk"
     " WHERE m.expires_at IS NULL OR m.expires_at > %(steady)s"
@@ -112,9 +111,10 @@ class PostgresPending:
 
     def keep_link(self, sha256: str, question: Question, *, expires_at: int) -> None:
         """Keep a link."""
+        made_at = self._clock.steady_ms()
 
         def apply(connection: NativeConnection) -> None:
-            connection.execute(KEEP_LINK, (sha256, question.pk, expires_at))
+            connection.execute(KEEP_LINK, (sha256, question.pk, expires_at, made_at))
             connection.execute(DROP_LINKS, (question.pk, LINKS_KEPT))
 
         self._run(apply)
@@ -141,8 +141,7 @@ class PostgresPending:
         given = {"agents": list(agents), "steady": self._clock.steady_ms(), "limit": PER_AGENT}
         found = self._readers.run(lambda c: [_climber(row) for row in c.execute(URGENT, given)])
         place = {agent: number for number, agent in enumerate(agents)}
-        others = (one for one in found if one.sender != BUS)
-        return sorted(others, key=lambda one: (place[one.agent], one.seq))
+        return sorted(found, key=lambda one: (place[one.agent], one.seq))
 
     def begin(self, climbers: Sequence[Climber]) -> None:
         """Count their waiting from now on."""

@@ -67,4 +67,10 @@ def _require(connection: NativeConnection, part: Part, draft: Draft, *, steady: 
         return
     row = connection.execute(BY_ID, (draft.reply_to,)).fetchone()
     if row is not None:
-        accept(rows.question(row), sender=draft.sender, choice=part.choice, steady=steady)
+        accept(
+            rows.question(row),
+            sender=draft.sender,
+            recipients=draft.recipients,
+            choice=part.choice,
+            steady=steady,
+        )

@@ -51,7 +51,7 @@ TABLES: Final = {
     " updated_at, answer_id",
     "question": "pk, id, asker, agents, choices, asked_at, expires_at, answer_id, answered_by,"
     " choice, answered_at, ended_at",
-    "question_link": "sha256, question_pk, expires_at",
+    "question_link": "sha256, question_pk, expires_at, made_at",
     "ladder": "seq, message_pk, since",
     "ladder_step": "seq, target, message_pk, at, notice_key, notice_id, is_settled",
     "session": "sha256, token_sha256, expires_at",

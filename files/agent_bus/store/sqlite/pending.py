@@ -36,10 +36,12 @@ OVERDUE: Final = (
     " AND q.expires_at <= ? ORDER BY q.expires_at LIMIT ?"
 )
 END: Final = "UPDATE question SET ended_at = ? WHERE pk = ? AND answer_id IS NULL"
-KEEP_LINK: Final = "INSERT INTO question_link (sha256, question_pk, expires_at) VALUES (?, ?, ?)"
+KEEP_LINK: Final = (
+    "INSERT INTO question_link (sha256, question_pk, expires_at, made_at) VALUES (?, ?, ?, ?)"
+)
 DROP_LINKS: Final = (
     "DELETE FROM question_link WHERE sha256 IN (SELECT sha256 FROM question_link"
-    " WHERE question_pk = ? ORDER BY expires_at DESC LIMIT -1 OFFSET ?)"
+    " WHERE question_pk = ? ORDER BY made_at DESC LIMIT -1 OFFSET ?)"
 )
 BY_LINK: Final = (
     f"SELECT {rows.QUESTION_COLUMNS}, l.expires_at FROM question_link l"
@@ -103,9 +105,10 @@ class SqlitePending:
 
     def keep_link(self, sha256: str, question: Question, *, expires_at: int) -> None:
         """Keep a link."""
+        made_at = self._clock.steady_ms()
 
         def apply(connection: apsw.Connection) -> None:
-            connection.execute(KEEP_LINK, (sha256, question.pk, expires_at))
+            connection.execute(KEEP_LINK, (sha256, question.pk, expires_at, made_at))
             connection.execute(DROP_LINKS, (question.pk, LINKS_KEPT))
 
         self._writer.run(apply)

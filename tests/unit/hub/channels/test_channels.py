@@ -14,12 +14,12 @@ from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import BETA, draft, enrolled, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from agent_bus.channels.channels import ChannelState
     from agent_bus.channels.teller import Item, Teller
-    from agent_bus.core.model import Sent
+    from agent_bus.core.model import Message, Sent
     from agent_bus.store.sqlite.sqlite_store import SqliteStore
 
 OK = Attempt("delivered", "")
@@ -55,7 +55,7 @@ class Trial:
         self.leads = True
         self.use()
 
-    def use(self, **rules: Any) -> None:
+    def use(self, links: Callable[[Message], str | None] = lambda _: None, **rules: Any) -> None:
         """Have one channel with these rules, as a hub that was just started."""
         whole = {"name": "phone", "url": "ntfy://h/t", "timezone": "Europe/Berlin", **rules}
         self.channels = Channels(
@@ -64,6 +64,7 @@ class Trial:
             clock=self.clock,
             leads=lambda: self.leads,
             page_url="https://bus/",
+            links=links,
             teller=cast("Teller", self.service),
         )
         (destination,) = self.channels.destinations
@@ -146,6 +147,21 @@ def test_a_burst_is_a_few_notifications(trial: Trial) -> None:
     assert len(trial.titles) <= 1 + 3 + 150 / 30
     trial.run(60)
     assert trial.state.queue.delivered == 400
+
+
+def test_a_question_keeps_its_link_however_often_its_notification_is_tried(trial: Trial) -> None:
+    made: list[str] = []
+
+    def link(message: Message) -> str:
+        made.append(message.id)
+        return f"https://bus/answer/{len(made)}"
+
+    trial.use(link)
+    trial.service.answer = AWAY
+    (sent,) = trial.send()
+    trial.run(3 * 3600)
+    assert len(trial.service.asked) > 5
+    assert made == [sent.message.id]
 
 
 def test_at_night_only_what_is_excepted_is_told(trial: Trial) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from agent_bus.core.guards.storms.signals import Said
     from agent_bus.core.model import Acked, AgentName, MailboxCounts, Roster, Sent
 
 
@@ -49,6 +50,9 @@ class Ear:
 
     def on_passed(self, first_seq: int, agents: Sequence[AgentName], _expires: int | None) -> None:
         self.heard.append(("passed", [first_seq + n for n in range(len(agents))]))
+
+    def on_said(self, _said: Said) -> None:
+        """Tests of two hubs and a storm look at it: tests/api/test_storms_hubs.py."""
 
     def on_missed(self) -> None:
         self.heard.append(("missed", []))

@@ -34,7 +34,13 @@ def require(connection: apsw.Connection, part: Part, draft: Draft, *, steady: in
         return
     row = connection.execute(BY_ID, (draft.reply_to,)).fetchone()
     if row is not None:
-        accept(rows.question(row), sender=draft.sender, choice=part.choice, steady=steady)
+        accept(
+            rows.question(row),
+            sender=draft.sender,
+            recipients=draft.recipients,
+            choice=part.choice,
+            steady=steady,
+        )
 
 
 def take(connection: apsw.Connection, part: Part, sent: Sent) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from agent_bus.bus.guards.questions import LINK_DAYS, Questions
 from agent_bus.core import errors
-from agent_bus.core.guards.question import Asking
+from agent_bus.core.guards.question import Answering, Asking
 from agent_bus.core.model import BUS, OPERATOR
 from agent_bus.core.slices import InboxSlice
+from agent_bus.store.pending import LINKS_KEPT
 from tests.support.bus import bus_in
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import ALPHA, BETA, ROSTER, draft, until
@@ -81,6 +82,33 @@ def test_only_questions_to_the_operator_have_links(core: Core, questions: Questi
     assert questions.link_for(other) is None
     assert questions.link_for(ask(core, "beta")) is None
     assert questions.link_for(ask(core, recipients=(BETA, OPERATOR))) is not None
+
+
+def test_what_an_earlier_hub_stored_under_the_reserved_key_is_no_question(
+    core: Core, questions: Questions
+) -> None:
+    odd = core.bus.send(draft("operator", data_json='{"question":{"choices":["only one"]}}'))
+    assert questions.link_for(odd.message) is None
+
+
+def test_an_answer_has_to_reach_who_asked(core: Core) -> None:
+    asked = ask(core, "beta")
+    aside = draft("gamma", sender=BETA, body="yes", reply_to=asked.id)
+    with pytest.raises(errors.InvalidRequestError, match="alpha asked, and gets the answer"):
+        core.bus.send(aside, step=Answering("yes"))
+    core.bus.send(draft("alpha", sender=BETA, reply_to=asked.id), step=Answering("yes"))
+    assert [sender for sender, _ in told(core)] == [BETA]
+
+
+def test_the_newest_links_are_kept_whatever_their_end(
+    core: Core, questions: Questions, clock: FakeClock
+) -> None:
+    message = ask(core, expires_in_s=60)
+    made = []
+    for _ in range(LINKS_KEPT + 5):
+        made.append(secret_of(questions.link_for(message)))
+        clock.advance(0.001)
+    assert [questions.behind(one) is None for one in made] == [True] * 5 + [False] * LINKS_KEPT
 
 
 def test_a_secret_that_was_never_given_leads_nowhere(questions: Questions) -> None:

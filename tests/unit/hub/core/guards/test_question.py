@@ -81,11 +81,11 @@ def test_what_a_question_cannot_say_is_refused() -> None:
 
 
 def test_one_of_those_who_were_asked_answers_with_one_of_the_choices() -> None:
-    accept(asked(), sender="operator", choice="no", steady=0)
+    accept(asked(), sender="operator", recipients=(ALPHA,), choice="no", steady=0)
     with pytest.raises(errors.ForbiddenError, match="Only operator may answer"):
-        accept(asked(), sender="beta", choice="no", steady=0)
+        accept(asked(), sender="beta", recipients=(ALPHA,), choice="no", steady=0)
     with pytest.raises(errors.UnknownChoiceError, match="yes, no") as refused:
-        accept(asked(), sender="operator", choice="maybe", steady=0)
+        accept(asked(), sender="operator", recipients=(ALPHA,), choice="maybe", steady=0)
     assert refused.value.extra == {"choices": ["yes", "no"]}
 
 
@@ -94,17 +94,19 @@ def test_a_second_answer_is_told_the_first() -> None:
         answer_id=MessageId("A"), answered_by=OPERATOR, choice="yes", answered_at=1_000
     )
     with pytest.raises(errors.AlreadyAnsweredError) as refused:
-        accept(answered, sender="operator", choice="yes", steady=0)
+        accept(answered, sender="operator", recipients=(ALPHA,), choice="yes", steady=0)
     assert "operator answered 'yes' at 1970-01-01T00:00:01.000Z" in refused.value.detail
     assert refused.value.extra["answer_id"] == "A"
 
 
 def test_an_answer_that_is_late_is_refused() -> None:
-    accept(asked(expires_at=50), sender="operator", choice="yes", steady=49)
+    accept(asked(expires_at=50), sender="operator", recipients=(ALPHA,), choice="yes", steady=49)
     with pytest.raises(errors.QuestionExpiredError, match="alpha goes on"):
-        accept(asked(expires_at=50), sender="operator", choice="yes", steady=50)
+        accept(
+            asked(expires_at=50), sender="operator", recipients=(ALPHA,), choice="yes", steady=50
+        )
     with pytest.raises(errors.QuestionExpiredError):
-        accept(asked(ended_at=50), sender="operator", choice="yes", steady=0)
+        accept(asked(ended_at=50), sender="operator", recipients=(ALPHA,), choice="yes", steady=0)
 
 
 def test_a_question_is_open_answered_or_expired() -> None:

@@ -39,9 +39,10 @@ CREATE INDEX question_expiry ON question (expires_at)
 CREATE TABLE question_link (
     sha256 text COLLATE "C" PRIMARY KEY,   -- of the secret, which itself is kept nowhere
     question_pk bigint NOT NULL,
-    expires_at bigint NOT NULL       -- steady ms
+    expires_at bigint NOT NULL,      -- steady ms, as made_at
+    made_at bigint NOT NULL
 );
-CREATE INDEX question_link_question ON question_link (question_pk, expires_at);
+CREATE INDEX question_link_question ON question_link (question_pk, made_at);
 
 -- The escalation ladder: since when an urgent delivery is seen to wait (steady ms).
 CREATE TABLE ladder (
