@@ -72,6 +72,8 @@ class Teller:
         self._is_closed = True
         for process in list(self._running):
             process.kill()
+        for asked in self._asked:
+            asked.done.set()
 
     def _run(self) -> None:
         try:
@@ -101,7 +103,7 @@ class Teller:
                 words = "the process that speaks to Apprise has ended without an answer"
         except greenlets.DeadlineError:
             pass
-        except (OSError, ValueError, LookupError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             words = f"the process that speaks to Apprise failed: {type(error).__name__}"
         if self._is_closed:
             return
