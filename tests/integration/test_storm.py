@@ -88,6 +88,8 @@ def test_a_ping_pong_ends_by_itself_and_a_word_lets_it_go_on(
     (waiting,) = said[-1]["deliveries"]
     assert (waiting["fetched_at"], waiting["accepted_at"]) == (None, None)
 
+    told = node.cli("reply", said[-1]["id"], "Thanks again.", "--as", waiting["agent"])
+    assert "stored, not woken: you only keep each other busy" in told.stdout
     word = {"from": "operator", "to": list(AGENTS), "body": "Go on.", "reply_to": said[-1]["id"]}
     hub.call("POST", "/api/send", word)
     until(

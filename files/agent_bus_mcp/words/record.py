@@ -19,7 +19,7 @@ REACHED: dict[str, str] = {
     Presence.OFFLINE: "queued: its node is offline, it is woken when that is back",
     Presence.PAUSED: "queued: the operator has paused it, it is woken when that ends",
     Presence.BUDGET: "queued: its wake budget is spent, it is woken when that allows it",
-    STORM: "not woken: you keep each other busy; it is stored, and read when it looks",
+    STORM: "stored, not woken: you only keep each other busy; wait for a word of operator",
     Presence.GUEST: "queued: it is a guest, which no watcher wakes; it reads when it asks",
 }
 MOST_SKIPPED = 5  # names of those whom a message left out; the others are only counted
