@@ -43,7 +43,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
             webhooks_file=configured(folder, receiver),
             channels_file=channels_file(folder, {"name": "phone", "url": "ntfy://127.0.0.1:9/x"}),
             storm_turns=8,
-            storm_window_s=20,
+            storm_window_s=5,
         ) as hub,
     ):
         hub.enrol(groups={"research": ["beta"]})

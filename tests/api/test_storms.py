@@ -19,7 +19,7 @@ LIMITS: dict[str, Any] = {
     "storm_turns": 8,
     "storm_more": 2,
     "storm_spacing_s": 3600,
-    "storm_window_s": 10,
+    "storm_window_s": 5,
 }
 
 

@@ -33,7 +33,7 @@ LIMITS: dict[str, Any] = {
     "storm_repeats": 4,
     "storm_more": 2,
     "storm_spacing_s": 0.5,
-    "storm_window_s": 3000,
+    "storm_window_s": 600,
 }
 
 

@@ -20,8 +20,10 @@ SHORTEST: Final = 3
 LONGEST: Final = 8
 """Agents of a ring. A longer one is slow: each of its agents takes a turn in many minutes."""
 EDGES: Final = 5000
-"""Edges that are watched at once; what was not heard of for longest is forgotten. About 0.5 KiB
-each."""
+"""Edges that are watched at once, about 0.5 KiB each; past it one that is not in use is forgotten,
+if there is one among the oldest."""
+CHANCES: Final = 8
+"""How many of the oldest are looked at for one that is not in use: it keeps a send short."""
 STEPS: Final = 200
 """Edges that one search looks at. Busy edges without an answer are rare, so most end at once."""
 
@@ -45,12 +47,12 @@ class Rings:
     def take(self, sender: AgentName, agent: AgentName, now: float) -> tuple[AgentName, ...]:
         """Count a message; answers the ring that it closes, from its first agent by name on."""
         edge = (sender, agent)
-        times = self._edges.pop(edge, None)
+        times = self._edges.get(edge)
         if times is None:
             times = deque(maxlen=self._kept)
             if len(self._edges) >= EDGES:
-                self._drop(next(iter(self._edges)))
-        self._edges[edge] = times  # the last: it was heard of now
+                self._make_room(now)
+            self._edges[edge] = times
         times.append(now)
         least = self._least
         if len(times) < least or now - times[-least] > self._window_s:
@@ -62,6 +64,16 @@ class Rings:
         """Count the edges of a ring anew."""
         for at, sender in enumerate(agents):
             self._drop((sender, agents[(at + 1) % len(agents)]))
+
+    def _make_room(self, now: float) -> None:
+        """Forget an edge: the first that is not in use, of the oldest ones."""
+        for _ in range(CHANCES):
+            edge = next(iter(self._edges))
+            times = self._edges[edge]
+            if now - times[-1] > self._window_s:
+                break
+            self._edges[edge] = self._edges.pop(edge)  # a second chance, behind all others
+        self._drop(next(iter(self._edges)))
 
     def _drop(self, edge: tuple[AgentName, AgentName]) -> None:
         self._edges.pop(edge, None)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
 from agent_bus.core.guards.storms.likeness import says_nothing_new, shingles
-from agent_bus.core.guards.storms.rings import Rings
+from agent_bus.core.guards.storms.rings import CHANCES, Rings
 from agent_bus.core.model import OPERATOR
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ that was not heard of for longest is forgotten. About 1 KiB each, 20 KiB once bo
 at most 40 MB, in a fleet that is one storm."""
 PAIRS: Final = 5000
 """Pairs that are watched at once: all of 100 agents. About 1 KiB each."""
-GAPS: Final = 3600
-"""The window has so many gaps (0.5 s each). Of two messages of one agent to another within a gap
+GAPS: Final = 1800
+"""The window has so many gaps (1 s each). Of two messages of one agent to another within a gap
 one counts: no agent answers so fast, and a program that does is found within seconds all the same.
-So whoever sends a lot pays for one look-up."""
+So whoever sends a lot pays for one look-up. Bodies of a thread are looked at as rarely."""
 DEPTHS: Final = 100
 """Depths of a thread whose repeats are kept: twice the default limit of hops."""
 
@@ -120,10 +120,11 @@ class Repeats:
 
 
 class _Thread:
-    __slots__ = ("agents", "echoes", "last", "repeats", "replies", "runs", "wide_from")
+    __slots__ = ("agents", "echoes", "last", "looked", "repeats", "replies", "runs", "wide_from")
 
     def __init__(self, now: float) -> None:
         self.last = now
+        self.looked = float("-inf")
         self.replies: deque[float] | None = None
         self.runs: dict[int, Times] = {}
         """Depth -> repeats in a row up to there: a reply continues what its parent did."""
@@ -134,9 +135,10 @@ class _Thread:
 
 
 class _Pair:
-    __slots__ = ("last_from", "repeats", "run", "thread_id", "turns")
+    __slots__ = ("last", "last_from", "repeats", "run", "thread_id", "turns")
 
     def __init__(self, sender: AgentName, thread_id: MessageId, turns: int) -> None:
+        self.last = 0.0
         self.last_from = sender
         self.thread_id = thread_id
         self.turns: deque[float] = deque(maxlen=turns)
@@ -210,9 +212,13 @@ class Signals:
         thread.replies.append(now)
         if not _is_full(thread.replies, now, limits.window_s):
             return
+        run = thread.runs.get(said.depth - 1, ())
+        if now - thread.looked < self._gap_s:
+            thread.runs[said.depth] = run
+            return
+        thread.looked = now
         if thread.repeats is None:
             thread.repeats = Repeats(limits.repeats)
-        run = thread.runs.get(said.depth - 1, ())
         if said.body is not None:
             run = thread.repeats.count(said.body, run, now=now)
         thread.runs[said.depth] = run
@@ -250,12 +256,13 @@ class Signals:
             self.counts_from.clear()
         self.counts_from[sender, agent] = now + self._gap_s
         key = pair_key(sender, agent)
-        pair = self._pairs.pop(key, None)
+        pair = self._pairs.get(key)
         if pair is None:
             pair = _Pair(sender, said.thread_id, limits.turns)
             if len(self._pairs) >= PAIRS:
-                del self._pairs[next(iter(self._pairs))]
-        self._pairs[key] = pair  # the last: it was heard of now
+                self._make_room(now)
+            self._pairs[key] = pair
+        pair.last = now
         pair.thread_id = said.thread_id
         ring = self._rings.take(sender, agent, now)
         if ring:
@@ -269,6 +276,15 @@ class Signals:
             found.append(Found("turns", key, (sender, agent)))
         if said.depth == 0 and said.body is not None:
             self._begin(pair, said, key, now=now, found=found)
+
+    def _make_room(self, now: float) -> None:
+        """Forget a pair: the first that is not in use, of the oldest ones."""
+        for _ in range(CHANCES):
+            key = next(iter(self._pairs))
+            if now - self._pairs[key].last > self._limits.window_s:
+                break
+            self._pairs[key] = self._pairs.pop(key)  # a second chance, behind all others
+        del self._pairs[next(iter(self._pairs))]
 
     def _begin(self, pair: _Pair, said: Said, key: str, *, now: float, found: list[Found]) -> None:
         """Look at an answer that begins a thread of its own: no thread's count has it."""
