@@ -167,6 +167,7 @@ class Fanout:
         """Keep and publish new counters."""
         for box in mailboxes:
             self._counters.take(box)
+            self._gate.counted(box)
             self._publish_mailbox(box)
 
     def on_roster(self, roster: Roster, agents: Sequence[Agent]) -> None:

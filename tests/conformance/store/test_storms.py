@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from agent_bus.core.guards.storms.withheld import HeldTimes
 from agent_bus.core.model import AgentName, MessageId, Seq
+from agent_bus.core.slices import SweepBounds
 from agent_bus.store.guards.storms import KEPT_MS, HeldDelivery, KeptStorm
+from tests.support.clock import FakeClock
 from tests.support.store import ALPHA, BETA, draft, enrolled
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 PAIR = KeptStorm("alpha,beta", "turns", (ALPHA, BETA), since_at=1_000, held_at=2_000)
 THREAD = KeptStorm("01M7", "repeats", (BETA, AgentName("gamma")), since_at=500, held_at=3_000)
+
+
+BOUNDS = SweepBounds(retain_read_ms=10**9, retain_archive_ms=10**9, limit=100)
 
 
 def sent(store: Backend) -> Seq:
@@ -69,6 +74,26 @@ def test_withheld_deliveries_are_those_that_nobody_fetched(opened: Opening) -> N
             first: HeldTimes(5_000, None),
             third: HeldTimes(5_000, 7_000),
         }
+
+
+def test_what_was_read_or_expired_without_a_fetch_waits_no_more(opened: Opening) -> None:
+    clock = FakeClock()
+    with opened(clock=clock) as store:
+        enrolled(store)
+        read = store.send(draft(), depth_limit=50)
+        expired = store.send(draft(expires_in_s=60), depth_limit=50)
+        both = store.send(draft(expires_in_s=60), depth_limit=50)
+        seqs = [one.deliveries[0].seq for one in (read, expired, both)]
+        store.storms.note([HeldDelivery(seq, BETA, PAIR.key, 1) for seq in seqs], (), at=1)
+        store.ack_ids(BETA, [read.message.id])
+        assert store.storms.unfetched(seqs) == seqs[1:]
+        clock.advance(61)
+        store.sweep(BOUNDS)
+        store.ack_ids(BETA, [both.message.id])
+        assert store.storms.unfetched(seqs) == []
+        assert store.storms.withheld() == []
+        (box,) = (one for one in store.mailboxes() if one.agent == BETA)
+        assert box.unfetched == 0
 
 
 def test_a_release_lets_the_deliveries_of_its_storm_go_alone(opened: Opening) -> None:

@@ -83,6 +83,8 @@ class StormWatch:
         self._to_note: deque[HeldDelivery] = deque()
         self._let_go: deque[Seq] = deque()
         self._unfetched: dict[AgentName, int] = {}
+        self._doubtful: set[AgentName] = set()
+        """Whose withheld deliveries could not be looked at again."""
         gate.add_withholder(self)
 
     def start(self) -> None:
@@ -94,6 +96,7 @@ class StormWatch:
             if held.key in self.guard.storms:
                 before = self._counters.mailbox(held.agent).last_seq
                 self.guard.withheld.add(held.agent, held.seq, held.key, before=before)
+                self._unfetched[held.agent] = self._counters.mailbox(held.agent).unfetched
             else:  # it was only damped
                 self._let_go.append(held.seq)
         greenlets.spawn(self._run)
@@ -145,19 +148,22 @@ class StormWatch:
         return None if key is None else self.guard.storms.get(key)
 
     def without_held(self, box: MailboxCounts) -> MailboxCounts:
-        """An agent's counters without what is withheld.
+        """An agent's counters without what is withheld."""
+        return self.guard.withheld.without(box)
 
-        Its own fetches may have had some of that, at any hub: when it has fewer unfetched, the
-        database says which ones wait still.
+    def counted(self, box: MailboxCounts) -> None:
+        """Ask which deliveries wait still when an agent has fewer unfetched ones.
+
+        Its own fetches may have had some of what is withheld, at any hub.
         """
-        withheld = self.guard.withheld
-        if not withheld.of(box.agent):
+        if not self._unfetched and not self.guard.withheld:
+            return
+        if not self.guard.withheld.of(box.agent):
             self._unfetched.pop(box.agent, None)
-            return box
+            return
         if box.unfetched < self._unfetched.get(box.agent, 0):
             greenlets.spawn(self._look_again, box.agent)
         self._unfetched[box.agent] = box.unfetched
-        return withheld.without(box)
 
     # The operator, and other hubs
 
@@ -236,8 +242,11 @@ class StormWatch:
     # Greenlets
 
     def _wake_up(self) -> None:
-        if self.guard.storms or self._to_note or self._let_go:
+        if self._is_busy():
             self._has_work.set()
+
+    def _is_busy(self) -> bool:
+        return bool(self.guard.storms or self._to_note or self._let_go or self._doubtful)
 
     def _run(self) -> None:
         """Damped storms wake again in time, and times are kept; idle without a storm."""
@@ -248,11 +257,13 @@ class StormWatch:
                 if verdict.turns or verdict.let_go:
                     self._carry_out(verdict)
                 self.flush()
+                for agent in tuple(self._doubtful):
+                    self._look_again(agent)
             except errors.BusError as error:
                 logger.warning("What a storm does was not kept: %s", error.detail)
             except Exception:
                 logger.exception("A storm could not be looked at")
-            if not (self.guard.storms or self._to_note or self._let_go):
+            if not self._is_busy():
                 self._has_work.clear()
             greenlets.sleep(TICK_S)
 
@@ -289,11 +300,14 @@ class StormWatch:
 
     def _look_again(self, agent: AgentName) -> None:
         """Which of an agent's withheld deliveries it has not fetched meanwhile."""
+        self._doubtful.discard(agent)
         asked = tuple(self.guard.withheld.of(agent))
         try:
             waiting: Sequence[Seq] = self._writes.storms.unfetched(asked)
         except errors.BusError as error:
             logger.warning("Withheld deliveries were not looked at: %s", error.detail)
+            self._doubtful.add(agent)  # until then its counters may leave out too much
+            self._wake_up()
             return
         self.guard.withheld.keep_only(agent, waiting, asked=asked)
         self._gate.changed([agent])

@@ -29,6 +29,9 @@ class Withholder(Protocol):
     def without_held(self, box: MailboxCounts) -> MailboxCounts:
         """An agent's counters without what is held: what it has to be woken for."""
 
+    def counted(self, box: MailboxCounts) -> None:
+        """An agent's counters have changed, whether or not a watcher gets them."""
+
 
 class WakeGate:
     """Which agents and deliveries wake nobody now.
@@ -91,6 +94,11 @@ class WakeGate:
         for withholder in self._withholders:
             box = withholder.without_held(box)
         return box
+
+    def counted(self, box: MailboxCounts) -> None:
+        """Say that an agent's counters have changed, before its watcher gets them."""
+        for withholder in self._withholders:
+            withholder.counted(box)
 
     def changed(self, agents: Iterable[AgentName]) -> None:
         """Tell the watchers of these agents: which of their deliveries are held has changed."""

@@ -59,10 +59,10 @@ class Storms(Protocol):
         """Storms that are or were held, the newest first."""
 
     def withheld(self) -> list[HeldDelivery]:
-        """The deliveries of held storms that wait, and that nobody has fetched."""
+        """The deliveries that wait: not let go, and still counted as unfetched."""
 
     def unfetched(self, seqs: Sequence[Seq]) -> list[Seq]:
-        """Which of these deliveries nobody has fetched."""
+        """Which of these deliveries a mailbox still counts: not fetched, read or expired."""
 
     def times(self, seqs: Sequence[Seq]) -> dict[Seq, HeldTimes]:
         """When the wakes of some deliveries were withheld; those that never were are left out."""

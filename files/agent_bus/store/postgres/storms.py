@@ -35,12 +35,14 @@ FORGET_STORMS: Final = "DELETE FROM storm WHERE released_at < %s"
 FORGET: Final = "DELETE FROM held_delivery WHERE let_go_at < %s"
 HELD: Final = f"SELECT {COLUMNS} FROM storm WHERE released_at IS NULL"
 ALL: Final = f"SELECT {COLUMNS} FROM storm"
+_WAITS: Final = "d.fetched_at IS NULL AND d.read_at IS NULL AND d.expired_at IS NULL"
+"""What a mailbox counts as unfetched: an ack without a fetch, or an expiry, ends that, too."""
 WITHHELD: Final = (
     "SELECT h.seq, h.agent, h.storm, h.held_at FROM held_delivery h JOIN delivery d"
-    " ON d.seq = h.seq WHERE h.let_go_at IS NULL AND d.fetched_at IS NULL"
+    f" ON d.seq = h.seq WHERE h.let_go_at IS NULL AND {_WAITS}"
 )
 UNFETCHED: Final = (
-    "SELECT seq FROM delivery WHERE seq = ANY(%s) AND fetched_at IS NULL ORDER BY seq"
+    f"SELECT d.seq FROM delivery d WHERE d.seq = ANY(%s) AND {_WAITS} ORDER BY d.seq"
 )
 TIMES: Final = "SELECT seq, held_at, let_go_at FROM held_delivery WHERE seq = ANY(%s)"
 

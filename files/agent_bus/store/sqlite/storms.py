@@ -30,11 +30,13 @@ FORGET_STORMS: Final = "DELETE FROM storm WHERE released_at < ?"
 FORGET: Final = "DELETE FROM held_delivery WHERE let_go_at < ?"
 HELD: Final = f"SELECT {COLUMNS} FROM storm WHERE released_at IS NULL"
 ALL: Final = f"SELECT {COLUMNS} FROM storm"
+_WAITS: Final = "d.fetched_at IS NULL AND d.read_at IS NULL AND d.expired_at IS NULL"
+"""What a mailbox counts as unfetched: an ack without a fetch, or an expiry, ends that, too."""
 WITHHELD: Final = (
     "SELECT h.seq, h.agent, h.storm, h.held_at FROM held_delivery h JOIN delivery d"
-    " ON d.seq = h.seq WHERE h.let_go_at IS NULL AND d.fetched_at IS NULL"
+    f" ON d.seq = h.seq WHERE h.let_go_at IS NULL AND {_WAITS}"
 )
-UNFETCHED: Final = "SELECT fetched_at IS NULL FROM delivery WHERE seq = ?"
+UNFETCHED: Final = f"SELECT {_WAITS} FROM delivery d WHERE d.seq = ?"
 TIMES: Final = "SELECT held_at, let_go_at FROM held_delivery WHERE seq = ?"
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.app.assembly import Core
-    from agent_bus.core.model import Sent
+    from agent_bus.core.model import Sent, Seq
 
 GAMMA = AgentName("gamma")
 LIMITS: dict[str, Any] = {
@@ -194,6 +194,54 @@ def test_what_an_agent_has_fetched_is_no_longer_withheld(core: Core) -> None:
     core.bus.fetch(last.agent, [last])
     wait_until(lambda: not core.storm.is_held(last), "the look", pause=gevent.sleep)
     assert counts(watcher, last.agent)[-1][:2] == ("mailbox", 5)
+
+
+def two_withheld(core: Core) -> tuple[Sent, Sent]:
+    """Two messages of a held pair, all earlier ones fetched."""
+    last = held(core)[-1].deliveries[0]
+    core.bus.fetch(last.agent, core.store.inbox(InboxSlice(last.agent, limit=100)))
+    quiet(core)
+    sender = last.message.sender
+    return send(core, sender, last.agent), send(core, sender, last.agent)
+
+
+def test_withheld_mail_that_is_read_without_a_fetch_hides_no_other_mail(core: Core) -> None:
+    watcher = admitted(core, is_watcher=True)
+    first, _ = two_withheld(core)
+    to = first.deliveries[0].agent
+    core.bus.ack(to, ids=[first.message.id], up_to=None)
+    quiet(core)
+    events(watcher)
+    other = send(core, GAMMA, to).deliveries[0]
+    assert counts(watcher, to) == [("message", other.seq, None), ("mailbox", 1, None)]
+
+
+def test_what_is_fetched_while_no_watcher_is_there_hides_no_other_mail(core: Core) -> None:
+    first, second = two_withheld(core)
+    to = first.deliveries[0].agent
+    core.bus.fetch(to, [first.deliveries[0], second.deliveries[0]])
+    send(core, GAMMA, to)
+    quiet(core)
+    watcher = admitted(core, is_watcher=True)
+    core.fanout.publish_mailbox(to)
+    assert counts(watcher, to) == [("mailbox", 1, None)]
+
+
+def test_a_look_that_fails_is_tried_again(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = two_withheld(core)
+    looks = []
+
+    def fail(_: object) -> list[Seq]:
+        looks.append(1)
+        raise errors.DiskFullError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(core.store.storms, "unfetched", fail)  # type: ignore[attr-defined]
+        core.bus.ack(first.deliveries[0].agent, ids=[first.message.id], up_to=None)
+        wait_until(lambda: looks, "the look", pause=gevent.sleep)
+    wait_until(
+        lambda: not core.storm.is_held(first.deliveries[0]), "the next look", pause=gevent.sleep
+    )
 
 
 def test_releasing_what_is_not_held_says_what_is(core: Core) -> None:

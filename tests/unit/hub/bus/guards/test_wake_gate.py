@@ -42,6 +42,9 @@ class Urgent:
         count = len(self.held)
         return dataclasses.replace(box, unfetched=box.unfetched - count, unread=box.unread - count)
 
+    def counted(self, box: MailboxCounts) -> None:
+        """Keep nothing."""
+
 
 def test_a_held_agent_gets_its_mail_and_its_watcher_hears_of_the_hold(core: Core) -> None:
     watcher = admitted(core, is_watcher=True)
