@@ -202,3 +202,13 @@ def test_where_nothing_can_be_written_nothing_is_remembered(
     missing = LastHub(tmp_path / "missing")
     assert send(Hubs(clients(dead(), play(well).url), last_hub=missing)) == {"answered": True}
     assert missing.recall() is None
+
+
+def test_who_has_another_token_begins_at_the_hub_that_was_reached() -> None:
+    """The watcher's own client of that hub is none of theirs."""
+    urls = (dead(), dead())
+    nodes, agents = Hubs(clients(*urls)), Hubs(clients(*urls))
+    agents.use_same(nodes.clients[1])
+    assert agents.current is agents.clients[1]
+    agents.use_same(clients(dead())[0])
+    assert agents.current is agents.clients[1]
