@@ -218,6 +218,9 @@ def test_flow_and_latency_draw_what_happened(page: Page, fleet: Watchers) -> Non
         expect(card.first).to_contain_text("median")
         assert card.first.locator("rect.bar-rect").count() > 0, title
     expect(page.locator("#hosts tr th")).to_contain_text(["nuc-01", "nuc-02"])
+    woken = page.locator("#wakes tbody tr").first
+    expect(woken.locator("td[data-heat='4']")).to_have_count(1)
+    expect(page.locator("#wakes")).to_contain_text("Budget of all: ")
     page.screenshot(path=SHOTS / "latency.png", full_page=True)
     page.get_by_role("link", name="nuc-02").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Latency of nuc-02")

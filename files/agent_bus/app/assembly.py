@@ -155,6 +155,7 @@ def _guards(
     )
     pauses.refresh()
     wake_budgets = WakeBudgets(
+        store=backend,
         book=backend.wake_book,
         directory=directory,
         gate=gate,

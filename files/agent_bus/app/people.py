@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent_bus.dashboard.answers import Answers
 from agent_bus.dashboard.html import Pages
-from agent_bus.dashboard.measures import Measures
+from agent_bus.dashboard.measures import Measures, WakeTable
 from agent_bus.dashboard.sign_in import SignIn
 from agent_bus.dashboard.views import Dashboard
 
@@ -72,6 +72,7 @@ def _dashboard(core: Core, looks: Looks, pages: Pages) -> Dashboard:
         presence=core.presence,
         clock=core.clock,
         measures=build_measures(core, looks.samples),
+        wakes=WakeTable(book=core.wake_book, budgets=core.budgets, clock=core.clock),
         overview=looks.overview,
         pages=pages,
         page_streams=looks.page_streams,

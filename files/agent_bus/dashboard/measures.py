@@ -6,11 +6,14 @@ that its newest deliveries carry, so they reach back as far as those do.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_bus.core import states
+from agent_bus.core.guards import wakes
 from agent_bus.core.latency import HOP_BOUNDS_MS, Durations, Histogram, quantile
+from agent_bus.core.model import rfc3339
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -18,11 +21,16 @@ if TYPE_CHECKING:
 
     from agent_bus.bus.counters import Counters
     from agent_bus.bus.directory import Directory
+    from agent_bus.bus.guards.wake_budgets import WakeBudgets
+    from agent_bus.core.clock import Clock
+    from agent_bus.core.guards.budgets import Use
+    from agent_bus.core.guards.wakes import WakeCount
     from agent_bus.core.latency import Latency
     from agent_bus.core.model import Crossing, NodeName
     from agent_bus.core.states import HopName
     from agent_bus.operate.samples import Sample, Samples
     from agent_bus.store.contract import Records, Vitals
+    from agent_bus.store.guards.wake_book import WakeBook
 
 TITLES: Final[dict[HopName, str]] = {
     states.PUSHED: "pushed to the stream",
@@ -39,6 +47,13 @@ POINTS: Final = 60
 """Points of a line: one per minute of the hour that the samples cover."""
 Line = list[tuple[int, float, float]]
 """(wall ms, one figure, another) of each point."""
+
+WAKE_DAYS: Final = 7
+WAKE_ROWS: Final = 30
+"""Agents with the most wakes; the operator's tool shows all."""
+CAUSES: Final = 3
+HEATS: Final = 4
+"""Shades of a cell, by its share of the largest one."""
 
 
 class Measures:
@@ -208,3 +223,62 @@ def _middle(times: Sequence[tuple[int, int]]) -> dict[str, int] | None:
     if not ordered:
         return None
     return {"count": len(ordered), "p50": ordered[len(ordered) // 2], "max": ordered[-1]}
+
+
+class WakeTable:
+    """Makes the table; reads the database once per page."""
+
+    def __init__(self, *, book: WakeBook, budgets: WakeBudgets, clock: Clock) -> None:
+        self._book = book
+        self._budgets = budgets
+        self._clock = clock
+
+    def shown(self) -> dict[str, Any]:
+        """Budgets, days (oldest first) and rows for the template."""
+        since = wakes.first_day(self._clock.now_ms(), WAKE_DAYS)
+        counts = self._book.counts(since=since)
+        days = [since + number * wakes.DAY_MS for number in range(WAKE_DAYS)]
+        return {
+            "budgets": [
+                {"who": use.who, "words": budget_words(use)} for use in self._budgets.uses()
+            ],
+            "days": [str(rfc3339(day))[:10] for day in days],
+            "rows": wake_rows(counts, days),
+        }
+
+
+def wake_rows(counts: Sequence[WakeCount], days: Sequence[int]) -> list[dict[str, Any]]:
+    """A row per agent, who has the most wakes first."""
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    for one in wakes.by_day(counts):
+        found[one.agent][one.day_at] = one.total
+    causes: dict[str, list[str]] = defaultdict(list)
+    for sender, agent, count in wakes.by_sender(counts):
+        causes[agent].append(f"{sender or 'unknown'} ({count})")
+    most = max((count for of in found.values() for count in of.values()), default=1)
+    ordered = sorted(found.items(), key=lambda entry: (-sum(entry[1].values()), entry[0]))
+    return [
+        {
+            "agent": agent,
+            "cells": [_cell(of.get(day, 0), most) for day in days],
+            "causes": ", ".join(causes[agent][:CAUSES]),
+        }
+        for agent, of in ordered[:WAKE_ROWS]
+    ]
+
+
+def budget_words(use: Use) -> str:
+    """How much of a budget is used."""
+    parts = [
+        f"{used} of {limit} {window}"
+        for used, limit, window in (
+            (use.hour, use.budget.per_hour, "in 60 min"),
+            (use.day, use.budget.per_day, "in 24 h"),
+        )
+        if limit is not None
+    ]
+    return ", ".join(parts)
+
+
+def _cell(count: int, most: int) -> dict[str, int]:
+    return {"count": count, "heat": -(-count * HEATS // most)}

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from agent_bus.core.guards.question import Question
     from agent_bus.core.model import Delivery, Found, Message, SearchPage, Seq
     from agent_bus.dashboard.html import Pages
-    from agent_bus.dashboard.measures import Measures
+    from agent_bus.dashboard.measures import Measures, WakeTable
     from agent_bus.dashboard.page_stream import PageStreams
     from agent_bus.http.call import AnyCall, Call
     from agent_bus.http.endpoint import Endpoint
@@ -75,6 +75,7 @@ class Dashboard:
         presence: Presence,
         clock: Clock,
         measures: Measures,
+        wakes: WakeTable,
         overview: Overview,
         pages: Pages,
         page_streams: PageStreams,
@@ -95,6 +96,7 @@ class Dashboard:
         self._presence = presence
         self._clock = clock
         self._measures = measures
+        self._wakes = wakes
         self._overview = overview
         self._pages = pages
         self._page_streams = page_streams
@@ -197,7 +199,8 @@ class Dashboard:
     def latency(self, call: Call[LatencyQuery]) -> Answer:
         """How long the hops take, on the whole or to one host."""
         host = call.query.host
-        return self._show(call, "latency", host=host, measured=self._measured(host))
+        wakes = None if host else self._wakes.shown()
+        return self._show(call, "latency", host=host, measured=self._measured(host), wakes=wakes)
 
     def audit(self, call: Call) -> Answer:
         """What was done by hand."""

@@ -15,10 +15,11 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agent_bus.core import states
+from agent_bus.core import errors, states
 from agent_bus.core.guards import budgets
 from agent_bus.core.guards.hold import Hold
 from agent_bus.core.guards.wakes import DAY_MS, HOUR_MS, MINUTE_MS, Wake
+from agent_bus.core.slices import InboxSlice
 from agent_bus.runtime import greenlets
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agent_bus.core.model import Acked, AgentName, Sent, Seq, Stamp
     from agent_bus.core.states import WakeKind
     from agent_bus.store.cluster import Cluster
+    from agent_bus.store.contract import Store
     from agent_bus.store.guards.wake_book import WakeBook
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ PASS_S: Final = 30.0
 FLUSH_S: Final = 0.5
 """Counts are written this late: what a hub forgets when it is killed."""
 LATE_S: Final = 0.01
+URGENT_LOOKED_AT: Final = 50
+"""Urgent mail that is looked at per agent at the start."""
 SAME_MS: Final = 2000
 """Ends of a hold that differ by less are one: they come from two clocks."""
 
@@ -64,6 +68,7 @@ class WakeBudgets:
     def __init__(
         self,
         *,
+        store: Store,
         book: WakeBook,
         directory: Directory,
         gate: WakeGate,
@@ -71,6 +76,7 @@ class WakeBudgets:
         clock: Clock,
         cluster: Cluster,
     ) -> None:
+        self._store = store
         self._book = book
         self._directory = directory
         self._gate = gate
@@ -92,6 +98,7 @@ class WakeBudgets:
 
     def start(self) -> None:
         """Begin to look after time; returns at once."""
+        greenlets.spawn(self._find_urgent)
         greenlets.spawn(self._refresh_forever)
         greenlets.spawn(self._tidy_forever)
 
@@ -257,6 +264,16 @@ class WakeBudgets:
         greenlets.sleep(FLUSH_S)
         self._is_flushing = False
         self.flush()
+
+    def _find_urgent(self) -> None:
+        """Let those pass who had urgent mail before the start; it waits for them still."""
+        try:
+            for agent in [agent for agent in self._held if self._waits(agent)]:
+                page = self._store.inbox(InboxSlice(agent, limit=URGENT_LOOKED_AT, rank=0))
+                if any(delivery.fetched_at is None for delivery in page):
+                    self.let_pass([agent])
+        except errors.BusError as error:
+            logger.info("Urgent mail of before the start was not found: %s", error.detail)
 
     def _refresh_forever(self) -> None:
         while True:

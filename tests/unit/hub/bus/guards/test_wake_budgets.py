@@ -12,6 +12,7 @@ from agent_bus.core import states
 from agent_bus.core.guards import policy
 from agent_bus.core.model import Seq
 from agent_bus.core.slices import InboxSlice
+from agent_bus.runtime import greenlets
 from agent_bus.store.cluster import ALONE
 from tests.support.bus import admitted, bus_in, events
 from tests.support.clock import FakeClock
@@ -187,6 +188,30 @@ def test_other_hubs_wakes_count_and_are_told_once(core: Core, clock: FakeClock) 
     assert core.budgets.take_untold() == (), "nobody else is there"
 
 
+def restarted(core: Core) -> WakeBudgets:
+    """What a hub makes of the store at its start."""
+    return WakeBudgets(
+        store=core.store,
+        book=core.wake_book,
+        directory=core.directory,
+        gate=core.gate,
+        counters=core.counters,
+        clock=core.clock,
+        cluster=ALONE,
+    )
+
+
+def test_urgent_mail_of_before_a_restart_still_passes(core: Core) -> None:
+    allow(core, agents={"beta": {"per_day": 0, "urgent_reserve": 1}})
+    mail(core, rank=0)
+    assert held(core) == set()
+    core.gate.replace("budgets", {})
+    again = restarted(core)
+    assert held(core) == {BETA}, "nobody remembers the pass"
+    again.start()
+    wait_until(lambda: not held(core), "it passes", pause=greenlets.sleep)
+
+
 def test_a_restart_gives_no_new_budget(core: Core, clock: FakeClock) -> None:
     allow(core, agents={"beta": {"per_hour": 2}})
     wake(core)
@@ -195,14 +220,7 @@ def test_a_restart_gives_no_new_budget(core: Core, clock: FakeClock) -> None:
     wait_until(lambda: sum(one.count for one in core.wake_book.counts(since=0)) == 2)
     clock.advance(HOUR_S / 2)
     core.gate.replace("budgets", {})
-    again = WakeBudgets(
-        book=core.wake_book,
-        directory=core.directory,
-        gate=core.gate,
-        counters=core.counters,
-        clock=clock,
-        cluster=ALONE,
-    )
+    again = restarted(core)
     assert held(core) == {BETA}
     clock.advance(HOUR_S / 2 + 60)
     again.refresh()
