@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import re
 import shlex
 import subprocess
@@ -11,10 +13,11 @@ import yaml
 
 from tests.support.cli import sent_id, told
 from tests.support.guard import marked
-from tests.support.hub import HubProcess
+from tests.support.hub import HubProcess, running
 from tests.support.ladders import age
 from tests.support.node_side import FILES, NODE_PYTHON, ROOT, until
 from tests.support.patience import patience
+from tests.support.services import channels_file, ntfy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,3 +107,29 @@ def _about(command: str, message_id: str) -> str:
 
 def _database(hub: HubWithNodes) -> HubProcess:
     return HubProcess(hub.folder, store="sqlite")
+
+
+def test_the_link_of_a_notification_answers_and_wakes_the_asker(tmp_path: Path) -> None:
+    with ntfy() as phone:
+        file = channels_file(tmp_path, {"name": "phone", "url": phone.url})
+        with running(tmp_path, channels_file=file, page_url="https://bus.example.org") as hub:
+            stream = hub.stream("n1", "role=watcher")
+            stream.of_type("hello")
+            data = {"question": {"choices": ["yes", "no"]}}
+            fields = {"from": "alpha", "to": "operator", "priority": "urgent", "data": data}
+            question = hub.client("n1").send("Deploy now?", **fields)["id"]
+            until(lambda: phone.got, what="the operator is told")
+            link = re.search(r"https://bus\.example\.org(/answer/\S+)", phone.got[0]["message"])
+            assert link
+            with contextlib.closing(
+                http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
+            ) as browser:
+                browser.request("POST", link[1], "choice=yes")
+                assert browser.getresponse().status == 303
+            answer = stream.of_type("message").data
+            assert (answer["reply_to"], answer["data"]) == (
+                question,
+                {"answer": {"choice": "yes"}},
+            )
+            box = stream.of_type("mailbox").data
+            assert (box["agent"], box["unfetched"]) == ("alpha", 1)

@@ -231,12 +231,16 @@ class Ladder:
         self._roster = roster
 
     def _look_forever(self) -> None:
+        trouble = ""
         while True:
             greenlets.sleep(LOOK_S)
             try:
                 self.look()
+                trouble = ""
             except errors.BusError as error:
-                logger.warning("The ladder of urgent mail was not looked at: %s", error.detail)
+                if error.detail != trouble:  # once per outage, however long it is
+                    trouble = error.detail
+                    logger.warning("The ladder of urgent mail is not looked at: %s", trouble)
             except Exception:
                 logger.exception("The ladder of urgent mail could not be looked at")
 

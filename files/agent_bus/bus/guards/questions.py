@@ -98,7 +98,11 @@ class Questions:
         secret = secrets.token_urlsafe(32)
         end = self._clock.steady_ms() + LINK_DAYS * DAY_MS
         expires_at = end if question.expires_at is None else min(end, question.expires_at)
-        self._pending.keep_link(_digest(secret), question, expires_at=expires_at)
+        try:
+            self._pending.keep_link(_digest(secret), question, expires_at=expires_at)
+        except errors.BusError as error:  # such as a full disk; word of the question goes out
+            logger.warning("A link to %s could not be kept: %s", question.id, error.detail)
+            return None
         return f"{self._url}{PATH}{secret}"
 
     def behind(self, secret: str) -> tuple[Question, bool] | None:
@@ -152,13 +156,17 @@ class Questions:
             logger.warning("The end of %s was not noted: %s", question.id, error.detail)
 
     def _look_forever(self) -> None:
+        trouble = ""
         while True:
             greenlets.sleep(LOOK_S)
             try:
                 if self._leads():
                     self.tell_ended()
+                trouble = ""
             except errors.BusError as error:
-                logger.warning("Expired questions were not looked for: %s", error.detail)
+                if error.detail != trouble:  # once per outage, however long it is
+                    trouble = error.detail
+                    logger.warning("Expired questions are not looked for: %s", trouble)
             except Exception:
                 logger.exception("Expired questions could not be looked for")
 
