@@ -50,15 +50,25 @@ def test_all_look_for_tokens_beside_the_inventory_with_the_hub(
         assert set(found) == {str(tmp_path / "secrets" / "first")}, host
 
 
-@pytest.mark.parametrize("token", ["", "0123456789abcdef0123456789"])
-def test_a_node_is_not_switched_to_having_no_token(token: str, tmp_path: Path) -> None:
+TOKEN = "0123456789abcdef0123456789"
+
+
+@pytest.mark.parametrize(
+    ("token", "own", "there"),
+    [("", [], []), (TOKEN, ["ada"], []), (TOKEN, ["ada"], ["ada"]), (TOKEN, [], [])],
+    ids=["no token", "none of an agent's own", "an agent's own, too", "the node's alone"],
+)
+def test_a_node_is_not_switched_to_having_no_token(
+    token: str, own: list[str], there: list[str], tmp_path: Path
+) -> None:
     task = task_of(
         "roles/bus_watcher/tasks/switch.yml",
         "Stop if the control node does not have this node's tokens",
     )
     variables = {f"bus_watcher_{kind}_token": token for kind in ("node", "hook")}
-    done = play([task], tmp_path, variables={**variables, "bus_watcher_secrets_dir": "/there"})
-    assert ("/there on this machine does not have both tokens of localhost" in done.stdout) == (
-        not token
-    )
-    assert (done.returncode == 0) == bool(token)
+    tokens = {**variables, "bus_watcher_own": own, "bus_watcher_own_there": there}
+    done = play([task], tmp_path, variables={**tokens, "bus_watcher_secrets_dir": "/there"})
+    is_whole = bool(token) and own == there
+    said = " ".join(done.stdout.split())
+    assert ("/there on this machine does not have all tokens of localhost" in said) != is_whole
+    assert (done.returncode == 0) == is_whole
