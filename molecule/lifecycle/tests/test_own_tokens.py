@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lab.paths import fleet_dir
-from lab.probe.running import CURL
+from lab.probe.running import CURL, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,7 @@ def test_an_agent_gets_a_token_of_its_own_while_it_sends_and_gives_it_back(
     assert drift.code != 0
     assert f"{HOST}: Place the tokens" in drift.text
     running.on(HOST, "sudo systemctl restart bus-watcher")
+    until(lambda: HOST in running.connected(), what="the watcher is back")
     (probed,) = running.probe([AGENT])
     assert "refuses its own token" in probed["reason"]
     operator.roll_out("--limit", HOST)
