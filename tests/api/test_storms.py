@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.api.test_metrics import scrape, value
 from tests.api.test_operator import admin
-from tests.support.hub import HubProcess, running
+from tests.support.hub import REPOSITORY, HubProcess, running
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
@@ -30,25 +31,29 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
         yield one
 
 
-def ping_pong(hub: HubProcess, count: int, one: str = "alpha", other: str = "beta") -> Any:
-    """The answer to the last of some messages, all of them in new threads."""
-    last = None
-    for number in range(count):
-        sender, to = (one, other) if number % 2 == 0 else (other, one)
-        last = hub.client("n1").send(f"number {number}", **{"from": sender, "to": to})
-    return last
+def storms(hub: HubProcess) -> list[Any]:
+    found: list[Any] = hub.client(None).get("/api/storms").body["storms"]
+    return found
+
+
+def ping_pong(hub: HubProcess) -> Any:
+    """Alpha and beta answer each other, in new threads, until they are held; the last message.
+
+    How many it takes depends on how fast they are: of those within a gap one counts.
+    """
+    for number in range(150):
+        names = ("alpha", "beta") if number % 2 == 0 else ("beta", "alpha")
+        last = hub.client("n1").send(f"number {number}", **{"from": names[0], "to": names[1]})
+        if [one["level"] for one in storms(hub)] == ["held"]:
+            return last
+    raise AssertionError("they were not held")
 
 
 @pytest.fixture
 def held(hub: HubProcess) -> Iterator[Any]:
     """The last message of a held storm of alpha and beta, which is released at the end."""
-    yield ping_pong(hub, 12)
+    yield ping_pong(hub)
     hub.client(None).post("/api/storms/release", {"what": "alpha,beta"})
-
-
-def storms(hub: HubProcess) -> list[Any]:
-    found: list[Any] = hub.client(None).get("/api/storms").body["storms"]
-    return found
 
 
 def test_a_sender_is_told_that_its_message_wakes_nobody(hub: HubProcess, held: Any) -> None:
@@ -74,7 +79,7 @@ def test_the_operator_sees_the_storm_and_gets_a_message(hub: HubProcess, held: A
         "held",
         ["alpha", "beta"],
     )
-    assert storm["withheld"] >= 2
+    assert storm["withheld"] >= 1
 
     def notices() -> list[Any]:
         page = hub.client(None).get("/api/inbox?agent=operator&limit=50").body["messages"]
@@ -101,13 +106,13 @@ def test_the_figures_tell_of_it(hub: HubProcess, held: Any) -> None:
     _, text = scrape(hub)
     assert value(text, 'agent_bus_storms{level="held"}') == 1
     assert value(text, 'agent_bus_storms_found_total{signal="turns"}') >= 1
-    assert value(text, "agent_bus_withheld_deliveries") >= 2
+    assert value(text, "agent_bus_withheld_deliveries") >= 1
 
 
 def test_a_hold_outlives_the_hub(tmp_path: Path) -> None:
     with running(tmp_path, **LIMITS) as hub:
         hub.enrol()
-        ping_pong(hub, 12)
+        ping_pong(hub)
         client = hub.client(None)
         wait_until(lambda: client.get("/api/inbox?agent=operator").body["messages"], "the notice")
         hub.stop()
@@ -118,10 +123,16 @@ def test_a_hold_outlives_the_hub(tmp_path: Path) -> None:
 
 
 def test_the_operators_tool_lists_and_releases(hub: HubProcess, held: Any) -> None:
-    listed = admin(hub, "storms")
+    page = (REPOSITORY / "docs/how-to/stop-a-storm.md").read_text()
+    commands = [
+        line.split() for line in re.findall(r"^ *agent-bus-admin (.+)$", page, re.MULTILINE)
+    ]
+    assert len(commands) == 2
+    listed = admin(hub, *commands[0])
     assert listed.returncode == 0, listed.stderr
     assert "alpha,beta  held" in listed.stdout
-    assert admin(hub, "release", "beta", "alpha").stdout.splitlines()[0] == "key alpha,beta"
+    released = admin(hub, *commands[1])
+    assert released.stdout.splitlines()[0] == "key alpha,beta", released.stderr
     again = admin(hub, "release", "alpha,beta")
     assert again.returncode == 1
     assert "not damped or held now" in again.stderr
