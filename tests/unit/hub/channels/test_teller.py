@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
 import sys
 import textwrap
 from functools import partial
@@ -9,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_bus import channel_settings
 from agent_bus.channels.apprise_child import redacted
 from agent_bus.channels.teller import AT_ONCE, Item, Teller
 from agent_bus.runtime import greenlets
 from agent_bus.webhooks.schedule import Attempt
+from tests.support.hub import REPOSITORY
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +100,26 @@ def test_a_stop_kills_what_runs_and_answers_who_waits(tmp_path: Path) -> None:
         assert {work.get().words for work in works} == {"the hub stops"}
     assert len(starts(tmp_path)) == AT_ONCE
     assert one.tell(Item("a://", "t", "x")).words == "the hub stops"
+
+
+def test_the_program_ends_with_whoever_started_it_whatever_a_service_does() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"ntfy://127.0.0.1:{silent.getsockname()[1]}/topic"
+        item = {"id": 0, "url": url, "title": "t", "text": "x"}
+        batch = {"verb": "notify", "patience_s": 3600, "items": [item]}
+        child = subprocess.Popen(
+            channel_settings.APPRISE,
+            stdin=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "files")},
+        )
+        assert child.stdin is not None
+        child.stdin.write(json.dumps(batch).encode() + b"\n")
+        child.stdin.flush()
+        silent.settimeout(patience())
+        asked, _ = silent.accept()  # and never answered
+        child.stdin.close()
+        assert child.wait(patience()) == 1
+        asked.close()
 
 
 def test_no_part_of_a_url_but_its_scheme_is_in_an_error() -> None:
