@@ -51,6 +51,7 @@ class Mail:
     body: str
 
 
+Agents = tuple[AgentName, ...]
 Part = Callable[["Fleet", AgentName, Mail], None]
 
 
@@ -131,8 +132,7 @@ class Fleet:
         for turn in verdict.turns:
             self.steps.append((turn.step, turn.storm.signal, self.sent, self.now / MINUTE))
         for seqs in verdict.let_go.values():
-            for seq in seqs:
-                self._wake(seq)
+            self._wake(max(seqs))  # one wake, and the agent reads all that waited
 
     def _wake(self, seq: int) -> None:
         agent, mail = self._mail.pop(seq)
@@ -451,11 +451,43 @@ def _pipeline(fleet: Fleet) -> None:
         when += fleet.pace(60.0, 180.0)
 
 
+CROWD: Final = tuple(AgentName(f"c{number:02}") for number in range(1, 25))
+"""A fleet of 24 agents."""
+
+
+def _statuses(fleet: Fleet, *, begin: float = 0.0, asked: Mail | None = None) -> None:
+    """All tell all the others, one after the other, as at nine o'clock."""
+    for place, agent in enumerate(CROWD):
+        others = tuple(one for one in CROWD if one != agent)
+        text = f"Status of {agent}: {prose(fleet.dice, 15)}"
+
+        def tell(agent: AgentName = agent, others: Agents = others, text: str = text) -> None:
+            fleet.send(agent, others, text, answer_to=asked)
+
+        fleet.at(begin + 3.0 * place, tell)
+
+
+def _statuses_often(fleet: Fleet) -> None:
+    for round_ in range(8):
+        _statuses(fleet, begin=round_ * 15 * MINUTE)
+
+
+def _statuses_in_thread(fleet: Fleet) -> None:
+    def begin() -> None:
+        asked = fleet.send(CROWD[0], CROWD[1:], "Status of everybody, to all, please!")
+        _statuses(fleet, begin=5.0, asked=asked)
+
+    fleet.at(0.0, begin)
+
+
 WORK: Final = (
     Scene("a review of 40 messages", _review, _nobody),
     Scene("a release train, one list to eight agents", _train, _nobody),
     Scene("the same, a thread with each", _train_by_one, _nobody),
     Scene("a stand-up: one broadcast, 18 answers", _stand_up, _nobody),
+    Scene("a round of status broadcasts of 24 agents, one each", _statuses, _nobody),
+    Scene("the same every 15 minutes", _statuses_often, _nobody),
+    Scene("the same as answers to all in one thread", _statuses_in_thread, _nobody),
     Scene("an incident: five agents, 160 messages", _incident, _nobody),
     Scene("a monitoring report every five minutes", _reports, _nobody),
     Scene("the same as one long thread", _thread_of_reports, _nobody),

@@ -172,8 +172,8 @@ class Settings(BaseModel):
     storm_echoes: int = Field(
         default=12,
         ge=2,
-        description="Broadcasts that answer a broadcast, in that time, from which their wakes are "
-        "spaced out.",
+        description="Broadcasts that answer broadcasts, in that time, of agents that have just "
+        "sent one: from so many on, and more than senders, their wakes are spaced out.",
     )
     storm_spacing_s: float = Field(
         default=60.0,

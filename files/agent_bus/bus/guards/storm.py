@@ -226,7 +226,7 @@ class StormWatch:
             self._cluster.tell(told)
             if turn.step == HELD:
                 greenlets.spawn(self._hold, storm, self._clock.now_ms())
-            elif turn.step == RELEASED and not is_kept:
+            elif (turn.step == RELEASED or storm.holds) and not is_kept:
                 greenlets.spawn(self._keep_release, storm.key)
         self._let_go_of(verdict)
         self._wake_up()

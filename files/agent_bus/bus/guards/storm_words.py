@@ -44,7 +44,10 @@ def reason(storm: Storm, limits: StormLimits) -> str:
         return f"They passed {limits.turns} messages round within {window}."
     if storm.signal == "repeats":
         return f"{limits.repeats} answers in a row said nothing new."
-    return f"A broadcast was answered by {limits.echoes} broadcasts within {window}."
+    return (
+        f"{limits.echoes} broadcasts or more answered broadcasts within {window},"
+        " of agents that had just sent one."
+    )
 
 
 def subject(storm: Storm) -> str:
@@ -61,6 +64,8 @@ def body(
         f"It was slowed down at {rfc3339(storm.since_at)}, and went on.",
         "From now on these messages wake nobody. All of them are stored and can be read.",
     ]
+    if storm.key == EVERYBODY:
+        lines.append("Other broadcasts wake as ever. It ends by itself when it is quiet.")
     if shown:
         lines += ["", "The last messages:"]
         for message, deliveries in reversed(shown):

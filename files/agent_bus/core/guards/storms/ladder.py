@@ -7,6 +7,8 @@ Pure: no clock, no I/O. The ladder of a thread, a pair, a ring, or of broadcasts
       ├──────────── quiet for `quiet_s` ───────────┘                                  │
       └──────────────────────── a word of the operator ───────────────────────────────┘
 
+Broadcasts are everybody's: when those that are held go quiet, they are damped again, then calm.
+
 Damped, one message per `spacing_s` wakes its recipients. Held, none does. Mail is never dropped:
 what is withheld is the wake.
 """
@@ -35,6 +37,9 @@ RELEASED: Final = "released"
 """The operator has let it go on."""
 Step = Literal["damped", "held", "calm", "released"]
 
+PATIENCE: Final = 128
+"""Each time that broadcasts are held again, they have to be quiet for twice as long before they
+are damped; at most this many times `quiet_s`: a day by default."""
 STORMS: Final = 500
 """Storms at once. More than that is one storm of the whole fleet, and those that are watched damp
 it; the rest wakes as usual until one of them ends."""
@@ -55,6 +60,17 @@ class Storm:
     """Messages since it is damped."""
     edges: frozenset[str] = field(default_factory=frozenset)
     """The pairs of a ring."""
+    holds: int = 0
+    """How often it was held here."""
+
+    def hold(self) -> None:
+        """Let it wake nobody."""
+        self.level = HELD
+        self.holds += 1
+
+    def ease(self, now: float, *, spacing_s: float) -> None:
+        """Let it wake again, as if it had just been damped."""
+        self.level, self.count, self.last, self.next_at = DAMPED, 0, now, now + spacing_s
 
 
 class Turn(NamedTuple):
@@ -120,11 +136,18 @@ class StormGuard:
         return Verdict(withheld, turns)
 
     def tick(self, now: float) -> Verdict:
-        """Let damped storms wake once more whose time has come, and end those that went quiet."""
+        """Let damped storms wake once more whose time has come, and end those that went quiet.
+
+        Broadcasts that are held and went quiet are damped.
+        """
         turns: list[Turn] = []
         let_go: dict[AgentName, list[Seq]] = {}
         for storm in list(self.storms.values()):
-            if storm.level != DAMPED:
+            if storm.level == HELD:
+                if storm.key == EVERYBODY and now - storm.last > self._patience_s(storm):
+                    storm.ease(now, spacing_s=self._limits.spacing_s)
+                    _join(let_go, self.withheld.let_go(storm.key))
+                    turns.append(Turn(storm, DAMPED))
                 continue
             if now - storm.last > self._limits.quiet_s:
                 _join(let_go, self._end(storm.key))
@@ -155,10 +178,11 @@ class StormGuard:
             if len(self.storms) >= STORMS:
                 return NOTHING
             storm = self._put(told)
+            storm.holds = int(storm.level == HELD)
             storm.last, storm.next_at = now, now + self._limits.spacing_s
             return Verdict({}, [Turn(storm, storm.level)])
         if storm.level == DAMPED and step == HELD:
-            storm.level = HELD
+            storm.hold()
             return Verdict({}, [Turn(storm, HELD)])
         return NOTHING
 
@@ -184,7 +208,7 @@ class StormGuard:
         if said.thread_id in storms:
             yield said.thread_id, said.agents
         if len(said.agents) >= WIDE:
-            if said.depth == 0 and EVERYBODY in storms:
+            if EVERYBODY in storms and self._echoes(storms[EVERYBODY], said.sender):
                 yield EVERYBODY, said.agents
             return
         for agent in said.agents:
@@ -195,6 +219,17 @@ class StormGuard:
             if ring is not None:
                 yield ring, (agent,)
 
+    def _echoes(self, storm: Storm, sender: AgentName) -> bool:
+        """Whether the last broadcast belongs to the storm of broadcasts: who is in it is known."""
+        if self.signals.is_echo and sender not in storm.agents:
+            storm.agents = tuple(sorted((*storm.agents, sender)))
+        return self.signals.is_answer and sender in storm.agents
+
+    def _patience_s(self, storm: Storm) -> float:
+        """How long broadcasts that are held have to be quiet."""
+        times = min(PATIENCE, 1 << max(0, storm.holds - 1))
+        return self._limits.quiet_s * float(times)
+
     def _count(self, storm: Storm, now: float) -> tuple[bool, Turn | None]:
         """(whether a message of this storm is withheld, what has changed)."""
         storm.count += 1
@@ -202,7 +237,7 @@ class StormGuard:
         if storm.level == HELD:
             return True, None
         if storm.count > self._limits.more:
-            storm.level = HELD
+            storm.hold()
             return True, Turn(storm, HELD)
         if now < storm.next_at:
             return True, None

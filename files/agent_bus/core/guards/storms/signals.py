@@ -5,7 +5,7 @@ Four signs, each in a window of time without a word of the operator:
     turns    two agents answer each other, in whatever threads
     ring     several agents pass something round, in whatever threads
     repeats  replies of a thread, or of a pair, say nothing new
-    echoes   a broadcast is answered by broadcasts
+    echoes   broadcasts are answered by broadcasts, again and again (`echoes.py`)
 
 A plain message costs a few look-ups. Bodies are looked at only in a thread or pair that has had
 `LOOKS_FROM` answers in the window. Memory is bounded: what was not heard of for longest is
@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
+from agent_bus.core.guards.storms.echoes import Echoes
 from agent_bus.core.guards.storms.likeness import says_nothing_new, shingles
 from agent_bus.core.guards.storms.rings import CHANCES, Rings
 from agent_bus.core.model import OPERATOR
@@ -39,8 +40,8 @@ REPEATS_SHARE: Final = 0.5
 WIDE: Final = 4
 """Recipients that make a message a broadcast: a pair counts up to three at once."""
 ECHO_S: Final = 120.0
-"""A broadcast in a thread of its own is an echo of one that its sender got so lately. An agent
-answers within a minute or two; independent broadcasts are further apart."""
+"""A broadcast in a thread of its own answers one that its sender got so lately. An agent answers
+within a minute or two; independent broadcasts are further apart."""
 FORGIVEN: Final = 1
 """What one reply that says something new takes off a count of repeats."""
 THREADS: Final = 2000
@@ -130,7 +131,7 @@ class _Thread:
         """Depth -> repeats in a row up to there: a reply continues what its parent did."""
         self.repeats: Repeats | None = None
         self.wide_from: AgentName | None = None
-        self.echoes: deque[float] | None = None
+        self.echoes: Echoes | None = None
         self.agents: set[AgentName] = set()
 
 
@@ -156,7 +157,10 @@ class Signals:
         self._rings = Rings(hops=limits.turns, window_s=limits.window_s)
         self._wide_from: AgentName | None = None
         self._wide_at = float("-inf")
-        self._echoes: deque[float] = deque(maxlen=limits.echoes)
+        self._echoes = Echoes(limit=limits.echoes, window_s=limits.window_s)
+        self.is_answer = self.is_echo = False
+        """Whether the last message is a broadcast in a thread of its own that answers another one,
+        and whether its sender is soon back with it."""
         self._gap_s = limits.window_s / GAPS
         self.counts_from: dict[tuple[AgentName, AgentName], float] = {}
         """Sender and recipient -> from when on (monotonic) their next message counts."""
@@ -169,6 +173,7 @@ class Signals:
     def take(self, said: Said, now: float) -> list[Found]:
         """Count a message of an agent; answers the signs that it is the last drop of."""
         found: list[Found] = []
+        self.is_answer = self.is_echo = False
         if said.depth > 0:
             self._reply(said, now, found)
         if len(said.agents) >= WIDE:
@@ -198,7 +203,7 @@ class Signals:
 
     def forget_echoes(self) -> None:
         """Count broadcasts anew."""
-        self._echoes.clear()
+        self._echoes.forget()
         self._wide_from = None
 
     def _reply(self, said: Said, now: float, found: list[Found]) -> None:
@@ -230,25 +235,24 @@ class Signals:
             found.append(Found("repeats", said.thread_id, _agents(thread, said)))
 
     def _broadcast(self, said: Said, now: float, found: list[Found]) -> None:
-        limits = self._limits
+        sender, thread = said.sender, self._thread(said.thread_id, now)
         if said.depth > 0:
-            thread = self._thread(said.thread_id, now)
             if thread.wide_from is None:
-                thread.wide_from = said.sender
-            elif thread.wide_from != said.sender:
-                if thread.echoes is None:
-                    thread.echoes = deque(maxlen=limits.echoes)
-                thread.echoes.append(now)
-                if _is_full(thread.echoes, now, limits.window_s):
-                    found.append(Found("echoes", said.thread_id, (said.sender, *said.agents)))
+                thread.wide_from = sender
+            if thread.echoes is None:
+                limits = self._limits
+                thread.echoes = Echoes(limit=limits.echoes, window_s=limits.window_s)
+            is_echo = thread.echoes.take(sender, now, is_answer=thread.wide_from != sender)
+            if is_echo and thread.echoes.is_storm(now):
+                found.append(Found("echoes", said.thread_id, thread.echoes.agents))
             return
-        self._thread(said.thread_id, now).wide_from = said.sender
-        is_echo = self._wide_from not in {None, said.sender} and now - self._wide_at <= ECHO_S
-        self._wide_from, self._wide_at = said.sender, now
-        if is_echo:
-            self._echoes.append(now)
-            if _is_full(self._echoes, now, limits.window_s):
-                found.append(Found("echoes", EVERYBODY, (said.sender, *said.agents)))
+        thread.wide_from = sender
+        is_recent = now - self._wide_at <= ECHO_S
+        self.is_answer = is_recent and self._wide_from not in {None, sender}
+        self._wide_from, self._wide_at = sender, now
+        self.is_echo = self._echoes.take(sender, now, is_answer=self.is_answer)
+        if self.is_echo and self._echoes.is_storm(now):
+            found.append(Found("echoes", EVERYBODY, self._echoes.agents))
 
     def _exchange(self, said: Said, agent: AgentName, now: float, found: list[Found]) -> None:
         limits, sender = self._limits, said.sender

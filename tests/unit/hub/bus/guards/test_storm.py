@@ -9,9 +9,11 @@ import pytest
 
 from agent_bus.bus.guards import storm as module
 from agent_bus.core import errors
+from agent_bus.core.guards.storms.signals import EVERYBODY
 from agent_bus.core.model import BUS, OPERATOR, AgentName
 from agent_bus.core.slices import InboxSlice
 from agent_bus.store.cluster import StormTold
+from agent_bus.store.guards.storms import KeptStorm
 from tests.support.bus import admitted, bus_in, events
 from tests.support.clock import FakeClock
 from tests.support.patience import wait_until
@@ -163,6 +165,20 @@ def test_a_release_wakes_at_once_and_is_there_after_a_restart(
         assert not core.storm.guard.storms
         times = core.store.storms.times([last.seq])  # type: ignore[attr-defined]
         assert times[last.seq].let_go_at == clock.now_ms()
+
+
+def test_held_broadcasts_that_went_quiet_are_not_held_after_a_restart(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    with bus_in(tmp_path, clock=clock, **LIMITS) as core:
+        storms = core.store.storms  # type: ignore[attr-defined]
+        storms.keep(KeptStorm(EVERYBODY, "echoes", (ALPHA, BETA), 1, 2))
+        core.storm.start()
+        assert core.storm.guard.storms[EVERYBODY].level == "held"
+        clock.advance(61)
+        wait_until(lambda: storms.held() == [], "the end to be kept", pause=gevent.sleep)
+        clock.advance(61)
+        wait_until(lambda: not core.storm.guard.storms, "the calm", pause=gevent.sleep)
 
 
 def test_a_word_of_the_operator_lets_it_go_on_for_good(core: Core) -> None:

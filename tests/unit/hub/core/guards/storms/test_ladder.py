@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import tests.support.dice  # noqa: F401 - sets property tests up
 from agent_bus.core.guards.storms import signals, withheld
+from agent_bus.core.guards.storms.echoes import AGAIN_S
 from agent_bus.core.guards.storms.ladder import (
     CALM,
     DAMPED,
@@ -20,7 +22,7 @@ from agent_bus.core.guards.storms.ladder import (
     Storm,
     StormGuard,
 )
-from agent_bus.core.guards.storms.signals import EVERYBODY, Said, StormLimits, pair_key
+from agent_bus.core.guards.storms.signals import ECHO_S, EVERYBODY, Said, StormLimits, pair_key
 from agent_bus.core.model import BUS, OPERATOR, AgentName, MailboxCounts, MessageId, Seq
 
 if TYPE_CHECKING:
@@ -235,23 +237,101 @@ def test_a_team_in_which_everybody_answers_is_no_ring() -> None:
     assert bus.steps == []
 
 
-def test_a_broadcast_that_is_answered_by_broadcasts_is_damped() -> None:
+def test_a_broadcast_that_is_answered_by_broadcasts_again_and_again_is_damped() -> None:
     bus = Bus()
     bus.say(A, *FLEET, thread="T")
-    for number in range(LIMITS.echoes):
+    for depth in range(1, 3 + LIMITS.echoes):
         assert bus.steps == []
-        bus.say(FLEET[number], A, *FLEET[number + 1 :], thread="T", depth=1)
+        bus.say((B, C)[depth % 2], A, *FLEET, thread="T", depth=depth)
     assert bus.steps == [(DAMPED, "T")]
 
 
-def test_broadcasts_in_threads_of_their_own_are_echoes_if_they_come_at_once() -> None:
+def broadcasts(bus: Bus, count: int) -> Verdict:
+    """Alpha and beta answer each other, always to all, in threads of their own."""
+    for number in range(count):
+        found = bus.say((A, B)[number % 2], *FLEET)
+    return found
+
+
+TO_DAMPED = 2 + LIMITS.echoes
+TO_HELD = TO_DAMPED + LIMITS.more
+
+
+def test_broadcasts_in_threads_of_their_own_are_echoes_if_their_senders_are_soon_back() -> None:
     bus = Bus()
-    for agent in (A, *FLEET[: LIMITS.echoes]):
-        bus.say(agent, B, C, D, E)
+    broadcasts(bus, TO_DAMPED - 1)
+    assert bus.steps == []
+    broadcasts(bus, 1)
     assert bus.steps == [(DAMPED, EVERYBODY)]
+    assert bus.guard.storms[EVERYBODY].agents == (A, B)
     assert bus.say(A, B) is NOTHING or not bus.say(A, B).withheld
     bus.say(OPERATOR, *FLEET)
     assert bus.steps[-1] == (RELEASED, EVERYBODY)
+
+
+@pytest.mark.parametrize("count", [13, 24, 100])
+@pytest.mark.parametrize("is_thread", [True, False])
+def test_a_round_of_one_or_two_broadcasts_of_each_agent_is_no_storm(
+    count: int, *, is_thread: bool
+) -> None:
+    bus = Bus(StormLimits())
+    agents = [AgentName(f"s{number}") for number in range(count)]
+    bus.say(A, *agents, thread="T")
+    for agent in agents * 2:
+        more = {"thread": "T", "depth": 1} if is_thread else {}
+        bus.say(agent, *FLEET, after_s=3, **more)  # type: ignore[arg-type]
+    assert bus.steps == []
+
+
+def test_who_is_in_no_storm_of_broadcasts_still_reaches_everybody() -> None:
+    bus = Bus()
+    found = broadcasts(bus, TO_HELD + 1)
+    assert bus.steps[-1] == (HELD, EVERYBODY)
+    assert found.withheld == dict.fromkeys(FLEET, EVERYBODY)
+    assert bus.say(C, *FLEET).withheld == {}
+    assert bus.say(A, *FLEET, after_s=ECHO_S + 1).withheld == {}, "it answers nobody"
+
+
+def test_who_is_back_only_after_a_while_joins_no_storm_and_leaves_none() -> None:
+    bus = Bus(replace(LIMITS, quiet_s=10_000))
+    bus.say(C, *FLEET)
+    broadcasts(bus, TO_HELD + 1)
+    bus.say(A, *FLEET, after_s=AGAIN_S)
+    assert bus.say(C, *FLEET).withheld == {}
+    assert bus.say(B, *FLEET).withheld.keys() == set(FLEET)
+    assert bus.say(C, *FLEET).withheld.keys() == set(FLEET)
+    assert bus.guard.storms[EVERYBODY].agents == (A, B, C)
+
+
+def test_held_broadcasts_that_go_quiet_are_damped_and_then_calm() -> None:
+    bus = Bus()
+    broadcasts(bus, TO_HELD + 1)
+    assert bus.tick(LIMITS.quiet_s).turns == []
+    found = bus.tick(1)
+    assert found.let_go.keys() == set(FLEET)
+    assert not bus.guard.withheld
+    bus.tick(LIMITS.quiet_s + 1)
+    steps = [step for step, _ in bus.steps]
+    assert steps == [DAMPED, HELD, DAMPED, CALM]
+    assert not bus.guard.storms
+
+
+def test_broadcasts_that_begin_again_have_to_be_quiet_for_longer() -> None:
+    bus = Bus()
+    broadcasts(bus, TO_HELD + 1)
+    bus.tick(LIMITS.quiet_s + 1)
+    broadcasts(bus, LIMITS.more + 3)
+    assert bus.steps[-1] == (HELD, EVERYBODY)
+    assert bus.tick(2 * LIMITS.quiet_s).turns == []
+    assert [turn.step for turn in bus.tick(1).turns] == [DAMPED]
+
+
+def test_broadcasts_that_were_held_before_a_restart_end_by_themselves_too() -> None:
+    bus = Bus()
+    told = Storm(EVERYBODY, "echoes", (A, B), "held", 5, 0.0, 0.0)
+    bus.guard.hear(told, HELD, 0.0)
+    assert [turn.step for turn in bus.tick(LIMITS.quiet_s + 1).turns] == [DAMPED]
+    assert bus.guard.storms[EVERYBODY].holds == 1, "its release has to be kept"
 
 
 def test_broadcasts_that_have_nothing_to_do_with_each_other_are_no_echoes() -> None:
