@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from agent_bus_mcp.table import TOOLS
 from library import release_archive
 from tests.support.mcp import McpProcess
 from tests.support.node_side import ROOT, HubWithNodes, Node
@@ -88,7 +89,7 @@ def test_a_server_that_outlived_its_release_says_so(
     server = McpProcess(["mcp"], code=launcher, cwd=tmp_path)
     server.request("initialize", {}, modern=False)
     shutil.rmtree(release)
-    assert len(server.request("tools/list", modern=False)["result"]["tools"]) == 7
+    assert len(server.request("tools/list", modern=False)["result"]["tools"]) == len(TOOLS)
     assert "start the server again" in server.call("inbox", is_error=True)
     assert "start the server again" in server.call("inbox", is_error=True, wait_s=5)
     assert server.end() == ""
