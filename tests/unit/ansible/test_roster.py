@@ -90,6 +90,23 @@ def test_without_rules_the_release_before_takes_the_roster_too() -> None:
     assert "rights" not in made(["box"], rights=[])
 
 
+def test_without_budgets_the_release_before_takes_the_roster_too() -> None:
+    assert "budgets" not in made(["box"], budgets={})
+
+
+def test_a_fleet_without_a_budget_says_so() -> None:
+    given = {"fleet": False, "agents": {"carl": {"per_day": 3}}, "groups": None}
+    found = made(["box"], budgets=given)["budgets"]
+    assert found == {"fleet": None, "agents": {"carl": {"per_day": 3}}, "groups": {}}
+
+
+def test_agents_of_a_node_that_leaves_lose_their_budgets() -> None:
+    given = {"agents": {"ada": {"per_day": 3}, "carl": {"per_day": 4}}, "groups": {"pair": {}}}
+    members = {"pair": ["carl"]}
+    found = made(["box"], groups=members, budgets=given, leaving=["mini"])["budgets"]
+    assert found == {"agents": {"carl": {"per_day": 4}}, "groups": {"pair": {}}}
+
+
 def test_agents_of_a_node_that_leaves_go_out_of_the_rules() -> None:
     rights = [*RIGHTS, {"from": "ada", "to": "all"}, {"from": "carl", "to": ["bert", "operator"]}]
     found = made(["box"], groups={"pair": ["bert"]}, rights=rights, leaving=["mini"])["rights"]
