@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_bus.core import errors, states
+from agent_bus.core.guards.wakes import Wake
 from agent_bus.core.model import AgentName, Seq, Stamp
 from agent_bus.http.call import Answer, Call
 
@@ -82,28 +83,27 @@ class Reports:
         """Take a watcher's reports of what became of wakes."""
         own = self._auth.watches(call.principal)
         now = self._clock.now_ms()
-        for report in call.body.reports:
-            if report.agent not in own:
-                continue  # it moved to another node while the report was on its way
-            self._take(report, now)
+        # An agent that is not watched moved to another node while the report was on its way.
+        taken = (self._take(report, now) for report in call.body.reports if report.agent in own)
+        self._budgets.note_all([wake for wake in taken if wake is not None])
         return Answer(204)
 
-    def _take(self, report: WakeReport, now: int) -> None:
+    def _take(self, report: WakeReport, now: int) -> Wake | None:
+        """Take a report; answers the wake that begins a paid turn."""
         agent = AgentName(report.agent)
         if report.event == states.PROBED:
             self._prober.report(
                 report.probe_id, agent, reason=report.reason, duration_ms=report.duration_ms
             )
-            return
+            return None
         assert report.up_to_seq is not None  # the model refuses any other without
         kind = states.ACCEPTED if report.event == states.COALESCED else report.event
         at = now - int(report.age_ms)
         seq = Seq(min(report.up_to_seq, self._counters.head))
         if report.event == states.ACCEPTED and report.reason == REMINDER_REASON:
-            self._budgets.note(agent, seq, at, states.REMINDER)
-            return
+            return Wake(agent, seq, at, states.REMINDER)
         self._hops.note_report(Stamp(kind, agent, seq, at, report.reason, up_to=True))
-        if report.event in COUNTED:
-            self._budgets.note(agent, seq, at, COUNTED[report.event])
         if report.duration_ms is not None:
             self._latency.wake(kind, report.duration_ms)
+        counted = COUNTED.get(report.event)
+        return None if counted is None else Wake(agent, seq, at, counted)

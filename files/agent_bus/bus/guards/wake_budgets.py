@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_bus.core import errors, states
@@ -106,24 +107,32 @@ class WakeBudgets:
 
     def note(self, agent: AgentName, seq: Seq, at: int, kind: WakeKind) -> None:
         """Count a wake that a gateway accepted at a wall-clock time (ms)."""
-        passed = self._passing.pop(agent, None)
-        if passed is not None and passed.is_urgent:
-            kind = states.URGENT
-        self._count(agent, at, kind)
-        self.totals[agent, kind] += 1
-        self._noted.append(Wake(agent, seq, at, kind))
-        if self._cluster.is_plural:
-            self._untold.append((agent, at, kind))
-        if not self._is_flushing:
+        self.note_all([Wake(agent, seq, at, kind)])
+
+    def note_all(self, wakes: Iterable[Wake]) -> None:
+        """Count wakes, and look once at what that changes: nothing as a rule."""
+        changes = False
+        for one in wakes:
+            passed = self._passing.pop(one.agent, None)
+            is_urgent = passed is not None and passed.is_urgent
+            wake = replace(one, kind=states.URGENT) if is_urgent else one
+            changes |= self._count(wake.agent, wake.at, wake.kind) or passed is not None
+            self.totals[wake.agent, wake.kind] += 1
+            self._noted.append(wake)
+            if self._cluster.is_plural:
+                self._untold.append((wake.agent, wake.at, wake.kind))
+        if self._noted and not self._is_flushing:
             self._is_flushing = True
             greenlets.spawn(self._flush_soon)
-        self.refresh()
+        if changes:
+            self.refresh()
 
     def hear(self, wakes: Sequence[Sequence[Any]]) -> None:
         """Count what was reported to another hub: (agent, ms, kind)."""
+        changes = False
         for agent, at, kind in wakes:
-            self._count(agent, at, kind)
-        if wakes:
+            changes |= self._count(agent, at, kind)
+        if changes:
             self.refresh()
 
     def take_untold(self) -> tuple[Sequence[Any], ...]:
@@ -163,22 +172,24 @@ class WakeBudgets:
             return
         now = self._clock.monotonic()
         self._prune(now)
+        look = self._ledger.look(now, passing=self._passers(is_urgent=False))
         over: dict[AgentName, float] = {}
         freed: list[AgentName] = []
         for agent in self._ledger.agents:
             if agent in self._passing:
                 continue
-            until = self._ledger.over(agent, now)
+            until = look.over(agent)
             if until is not None:
                 over[agent] = until
             elif agent in self._held:
                 freed.append(agent)
         freed.sort(key=lambda agent: (not self._waits(agent), self._since.get(agent, 0.0)))
         for agent in freed:
-            if self._ledger.over(agent, now, passing=self._passers(is_urgent=False)) is not None:
+            if look.over_besides(agent) is not None:
                 over[agent] = now + PASS_S
             elif self._waits(agent) and self._ledger.is_limited(agent):
                 self._passing[agent] = Pass(is_urgent=False, until=now + PASS_S)
+                look.let_through(agent)
         self._hold(over, now)
         times = [*over.values(), *(one.until for one in self._passing.values())]
         self._next_at = min((budgets.finite(at, now) for at in times), default=math.inf)
@@ -229,11 +240,12 @@ class WakeBudgets:
     def let_pass(self, agents: Iterable[AgentName]) -> None:
         """Let agents with urgent mail through for one wake each, as far as their reserves last."""
         now = self._clock.monotonic()
+        look = self._ledger.look(now, passing=self._passers(is_urgent=True))
         found = False
         for agent in agents:
-            passing = self._passers(is_urgent=True)
-            if agent in self._held and self._ledger.may_pass(agent, now, passing=passing):
+            if agent in self._held and agent not in self._passing and look.may_pass(agent):
                 self._passing[agent] = Pass(is_urgent=True, until=now + PASS_S)
+                look.let_through(agent)
                 found = True
         if found:
             self.refresh()
@@ -255,10 +267,12 @@ class WakeBudgets:
         for one in self._book.counts(since=now - DAY_MS - HOUR_MS):
             self._count(one.agent, min(now, one.slot_at + MINUTE_MS), one.kind, one.count)
 
-    def _count(self, agent: AgentName, at: int, kind: WakeKind, count: int = 1) -> None:
+    def _count(self, agent: AgentName, at: int, kind: WakeKind, count: int = 1) -> bool:
+        """Count; whether a budget of the agent is spent now, so that somebody may be held."""
         ago_s = max(0, self._clock.now_ms() - at) / 1000
         moment = self._clock.monotonic() - ago_s
         self._ledger.note(agent, moment, count, is_urgent=kind == states.URGENT)
+        return self._ledger.is_over(agent, self._clock.monotonic())
 
     def _flush_soon(self) -> None:
         greenlets.sleep(FLUSH_S)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -126,6 +127,13 @@ class Meter:
         ]
         return max((at for at in found if at is not None), default=None)
 
+    def is_spent(self, now: float) -> bool:
+        """Whether no wake may pass now."""
+        hour, day = self.budget.per_hour, self.budget.per_day
+        return (hour is not None and self._hour.used(now) >= hour) or (
+            day is not None and self._day.used(now) >= day
+        )
+
     def has_reserve(self, now: float, *, besides: int = 0) -> bool:
         """Whether urgent mail may still pass."""
         return self._urgent.used(now) + besides < self.budget.urgent_reserve
@@ -134,6 +142,47 @@ class Meter:
         """How much is used now."""
         hour, day, urgent = (w.used(now) for w in (self._hour, self._day, self._urgent))
         return Use(self.scope, self.name, self.budget, hour, day, urgent)
+
+
+class Look:
+    """What budgets allow at one moment; asks each meter once, however many agents it has."""
+
+    def __init__(self, meters: Mapping[AgentName, Sequence[Meter]], now: float) -> None:
+        self._of = meters
+        self._now = now
+        self._besides: Counter[Meter] = Counter()
+        self._found: dict[tuple[Meter, int], float | None] = {}
+
+    def let_through(self, agent: AgentName) -> None:
+        """Count a wake of an agent that may come any moment."""
+        self._besides.update(self._of.get(agent, ()))
+
+    def over(self, agent: AgentName) -> float | None:
+        """When an agent's next wake is within all its budgets; None: now."""
+        return self._latest(self._frees_at(meter, 0) for meter in self._of.get(agent, ()))
+
+    def over_besides(self, agent: AgentName) -> float | None:
+        """The same if all who were let through are woken before."""
+        meters = self._of.get(agent, ())
+        return self._latest(self._frees_at(meter, self._besides[meter]) for meter in meters)
+
+    def may_pass(self, agent: AgentName) -> bool:
+        """Whether urgent mail may wake an agent that is over a budget."""
+        return all(
+            meter.has_reserve(self._now, besides=self._besides[meter])
+            for meter in self._of.get(agent, ())
+            if self._frees_at(meter, 0) is not None
+        )
+
+    def _frees_at(self, meter: Meter, besides: int) -> float | None:
+        key = meter, besides
+        if key not in self._found:
+            self._found[key] = meter.frees_at(self._now, besides=besides)
+        return self._found[key]
+
+    @staticmethod
+    def _latest(found: Iterable[float | None]) -> float | None:
+        return max((at for at in found if at is not None), default=None)
 
 
 class Ledger:
@@ -191,43 +240,31 @@ class Ledger:
         """Whether there is no budget at all."""
         return not self._meters
 
-    def over(
-        self, agent: AgentName, now: float, *, passing: Iterable[AgentName] = ()
-    ) -> float | None:
-        """When an agent's next wake is within all its budgets; None: now.
+    def is_over(self, agent: AgentName, now: float) -> bool:
+        """Whether any budget of an agent is spent; costs the same in every fleet."""
+        return any(meter.is_spent(now) for meter in self._of.get(agent, ()))
+
+    def look(self, now: float, *, passing: Iterable[AgentName] = ()) -> Look:
+        """The ledger at one moment.
 
         `passing` are agents that were let through, and whose wake was not reported yet.
         """
-        found = [
-            meter.frees_at(now, besides=self._inside(meter, passing))
-            for meter in self._of.get(agent, ())
-        ]
-        return max((at for at in found if at is not None), default=None)
-
-    def may_pass(self, agent: AgentName, now: float, *, passing: Sequence[AgentName] = ()) -> bool:
-        """Whether urgent mail may wake an agent that is over a budget."""
-        return all(
-            meter.has_reserve(now, besides=self._inside(meter, passing))
-            for meter in self._of.get(agent, ())
-            if meter.frees_at(now) is not None
-        )
+        look = Look(self._of, now)
+        for agent in passing:
+            look.let_through(agent)
+        return look
 
     def over_of(self, agent: AgentName, now: float) -> list[Use]:
         """The budgets of an agent that are spent."""
-        return [m.use(now) for m in self._of.get(agent, ()) if m.frees_at(now) is not None]
+        return [m.use(now) for m in self._of.get(agent, ()) if m.is_spent(now)]
 
     def spent(self, now: float) -> tuple[str, ...]:
         """Whose budgets allow no wake now."""
-        return tuple(
-            named(one.scope, one.name) for one in self._meters if one.frees_at(now) is not None
-        )
+        return tuple(named(one.scope, one.name) for one in self._meters if one.is_spent(now))
 
     def uses(self, now: float) -> list[Use]:
         """How much of each budget is used, the fleet's first."""
         return [meter.use(now) for meter in self._meters]
-
-    def _inside(self, meter: Meter, passing: Iterable[AgentName]) -> int:
-        return sum(meter in self._of.get(agent, ()) for agent in passing)
 
 
 def finite(at: float, now: float) -> float:

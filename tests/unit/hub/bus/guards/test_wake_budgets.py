@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import pytest
 from agent_bus.bus.guards.wake_budgets import PASS_S, WakeBudgets
 from agent_bus.core import states
 from agent_bus.core.guards import policy
-from agent_bus.core.model import Seq
+from agent_bus.core.guards.budgets import Meter
+from agent_bus.core.model import AgentName, NodeName, Seq
 from agent_bus.core.slices import InboxSlice
 from agent_bus.runtime import greenlets
 from agent_bus.store.cluster import ALONE
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.app.assembly import Core
-    from agent_bus.core.model import AgentName
 
 HOUR_S, DAY_S = 3600, 86_400
 
@@ -175,6 +176,55 @@ def test_who_does_not_need_the_freed_wake_leaves_it_to_the_next(
     clock.advance(PASS_S)
     core.budgets.refresh()
     assert waiting not in held(core)
+
+
+def calls_of_a_report(core: Core, count: int) -> int:
+    """How many functions a wake report calls in a fleet of so many agents."""
+    agents = {AgentName(f"a{number}"): NodeName("n1") for number in range(count)}
+    core.bus.put_roster(replace(ROSTER, agents=agents), force=True, dry_run=False)
+    wake(core, AgentName("a0"))  # the greenlet that flushes is there
+    found = 0
+
+    def called(_frame: object, event: str, _arg: object) -> None:
+        nonlocal found
+        found += event in {"call", "c_call"}
+
+    sys.setprofile(called)
+    try:
+        wake(core, AgentName("a1"))
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def test_a_report_costs_the_same_in_every_fleet_while_nobody_is_over(core: Core) -> None:
+    assert calls_of_a_report(core, 1000) <= calls_of_a_report(core, 10) + 5
+
+
+def test_a_look_asks_each_budget_once_however_many_agents_pass(
+    core: Core, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = {AgentName(f"a{number}"): NodeName("n1") for number in range(100)}
+    policies = {"budgets": policy.canonical({"fleet": {"per_hour": 1, "urgent_reserve": 60}})}
+    core.bus.put_roster(
+        replace(ROSTER, agents=agents, policies=policies), force=True, dry_run=False
+    )
+    wake(core, AgentName("a0"))
+    assert len(held(core)) == 100
+    asked = []
+    real = Meter.frees_at
+
+    def counted(self: Meter, now: float, *, besides: int = 0) -> float | None:
+        asked.append(besides)
+        return real(self, now, besides=besides)
+
+    monkeypatch.setattr(Meter, "frees_at", counted)
+    core.budgets.let_pass(agents)
+    assert len(held(core)) == 40
+    assert len(asked) <= 3
+    clock.advance(HOUR_S)
+    core.budgets.refresh()
+    assert len(asked) <= 6
 
 
 def test_other_hubs_wakes_count_and_are_told_once(core: Core, clock: FakeClock) -> None:
