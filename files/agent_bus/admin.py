@@ -252,7 +252,10 @@ def _shown(arguments: argparse.Namespace, hub: RunningHub) -> tuple[Any, Iterabl
 
 def _held(hub: RunningHub) -> list[str]:
     """What keeps agents from being woken, below the state of the hubs; perhaps nothing."""
-    lines = admin_wakes.pause_lines(hub.call("GET", "/api/pauses"))
+    lines = [
+        *admin_wakes.pause_lines(hub.call("GET", "/api/pauses")),
+        *admin_words.storm_lines(hub.call("GET", "/api/storms")),
+    ]
     return ["", *lines] if lines else []
 
 

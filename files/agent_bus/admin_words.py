@@ -56,6 +56,13 @@ def storms(content: dict[str, Any]) -> Iterable[str]:
         yield from table(("key", "signal", "held_at", "released_at"), content["past"])
 
 
+def storm_lines(content: dict[str, Any]) -> Iterable[str]:
+    """How many storms are held and damped; nothing without one."""
+    levels = [storm["level"] for storm in content["storms"]]
+    if levels:
+        yield f"Storms: {levels.count('held')} held, {levels.count('damped')} damped"
+
+
 def table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Iterable[str]:
     """Aligned columns under their names; `-` where there is nothing."""
     cells = [columns, *(tuple(word(row[name]) for name in columns) for row in rows)]

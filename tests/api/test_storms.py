@@ -131,6 +131,7 @@ def test_the_operators_tool_lists_and_releases(hub: HubProcess, held: Any) -> No
     listed = admin(hub, *commands[0])
     assert listed.returncode == 0, listed.stderr
     assert "alpha,beta  held" in listed.stdout
+    assert "Storms: 1 held, 0 damped" in admin(hub, "status").stdout
     released = admin(hub, *commands[1])
     assert released.stdout.splitlines()[0] == "key alpha,beta", released.stderr
     again = admin(hub, "release", "alpha,beta")
