@@ -48,7 +48,7 @@ def test_everything_the_admin_token_does_is_written_down(tmp_path: Path) -> None
         ) as hub,
     ):
         admin = hub.client(None)
-        ping_pong(hub, 12)
+        ping_pong(hub)
         stream = hub.stream("n3", "role=watcher")
         stream.of_type("hello")
         sent = admin.send("a secret of the operator", to="delta", subject="Hello", data={"k": 1})
