@@ -13,7 +13,8 @@ from agent_bus.bus.fanout import Fanout
 from agent_bus.bus.guards.notices import Notices
 from agent_bus.bus.guards.pauses import Pauses
 from agent_bus.bus.guards.questions import Questions
-from agent_bus.bus.guards.storm import StormWatch, Writes
+from agent_bus.bus.guards.storm import StormWatch
+from agent_bus.bus.guards.storm_record import Writes
 from agent_bus.bus.guards.wake_budgets import WakeBudgets
 from agent_bus.bus.guards.wake_gate import WakeGate
 from agent_bus.bus.hops import Hops

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agent_bus.bus.guards import storm_words
+from agent_bus.bus.guards.storm_record import StormRecord
 from agent_bus.core import errors
 from agent_bus.core.guards.storms.ladder import DAMPED, HELD, RELEASED, Storm, StormGuard
 from agent_bus.core.guards.storms.signals import Said
-from agent_bus.core.model import OPERATOR, rfc3339
+from agent_bus.core.model import rfc3339
 from agent_bus.runtime import greenlets
 from agent_bus.store.cluster import StormTold
 from agent_bus.store.guards.storms import HeldDelivery, KeptStorm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from agent_bus.bus.counters import Counters
-    from agent_bus.bus.guards.notices import Notices
+    from agent_bus.bus.guards.storm_record import Writes
     from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.core.clock import Clock
     from agent_bus.core.guards.storms.ladder import Verdict
     from agent_bus.core.guards.storms.signals import StormLimits
     from agent_bus.core.model import AgentName, Delivery, MailboxCounts, Sent, Seq
     from agent_bus.store.cluster import Cluster
-    from agent_bus.store.contract import Store
-    from agent_bus.store.guards.storms import Storms
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +38,6 @@ TICK_S: Final = 0.5
 """How late a damped storm's next wake may be, and how long a delivery's times wait to be kept."""
 SETTLE_S: Final = 1.0
 """Between a hold and its notice: another hub may have held the same storm, and told it by then."""
-
-
-class Writes(NamedTuple):
-    """Where the guard keeps what it decides, and reads what its notices show."""
-
-    storms: Storms
-    messages: Store
-    notices: Notices
 
 
 class StormWatch:
@@ -75,6 +66,7 @@ class StormWatch:
         self._counts_from = self.guard.signals.counts_from
         self.limits = limits
         self._writes = writes
+        self._record = StormRecord(writes, limits, storms=self._going_on, clock=clock)
         self._cluster = cluster
         self._counters = counters
         self._gate = gate
@@ -91,7 +83,8 @@ class StormWatch:
         """Take up what was held before the start; blocks for two reads."""
         now = self._clock.monotonic()
         for kept in self._writes.storms.held():
-            self.guard.hear(_storm(kept, now), HELD, now)
+            for turn in self.guard.hear(_storm(kept, now), HELD, now).turns:
+                self._record.remember(turn.storm, kept)
         for held in self._writes.storms.withheld():
             if held.key in self.guard.storms:
                 before = self._counters.mailbox(held.agent).last_seq
@@ -174,12 +167,11 @@ class StormWatch:
             errors.UnknownStormError: nothing of this name is damped or held.
         """
         key = storm_words.key_of(what)
-        verdict = self.guard.release(key)
-        if not verdict.turns:
+        storm = self.guard.storms.get(key)
+        if storm is None:
             raise errors.UnknownStormError(what, list(self.guard.storms))
-        storm = verdict.turns[0].storm
         self._writes.storms.release(key, at=self._clock.now_ms())
-        self._carry_out(verdict, is_kept=True)
+        self._carry_out(self.guard.release(key))  # what came during the write is let go, too
         return storm
 
     def hear_told(self, fact: StormTold) -> None:
@@ -217,7 +209,7 @@ class StormWatch:
             for storm in found
         ]
 
-    def _carry_out(self, verdict: Verdict, *, is_kept: bool = False) -> None:
+    def _carry_out(self, verdict: Verdict) -> None:
         """Tell, keep and let go what this hub has decided."""
         for turn in verdict.turns:
             storm = turn.storm
@@ -225,9 +217,11 @@ class StormWatch:
             told = StormTold(storm.key, storm.signal, storm.agents, storm.since_at, turn.step)
             self._cluster.tell(told)
             if turn.step == HELD:
-                greenlets.spawn(self._hold, storm, self._clock.now_ms())
-            elif (turn.step == RELEASED or storm.holds) and not is_kept:
-                greenlets.spawn(self._keep_release, storm.key)
+                self._record.hold(storm, tell_after_s=SETTLE_S)
+                greenlets.spawn(self._record.settle)
+            elif turn.step == RELEASED or storm.holds:
+                self._record.end(storm.key)
+                greenlets.spawn(self._record.settle)
         self._let_go_of(verdict)
         self._wake_up()
 
@@ -246,7 +240,8 @@ class StormWatch:
             self._has_work.set()
 
     def _is_busy(self) -> bool:
-        return bool(self.guard.storms or self._to_note or self._let_go or self._doubtful)
+        owed = self._to_note or self._let_go or self._doubtful or self._record
+        return bool(self.guard.storms or owed)
 
     def _run(self) -> None:
         """Damped storms wake again in time, and times are kept; idle without a storm."""
@@ -257,6 +252,8 @@ class StormWatch:
                 if verdict.turns or verdict.let_go:
                     self._carry_out(verdict)
                 self.flush()
+                if self._record:
+                    greenlets.spawn(self._record.settle)
                 for agent in tuple(self._doubtful):
                     self._look_again(agent)
             except errors.BusError as error:
@@ -273,30 +270,12 @@ class StormWatch:
         if held or let_go:
             self._to_note.clear()
             self._let_go.clear()
-            self._writes.storms.note(held, let_go, at=self._clock.now_ms())
-
-    def _hold(self, storm: Storm, at: int) -> None:
-        """Keep a hold, and tell the operator."""
-        kept = KeptStorm(storm.key, storm.signal, storm.agents, storm.since_at, at)
-        _logged(lambda: self._writes.storms.keep(kept))
-        greenlets.sleep(SETTLE_S)
-        _logged(lambda: self._notify(storm))
-
-    def _notify(self, storm: Storm) -> None:
-        if self.guard.storms.get(storm.key) is not storm:
-            return  # released already
-        shown = self._writes.messages.history(storm_words.last_messages_of(storm))
-        self._writes.notices.send(
-            [OPERATOR],
-            subject=storm_words.subject(storm),
-            body=storm_words.body(storm, self.limits, shown),
-            key=f"storm {storm.key} {storm.since_at}",
-            data={"storm": storm.key, "signal": storm.signal, "agents": list(storm.agents)},
-            rank=1,
-        )
-
-    def _keep_release(self, key: str) -> None:
-        _logged(lambda: self._writes.storms.release(key, at=self._clock.now_ms()))
+            try:
+                self._writes.storms.note(held, let_go, at=self._clock.now_ms())
+            except errors.BusError:
+                self._to_note.extendleft(reversed(held))  # both are kept once, however often
+                self._let_go.extendleft(reversed(let_go))
+                raise
 
     def _look_again(self, agent: AgentName) -> None:
         """Which of an agent's withheld deliveries it has not fetched meanwhile."""
@@ -315,11 +294,3 @@ class StormWatch:
 
 def _storm(kept: KeptStorm, now: float) -> Storm:
     return Storm(kept.key, kept.signal, kept.agents, "held", kept.since_at, now, now)
-
-
-def _logged(work: Callable[[], object]) -> None:
-    """Do something in a greenlet of its own, whose failure nobody else would see."""
-    try:
-        work()
-    except Exception:
-        logger.exception("What a storm does was not kept or told")

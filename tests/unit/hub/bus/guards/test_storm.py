@@ -260,6 +260,95 @@ def test_a_look_that_fails_is_tried_again(core: Core, monkeypatch: pytest.Monkey
     )
 
 
+class Failing:
+    """Lets a write of the store fail for a while."""
+
+    def __init__(self, core: Core, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_on = True
+        self.count = 0
+        storms = core.store.storms  # type: ignore[attr-defined]
+        real = getattr(storms, name)
+
+        def write(*args: Any, **more: Any) -> Any:
+            self.count += 1
+            if self.is_on:
+                raise errors.DiskFullError
+            return real(*args, **more)
+
+        monkeypatch.setattr(storms, name, write)
+
+
+def soon(condition: Any, what: str) -> None:
+    wait_until(condition, what, pause=gevent.sleep)
+
+
+def test_a_release_that_is_not_kept_changes_nothing_and_can_be_repeated(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = held(core)[-1].deliveries[0]
+    quiet(core)
+    watcher = admitted(core, is_watcher=True)
+    full = Failing(core, "release", monkeypatch)
+    with pytest.raises(errors.DiskFullError):
+        core.storm.release("alpha,beta")
+    assert core.storm.is_held(last)
+    full.is_on = False
+    core.storm.release("alpha,beta")
+    assert counts(watcher, last.agent)[-1][:2] == ("mailbox", 6)
+
+
+def test_a_word_of_the_operator_is_kept_once_the_store_takes_it(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(core)
+    quiet(core)
+    full = Failing(core, "release", monkeypatch)
+    core.bus.send(draft(sender=OPERATOR, recipients=(ALPHA, BETA), body="Go on."))
+    soon(lambda: full.count, "the first try")
+    full.is_on = False
+    soon(lambda: core.store.storms.held() == [], "the next")  # type: ignore[attr-defined]
+
+
+def test_a_hold_is_kept_and_told_once_the_store_takes_it(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Failing(core, "keep", monkeypatch)
+    held(core)
+    soon(lambda: full.count, "the first try")
+    assert core.store.inbox(InboxSlice(OPERATOR, limit=9)) == []
+    full.is_on = False
+    soon(lambda: core.store.inbox(InboxSlice(OPERATOR, limit=9)), "the notice")
+    assert [one.key for one in core.store.storms.held()] == ["alpha,beta"]  # type: ignore[attr-defined]
+
+
+def test_what_is_withheld_is_kept_once_the_store_takes_it(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Failing(core, "note", monkeypatch)
+    held(core)
+    soon(lambda: full.count, "the first try")
+    full.is_on = False
+    soon(core.store.storms.withheld, "the next")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_operator_hears_of_a_hold_once_though_the_hub_was_killed(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, *, is_told: bool
+) -> None:
+    with monkeypatch.context() as before, bus_in(tmp_path, clock=clock, **LIMITS) as core:
+        before.setattr(module, "SETTLE_S", 0.0 if is_told else 5.0)
+        core.storm.start()
+        held(core)
+        soon(core.store.storms.held, "the hold")  # type: ignore[attr-defined]
+        quiet(core)
+        assert len(core.store.inbox(InboxSlice(OPERATOR, limit=9))) == is_told
+    with bus_in(tmp_path, clock=clock, **LIMITS) as core:
+        core.storm.start()
+        soon(lambda: core.store.inbox(InboxSlice(OPERATOR, limit=9)), "the notice")
+        quiet(core)
+        assert len(core.store.inbox(InboxSlice(OPERATOR, limit=9))) == 1
+
+
 def test_releasing_what_is_not_held_says_what_is(core: Core) -> None:
     held(core)
     with pytest.raises(errors.UnknownStormError, match="alpha,beta is"):
