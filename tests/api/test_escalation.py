@@ -5,11 +5,16 @@ Each test names another target: one gets a notice per minute.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.hub import ADMIN
+from tests.support.hubs import log_in
 from tests.support.ladders import age, rules, steps, wait_for_steps
+from tests.support.patience import patience
 
 if TYPE_CHECKING:
     from tests.support.hub import HubProcess
@@ -28,6 +33,19 @@ def notices(hub: HubProcess, node: str | None, agent: str) -> list[dict[str, Any
     return [m for m in page if m["from_agent"] == "bus"]
 
 
+def shown(hub: HubProcess, path: str) -> str:
+    """A page of the dashboard, for the operator."""
+    cookie = log_in(hub, ADMIN)[1]
+    name = f"agent_bus_session_{hub.port}"
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=patience())
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"Cookie": f"{name}={cookie}"})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    assert answer.status == 200, text
+    return text
+
+
 def test_rules_of_the_inventory_lead_up_the_ladder(hub: HubProcess) -> None:
     with rules(hub, {"agents": {"gamma": TO_DELTA}}):
         message = urgent(hub, "db is down", subject="db")
@@ -43,6 +61,9 @@ def test_rules_of_the_inventory_lead_up_the_ladder(hub: HubProcess) -> None:
         assert notices(hub, None, "operator")
         (seen,) = hub.client("n1").get(f"/api/messages/{message}").body["deliveries"]
         assert [one["to"] for one in seen["ladder"]] == ["delta", "operator"]
+        page = shown(hub, f"/messages/{message}")
+        assert "Told because it stays unread: <b>delta</b>" in page
+        assert f'href="/messages/{step["notice_id"]}"' in page
 
 
 def test_a_sender_names_a_step_with_its_message(hub: HubProcess) -> None:
