@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent_bus_client.api import WakeEvent
 from agent_bus_client.waker.outcome import Outcome, Status
 from agent_bus_client.watcher.episode import REMINDERS, AttemptKind, Episode, Timing
 
@@ -226,6 +227,18 @@ def test_fetched_but_unread_mail_is_reminded_of_five_times() -> None:
     assert reminders[0] == 901
     pauses = [b - a for a, b in itertools.pairwise(reminders)]
     assert pauses == [1800, 3600, 7200, 14400]
+
+
+def test_a_reminder_is_reported_as_a_wake_of_its_kind_unless_it_coalesced() -> None:
+    for coalesced in (False, True):
+        episode = Episode(Timing())
+        episode.count(0.0, unfetched=0, unread=1, max_seq=7)
+        attempt = episode.due(Timing().reminder_after_s)
+        assert attempt is not None
+        outcome = Outcome(Status.ACCEPTED, coalesced=coalesced)
+        notes = episode.finished(901.0, outcome)
+        told = [(note.event, note.up_to_seq, note.reason) for note in notes]
+        assert told == ([] if coalesced else [(WakeEvent.ACCEPTED, 7, "reminder")])
 
 
 def test_read_mail_is_not_reminded_of() -> None:
