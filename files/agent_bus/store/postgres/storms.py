@@ -38,8 +38,9 @@ ALL: Final = f"SELECT {COLUMNS} FROM storm"
 _WAITS: Final = "d.fetched_at IS NULL AND d.read_at IS NULL AND d.expired_at IS NULL"
 """What a mailbox counts as unfetched: an ack without a fetch, or an expiry, ends that, too."""
 WITHHELD: Final = (
-    "SELECT h.seq, h.agent, h.storm, h.held_at FROM held_delivery h JOIN delivery d"
-    f" ON d.seq = h.seq WHERE h.let_go_at IS NULL AND {_WAITS}"
+    "SELECT h.seq, h.agent, h.storm, h.held_at FROM held_delivery h CROSS JOIN LATERAL ("
+    f"SELECT FROM delivery d WHERE d.seq = h.seq AND {_WAITS} LIMIT 1) AS w"  # one look-up each
+    " WHERE h.let_go_at IS NULL"
 )
 UNFETCHED: Final = (
     f"SELECT d.seq FROM delivery d WHERE d.seq = ANY(%s) AND {_WAITS} ORDER BY d.seq"
