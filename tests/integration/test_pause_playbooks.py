@@ -39,6 +39,11 @@ def paused(hub: HubProcess) -> list[tuple[str, str | None]]:
     return [(one["who"], one["note"]) for one in listed]
 
 
+def ends(hub: HubProcess) -> list[tuple[str, str | None]]:
+    listed = hub.client(None).get("/api/pauses").body["pauses"]
+    return [(one["reason"], one["until"]) for one in listed]
+
+
 def test_agents_are_paused_and_resumed_once(tmp_path: Path) -> None:
     with running(tmp_path) as hub:
         assert hub.enrol(FLEET, groups={"pair": ["alpha", "gamma"]}, force=True).status == 200
@@ -55,6 +60,14 @@ def test_agents_are_paused_and_resumed_once(tmp_path: Path) -> None:
         assert (code, changed, paused(hub)) == (0, 1, []), said
         code, changed, said = played(inventory, "resume.yml", *group)
         assert (code, changed) == (0, 0), said
+        alpha = ("-e", "pause=alpha")
+        assert hub.client(None).post("/api/agents/alpha/mute", {"for_s": 900}).status == 200
+        code, changed, said = played(inventory, "pause.yml", *alpha)
+        assert (code, changed, ends(hub)) == (0, 1, [("paused", None)]), said
+        code, _, said = played(inventory, "pause.yml", *alpha, "-e", "pause_for=900")
+        assert (code, ends(hub)[0][1] is None) == (0, False), said
+        code, changed, said = played(inventory, "pause.yml", *alpha)
+        assert (code, changed, ends(hub)) == (0, 1, [("paused", None)]), said
         code, _, said = played(inventory, "pause.yml", "-e", "pause=gama")
         assert code != 0
         assert "gamma" in said, "the closest name is told"

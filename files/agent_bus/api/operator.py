@@ -78,7 +78,7 @@ class Operator:
         if for_s:
             self._pauses.put(AGENT, agent, for_s=for_s, note=None, is_mute=True)
         else:
-            self._pauses.end(AGENT, agent)
+            self._pauses.end_mute(agent)
         until = rfc3339(self._pauses.muted_until(agent))
         return Answer(200, {"agent": agent, "muted_until": until})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.core import states
+from agent_bus.core import errors, states
 from agent_bus.core.guards import pauses as rules
 from agent_bus.core.guards.hold import FAR_AT
 from agent_bus.core.guards.pauses import Pause
@@ -90,8 +90,18 @@ class Pauses:
     ) -> Pause:
         """Pause an agent, a group or the fleet, instead of a pause of it that there is.
 
-        Answers once it is durable, and every hub hears of it.
+        Answers once it is durable, and every hub hears of it. A mute never takes the place of a
+        pause: it would shorten it.
+
+        Raises:
+            errors.InvalidRequestError: the agent to mute is paused.
         """
+        if is_mute and self._reason_of(scope, name) == states.PAUSED:
+            raise errors.InvalidRequestError(
+                f"{name} is paused, which keeps it from being woken already, and a mute would end "
+                f"that. Resume it first: agent-bus-admin resume {name}",
+                field="for_s",
+            )
         now = self._clock.now_ms()
         reason: HoldReason = states.MUTED if is_mute else states.PAUSED
         until_at = None if for_s is None else now + int(for_s * 1000)
@@ -108,6 +118,15 @@ class Pauses:
         if not self._cluster.is_plural:
             self._drop(scope, name)
         return was_there
+
+    def end_mute(self, agent: AgentName) -> None:
+        """End an agent's mute, never a pause."""
+        if self._reason_of(rules.AGENT, agent) != states.PAUSED:
+            self.end(rules.AGENT, agent)
+
+    def _reason_of(self, scope: Scope, name: str) -> HoldReason | None:
+        found = (one.reason for one in self.all() if (one.scope, one.name) == (scope, name))
+        return next(found, None)
 
     def refresh(self) -> None:
         """Hold who is to be held now: the roster, or the time, has changed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_bus.bus.guards.pauses import Pauses
+from agent_bus.core import errors
 from agent_bus.core.guards.hold import FAR_AT, Hold
 from agent_bus.core.guards.pauses import AGENT, FLEET, GROUP, Pause
 from agent_bus.core.model import AgentName
@@ -105,8 +106,29 @@ def test_a_paused_agent_is_shown_so_only_while_it_could_be_woken(core: Core) -> 
     watcher = admitted(core, is_watcher=True)
     core.presence.opened(ROSTER.agents[BETA], watcher, (ALPHA, BETA))
     assert core.presence.status(BETA) == "paused"
+    core.pauses.end(AGENT, BETA)
     pause(core, AGENT, BETA, for_s=60, is_mute=True)
     assert core.presence.status(BETA) == "online"
+
+
+@pytest.mark.parametrize("for_s", [None, 30])
+def test_a_mute_neither_shortens_nor_ends_a_pause(core: Core, for_s: float | None) -> None:
+    until = pause(core, AGENT, BETA, for_s=for_s).until_at
+    with pytest.raises(errors.InvalidRequestError, match="agent-bus-admin resume beta"):
+        pause(core, AGENT, BETA, for_s=60, is_mute=True)
+    core.pauses.end_mute(BETA)
+    assert core.gate.hold_of(BETA) == Hold("paused", until)
+
+
+def test_a_mute_ends_and_begins_again_after_a_pause_that_is_over(
+    core: Core, clock: FakeClock
+) -> None:
+    pause(core, AGENT, BETA, for_s=30)
+    clock.advance(31)
+    until = pause(core, AGENT, BETA, for_s=60, is_mute=True).until_at
+    assert core.gate.hold_of(BETA) == Hold("muted", until)
+    core.pauses.end_mute(BETA)
+    assert held(core) == {}
 
 
 def restarted(core: Core) -> Pauses:
