@@ -278,8 +278,8 @@ class Cluster(Protocol):
     def tell(self, fact: Fact) -> None:
         """Let all hubs hear a fact; returns at once, it may be lost with this process."""
 
-    def assure(self, fact: Fact) -> None:
-        """As `tell`, but blocks until all hubs hear it.
+    def assure(self, *facts: Fact) -> None:
+        """As `tell`, but blocks until all hubs hear all of them, or none.
 
         Raises:
             errors.NoPrimaryError: nobody does.
@@ -329,7 +329,7 @@ class Alone:
     def tell(self, fact: Fact) -> None:
         """Nobody hears it."""
 
-    def assure(self, fact: Fact) -> None:
+    def assure(self, *facts: Fact) -> None:
         """Nobody hears it."""
 
     def lives(self, hub: str) -> bool:

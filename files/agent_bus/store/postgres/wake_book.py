@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from agent_bus.store.postgres.write.writer import Writer
 
 PAUSES: Final = (
-    "SELECT scope, name, reason, since_at, until_at, note FROM hold ORDER BY scope, name"
+    "SELECT scope, name, reason, since_at, until_at, note FROM hold h WHERE reason <> 'muted'"
+    " OR EXISTS (SELECT 1 FROM mute m WHERE m.agent = h.name) ORDER BY scope, name"
 )
+"""A hub of an earlier release knows the table `mute` only, and ends a mute there."""
 FORGET_PAUSES: Final = "DELETE FROM hold WHERE until_at <= %s"
 COUNT: Final = (
     "INSERT INTO wake_count (slot_at, agent, sender, kind, count) VALUES (%s, %s, coalesce("
@@ -70,16 +72,18 @@ class PostgresWakeBook:
 
     def put_pause(self, pause: Pause) -> None:
         """Keep a pause; hubs of an earlier release take that of an agent for a mute."""
-        self._cluster.assure(told.PausePut(**asdict(pause)))
+        facts: list[told.Fact] = [told.PausePut(**asdict(pause))]
         if pause.scope == AGENT:
             until_at = FAR_AT if pause.until_at is None else pause.until_at
-            self._cluster.assure(told.Muted(AgentName(pause.name), until_at, is_pause=True))
+            facts.append(told.Muted(AgentName(pause.name), until_at, is_pause=True))
+        self._cluster.assure(*facts)
 
     def end_pause(self, scope: Scope, name: str) -> None:
         """Forget a pause."""
-        self._cluster.assure(told.PauseEnded(scope, name))
+        facts: list[told.Fact] = [told.PauseEnded(scope, name)]
         if scope == AGENT:
-            self._cluster.assure(told.Muted(AgentName(name), 0, is_pause=True))
+            facts.append(told.Muted(AgentName(name), 0, is_pause=True))
+        self._cluster.assure(*facts)
 
     def note(self, wakes: Sequence[Wake]) -> None:
         """Count wakes; nobody waits."""

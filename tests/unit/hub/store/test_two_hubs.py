@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from agent_bus.core import errors, states
 from agent_bus.core.clock import SystemClock
+from agent_bus.core.guards.hold import FAR_AT
+from agent_bus.core.guards.pauses import AGENT, Pause
 from agent_bus.runtime import greenlets
 from agent_bus.store import cluster as told
 from agent_bus.store.postgres.cluster import postgres_cluster
@@ -204,6 +207,28 @@ def test_every_kind_of_fact_survives_its_way(url: str) -> None:
 
         until(lambda: len(heard(two)) == len(spoken), "all is heard")
         assert heard(one) == heard(two) == spoken
+
+
+def test_a_pause_is_kept_and_told_as_a_whole_or_not_at_all(url: str) -> None:
+    one = Ear()
+    with hub(url, "one", one) as first, psycopg.connect(url, autocommit=True) as database:
+        database.execute("ALTER TABLE mute ADD CONSTRAINT none CHECK (until_at < 0)")
+        with pytest.raises((errors.BusError, psycopg.Error)):
+            first.wake_book.put_pause(Pause(AGENT, BETA, states.PAUSED, 1))
+        assert first.wake_book.pauses() == []
+        assert not [fact for _, fact in one.facts if isinstance(fact, told.PausePut)]
+
+
+def test_a_mute_that_a_hub_of_an_earlier_release_has_ended_is_over_after_a_restart(
+    url: str,
+) -> None:
+    with hub(url, "one", Ear()) as first:
+        first.wake_book.put_pause(Pause(AGENT, BETA, states.MUTED, 1, FAR_AT - 1))
+        first.wake_book.put_pause(Pause(AGENT, GAMMA, states.PAUSED, 1))
+        for agent in (BETA, GAMMA):  # as that hub does, which knows no pauses
+            first.cluster.assure(told.Muted(agent, 0))
+    with hub(url, "one", Ear()) as first:
+        assert [one.name for one in first.wake_book.pauses()] == [GAMMA]
 
 
 def test_a_roster_is_settled_once_every_live_hub_goes_by_it(url: str) -> None:

@@ -182,9 +182,9 @@ class PostgresCluster:
         if self._hearer is not None and not self._is_over:
             self._writer.post(self._applied(fact), committed=self._on_own)
 
-    def assure(self, fact: Fact) -> None:
-        """Let all hubs hear a fact; blocks until it is committed."""
-        self._writer.do(self._applied(fact), committed=self._on_own)
+    def assure(self, *facts: Fact) -> None:
+        """Let all hubs hear facts; blocks until they are committed, in one transaction."""
+        self._writer.do(self._applied(*facts), committed=self._on_own)
 
     def lives(self, hub: str) -> bool:
         """Whether a hub was heard within the last seconds in which this one heard anything."""
