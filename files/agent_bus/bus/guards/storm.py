@@ -111,11 +111,18 @@ class StormWatch:
             message.sender, agents, deliveries[0].seq, message.thread_id, message.depth,
             message.body,
         )  # fmt: skip
-        self._decide(said, now, is_own=True)
+        self._decide_or_pass(said, now, is_own=True)
 
     def hear(self, said: Said) -> None:
         """Decide about a message of which only another hub knows all."""
-        self._decide(said, self._clock.monotonic(), is_own=False)
+        self._decide_or_pass(said, self._clock.monotonic(), is_own=False)
+
+    def _decide_or_pass(self, said: Said, now: float, *, is_own: bool) -> None:
+        """Decide; a fault of the guard keeps no message from its streams, and none from waking."""
+        try:
+            self._decide(said, now, is_own=is_own)
+        except Exception:
+            logger.exception("The storm guard could not look at a message")
 
     def _decide(self, said: Said, now: float, *, is_own: bool) -> None:
         """Decide; `is_own`: this hub keeps what becomes of it."""

@@ -9,8 +9,8 @@ import pytest
 
 from agent_bus.bus.guards import storm as module
 from agent_bus.core import errors
-from agent_bus.core.guards.storms.signals import EVERYBODY
-from agent_bus.core.model import BUS, OPERATOR, AgentName
+from agent_bus.core.guards.storms.signals import EVERYBODY, Said
+from agent_bus.core.model import BUS, OPERATOR, AgentName, MessageId, Seq
 from agent_bus.core.slices import InboxSlice
 from agent_bus.store.cluster import StormTold
 from agent_bus.store.guards.storms import KeptStorm
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.app.assembly import Core
-    from agent_bus.core.model import Sent, Seq
+    from agent_bus.core.model import Sent
 
 GAMMA = AgentName("gamma")
 LIMITS: dict[str, Any] = {
@@ -103,6 +103,22 @@ def test_other_mail_to_the_same_agent_still_wakes_it(core: Core) -> None:
     events(watcher)
     other = send(core, GAMMA, last.agent).deliveries[0]
     assert counts(watcher, last.agent) == [("message", other.seq, None), ("mailbox", 6, None)]
+
+
+def test_a_fault_of_the_guard_keeps_no_message_from_its_streams(
+    core: Core, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watcher = admitted(core, is_watcher=True)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(core.storm.guard.signals, "take", fail)
+    sent = send(core, ALPHA, BETA).deliveries[0]
+    said = Said(ALPHA, (BETA,), Seq(9), MessageId("T"), 0, None)
+    core.storm.hear(said)
+    assert counts(watcher, BETA) == [("message", sent.seq, None), ("mailbox", 1, None)]
+    assert caplog.text.count("could not look at a message") == 2
 
 
 def test_held_mail_can_be_read_as_any_other(core: Core) -> None:
