@@ -62,7 +62,7 @@ class Beat:
     `told` is the position up to which it has heard all. `renewed` are nodes whose watchers
     reported nothing new, `seen` (ms) signs of life, `woken` (ms) wakes that gateways accepted.
     `host` is what the database's programs on the hub's host say of themselves (JSON), if anew.
-    `wakes` are those that were counted: (agent, ms, kind).
+    `wakes` are those that were counted: (agent, ms ago, kind).
     """
 
     told: int

@@ -53,9 +53,10 @@ SAME_MS: Final = 2000
 
 
 class Pass(NamedTuple):
-    """An agent over its budget is let through for one wake, until a monotonic time."""
+    """An agent over its budget is let through for one wake, between two monotonic times."""
 
     is_urgent: bool
+    since: float
     until: float
 
 
@@ -113,14 +114,13 @@ class WakeBudgets:
         """Count wakes, and look once at what that changes: nothing as a rule."""
         changes = False
         for one in wakes:
-            passed = self._passing.pop(one.agent, None)
-            is_urgent = passed is not None and passed.is_urgent
-            wake = replace(one, kind=states.URGENT) if is_urgent else one
-            changes |= self._count(wake.agent, wake.at, wake.kind) or passed is not None
-            self.totals[wake.agent, wake.kind] += 1
-            self._noted.append(wake)
+            moment = self._moment(one.at)
+            kind, has_changed = self._take(one.agent, moment, one.kind)
+            changes |= has_changed
+            self.totals[one.agent, kind] += 1
+            self._noted.append(replace(one, kind=kind))
             if self._cluster.is_plural:
-                self._untold.append((wake.agent, wake.at, wake.kind))
+                self._untold.append((one.agent, moment, kind))
         if self._noted and not self._is_flushing:
             self._is_flushing = True
             greenlets.spawn(self._flush_soon)
@@ -128,17 +128,34 @@ class WakeBudgets:
             self.refresh()
 
     def hear(self, wakes: Sequence[Sequence[Any]]) -> None:
-        """Count what was reported to another hub: (agent, ms, kind)."""
-        changes = False
-        for agent, at, kind in wakes:
-            changes |= self._count(agent, at, kind)
+        """Count what was reported to another hub: (agent, ms ago, kind).
+
+        Ages, because the wall clocks of two hubs differ.
+        """
+        now, changes = self._clock.monotonic(), False
+        for agent, ago_ms, kind in wakes:
+            changes |= self._take(agent, now - max(0, ago_ms) / 1000, kind)[1]
         if changes:
             self.refresh()
 
+    def _take(self, agent: AgentName, moment: float, kind: WakeKind) -> tuple[WakeKind, bool]:
+        """Count a wake; answers its kind, and whether that may change who is held.
+
+        It uses up a pass that there was by then; one of before is counted, and no more.
+        """
+        passed = self._passing.get(agent)
+        has_passed = passed is not None and moment >= passed.since
+        if has_passed:
+            del self._passing[agent]
+        if passed is not None and has_passed and passed.is_urgent:
+            kind = states.URGENT
+        return kind, self._count(agent, moment, kind) or has_passed
+
     def take_untold(self) -> tuple[Sequence[Any], ...]:
         """What was reported here since the last call, for other hubs."""
-        untold, self._untold = tuple(self._untold), []
-        return untold
+        now, untold = self._clock.monotonic(), self._untold
+        self._untold = []
+        return tuple((agent, round((now - at) * 1000), kind) for agent, at, kind in untold)
 
     def flush(self) -> None:
         """Hand the counts to the store; returns at once."""
@@ -188,7 +205,7 @@ class WakeBudgets:
             if look.over_besides(agent) is not None:
                 over[agent] = now + PASS_S
             elif self._waits(agent) and self._ledger.is_limited(agent):
-                self._passing[agent] = Pass(is_urgent=False, until=now + PASS_S)
+                self._passing[agent] = Pass(is_urgent=False, since=now, until=now + PASS_S)
                 look.let_through(agent)
         self._hold(over, now)
         times = [*over.values(), *(one.until for one in self._passing.values())]
@@ -244,7 +261,7 @@ class WakeBudgets:
         found = False
         for agent in agents:
             if agent in self._held and agent not in self._passing and look.may_pass(agent):
-                self._passing[agent] = Pass(is_urgent=True, until=now + PASS_S)
+                self._passing[agent] = Pass(is_urgent=True, since=now, until=now + PASS_S)
                 look.let_through(agent)
                 found = True
         if found:
@@ -265,12 +282,15 @@ class WakeBudgets:
         """Count what the store knows of the last 24 hours; a minute counts at its end."""
         now = self._clock.now_ms()
         for one in self._book.counts(since=now - DAY_MS - HOUR_MS):
-            self._count(one.agent, min(now, one.slot_at + MINUTE_MS), one.kind, one.count)
+            moment = self._moment(min(now, one.slot_at + MINUTE_MS))
+            self._count(one.agent, moment, one.kind, one.count)
 
-    def _count(self, agent: AgentName, at: int, kind: WakeKind, count: int = 1) -> bool:
+    def _moment(self, at: int) -> float:
+        """A wall-clock time of this hub on its monotonic clock; not in the future."""
+        return self._clock.monotonic() - max(0, self._clock.now_ms() - at) / 1000
+
+    def _count(self, agent: AgentName, moment: float, kind: WakeKind, count: int = 1) -> bool:
         """Count; whether a budget of the agent is spent now, so that somebody may be held."""
-        ago_s = max(0, self._clock.now_ms() - at) / 1000
-        moment = self._clock.monotonic() - ago_s
         self._ledger.note(agent, moment, count, is_urgent=kind == states.URGENT)
         return self._ledger.is_over(agent, self._clock.monotonic())
 

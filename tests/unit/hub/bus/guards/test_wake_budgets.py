@@ -15,7 +15,7 @@ from agent_bus.core.guards.budgets import Meter
 from agent_bus.core.model import AgentName, NodeName, Seq
 from agent_bus.core.slices import InboxSlice
 from agent_bus.runtime import greenlets
-from agent_bus.store.cluster import ALONE
+from agent_bus.store.cluster import ALONE, Alone
 from tests.support.bus import admitted, bus_in, events
 from tests.support.clock import FakeClock
 from tests.support.patience import wait_until
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_bus.app.assembly import Core
+    from agent_bus.store.cluster import Cluster
 
 HOUR_S, DAY_S = 3600, 86_400
 
@@ -229,16 +230,16 @@ def test_a_look_asks_each_budget_once_however_many_agents_pass(
 
 def test_other_hubs_wakes_count_and_are_told_once(core: Core, clock: FakeClock) -> None:
     allow(core, agents={"beta": {"per_hour": 2, "urgent_reserve": 1}})
-    core.budgets.hear([("beta", clock.now_ms(), "wake"), ["beta", clock.now_ms(), "urgent"]])
+    core.budgets.hear([("beta", 0, "wake"), ["beta", 0, "urgent"]])
     assert held(core) == set()
-    core.budgets.hear([("beta", clock.now_ms() - 1000, "reminder")])
+    core.budgets.hear([("beta", 1000, "reminder")])
     assert held(core) == {BETA}
     (use,) = core.budgets.uses()
     assert (use.hour, use.urgent) == (2, 1)
     assert core.budgets.take_untold() == (), "nobody else is there"
 
 
-def restarted(core: Core) -> WakeBudgets:
+def restarted(core: Core, *, cluster: Cluster = ALONE) -> WakeBudgets:
     """What a hub makes of the store at its start."""
     return WakeBudgets(
         store=core.store,
@@ -247,7 +248,7 @@ def restarted(core: Core) -> WakeBudgets:
         gate=core.gate,
         counters=core.counters,
         clock=core.clock,
-        cluster=ALONE,
+        cluster=cluster,
     )
 
 
@@ -260,6 +261,49 @@ def test_urgent_mail_of_before_a_restart_still_passes(core: Core) -> None:
     assert held(core) == {BETA}, "nobody remembers the pass"
     again.start()
     wait_until(lambda: not held(core), "it passes", pause=greenlets.sleep)
+
+
+class Plural(Alone):
+    """A hub that is not alone."""
+
+    is_plural = True  # type: ignore[misc]
+
+
+def test_hubs_tell_each_other_how_long_ago_a_wake_was(core: Core, clock: FakeClock) -> None:
+    allow(core, agents={"beta": {"per_hour": 1}})
+    other = restarted(core, cluster=Plural())
+    other.note(BETA, Seq(1), clock.now_ms() - 2000, states.WAKE)
+    clock.jump(-HOUR_S - 1)  # as if the hubs' clocks differed by that
+    clock.advance(1)
+    told = other.take_untold()
+    assert told == ((BETA, 3000, states.WAKE),)
+    core.gate.replace("budgets", {})
+    core.budgets.hear(told)
+    hold = core.gate.hold_of(BETA)
+    assert hold is not None
+    assert hold.until_at == clock.now_ms() + (HOUR_S - 3) * 1000
+
+
+def test_a_wake_that_another_hub_was_told_of_uses_up_the_pass(core: Core) -> None:
+    allow(core, agents={"beta": {"per_day": 1, "urgent_reserve": 1}})
+    wake(core)
+    mail(core, rank=0)
+    assert held(core) == set()
+    core.budgets.hear([(BETA, 0, states.WAKE)])
+    assert held(core) == {BETA}
+    mail(core, rank=0)
+    assert held(core) == {BETA}, "the reserve is used"
+
+
+def test_a_late_report_of_an_earlier_wake_leaves_the_pass(core: Core, clock: FakeClock) -> None:
+    allow(core, agents={"beta": {"per_day": 1, "urgent_reserve": 1}})
+    wake(core)
+    clock.advance(10)
+    mail(core, rank=0)
+    wake(core, ago_s=5)
+    assert held(core) == set()
+    wake(core)
+    assert held(core) == {BETA}
 
 
 def test_a_restart_gives_no_new_budget(core: Core, clock: FakeClock) -> None:
