@@ -90,6 +90,8 @@ class WakeBudgets:
         self._held: dict[AgentName, Hold] = {}
         self._since: dict[AgentName, float] = {}
         self._passing: dict[AgentName, Pass] = {}
+        self._urgent: dict[AgentName, None] = {}
+        """Held agents with urgent mail, for which there was no reserve; first come, first."""
         self._noted: list[Wake] = []
         self._untold: list[tuple[Any, ...]] = []
         self._is_flushing = False
@@ -189,6 +191,7 @@ class WakeBudgets:
             return
         now = self._clock.monotonic()
         self._prune(now)
+        urgent_at = self._let_urgent_pass(now)
         look = self._ledger.look(now, passing=self._passers(is_urgent=False))
         over: dict[AgentName, float] = {}
         freed: list[AgentName] = []
@@ -208,7 +211,7 @@ class WakeBudgets:
                 self._passing[agent] = Pass(is_urgent=False, since=now, until=now + PASS_S)
                 look.let_through(agent)
         self._hold(over, now)
-        times = [*over.values(), *(one.until for one in self._passing.values())]
+        times = [*over.values(), *urgent_at, *(one.until for one in self._passing.values())]
         self._next_at = min((budgets.finite(at, now) for at in times), default=math.inf)
         self._is_nearer.set()
 
@@ -260,12 +263,37 @@ class WakeBudgets:
         look = self._ledger.look(now, passing=self._passers(is_urgent=True))
         found = False
         for agent in agents:
-            if agent in self._held and agent not in self._passing and look.may_pass(agent):
+            if agent not in self._held or agent in self._passing:
+                continue
+            if look.may_pass(agent):
                 self._passing[agent] = Pass(is_urgent=True, since=now, until=now + PASS_S)
                 look.let_through(agent)
                 found = True
+            elif agent not in self._urgent:
+                self._urgent[agent] = None
+                found = True
         if found:
             self.refresh()
+
+    def _let_urgent_pass(self, now: float) -> list[float]:
+        """Let those pass for whose urgent mail there is a reserve now; when to look again."""
+        if not self._urgent:
+            return []
+        look = self._ledger.look(now, passing=self._passers(is_urgent=True))
+        waiting: dict[AgentName, None] = {}
+        times: list[float] = []
+        for agent in self._urgent:
+            if agent not in self._held or agent in self._passing or not self._waits(agent):
+                continue  # it is free, or has fetched its mail
+            if look.may_pass(agent):
+                self._passing[agent] = Pass(is_urgent=True, since=now, until=now + PASS_S)
+                look.let_through(agent)
+                continue
+            waiting[agent] = None
+            at = look.reserve_over(agent)
+            times.append(now + PASS_S if at is None else at)
+        self._urgent = waiting
+        return times
 
     def on_passed(self, expires_at: int | None) -> None:
         """Another hub's message: the hub that has the watcher's stream looks at it."""

@@ -138,6 +138,10 @@ class Meter:
         """Whether urgent mail may still pass."""
         return self._urgent.used(now) + besides < self.budget.urgent_reserve
 
+    def reserve_frees_at(self, now: float) -> float | None:
+        """When urgent mail may pass again; None: now."""
+        return self._urgent.frees_at(now, self.budget.urgent_reserve)
+
     def use(self, now: float) -> Use:
         """How much is used now."""
         hour, day, urgent = (w.used(now) for w in (self._hour, self._day, self._urgent))
@@ -173,6 +177,11 @@ class Look:
             for meter in self._of.get(agent, ())
             if self._frees_at(meter, 0) is not None
         )
+
+    def reserve_over(self, agent: AgentName) -> float | None:
+        """When the reserves of an agent's spent budgets let urgent mail pass again; None: now."""
+        spent = (m for m in self._of.get(agent, ()) if self._frees_at(m, 0) is not None)
+        return self._latest(meter.reserve_frees_at(self._now) for meter in spent)
 
     def _frees_at(self, meter: Meter, besides: int) -> float | None:
         key = meter, besides

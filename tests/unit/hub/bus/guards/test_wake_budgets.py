@@ -295,6 +295,26 @@ def test_a_wake_that_another_hub_was_told_of_uses_up_the_pass(core: Core) -> Non
     assert held(core) == {BETA}, "the reserve is used"
 
 
+def test_urgent_mail_that_found_no_reserve_passes_when_it_frees(
+    core: Core, clock: FakeClock
+) -> None:
+    allow(core, agents={"beta": {"per_day": 0, "urgent_reserve": 1}})
+    mail(core, rank=0)
+    wake(core)
+    clock.advance(60)
+    mail(core, rank=0)
+    core.budgets.refresh()
+    assert held(core) == {BETA}
+    clock.advance(DAY_S - 61)
+    core.budgets.refresh()
+    assert held(core) == {BETA}
+    clock.advance(1)
+    core.budgets.refresh()
+    assert held(core) == set()
+    wake(core)
+    assert held(core) == {BETA}
+
+
 def test_a_late_report_of_an_earlier_wake_leaves_the_pass(core: Core, clock: FakeClock) -> None:
     allow(core, agents={"beta": {"per_day": 1, "urgent_reserve": 1}})
     wake(core)
