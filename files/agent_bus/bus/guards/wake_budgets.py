@@ -46,6 +46,11 @@ PASS_S: Final = 30.0
 FLUSH_S: Final = 0.5
 """Counts are written this late: what a hub forgets when it is killed."""
 LATE_S: Final = 0.01
+FLOOR_S: Final = 3.0
+"""A watcher lets no agent be woken twice within this time, so reports of more are not believed:
+else a single node's token could spend the budgets of all."""
+BACKLOG: Final = 20
+"""Reports of one agent that may come at once: those of a watcher that could not reach the hub."""
 URGENT_LOOKED_AT: Final = 50
 """Urgent mail that is looked at per agent at the start."""
 SAME_MS: Final = 2000
@@ -92,6 +97,9 @@ class WakeBudgets:
         self._passing: dict[AgentName, Pass] = {}
         self._urgent: dict[AgentName, None] = {}
         """Held agents with urgent mail, for which there was no reserve; first come, first."""
+        self._believed_from: dict[AgentName, float] = {}
+        """When (monotonic) an agent's reports are no more than its watcher can make; in the future
+        after a backlog."""
         self._noted: list[Wake] = []
         self._untold: list[tuple[Any, ...]] = []
         self._is_flushing = False
@@ -116,6 +124,8 @@ class WakeBudgets:
         """Count wakes, and look once at what that changes: nothing as a rule."""
         changes = False
         for one in wakes:
+            if not self._is_believed(one.agent):
+                continue
             moment = self._moment(one.at)
             kind, has_changed = self._take(one.agent, moment, one.kind)
             changes |= has_changed
@@ -128,6 +138,15 @@ class WakeBudgets:
             greenlets.spawn(self._flush_soon)
         if changes:
             self.refresh()
+
+    def _is_believed(self, agent: AgentName) -> bool:
+        """Whether an agent may have had one more wake: a leaky bucket, as a meter (GCRA)."""
+        now = self._clock.monotonic()
+        at = max(now, self._believed_from.get(agent, now))
+        if at > now + (BACKLOG - 1) * FLOOR_S:
+            return False
+        self._believed_from[agent] = at + FLOOR_S
+        return True
 
     def hear(self, wakes: Sequence[Sequence[Any]]) -> None:
         """Count what was reported to another hub: (agent, ms ago, kind).

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_bus.bus.guards.wake_budgets import PASS_S, WakeBudgets
+from agent_bus.bus.guards.wake_budgets import BACKLOG, FLOOR_S, PASS_S, WakeBudgets
 from agent_bus.core import states
 from agent_bus.core.guards import policy
 from agent_bus.core.guards.budgets import Meter
@@ -313,6 +313,23 @@ def test_urgent_mail_that_found_no_reserve_passes_when_it_frees(
     assert held(core) == set()
     wake(core)
     assert held(core) == {BETA}
+
+
+def test_reports_of_more_wakes_than_a_watcher_can_cause_do_not_count(
+    core: Core, clock: FakeClock
+) -> None:
+    allow(core, fleet={"per_hour": 600})
+    for number in range(1000):
+        wake(core, ago_s=number % 7)
+    assert held(core) == set()
+    assert core.budgets.uses()[0].hour == BACKLOG
+    clock.advance(2 * FLOOR_S)
+    for _ in range(10):
+        wake(core)
+    assert core.budgets.uses()[0].hour == BACKLOG + 2
+    wake(core, ALPHA)
+    assert core.budgets.uses()[0].hour == BACKLOG + 3
+    assert sum(core.budgets.totals.values()) == BACKLOG + 3
 
 
 def test_a_late_report_of_an_earlier_wake_leaves_the_pass(core: Core, clock: FakeClock) -> None:
