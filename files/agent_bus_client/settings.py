@@ -221,6 +221,18 @@ def read_token_for(agent: str | None, user: str, settings: Settings) -> str:
         raise
 
 
+def writers_of(settings: Settings) -> dict[str, int]:
+    """Return the user (number) of each agent that has a token of its own and a file with it."""
+    found = {}
+    for one in settings.agents:
+        if one.token_file:
+            try:
+                found[one.name] = os.stat(one.token_file).st_uid
+            except OSError:
+                found[one.name] = 0  # only root's: nobody may speak for it by this token
+    return found
+
+
 def owner_of(path: str) -> str:
     """Return the name of a file's owner; his number if he has none."""
     import pwd  # only a mistake pays for it

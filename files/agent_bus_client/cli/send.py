@@ -11,6 +11,7 @@ from agent_bus_client.cli.message import Commands, not_acked
 from agent_bus_client.errors import ClientError, UsageError
 from agent_bus_client.outbox.delivery import Sender, new_key
 from agent_bus_client.outbox.folder import TO_SENDER_OF
+from agent_bus_client.settings import writers_of
 from agent_bus_mcp.words import text
 from agent_bus_mcp.words.message import body_lines, head_line
 from agent_bus_mcp.words.terms import Priority
@@ -184,6 +185,7 @@ def deliver(
         context.outbox,
         has_time=context.has_time,
         note=lambda words: print(words, file=sys.stderr),
+        writers=lambda: writers_of(context.settings),
     )
     done = sender.deliver(request, options.key, spool=not options.no_spool)
     if done.sent is None or not quiet:

@@ -18,6 +18,7 @@ from agent_bus_client.net.deadline import Deadline
 from agent_bus_client.outbox import clock, draining
 from agent_bus_client.outbox.delivery import Sender, failure_words, new_key
 from agent_bus_client.outbox.folder import TO_SENDER_OF, Outbox
+from agent_bus_client.settings import writers_of
 from agent_bus_mcp.caller import RefusedError, Sent
 from agent_bus_mcp.words import text
 
@@ -54,6 +55,7 @@ class NodeBus:
         opened: Optional[Callable[[Connection], None]] = None,
     ) -> None:
         settings = node.settings
+        self._settings = settings
         self.agent = node.agent(settings)
         self.lost = lost
         self._outbox = Outbox(settings.outbox_dir)
@@ -132,7 +134,13 @@ class NodeBus:
         if reply_to is not None:
             request = {**request, TO_SENDER_OF: reply_to}
         notes: list[str] = []
-        sender = Sender(self._hub, self._outbox, has_time=self._has_time, note=notes.append)
+        sender = Sender(
+            self._hub,
+            self._outbox,
+            has_time=self._has_time,
+            note=notes.append,
+            writers=lambda: writers_of(self._settings),
+        )
         try:
             done = sender.deliver(request, key or new_key())
         except ClientError as error:

@@ -20,6 +20,7 @@ from agent_bus_mcp.words.record import sent_words
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Callable, Optional
 
     from agent_bus_client.hub.hubs import Hubs
@@ -48,6 +49,7 @@ class Sender:
     Args:
         has_time: tells whether enough time is left for one more try.
         note: is told what else went wrong, before an error is raised.
+        writers: as for `drain`.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Sender:
         *,
         has_time: Callable[[], bool],
         note: Callable[[str], None],
+        writers: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._hub = hub
         self._outbox = outbox
         self._has_time = has_time
         self._note = note
+        self._writers = writers
 
     def deliver(self, request: dict[str, Any], key: str, *, spool: bool = True) -> Delivery:
         """Send the body of `POST /api/send` under an idempotency key, or keep it in the outbox.
@@ -91,7 +95,7 @@ class Sender:
             return
         from agent_bus_client.outbox.draining import drain
 
-        if drain(self._outbox, self._hub, sender=sender).waiting:
+        if drain(self._outbox, self._hub, sender=sender, writers=self._writers()).waiting:
             raise OutboxWaitsError(self._hub.url, sender)
 
     def _post(self, request: dict[str, Any], key: str) -> dict[str, Any]:

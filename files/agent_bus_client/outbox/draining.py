@@ -8,6 +8,7 @@ original expiry: the hub refuses another body under a key that it knows.
 
 from __future__ import annotations
 
+import os
 from types import MappingProxyType
 
 from agent_bus_client.errors import ClientError, HubRefusedError, HubUnreachableError
@@ -53,12 +54,22 @@ def drain(
     *,
     sender: str | None = None,
     own: Mapping[str, HubClient | Hubs] = MappingProxyType({}),
+    writers: Mapping[str, int] = MappingProxyType({}),
+    judges: bool = False,
 ) -> Drained:
     """Send what waits, in order per sender; stop at the first sign that the hub is away.
 
-    `own` has the hub as agents with tokens of their own see it; `hub` sends for all others. A file
-    that cannot be moved or removed, for want of rights or room, stays, and so does all that its
-    sender has after it.
+    A file that cannot be moved or removed, for want of rights or room, stays, and so does all that
+    its sender has after it.
+
+    Args:
+        box: the outbox.
+        hub: sends for all agents but those of `own`.
+        sender: only what this agent has sent.
+        own: the hub as agents with tokens of their own see it.
+        writers: the users (numbers) of those agents. All users of the bus share the folder, so
+            such a token only sends what its agent's user wrote, or who drains, or root.
+        judges: give up what somebody else wrote; otherwise it stays for who does.
     """
     sent = failed = 0
     stuck: set[str] = set()
@@ -66,7 +77,15 @@ def drain(
     for entry in waiting:
         if entry.sender in stuck:
             continue
+        is_forged = not _is_by_its_sender(entry, writers)
+        if is_forged and not judges:
+            stuck.add(entry.sender)
+            continue
         try:
+            if is_forged:
+                box.give_up(entry, f"the file may be by another user than {entry.sender}'s")
+                failed += 1
+                continue
             refusal = _refusal(box, own.get(entry.sender, hub), entry)
             if refusal:
                 box.give_up(entry, refusal)
@@ -84,6 +103,12 @@ def drain(
             _log_stuck(entry, error)
             stuck.add(entry.sender)
     return Drained(sent, failed, len(waiting) - sent - failed)
+
+
+def _is_by_its_sender(entry: Entry, writers: Mapping[str, int]) -> bool:
+    """Tell whether a message may go out by the token of the agent that it names."""
+    user = writers.get(entry.sender)
+    return user is None or entry.written_by in {user, os.geteuid(), 0}
 
 
 def _refusal(box: Outbox, hub: HubClient | Hubs, entry: Entry) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 
 from agent_bus_client.errors import ClientError
 from agent_bus_client.record import Record
@@ -14,7 +15,7 @@ from agent_bus_client.record import Record
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import Any
+    from typing import Any, Optional
 
     from agent_bus_client.outbox.clock import Clock
 
@@ -30,6 +31,7 @@ class Entry(Record):
         request: the body of `POST /api/send`.
         boot, counted_at: in which boot it was made, and how many seconds after it.
         maybe_sent: the hub may have it, because an earlier try got no answer.
+        written_by: the user (number) that alone could write the file; None: others could, too.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Entry(Record):
     boot: str = ""
     counted_at: float = 0.0
     maybe_sent: bool = False
+    written_by: Optional[int] = None
 
     @property
     def name(self) -> str:
@@ -184,8 +187,8 @@ class Outbox:
         temporary = f"{os.path.dirname(path)}/{os.getpid()}-{os.urandom(4).hex()}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
-            with os.fdopen(os.open(temporary, flags, 0o664), "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o664)  # a shell's umask would lock the watcher out
+            with os.fdopen(os.open(temporary, flags, 0o644), "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o644)  # a shell's umask would lock the watcher out
                 json.dump(raw, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -200,7 +203,8 @@ class Outbox:
         for name in _names(folder, ".json"):
             path = f"{folder}/{name}"
             try:
-                with open(path, encoding="utf-8") as file:
+                with open(path, encoding="utf-8", opener=_open_plainly) as file:
+                    written_by = _only_writer(os.fstat(file.fileno()))
                     raw = json.load(file)
                 request = dict(raw["request"])
                 entry = Entry(
@@ -212,6 +216,7 @@ class Outbox:
                     raw.get("boot", ""),
                     raw.get("counted_at", 0.0),
                     maybe_sent=raw.get("maybe_sent", False) is True,
+                    written_by=written_by,
                 )
             except FileNotFoundError:
                 continue  # the other program was quicker
@@ -228,6 +233,22 @@ def _names(folder: str, ending: str) -> list[str]:
         return sorted(name for name in os.listdir(folder) if name.endswith(ending))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
+
+
+def _open_plainly(path: str, flags: int) -> int:
+    """Open a file of a folder that is shared: no link to elsewhere, nothing that blocks."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _only_writer(found: os.stat_result) -> Optional[int]:
+    """Return the one user who can have written a file.
+
+    Raises:
+        ValueError: it is no file.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no file")
+    return None if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else found.st_uid
 
 
 def _remove_quietly(path: str) -> None:

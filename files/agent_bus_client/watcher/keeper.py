@@ -8,6 +8,7 @@ import threading
 from agent_bus_client.hub import cursor as cursor_file
 from agent_bus_client.outbox.draining import drain
 from agent_bus_client.outbox.folder import Outbox
+from agent_bus_client.settings import writers_of
 
 TYPE_CHECKING = False  # without `typing`: decision 60
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class KeeperThread(threading.Thread):
         super().__init__(name="keeper", daemon=True)
         self._hubs = hubs
         self._own = own
+        self._settings = settings
         self._path = f"{settings.state_dir}/cursor.json"
         self._outbox = Outbox(settings.outbox_dir)
         self._stopping = threading.Event()
@@ -90,7 +92,13 @@ class KeeperThread(threading.Thread):
 
     def _drain(self) -> None:
         try:
-            drained = drain(self._outbox, self._hubs, own=self._own)
+            drained = drain(
+                self._outbox,
+                self._hubs,
+                own=self._own,
+                writers=writers_of(self._settings),
+                judges=True,
+            )
         except Exception:
             logger.exception("outbox was not drained, trying again later")
             return

@@ -26,7 +26,6 @@ def words(schema: str, field: str) -> set[str]:
     [
         (api.WakeEvent, "WakeReport", "event"),
         (terms.Presence, "AgentEntry", "status"),
-        (terms.Presence, "SentTo", "reachability"),
         (api.GatewayState, "PresenceAgent", "gateway"),
         (api.GatewayKind, "PresenceBody", "gateway_kind"),
         (api.GatewayKind, "NodeEntry", "gateway_kind"),
@@ -37,8 +36,12 @@ def test_the_words_are_those_of_the_api(shared: type[terms.Word], schema: str, f
     assert {word.value for word in shared} == words(schema, field)
 
 
+def test_a_message_reaches_an_agent_as_it_is_or_wakes_nobody() -> None:
+    assert {*map(str, terms.Presence), terms.STORM} == words("SentTo", "reachability")
+
+
 def test_the_stamps_are_fields_of_a_timeline() -> None:
-    assert {stamp.value for stamp in terms.Stamp} < set(SCHEMAS["Timeline"]["properties"])
+    assert {stamp.value for stamp in terms.Stamp} < set(SCHEMAS["FullTimeline"]["properties"])
 
 
 def test_the_events_of_a_stream_are_those_of_the_api() -> None:

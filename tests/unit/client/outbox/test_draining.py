@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,3 +110,53 @@ def test_what_an_older_release_left_is_sent_in_its_place(tmp_path: Path, hub: Pl
             Path(entry.path).rename(tmp_path / f"{entry.name[:20]}-{entry.key}.json")
     assert drained(box, hub) == Drained(sent=3, failed=0, waiting=0)
     assert [body["body"] for body in hub.bodies] == ["0", "1", "2"]
+
+
+ANOTHER = os.geteuid() + 4711
+"""A user who wrote none of the files."""
+
+
+def told(box: Outbox, hub: PlayedHub, *, writers: dict[str, int], judges: bool) -> Drained:
+    client = HubClient(hub.url, lambda: "token")
+    return drain(box, client, own={"alpha": client}, writers=writers, judges=judges)
+
+
+def test_a_token_of_an_agents_own_sends_only_what_its_user_wrote(
+    tmp_path: Path, hub: PlayedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(tmp_path)
+    fill(box, ("alpha", "by somebody else"), ("beta", "by the node's token"))
+    monkeypatch.setattr(os, "geteuid", lambda: ANOTHER)  # who drains has not written it either
+    writers = {"alpha": ANOTHER + 1}
+    for entry in box.waiting():
+        if entry.written_by == 0:  # root may write for all
+            os.chown(entry.path, ANOTHER + 2, -1)
+    assert told(box, hub, writers=writers, judges=False) == Drained(sent=1, failed=0, waiting=1)
+    assert told(box, hub, writers=writers, judges=True) == Drained(sent=0, failed=1, waiting=0)
+    (failed,) = box.failed()
+    assert failed.reason == "the file may be by another user than alpha's"
+    assert [body["from"] for body in hub.bodies] == ["beta"]
+
+
+def test_what_its_user_wrote_goes_out_and_what_others_could_have_changed_does_not(
+    tmp_path: Path, hub: PlayedHub
+) -> None:
+    box = Outbox(tmp_path)
+    fill(box, ("alpha", "mine"), ("alpha", "changed"))
+    first, second = box.waiting()
+    assert first.written_by == os.geteuid()
+    Path(second.path).chmod(0o664)
+    writers = {"alpha": os.geteuid()}
+    assert told(box, hub, writers=writers, judges=True) == Drained(sent=1, failed=1, waiting=0)
+    assert [entry.request["body"] for entry in box.failed()] == ["changed"]
+
+
+def test_what_is_no_file_is_skipped_and_nobody_waits_for_it(
+    tmp_path: Path, hub: PlayedHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = Outbox(tmp_path)
+    os.mkfifo(tmp_path / "1.json")
+    (tmp_path / "2.json").symlink_to("/etc/hostname")
+    fill(box, ("alpha", "hello"))
+    assert drained(box, hub).sent == 1
+    assert caplog.text.count("outbox file was unreadable") == 2

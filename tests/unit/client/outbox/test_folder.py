@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from tests.unit.client.outbox.conftest import Machine
 
 
-def test_messages_wait_in_the_order_of_sending_and_are_for_the_group(tmp_path: Path) -> None:
+def test_messages_wait_in_the_order_of_sending_and_the_group_reads_them(tmp_path: Path) -> None:
     box = Outbox(tmp_path)
     for number in range(5):
         box.add(f"key{number}", {"from": "alpha", "body": str(number)})
     waiting = box.waiting()
     assert [entry.request["body"] for entry in waiting] == list("01234")
     assert waiting[0].sender == "alpha"
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o664}
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
 
 
 def test_what_failed_is_told_once_and_counted_after(tmp_path: Path) -> None:
