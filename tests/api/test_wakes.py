@@ -75,6 +75,17 @@ def test_a_pause_is_told_to_watchers_senders_and_survives_a_restart(tmp_path: Pa
         assert (told["held"], told["unfetched"]) == (None, 1)
 
 
+def test_a_roster_that_loses_a_paused_group_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        hub.enrol(groups=GROUPS)
+        group = next(iter(GROUPS))
+        assert hub.client(None).post("/api/pauses", {"who": f"@{group}"}).status == 200
+        refused = hub.enrol(groups={"renamed": GROUPS[group]})
+        assert (refused.status, refused.body["field"]) == (400, "groups")
+        assert f"agent-bus-admin resume @{group}" in refused.body["detail"]
+        assert hub.enrol(groups={"renamed": GROUPS[group]}, force=True).status == 200
+
+
 def test_what_else_holds_an_agent_is_told_when_its_pause_ends(tmp_path: Path) -> None:
     with running(tmp_path) as hub:
         hub.enrol(groups=GROUPS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent_bus.core import errors
 from agent_bus.core.guards import budgets, escalation, policy, rights
 from agent_bus.core.model import AgentName, NodeName, Roster
 from agent_bus.http.call import Answer, Call
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.auth import Authenticator
     from agent_bus.bus.bus import Bus
     from agent_bus.bus.directory import Directory
+    from agent_bus.bus.guards.pauses import Pauses
     from agent_bus.operate.fleet import Fleet
 
 ROSTER_CHANGES: Final = (
@@ -33,8 +35,15 @@ class Agents:
     """The endpoints, with what they need."""
 
     def __init__(
-        self, *, bus: Bus, auth: Authenticator, directory: Directory, fleet: Fleet
+        self,
+        *,
+        bus: Bus,
+        auth: Authenticator,
+        directory: Directory,
+        fleet: Fleet,
+        pauses: Pauses,
     ) -> None:
+        self._pauses = pauses
         self._bus = bus
         self._auth = auth
         self._directory = directory
@@ -73,9 +82,17 @@ class Agents:
 
     def replace(self, call: Call[RosterQuery, RosterBody]) -> Answer:
         """Replace the roster."""
-        change = self._bus.put_roster(
-            _roster(call.body), force=call.body.force, dry_run=call.query.dry_run
-        )
+        roster = _roster(call.body)
+        lost = [] if call.body.force else self._pauses.groups_lost(roster)
+        if lost:
+            raise errors.InvalidRequestError(
+                f"Paused, and gone in this roster: {', '.join(f'@{name}' for name in lost)}. "
+                "Their agents would be woken again. Pause them by name, then end the group's "
+                f"pause: agent-bus-admin resume @{lost[0]}. If they may be woken, send the same "
+                "roster with `force`: true.",
+                field="groups",
+            )
+        change = self._bus.put_roster(roster, force=call.body.force, dry_run=call.query.dry_run)
         content = {
             "changed": change.changed,
             "registered": change.registered,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_bus.api.agents import Agents
 from agent_bus.api.guards import routes, wake_routes
 from agent_bus.api.guards.rights import RightsCalls
 from agent_bus.api.guards.storms import StormCalls
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
     from agent_bus.api.messages import Messages
     from agent_bus.api.operator import Operator
     from agent_bus.app.assembly import Core
+    from agent_bus.bus.auth import Authenticator
     from agent_bus.http.route import Route
+    from agent_bus.operate.fleet import Fleet
+
+
+def build_agents(core: Core, auth: Authenticator, fleet: Fleet) -> Agents:
+    """The endpoints of the roster."""
+    return Agents(
+        bus=core.bus, auth=auth, directory=core.directory, fleet=fleet, pauses=core.pauses
+    )
 
 
 def build_wakes(core: Core) -> WakeCalls:

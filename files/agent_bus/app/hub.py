@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from agent_bus import __version__
 from agent_bus.api import openapi
-from agent_bus.api.agents import Agents
 from agent_bus.api.health import metrics_endpoint
 from agent_bus.api.routes import routes
 from agent_bus.api.stream import Streams
@@ -67,7 +66,7 @@ class Hub:
         )
         api = routes(
             messages=messages,
-            agents=Agents(bus=core.bus, auth=auth, directory=core.directory, fleet=fleet),
+            agents=guards.build_agents(core, auth, fleet),
             reports=watchers.build_reports(core, auth, prober),
             operator=operator,
             streams=Streams(parts=parts.stream_parts(core), auth=auth, live=live, version=version),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.core.clock import Clock
     from agent_bus.core.guards.pauses import Scope
-    from agent_bus.core.model import AgentName
+    from agent_bus.core.model import AgentName, Roster
     from agent_bus.core.states import HoldReason
     from agent_bus.store import cluster as told
     from agent_bus.store.cluster import Cluster
@@ -77,6 +77,17 @@ class Pauses:
     def of(self, agent: AgentName) -> list[Pause]:
         """The pauses that hold an agent."""
         return rules.holding(self.all(), agent, self._directory.roster)
+
+    def groups_lost(self, roster: Roster) -> list[str]:
+        """Paused groups that another roster has no more, though it has agents of them."""
+        before = self._directory.roster.groups
+        return [
+            pause.name
+            for pause in self.all()
+            if pause.scope == rules.GROUP
+            and not roster.groups.get(pause.name)
+            and roster.agents.keys() & set(before.get(pause.name, ()))
+        ]
 
     def muted_until(self, agent: AgentName) -> int | None:
         """Wall-clock ms of the end of an agent's mute; None when it has none."""

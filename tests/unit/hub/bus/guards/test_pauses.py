@@ -71,6 +71,18 @@ def test_who_joins_a_paused_group_or_fleet_is_paused(core: Core) -> None:
     assert held(core)[delta] == "paused"
 
 
+def test_a_roster_without_a_paused_group_is_known_to_lose_it(core: Core, clock: FakeClock) -> None:
+    renamed = replace(ROSTER, groups={"hellenes": ROSTER.groups["greeks"]})
+    assert core.pauses.groups_lost(renamed) == []
+    pause(core, GROUP, "greeks", for_s=60)
+    assert core.pauses.groups_lost(renamed) == ["greeks"]
+    assert core.pauses.groups_lost(replace(ROSTER, groups={"greeks": ()})) == ["greeks"]
+    assert core.pauses.groups_lost(ROSTER) == []
+    assert core.pauses.groups_lost(replace(ROSTER, agents={}, groups={})) == []
+    clock.advance(61)
+    assert core.pauses.groups_lost(renamed) == []
+
+
 def test_urgent_mail_does_not_pass_a_pause(core: Core) -> None:
     watcher = admitted(core, is_watcher=True)
     pause(core, AGENT, BETA)
