@@ -32,7 +32,9 @@ class Line(Alone):
     def tell(self, fact: told.Fact) -> None:
         self._log.append((self.name, fact))
 
-    assure = tell
+    def assure(self, *facts: told.Fact) -> None:
+        for fact in facts:
+            self.tell(fact)
 
     def lives(self, hub: str) -> bool:
         return hub not in self.dead
