@@ -332,8 +332,8 @@ def _operator(operator: Operator) -> list[Route]:
             with_body(requests.MuteBody, operator.mute),
             "Leave an agent alone for a while",
             "Mail and its events go on; `mailbox` events and the list of agents carry "
-            "`muted_until`, and the watcher does not wake the agent. A restart of the hub ends "
-            "all mutes.",
+            "`muted_until`, and the watcher does not wake the agent. An agent that is "
+            "paused cannot be muted: the mute would end its pause.",
             answer=responses.MuteAnswer,
             problems=(*ADMIN, errors.UnknownAgentError),
             access="admin",
