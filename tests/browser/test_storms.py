@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import FLEET, SHOTS, Watchers
 from tests.browser.test_looks import violations
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -42,6 +43,8 @@ def test_a_storm_comes_live_and_a_button_lets_it_go_on(page: Page, fleet: Watche
     expect(storms).to_contain_text("12 broadcasts or more answered broadcasts within 30 minutes")
     assert violations(page) == []
     page.screenshot(path=SHOTS / "storm.png")
+    admin = fleet.hub.client(None)
+    wait_until(lambda: admin.get(f"/api/messages/{last}").body["deliveries"][0]["held_at"])
     page.goto(f"/messages/{last}")
     expect(page.locator("[data-held]").first).to_contain_text("A storm withheld its wake at")
     page.goto("/")
