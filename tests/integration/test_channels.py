@@ -82,9 +82,7 @@ def test_an_urgent_message_is_told_by_ntfy_e_mail_and_a_signed_webhook(
             assert request.content["type"] == "operator.notification"
             assert request.content["data"]["messages"][0]["id"] == sent["id"]
             assert not hook.faults
-            assert {(one["channel"], one["why"]) for one in delivery["told"]} == {
-                (name, "message") for name in ("hook", "mail", "phone")
-            }
+            assert {one["channel"] for one in delivery["told"]} == {"hook", "mail", "phone"}
             assert {s["delivered"] for s in states(hub).values()} == {1}
         assert "geheim" not in hub.log()
 

@@ -286,7 +286,6 @@ class Messages:
                 "told": [
                     {
                         "channel": t.name.removeprefix(PREFIX),
-                        "why": t.why,
                         "at": rfc3339(t.at),
                     }
                     for t in tellings

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from agent_bus.channel_settings import PREFIX
 from agent_bus.channels.teller import Teller
 from agent_bus.channels.way import ChannelWay
 from agent_bus.core import alerts, errors, states
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
     from agent_bus.channel_settings import Channel
     from agent_bus.core.clock import Clock
-    from agent_bus.core.model import AgentName, Message, Seq
-    from agent_bus.core.states import WebhookEvent, Why
+    from agent_bus.core.model import AgentName, Message
+    from agent_bus.core.states import WebhookEvent
     from agent_bus.store.outgoing import Outgoing, WebhookState
     from agent_bus.webhooks.schedule import Attempt
 
@@ -99,29 +98,6 @@ class Channels:
     def destinations(self) -> list[_Destination]:
         """What the queue of what goes out has to know."""
         return list(self._destinations.values())
-
-    def tell(
-        self, names: Sequence[str] | None, delivery: Seq, why: Why = states.ESCALATION
-    ) -> list[str]:
-        """Queue a delivery to be told, whatever its priority; answers the channels that will.
-
-        Durable when it returns; blocks the calling greenlet. Each channel tells of a delivery once
-        per reason, however often and by whichever hub this is called. Quiet hours hold it, a
-        digest does not. Nothing is told of what is read or expired by then.
-
-        Args:
-            names: the channels; None: all of them. Unknown ones are left out.
-            delivery: the seq of the delivery that nobody reads, of whichever agent.
-            why: for the message's timeline.
-        """
-        wanted = [name for name in (self.names if names is None else names) if name in self.names]
-        if not wanted:
-            return []
-        added = self._outgoing.tell([PREFIX + name for name in wanted], delivery, why)
-        found = [name.removeprefix(PREFIX) for name in added]
-        for name in found:
-            self._destinations[name].courier.call()
-        return found
 
     def states(self) -> list[ChannelState]:
         """How each channel fares."""

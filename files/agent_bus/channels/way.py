@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from agent_bus.channels import words
 from agent_bus.channels.teller import Item
-from agent_bus.core import states
 from agent_bus.core.limits import RateLimiter
 from agent_bus.core.model import PRIORITIES, rfc3339
 from agent_bus.webhooks import payload
@@ -100,15 +99,14 @@ class ChannelWay:
         """Why an event is not told now; None: it is."""
         delivery, m = event.delivery, event.delivery.message
         priority = PRIORITIES[m.rank]
-        is_news = event.kind == states.MESSAGE
         is_over = (
             delivery.read_at is not None
             or delivery.expired_at is not None
             or (m.expires_at is not None and m.expires_at <= now)
         )
-        if is_over or (is_news and priority not in self._channel.priorities):
+        if is_over or priority not in self._channel.priorities:
             return Attempt(UNWANTED, "")
-        at = self._times.release_at(event.at, now, priority, is_digested=is_news)
+        at = self._times.release_at(event.at, now, priority)
         at = max(at, min(event.at, now) + GATHER_MS)
         return Attempt(HELD, "", min((at - now) / 1000, LOOK_AGAIN_S)) if at > now else None
 
@@ -145,7 +143,7 @@ class ChannelWay:
 
 def _event_id(events: Sequence[Waiting]) -> str:
     """Names what a notification tells of: the same deliveries have the same one."""
-    keys = sorted(f"{one.kind} {one.delivery.message.id} {one.delivery.agent}" for one in events)
+    keys = sorted(one.delivery.message.id for one in events)
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:24]
 
 
@@ -159,5 +157,4 @@ def _entry(event: Waiting) -> dict[str, object]:
         "priority": PRIORITIES[m.rank],
         "subject": m.subject,
         "created_at": rfc3339(m.created_at),
-        "why": event.kind,
     }

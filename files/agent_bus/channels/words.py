@@ -12,14 +12,12 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent_bus.core import states
 from agent_bus.core.model import PRIORITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent_bus.core.model import Message
-    from agent_bus.core.states import Why
     from agent_bus.store.outgoing import Waiting
 
 TITLE_CHARS: Final = 120
@@ -91,8 +89,6 @@ def _of_one(
 ) -> Notification:
     m = event.delivery.message
     lines = []
-    if event.kind == states.ESCALATION:
-        lines.append(f"{event.delivery.agent} has not read this yet.")
     if with_body and m.body:
         lines.append(plain(m.body, BODY_CHARS))
     found = link(m)
@@ -106,16 +102,8 @@ def _head(event: Waiting) -> str:
     m = event.delivery.message
     priority = PRIORITIES[m.rank]
     mark = "" if priority == "normal" else f"[{priority}] "
-    unread = f", unread by {event.delivery.agent}" if event.kind == states.ESCALATION else ""
     said = plain(m.subject or "", SUBJECT_CHARS)
-    return (
-        f"{mark}{m.sender}{unread}: {said}" if said else f"{mark}Message from {m.sender}{unread}"
-    )
-
-
-def why_words(why: Why) -> str:
-    """Why the operator was told, for a timeline."""
-    return "it came" if why == states.MESSAGE else "it was still unread"
+    return f"{mark}{m.sender}: {said}" if said else f"{mark}Message from {m.sender}"
 
 
 def _is_shown(char: str) -> bool:

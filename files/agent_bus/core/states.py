@@ -65,17 +65,11 @@ WAKE: Final = "wake"
 ESCALATION: Final = "escalation"
 REMINDER: Final = "reminder"
 URGENT: Final = "urgent"
-WAKE_KINDS: Final[tuple[WakeKind, ...]] = get_args(WakeKind)
 
 WebhookEvent = Literal["message", "read", "overdue"]
 """What webhooks tell: a delivery was stored, was read, or waits though its agent was woken."""
 MESSAGE: Final = "message"
 WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
-
-Why = Literal["message", "escalation"]
-"""Why a channel tells the operator of a delivery: it came, or a step of its escalation says so."""
-OutgoingKind = Literal[WebhookEvent, Why]
-"""What waits in the queue of what goes out."""
 
 GatewayKind = Literal["unknown", "heartbeat", "follow-up"]
 """What a gateway makes of a wake, as far as its watcher has seen."""

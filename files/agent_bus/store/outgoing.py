@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from agent_bus.core.model import AgentName, Delivery, Seq
-    from agent_bus.core.states import OutgoingKind, WebhookEvent, Why
+    from agent_bus.core.states import WebhookEvent
 
 FED_AT_ONCE: Final = 500
 """Deliveries, and stamps, that one `feed` goes over: a few milliseconds of the writer."""
@@ -46,7 +46,7 @@ class Waiting:
     """An event that is due. `at` is when it happened (wall ms)."""
 
     pk: int
-    kind: OutgoingKind
+    kind: WebhookEvent
     at: int
     attempts: int
     queued_at: int
@@ -69,11 +69,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """The operator was told of a delivery: by which name of the queue, why, and when (wall ms)."""
+    """The operator was told of a delivery: by which name of the queue, and when (wall ms)."""
 
     name: str
     seq: Seq
-    why: Why
     at: int
 
 
@@ -156,9 +155,6 @@ class Outgoing(Protocol):
             wanting: which webhooks an event of an agent concerns; called in the writer's thread.
             limit: how many events may wait for a webhook; the oldest ones make room.
         """
-
-    def tell(self, names: Sequence[str], seq: Seq, why: Why) -> list[str]:
-        """Queue a delivery for these names, each once per reason; answers those that are new."""
 
     def tellings(self, seqs: Sequence[Seq]) -> list[Telling]:
         """When the operator was told of these deliveries, oldest first."""

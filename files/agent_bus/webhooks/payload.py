@@ -12,10 +12,10 @@ from agent_bus.core import states
 from agent_bus.core.model import PRIORITIES, rfc3339
 
 if TYPE_CHECKING:
-    from agent_bus.core.states import OutgoingKind
+    from agent_bus.core.states import WebhookEvent
     from agent_bus.store.outgoing import Waiting
 
-TYPES: Final[dict[OutgoingKind, str]] = {
+TYPES: Final[dict[WebhookEvent, str]] = {
     states.MESSAGE: "message.stored",
     states.READ: "message.read",
     states.OVERDUE: "message.overdue",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent_bus.core import states
 from agent_bus.core.model import AgentName, MessageId, Seq, Stamp
 from agent_bus.core.slices import SweepBounds
-from agent_bus.store.outgoing import LONGEST_WAIT_MS, Report, Settled
+from agent_bus.store.outgoing import LONGEST_WAIT_MS, Report, Settled, Telling
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import ALPHA, BETA, draft, enrolled, until
 
@@ -227,28 +227,19 @@ def test_feeding_goes_on_in_parts(opened: Opening) -> None:
         assert parts == [250, 50]
 
 
-def test_a_delivery_is_told_once_per_name_and_reason(opened: Opening) -> None:
+def test_what_was_told_is_noted_by_name_and_time(opened: Opening) -> None:
     clock = FakeClock()
     with opened(clock=clock) as store:
         outgoing = begun(enrolled(store), "channel.mail", "channel.phone")
-        seq = store.send(draft(body="hello"), depth_limit=50).deliveries[0].seq
-        both = ["channel.mail", "channel.phone"]
-        assert outgoing.tell([*both, "channel.gone"], seq, states.ESCALATION) == both
-        assert outgoing.tell(both, seq, states.ESCALATION) == []
-        (event,) = take(outgoing, "channel.mail").events
-        assert (event.kind, event.delivery.message.body) == (states.ESCALATION, "hello")
-        assert event.at == clock.now_ms()
+        seq = store.send(draft(), depth_limit=50).deliveries[0].seq
+        outgoing.feed(lambda _kind, _agent: ["channel.mail", "channel.phone"], limit=MANY)
         at = clock.now_ms() + 5
-        outgoing.exchange("channel.mail", [Settled(event.pk, None, told_at=at)], None, take=1)
-        assert outgoing.tell(both, seq, states.ESCALATION) == []
-        (told,) = outgoing.tellings([seq, Seq(seq + 1)])
-        assert (told.name, told.seq, told.why, told.at) == (
-            "channel.mail",
-            seq,
-            states.ESCALATION,
-            at,
-        )
-        assert [one.pending for one in outgoing.states()] == [0, 1]
+        for name, told_at in (("channel.phone", at + 1), ("channel.mail", at)):
+            (event,) = take(outgoing, name).events
+            outgoing.exchange(name, [Settled(event.pk, None, told_at=told_at)], None, take=1)
+        assert outgoing.tellings([seq, Seq(seq + 1)]) == [
+            Telling("channel.mail", seq, at), Telling("channel.phone", seq, at + 1),
+        ]  # fmt: skip
 
 
 def test_what_was_only_put_off_counts_no_attempt(opened: Opening) -> None:
@@ -271,7 +262,7 @@ def test_what_was_told_is_forgotten_with_its_message(opened: Opening) -> None:
         outgoing = begun(enrolled(store), "channel.mail")
         sent = store.send(draft(), depth_limit=50)
         seq = sent.deliveries[0].seq
-        outgoing.tell(["channel.mail"], seq, states.ESCALATION)
+        outgoing.feed(lambda _kind, _agent: ["channel.mail"], limit=MANY)
         (event,) = take(outgoing, "channel.mail").events
         settled = [Settled(event.pk, None, told_at=clock.now_ms())]
         outgoing.exchange("channel.mail", settled, None, take=1)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_bus.api.models.fields import Name, Ulid
-from agent_bus.core.states import AgentStatus, Priority, Reachability, Why
+from agent_bus.core.states import AgentStatus, Priority, Reachability
 
 Time = Annotated[
     str,
@@ -164,7 +164,6 @@ class Told(AnswerModel):
     """The operator was told of a delivery by a channel."""
 
     channel: str
-    why: Annotated[Why, Field(description="`message`: it came. `escalation`: nobody read it.")]
     at: Time
 
 

@@ -142,11 +142,6 @@ class StormWatch:
         withheld = self.guard.withheld
         return bool(withheld) and withheld.key_of(delivery.agent, delivery.seq) is not None
 
-    def holder_of(self, delivery: Delivery) -> Storm | None:
-        """The storm that withholds a delivery's wake."""
-        key = self.guard.withheld.key_of(delivery.agent, delivery.seq)
-        return None if key is None else self.guard.storms.get(key)
-
     def without_held(self, box: MailboxCounts) -> MailboxCounts:
         """An agent's counters without what is withheld."""
         return self.guard.withheld.without(box)

@@ -48,19 +48,16 @@ class Times:
     quiet: QuietHours | None = None
     digest: Digest | None = None
 
-    def release_at(
-        self, came_at: int, now: int, priority: Priority, *, is_digested: bool = True
-    ) -> int:
+    def release_at(self, came_at: int, now: int, priority: Priority) -> int:
         """When (ms) a message that came then may be told of; at most `now`: at once.
 
         Args:
             came_at: when it came (ms).
             now: the time (ms).
             priority: the message's.
-            is_digested: whether it waits for the digest, if there is one.
         """
         at = now
-        if self.digest is not None and is_digested and priority not in self.digest.excepted:
+        if self.digest is not None and priority not in self.digest.excepted:
             at = max(now, self.next_slot(came_at))
         if self.quiet is not None and priority not in self.quiet.excepted:
             at = max(at, self.quiet_until(at) or at)

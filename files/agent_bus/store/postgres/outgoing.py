@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, Delivery, Seq
-    from agent_bus.core.states import WebhookEvent, Why
+    from agent_bus.core.states import WebhookEvent
     from agent_bus.store.outgoing import Report
     from agent_bus.store.postgres.link.connections import NativeConnection
     from agent_bus.store.postgres.link.pool import Readers
@@ -91,21 +91,12 @@ POSTPONE: Final = (
     " WHERE e.pk = w.pk"
 )
 NOTE_TOLD: Final = (
-    "INSERT INTO telling (seq, name, why, at)"
-    " SELECT e.seq, e.webhook, e.kind, w.at FROM webhook_event e"
+    "INSERT INTO telling (seq, name, at)"
+    " SELECT e.seq, e.webhook, w.at FROM webhook_event e"
     " JOIN json_to_recordset(%s::json) AS w(pk bigint, at bigint) ON w.pk = e.pk"
     " ON CONFLICT DO NOTHING"
 )
-QUEUE_ONCE: Final = (
-    "INSERT INTO webhook_event (webhook, kind, seq, at, queued_at, next_at)"
-    " SELECT w.name, %(why)s, %(seq)s, %(now)s, %(steady)s, %(steady)s FROM webhook w"
-    " WHERE w.name = ANY(%(names)s) AND NOT EXISTS (SELECT 1 FROM telling t"
-    " WHERE t.seq = %(seq)s AND t.name = w.name AND t.why = %(why)s)"
-    " AND NOT EXISTS (SELECT 1 FROM webhook_event e"
-    " WHERE e.webhook = w.name AND e.kind = %(why)s AND e.seq = %(seq)s) RETURNING webhook"
-)
-COUNT_TOLD: Final = "UPDATE webhook SET pending = pending + 1 WHERE name = ANY(%s)"
-TELLINGS: Final = "SELECT name, seq, why, at FROM telling WHERE seq = ANY(%s)"
+TELLINGS: Final = "SELECT name, seq, at FROM telling WHERE seq = ANY(%s)"
 COUNT_SETTLED: Final = "UPDATE webhook SET pending = pending - %s WHERE name = %s"
 REPORT: Final = (
     "UPDATE webhook SET delivered = delivered + %s, dead = dead + %s, failures = %s,"
@@ -170,19 +161,6 @@ class PostgresOutgoing:
         """Queue what is new."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         return self._run(lambda c: _feed(c, wanting, limit=limit, now=now, steady=steady))
-
-    def tell(self, names: Sequence[str], seq: Seq, why: Why) -> list[str]:
-        """Queue a delivery for these names, each once per reason."""
-        now, steady = self._clock.now_ms(), self._clock.steady_ms()
-        values = {"names": list(names), "seq": seq, "why": why, "now": now, "steady": steady}
-
-        def apply(connection: NativeConnection) -> list[str]:
-            added = sorted(name for (name,) in connection.execute(QUEUE_ONCE, values))
-            if added:
-                connection.execute(COUNT_TOLD, (added,))
-            return added
-
-        return self._run(apply)
 
     def tellings(self, seqs: Sequence[Seq]) -> list[Telling]:
         """When the operator was told of these deliveries; a standby may be behind."""

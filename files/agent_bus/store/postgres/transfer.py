@@ -60,7 +60,7 @@ TABLES: Final = {
     "held_delivery": "seq, agent, storm, held_at, let_go_at",
     "webhook_stamp": "pk, kind, seq, agent, at",
     "webhook_event": "pk, webhook, kind, seq, at, attempts, queued_at, next_at",
-    "telling": "seq, name, why, at",
+    "telling": "seq, name, at",
     "webhook": "name, pending, delivered, dead, dropped, failures, held_until, succeeded_at,"
     " failed_at, error, disabled_at, lost_at",
 }

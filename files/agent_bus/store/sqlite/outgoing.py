@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agent_bus.core.clock import Clock
     from agent_bus.core.model import AgentName, Delivery, Seq
-    from agent_bus.core.states import WebhookEvent, Why
+    from agent_bus.core.states import WebhookEvent
     from agent_bus.runtime.greenlets import ThreadedPool
     from agent_bus.store.outgoing import Report
     from agent_bus.store.sqlite.write.writer import Writer
@@ -77,17 +77,10 @@ COUNT_DROPPED: Final = (
 DELETE: Final = "DELETE FROM webhook_event WHERE pk = ?"
 POSTPONE: Final = "UPDATE webhook_event SET attempts = attempts + ?, next_at = ? WHERE pk = ?"
 NOTE_TOLD: Final = (
-    "INSERT INTO telling (seq, name, why, at)"
-    " SELECT seq, webhook, kind, ? FROM webhook_event WHERE pk = ? ON CONFLICT DO NOTHING"
+    "INSERT INTO telling (seq, name, at)"
+    " SELECT seq, webhook, ? FROM webhook_event WHERE pk = ? ON CONFLICT DO NOTHING"
 )
-QUEUE_ONCE: Final = (
-    "INSERT INTO webhook_event (webhook, kind, seq, at, queued_at, next_at)"
-    " SELECT w.name, ?2, ?3, ?4, ?5, ?5 FROM webhook w WHERE w.name = ?1"
-    " AND NOT EXISTS (SELECT 1 FROM telling t WHERE t.seq = ?3 AND t.name = ?1 AND t.why = ?2)"
-    " AND NOT EXISTS (SELECT 1 FROM webhook_event e"
-    " WHERE e.webhook = ?1 AND e.kind = ?2 AND e.seq = ?3)"
-)
-TELLINGS: Final = "SELECT name, seq, why, at FROM telling WHERE seq = ?"
+TELLINGS: Final = "SELECT name, seq, at FROM telling WHERE seq = ?"
 COUNT_SETTLED: Final = "UPDATE webhook SET pending = pending - ? WHERE name = ?"
 REPORT: Final = (
     "UPDATE webhook SET delivered = delivered + ?, dead = dead + ?, failures = ?, held_until = ?,"
@@ -158,21 +151,6 @@ class SqliteOutgoing:
         """Queue what is new."""
         now, steady = self._clock.now_ms(), self._clock.steady_ms()
         return self._writer.run(lambda c: _feed(c, wanting, limit=limit, now=now, steady=steady))
-
-    def tell(self, names: Sequence[str], seq: Seq, why: Why) -> list[str]:
-        """Queue a delivery for these names, each once per reason."""
-        now, steady = self._clock.now_ms(), self._clock.steady_ms()
-
-        def apply(connection: apsw.Connection) -> list[str]:
-            added = []
-            for name in names:
-                connection.execute(QUEUE_ONCE, (name, why, seq, now, steady))
-                if connection.changes():
-                    connection.execute(COUNT_ADDED, (1, name))
-                    added.append(name)
-            return added
-
-        return self._writer.run(apply)
 
     def tellings(self, seqs: Sequence[Seq]) -> list[Telling]:
         """When the operator was told of these deliveries."""

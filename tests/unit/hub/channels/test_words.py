@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +10,6 @@ from agent_bus.channels import words
 from agent_bus.core.model import OPERATOR, AgentName, Delivery, Message, MessageId, Seq
 from agent_bus.store.outgoing import Waiting
 
-if TYPE_CHECKING:
-    from agent_bus.core import states
-
 
 def waiting(
     number: int = 1,
@@ -22,13 +17,12 @@ def waiting(
     body: str = "hello",
     subject: str | None = "news",
     rank: int = 1,
-    kind: states.OutgoingKind = "message",
 ) -> Waiting:
     name = MessageId(f"01M8M18BC24STSCBS0YWYS{number:04}")
     message = Message(
         name, Seq(number), name, AgentName("alpha"), subject, body, None, rank, None, 0, 0, None
     )
-    return Waiting(number, kind, 0, 0, 0, Delivery(Seq(number), OPERATOR, message))
+    return Waiting(number, "message", 0, 0, 0, Delivery(Seq(number), OPERATOR, message))
 
 
 def told(*events: Waiting, with_body: bool = True) -> words.Notification:
@@ -44,12 +38,6 @@ def test_one_message_is_told_with_its_sender_priority_and_link() -> None:
     bare = told(waiting(subject=None, rank=2), with_body=False)
     assert bare.title == "Message from alpha"
     assert bare.text.startswith("https://")
-
-
-def test_an_escalation_says_who_has_not_read_it() -> None:
-    said = told(waiting(kind="escalation", rank=0))
-    assert said.title == "[urgent] alpha, unread by operator: news"
-    assert said.text.startswith("operator has not read this yet.\nhello\n")
 
 
 def test_several_are_a_list_with_the_urgent_ones_first() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from agent_bus.app.outward import build_ladder
 from agent_bus.bus.guards.ladder import BODIES, LISTED
+from agent_bus.channel_settings import Channel
+from agent_bus.channels.channels import Channels
 from agent_bus.core.guards import policy
 from agent_bus.core.guards.escalation import NAME
 from agent_bus.core.guards.hold import Hold
@@ -18,6 +20,7 @@ from agent_bus.core.slices import InboxSlice
 from tests.support.bus import bus_in
 from tests.support.clock import DAY_S, FakeClock
 from tests.support.store import ALPHA, BETA, GAMMA, ROSTER, draft, until
+from tests.unit.hub.channels.test_channels import Played
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from agent_bus.app.assembly import Core
     from agent_bus.bus.guards.ladder import Ladder
+    from agent_bus.channels.teller import Teller
     from agent_bus.core.model import Message
 
 RULES = {
@@ -97,6 +101,27 @@ def test_each_step_is_taken_when_it_is_due_and_once(
         ("gamma", told.id), ("operator", notices(core, OPERATOR)[0].id),
     ]  # fmt: skip
     assert ladder.taken == {"agent": 1, "operator": 1}
+
+
+def test_a_channel_with_no_rules_of_its_own_tells_what_the_operator_is_sent(
+    core: Core, ladder: Ladder, clock: FakeClock
+) -> None:
+    service = Played(clock)
+    channels = Channels(
+        [Channel(name="phone", url="ntfy://h/t")],
+        outgoing=core.outgoing,
+        clock=clock,
+        leads=lambda: True,
+        teller=cast("Teller", service),
+    )
+    (phone,) = channels.destinations
+    core.outgoing.adopt([phone.name])
+    urgent(core, subject="db")
+    look(core, ladder, clock, minutes=30)
+    core.outgoing.feed(lambda kind, to: [phone.name] * phone.wants(kind, to), limit=100)
+    clock.advance(3)
+    phone.courier.deliver()
+    assert [one.title for one in service.taken] == ["[urgent] bus: Unread by beta: db"]
 
 
 def test_what_was_read_or_has_expired_climbs_no_further(

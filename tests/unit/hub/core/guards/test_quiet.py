@@ -72,7 +72,6 @@ def test_a_digest_gathers_until_its_time_of_day() -> None:
     assert times.release_at(came - 1, came, "high") == came
     late = ms("2026-12-05 12:00")
     assert times.release_at(came, late, "high") == late  # the hub was away
-    assert times.release_at(came, came, "high", is_digested=False) == came
 
 
 def test_a_digest_that_ends_in_the_night_waits_for_its_end() -> None:

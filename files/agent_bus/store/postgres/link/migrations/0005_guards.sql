@@ -71,9 +71,8 @@ CREATE INDEX ladder_step_unsettled ON ladder_step (notice_key) WHERE is_settled 
 CREATE TABLE telling (
     seq bigint NOT NULL,             -- the delivery's
     name text COLLATE "C" NOT NULL,  -- the channel's in webhook_event
-    why text COLLATE "C" NOT NULL,   -- message, escalation
     at bigint NOT NULL,              -- wall ms
-    PRIMARY KEY (seq, name, why)
+    PRIMARY KEY (seq, name)
 );
 
 -- Pauses, and how many wakes there were. Times are wall-clock milliseconds.

@@ -71,9 +71,8 @@ CREATE INDEX ladder_step_unsettled ON ladder_step (notice_key) WHERE is_settled 
 CREATE TABLE telling (
     seq INTEGER NOT NULL,            -- the delivery's
     name TEXT NOT NULL,              -- the channel's in webhook_event
-    why TEXT NOT NULL,               -- message, escalation
     at INTEGER NOT NULL,             -- wall ms
-    PRIMARY KEY (seq, name, why)
+    PRIMARY KEY (seq, name)
 ) WITHOUT ROWID;
 
 -- Pauses, and how many wakes there were. Times are wall-clock milliseconds.
