@@ -74,10 +74,6 @@ class Pauses:
             for pause in self.all()
         ]
 
-    def of(self, agent: AgentName) -> list[Pause]:
-        """The pauses that hold an agent."""
-        return rules.holding(self.all(), agent, self._directory.roster)
-
     def groups_lost(self, roster: Roster) -> list[str]:
         """Paused groups that another roster has no more, though it has agents of them."""
         before = self._directory.roster.groups

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agent_bus.bus.guards.wake_gate import WakeGate
     from agent_bus.core.clock import Clock
     from agent_bus.core.guards.budgets import Use
-    from agent_bus.core.model import Acked, AgentName, Sent, Seq, Stamp
+    from agent_bus.core.model import Acked, AgentName, Sent, Stamp
     from agent_bus.core.states import WakeKind
     from agent_bus.store.cluster import Cluster
     from agent_bus.store.contract import Store
@@ -116,10 +116,6 @@ class WakeBudgets:
 
     # Counting
 
-    def note(self, agent: AgentName, seq: Seq, at: int, kind: WakeKind) -> None:
-        """Count a wake that a gateway accepted at a wall-clock time (ms)."""
-        self.note_all([Wake(agent, seq, at, kind)])
-
     def note_all(self, wakes: Iterable[Wake]) -> None:
         """Count wakes, and look once at what that changes: nothing as a rule."""
         changes = False
@@ -195,10 +191,6 @@ class WakeBudgets:
     def uses(self) -> list[Use]:
         """How much of each budget is used, the fleet's first."""
         return self._ledger.uses(self._clock.monotonic())
-
-    def spent(self, agent: AgentName) -> list[Use]:
-        """The budgets of an agent that are spent."""
-        return self._ledger.over_of(agent, self._clock.monotonic())
 
     def spent_names(self) -> tuple[str, ...]:
         """Whose budgets are spent now: `alpha`, `@research`, `all`."""

@@ -57,15 +57,6 @@ class WakeGate:
         """All agents that are held."""
         return self._held
 
-    def put(self, source: str, agent: AgentName, hold: Hold | None) -> None:
-        """Hold an agent in the name of a guard, or end that guard's hold; tells its watcher."""
-        holds = self._by_source.setdefault(source, {})
-        if hold is None:
-            holds.pop(agent, None)
-        else:
-            holds[agent] = hold
-        self._join(agent)
-
     def replace(self, source: str, holds: Mapping[AgentName, Hold]) -> None:
         """Let these be all the holds of a guard; tells the watchers of the agents that change."""
         before = self._by_source.get(source, {})

@@ -263,10 +263,6 @@ class Ledger:
             look.let_through(agent)
         return look
 
-    def over_of(self, agent: AgentName, now: float) -> list[Use]:
-        """The budgets of an agent that are spent."""
-        return [m.use(now) for m in self._of.get(agent, ()) if m.is_spent(now)]
-
     def spent(self, now: float) -> tuple[str, ...]:
         """Whose budgets allow no wake now."""
         return tuple(named(one.scope, one.name) for one in self._meters if one.is_spent(now))

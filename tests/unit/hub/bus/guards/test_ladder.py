@@ -282,7 +282,7 @@ def test_a_group_is_told_without_the_agent_that_does_not_read(
 def test_an_agent_that_is_held_climbs_all_the_same_and_the_notice_says_so(
     core: Core, ladder: Ladder, clock: FakeClock
 ) -> None:
-    core.gate.put("test", BETA, Hold("paused"))
+    core.gate.replace("test", {BETA: Hold("paused")})
     urgent(core)
     look(core, ladder, clock, minutes=10)
     assert "beta is not woken now: paused" in notices(core, GAMMA)[0].body

@@ -48,9 +48,9 @@ class Urgent:
 
 def test_a_held_agent_gets_its_mail_and_its_watcher_hears_of_the_hold(core: Core) -> None:
     watcher = admitted(core, is_watcher=True)
-    core.gate.put("pause", BETA, Hold(states.PAUSED))
+    core.gate.replace("pause", {BETA: Hold(states.PAUSED)})
     core.bus.send(draft(sender=ALPHA))
-    core.gate.put("pause", BETA, None)
+    core.gate.replace("pause", {})
     told = [(kind, one.get("unfetched"), one.get("held")) for kind, one in events(watcher)]
     assert told == [
         ("mailbox", 0, "paused"),
@@ -63,17 +63,17 @@ def test_a_held_agent_gets_its_mail_and_its_watcher_hears_of_the_hold(core: Core
 def test_a_hold_that_is_known_already_is_not_told_again(core: Core) -> None:
     watcher = admitted(core, is_watcher=True)
     for _ in range(2):
-        core.gate.put("pause", BETA, Hold(states.PAUSED, 1))
+        core.gate.replace("pause", {BETA: Hold(states.PAUSED, 1)})
     assert len(events(watcher)) == 1
 
 
 def test_an_agent_is_held_until_the_last_guard_lets_it_go(core: Core) -> None:
-    core.gate.put("budget", BETA, Hold(states.BUDGET, 5))
-    core.gate.put("pause", BETA, Hold(states.PAUSED))
+    core.gate.replace("budget", {BETA: Hold(states.BUDGET, 5)})
+    core.gate.replace("pause", {BETA: Hold(states.PAUSED)})
     assert core.gate.hold_of(BETA) == Hold(states.PAUSED)
     core.gate.replace("pause", {})
     assert core.gate.hold_of(BETA) == Hold(states.BUDGET, 5)
-    core.gate.put("budget", BETA, None)
+    core.gate.replace("budget", {})
     assert core.gate.hold_of(BETA) is None
     assert not core.gate.held
 
