@@ -61,7 +61,7 @@ def backups(running: RunningFleet) -> Path:
 
 def test_drift_names_what_was_changed_by_hand(running: RunningFleet, operator: Operator) -> None:
     running.on("birch", "sudo chmod 0664 /etc/agent-bus/node.json")
-    running.on("anchor", "sudo sed -i s/8091/8092/ /etc/agent-bus/hub.json")
+    running.on("anchor", "sudo sed -i /bind/s/8091/8092/ /etc/agent-bus/hub.json")
     usual = json.dumps({"drift_arguments": operator.hub_settings})
     run = operator.follow("find-drift", "playbooks/drift.yml", "-e", usual)
     assert run.code != 0
