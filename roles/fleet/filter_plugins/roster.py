@@ -61,13 +61,11 @@ def roster(
     listed = [agent["name"] for agent in agents if agent["node"] not in invited]
     digests = [{"node": node, "sha256": _digests(node, tokens)} for node in (*nodes, *invited)]
     body = {"agents": agents, "groups": members, "tokens": digests, "force": force}
-    rules = list(
-        _rules(rights, {*names, *(f"@{group}" for group in groups)}, is_leaving=bool(leaving))
-    )
+    meant = {*names, *(f"@{group}" for group in groups)}
     known = {*names, *groups} if leaving else None
     more = {
         "guests": list(invited),
-        "rights": rules,
+        "rights": list(_rules(rights, meant, is_leaving=bool(leaving))),
         "budgets": _budgets(budgets or {}, known),
         "escalation": _ladders(escalation or {}, names, groups, is_leaving=bool(leaving)),
         "agent_tokens": list(_with_own(listed, own=own, texts=own_tokens)),
