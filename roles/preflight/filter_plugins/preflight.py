@@ -66,6 +66,20 @@ class Places:
                     return found
         return self._fallback
 
+    def along(self, *way: str) -> str:
+        """Return the place where these keys, each right below the one before, lead to.
+
+        If nothing is there, the place of as many of them as lead to one.
+        """
+        for count in range(len(way), 0, -1):
+            wanted = list(way[:count])
+            for place in self._places:
+                keys = list(place["keys"])
+                first = keys.index(way[0]) if way[0] in keys else len(keys)
+                if keys[first : first + count] == wanted:
+                    return f"{place['file']}:{place['line']}"
+        return self._fallback
+
     def variables(self) -> Iterator[tuple[str, str]]:
         """Give each variable that the operator set, with its place."""
         seen = set()
@@ -121,9 +135,7 @@ def preflight_errors(
     errors.extend(_unique(where, agents))
     agent_groups = hostvars[first].get("agent_groups") if first else None
     errors.extend(_agent_groups(where, agent_groups or {}, agents))
-    errors.extend(
-        f"{found.get('at') or where.of(*found['keys'])}: {found['says']}" for found in findings
-    )
+    errors.extend(f"{_place_of(found, where)}: {found['says']}" for found in findings)
     return list(dict.fromkeys(errors))
 
 
@@ -273,6 +285,13 @@ def _agent_name(where: Places, host: str, name: str) -> Iterator[str]:
 def _suggestion(name: str) -> str:
     simple = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:63]
     return f", for example {simple!r}" if simple and simple not in RESERVED else ""
+
+
+def _place_of(found: Mapping[str, Any], where: Places) -> str:
+    """Return where a finding stands: it says so itself, or has what leads there."""
+    if "at" in found:
+        return str(found["at"])
+    return where.along(*found["way"]) if "way" in found else where.of(*found["keys"])
 
 
 def _unique(where: Places, agents: Mapping[str, Sequence[str]]) -> Iterator[str]:

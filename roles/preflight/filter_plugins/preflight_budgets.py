@@ -1,6 +1,6 @@
 """Check the wake budgets: whom they are about, and their figures.
 
-Reads what Ansible knows. What it finds has the form of preflight_values.py's findings. A budget
+Reads what Ansible knows. A finding has the `way` to its place, and what it `says`. A budget
 that can never matter, such as an agent's above its group's, is no mistake.
 """
 
@@ -19,16 +19,12 @@ EXAMPLE = "`{fleet: {per_day: 500}, agents: {chef: {per_hour: 10, urgent_reserve
 MOST = 10_000_000
 """The largest figure that the hub takes."""
 Finding = dict[str, Any]
-Place = dict[str, Any]
 Slip = tuple[tuple[str, ...], str]
 """The way to a mistake, and what it is."""
 
 
 def budget_findings(
-    places: Sequence[Place],
-    *,
-    groups: Mapping[str, Sequence[str]],
-    hostvars: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> list[Finding]:
     """Return what is wrong with the budgets of the inventory; nothing without any."""
     hosts = list(dict.fromkeys([*groups.get("hub", []), *groups.get("nodes", [])]))
@@ -37,7 +33,7 @@ def budget_findings(
     if budgets is None:
         return []
     if not isinstance(budgets, dict):
-        return [_at(places, (), f"{VARIABLE} is {budgets!r}, not a mapping like {EXAMPLE}")]
+        return [_finding((), f"{VARIABLE} is {budgets!r}, not a mapping like {EXAMPLE}")]
     listed = variables.get("message_bus_agent_groups") or variables.get("agent_groups") or {}
     guests = variables.get("guests")
     known = {
@@ -45,7 +41,7 @@ def budget_findings(
         "agents": _agents([hostvars[host] for host in hosts]),
         "guests": _guests(guests if isinstance(guests, dict) else {}),
     }
-    return [_at(places, way, f"{VARIABLE} {says}") for way, says in _slips(budgets, known)]
+    return [_finding(way, f"{VARIABLE} {says}") for way, says in _slips(budgets, known)]
 
 
 def _slips(budgets: Mapping[str, Any], known: Mapping[str, Sequence[str]]) -> Iterator[Slip]:
@@ -125,16 +121,8 @@ def _guests(guests: Mapping[str, Any]) -> list[str]:
     return [str(agent) for one in lists if isinstance(one, list | tuple) for agent in one]
 
 
-def _at(places: Sequence[Place], way: Sequence[str], says: str) -> Finding:
-    """A finding with its place: where this way ends, or as much of it as is found."""
-    for count in range(len(way), -1, -1):
-        wanted = [VARIABLE, *way[:count]]
-        for place in places:
-            keys = list(place["keys"])
-            first = keys.index(VARIABLE) if VARIABLE in keys else len(keys)
-            if keys[first : first + len(wanted)] == wanted:
-                return {"at": f"{place['file']}:{place['line']}", "says": says}
-    return {"keys": [VARIABLE], "says": says}
+def _finding(way: Sequence[str], says: str) -> Finding:
+    return {"way": [VARIABLE, *way], "says": says}
 
 
 class FilterModule:

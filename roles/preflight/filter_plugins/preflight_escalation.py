@@ -1,6 +1,6 @@
 """Check the ladders of urgent mail: who else is told that it stays unread.
 
-Reads what Ansible knows. What it finds has the form of preflight_values.py's findings.
+Reads what Ansible knows. A finding has the `way` to its place, and what it `says`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,11 @@ LONGEST_MIN = 10_080
 """A week, as the hub takes it."""
 EXAMPLE = '`- {after_min: 10, to: "@oncall"}`'
 Finding = dict[str, Any]
-Place = dict[str, Any]
 Wrong = tuple[tuple[str, ...], str]
 
 
 def escalation_findings(
-    places: Sequence[Place],
-    *,
-    groups: Mapping[str, Sequence[str]],
-    hostvars: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> list[Finding]:
     """Return what is wrong with the ladders of the inventory; nothing without any."""
     hosts = list(dict.fromkeys([*groups.get("hub", []), *groups.get("nodes", [])]))
@@ -38,7 +34,7 @@ def escalation_findings(
     agents = _agents([hostvars[host] for host in hosts], variables.get("guests"))
     listed = variables.get("message_bus_agent_groups") or variables.get("agent_groups") or {}
     return [
-        _at(places, way, f"{'.'.join((VARIABLE, *way))} {says}")
+        _finding(way, f"{'.'.join((VARIABLE, *way))} {says}")
         for way, says in _all(said, agents, list(listed))
     ]
 
@@ -107,16 +103,8 @@ def _agents(variables: Sequence[Mapping[str, Any]], guests: object) -> list[str]
     return [str(agent.get("name") if isinstance(agent, dict) else agent) for agent in agents]
 
 
-def _at(places: Sequence[Place], way: Sequence[str], says: str) -> Finding:
-    """A finding with its place: where this way ends, or as much of it as is found."""
-    for count in range(len(way), -1, -1):
-        wanted = [VARIABLE, *way[:count]]
-        for place in places:
-            keys = list(place["keys"])
-            first = keys.index(VARIABLE) if VARIABLE in keys else len(keys)
-            if keys[first : first + len(wanted)] == wanted:
-                return {"at": f"{place['file']}:{place['line']}", "says": says}
-    return {"keys": [VARIABLE], "says": says}
+def _finding(way: Sequence[str], says: str) -> Finding:
+    return {"way": [VARIABLE, *way], "says": says}
 
 
 class FilterModule:

@@ -1,6 +1,6 @@
 """Check the rules about who may write to whom.
 
-Reads what Ansible knows. What it finds has the form of preflight_values.py's findings. A rule that
+Reads what Ansible knows. A finding has the `way` to its place, and what it `says`. A rule that
 is about somebody but can never matter is no mistake.
 """
 
@@ -19,14 +19,10 @@ EXAMPLE = '`- {from: chef, to: ["@household", concierge]}`'
 LONGEST_NAME = 200
 """Characters of a rule's name, as the hub takes them: one line of a refusal."""
 Finding = dict[str, Any]
-Place = dict[str, Any]
 
 
 def rights_findings(
-    places: Sequence[Place],
-    *,
-    groups: Mapping[str, Sequence[str]],
-    hostvars: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> list[Finding]:
     """Return what is wrong with the rules of the inventory; nothing without any."""
     hosts = list(dict.fromkeys([*groups.get("hub", []), *groups.get("nodes", [])]))
@@ -35,12 +31,12 @@ def rights_findings(
     if rules is None:
         return []
     if not isinstance(rules, list | tuple):
-        return [_at(places, (), f"{VARIABLE} is {rules!r}, not a list of rules: {EXAMPLE}")]
+        return [_finding((), f"{VARIABLE} is {rules!r}, not a list of rules: {EXAMPLE}")]
     agents = _agents([hostvars[host] for host in hosts], variables.get("guests"))
     listed = variables.get("message_bus_agent_groups") or variables.get("agent_groups") or {}
     names = [ALL, *agents, *(f"@{group}" for group in listed)]
     return [
-        _at(places, (str(number - 1), *way), f"rule {number} of {VARIABLE} {says}")
+        _finding((str(number - 1), *way), f"rule {number} of {VARIABLE} {says}")
         for number, rule in enumerate(rules, start=1)
         for way, says in _rule(rule, names)
     ]
@@ -101,16 +97,8 @@ def _agents(variables: Sequence[Mapping[str, Any]], guests: object) -> list[str]
     return [str(agent.get("name") if isinstance(agent, dict) else agent) for agent in agents]
 
 
-def _at(places: Sequence[Place], way: Sequence[str], says: str) -> Finding:
-    """A finding with its place: where this way ends, or as much of it as is found."""
-    for count in range(len(way), -1, -1):
-        wanted = [VARIABLE, *way[:count]]
-        for place in places:
-            keys = list(place["keys"])
-            first = keys.index(VARIABLE) if VARIABLE in keys else len(keys)
-            if keys[first : first + len(wanted)] == wanted:
-                return {"at": f"{place['file']}:{place['line']}", "says": says}
-    return {"keys": [VARIABLE], "says": says}
+def _finding(way: Sequence[str], says: str) -> Finding:
+    return {"way": [VARIABLE, *way], "says": says}
 
 
 class FilterModule:

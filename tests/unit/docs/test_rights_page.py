@@ -28,7 +28,7 @@ AGENTS = [*GROUPS["engineering"], *GROUPS["household"], "concierge", "anna-claud
 def directory(rules: list[dict[str, Any]]) -> Directory:
     """The hub's, after the way that rules take from the inventory."""
     hosts = {"box": {"agents": AGENTS, "agent_groups": GROUPS, "message_rights": rules}}
-    assert rights_findings([], groups={"nodes": ["box"]}, hostvars=hosts) == []
+    assert rights_findings({"nodes": ["box"]}, hosts) == []
     body = roster(["box"], hosts, tokens={}, groups=GROUPS, leaving=[], force=False, rights=rules)
     text = policy.canonical(body["rights"])
     said = Roster(

@@ -54,9 +54,9 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 places, hostvars=hostvars, groups=groups, specs=specs, secrets="secrets"
             )
             + guest_findings(groups, hostvars)
-            + rights_findings(places, groups=groups, hostvars=hostvars)
-            + budget_findings(places, groups=groups, hostvars=hostvars)
-            + escalation_findings(places, groups=groups, hostvars=hostvars),
+            + rights_findings(groups, hostvars)
+            + budget_findings(groups, hostvars)
+            + escalation_findings(groups, hostvars),
         )
 
     return run
