@@ -139,7 +139,7 @@ class Messages:
         return draft, skipped
 
     def _require_ladder(self, data: dict[str, Any], sender: AgentName, rank: int) -> None:
-        """Refuse a message whose sender names a step that cannot be taken, or not by it."""
+        """Refuse a message whose sender names whom it may not write to, or nobody, as a step."""
         step = escalation.own_step(data, rank=rank)
         if step is None:
             return

@@ -31,7 +31,7 @@ def routes(channels: ChannelCalls) -> list[Route]:
             "/channels/<channel>/test",
             bare(channels.test),
             "Send a test notification by a channel",
-            "From this hub, at once and once; answers after at most 30 s.",
+            "This hub sends it once, now, and answers after at most 30 s.",
             answer=ChannelTestAnswer,
             problems=(errors.ForbiddenError, errors.UnknownChannelError),
             access="admin",

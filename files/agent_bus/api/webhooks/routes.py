@@ -44,7 +44,7 @@ def routes(webhooks: WebhookCalls) -> list[Route]:
             "/webhooks/<webhook>/test",
             bare(webhooks.test),
             "Send a signed test to a webhook",
-            "From this hub, at once and once; answers after at most 15 s.",
+            "This hub sends it once, now, and answers after at most 15 s.",
             answer=WebhookTestAnswer,
             problems=problems,
             access="admin",
