@@ -147,6 +147,13 @@ class UnknownAgentError(BusError):
         )
 
 
+def _there_are(names: list[str], variable: str) -> str:
+    """Which names there are; without any, where the inventory would have them."""
+    if names:
+        return f"There are: {', '.join(names)}."
+    return f"There is none; `{variable}` in the inventory lists them."
+
+
 class UnknownWebhookError(BusError):
     """A webhook's name is not in the hub's settings."""
 
@@ -155,7 +162,7 @@ class UnknownWebhookError(BusError):
     title = "No such webhook"
 
     def __init__(self, name: str, names: list[str]) -> None:
-        there_are = f"There are: {', '.join(names)}." if names else "There is none."
+        there_are = _there_are(names, "message_bus_webhooks")
         super().__init__(f"{name!r} is no webhook of this hub. {there_are}", field="webhook")
 
 
@@ -167,7 +174,7 @@ class UnknownChannelError(BusError):
     title = "No such channel"
 
     def __init__(self, name: str, names: list[str]) -> None:
-        there_are = f"There are: {', '.join(names)}." if names else "There is none."
+        there_are = _there_are(names, "operator_channels")
         super().__init__(f"{name!r} is no channel of this hub. {there_are}", field="channel")
 
 

@@ -82,3 +82,11 @@ def test_retry_after_is_whole_seconds_and_never_none() -> None:
     for wait_s, told in ((0.01, "1"), (1.0, "1"), (1.2, "2")):
         error = errors.AuthThrottledError(wait_s)
         assert problem.answer(error).headers["Retry-After"] == told
+
+
+def test_who_names_what_there_is_none_of_learns_where_the_inventory_has_it() -> None:
+    channel = errors.UnknownChannelError("fone", [])
+    assert "`operator_channels` in the inventory" in channel.detail
+    webhook = errors.UnknownWebhookError("opps", [])
+    assert "`message_bus_webhooks` in the inventory" in webhook.detail
+    assert errors.UnknownChannelError("fone", ["phone"]).detail.endswith("There are: phone.")
